@@ -1,0 +1,110 @@
+"""What can go wrong, as facts; each error says in one sentence what to do next.
+
+Messages never hold a measured value or an identifying field: they are printed, logged and served.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DONE, FAILED, WRONG_USE, SOME_REFUSED, UNREADABLE = 0, 1, 2, 3, 4  # exit codes of the command line
+
+
+class VitalsError(Exception):
+    """Base of every error that is the user's to mend; `exit_code` is what the command line returns."""
+
+    exit_code = FAILED
+
+
+class UsageError(VitalsError):
+    """The command line was used wrongly."""
+
+    exit_code = WRONG_USE
+
+
+class SettingsError(VitalsError):
+    """A settings file or override is wrong: file, key, what is wrong, nearest known key."""
+
+    exit_code = WRONG_USE
+
+    def __init__(self, file: str, key: str, problem: str, hint: str = "") -> None:
+        super().__init__(file, key, problem, hint)
+        self.file, self.key, self.problem, self.hint = file, key, problem, hint
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.key}" if self.key else self.file
+        return f"{where}: {self.problem}.{' ' + self.hint if self.hint else ''}"
+
+
+class SourceError(VitalsError):
+    """A source of readings cannot be used: which, why, what to do."""
+
+    exit_code = UNREADABLE
+
+    def __init__(self, source: str, problem: str, hint: str) -> None:
+        super().__init__(source, problem, hint)
+        self.source, self.problem, self.hint = source, problem, hint
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.problem}. {self.hint}"
+
+
+class NotEnoughData(VitalsError):
+    """There is too little data to train: what there is, what is needed."""
+
+    def __init__(self, got: str, need: str) -> None:
+        super().__init__(got, need)
+        self.got, self.need = got, need
+
+    def __str__(self) -> str:
+        return (
+            f"Too little to train on: {self.got}; {self.need} needed. "
+            "Add recordings, or use `python main.py score --source PATH` with the production models."
+        )
+
+
+class BundleRefused(VitalsError):
+    """A model bundle was not loaded: which, which check failed, what to do."""
+
+    def __init__(self, bundle: str, check: str, hint: str) -> None:
+        super().__init__(bundle, check, hint)
+        self.bundle, self.check, self.hint = bundle, check, hint
+
+    def __str__(self) -> str:
+        return f"{self.bundle} was refused: {self.check}. {self.hint}"
+
+
+class NotFound(VitalsError):
+    """Something asked for by name is not there."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what, hint)
+        self.what, self.hint = what, hint
+
+    def __str__(self) -> str:
+        return f"{self.what} not found. {self.hint}"
+
+
+class StoreError(VitalsError):
+    """The artifacts folder cannot be written: full disk, no permission, or another run holds it."""
+
+    def __init__(self, where: Path | str, problem: str, hint: str) -> None:
+        super().__init__(where, problem, hint)
+        self.where, self.problem, self.hint = where, problem, hint
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}. {self.hint}"
+
+
+class BooksDoNotBalance(VitalsError):
+    """accepted + duplicate + rejected is not what was read: a bug, never to be passed over."""
+
+    def __init__(self, read: int, accepted: int, duplicate: int, rejected: int) -> None:
+        super().__init__(read, accepted, duplicate, rejected)
+        self.read, self.accepted, self.duplicate, self.rejected = read, accepted, duplicate, rejected
+
+    def __str__(self) -> str:
+        return (
+            f"Rows read ({self.read}) differ from accepted ({self.accepted}) + duplicate ({self.duplicate}) "
+            f"+ rejected ({self.rejected}). Nothing was kept; please report this with the ingest report."
+        )

@@ -1,0 +1,182 @@
+"""Three YAML files and the environment -> one frozen `Settings`.
+
+schema.yaml says what the data is, params.yaml what we chose, config/<environment>.yaml where it runs. python-box
+loads and merges; pydantic closes the types, so that an unknown key is an error with its nearest known neighbour.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from box import Box
+from box.exceptions import BoxError
+from pydantic import BaseModel, Field, ValidationError
+
+from vitalwatch.errors import SettingsError
+from vitalwatch.params import Params
+from vitalwatch.schema import Closed, Schema
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Signing(Closed):
+    """Where the signing key and the trusted public keys lie."""
+
+    key: Path
+    trusted: tuple[Path, ...]
+
+
+class Config(Closed):
+    """config/*.yaml: where it runs."""
+
+    artifacts: Path
+    work: Path
+    signing: Signing
+    jobs: int = Field(ge=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+    tracking: str | None
+    columns: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that steers a run. `root` is the folder that relative paths of `config` start from."""
+
+    schema: Schema
+    params: Params
+    config: Config
+    root: Path
+
+    def path(self, relative: Path) -> Path:
+        """Return a path of the config, made absolute from the project's root."""
+        return relative if relative.is_absolute() else self.root / relative
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of runs, cache and pointer."""
+        return self.path(self.config.artifacts)
+
+
+def load_settings(
+    root: Path,
+    *,
+    environment: str | None = None,
+    config: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Settings:
+    """Read the three files below `root` and return checked settings.
+
+    Args:
+        root: Folder with schema.yaml, params.yaml and config/.
+        environment: Name of config/<environment>.yaml laid over base.yaml; default `VITALWATCH_ENV`.
+        config: A config file laid over all others.
+        overrides: `key=value` with the value in YAML; the key starts with `schema.`, `config.` or `params.`
+            (`params.` may be left out).
+
+    Raises:
+        SettingsError: A file cannot be read, or a key or value is wrong: file, key and nearest known key.
+    """
+    environment = environment if environment is not None else os.environ.get("VITALWATCH_ENV", "")
+    parts = {"schema": _load(root / "schema.yaml"), "params": _load(root / "params.yaml")}
+    parts["config"] = _load(root / "config" / "base.yaml")
+    if environment and environment != "base":
+        parts["config"].merge_update(_load(_environment(root, environment)))
+    if config is not None:
+        parts["config"].merge_update(_load(config))
+    names = {"schema": "schema.yaml", "params": "params.yaml", "config": "config"}
+    for text in overrides:
+        part, keys, value = _override(text)
+        _set(parts[part], keys, value, f"--set {text.partition('=')[0]}")
+    return Settings(
+        schema=_close(Schema, parts["schema"], names["schema"]),
+        params=_close(Params, parts["params"], names["params"]),
+        config=_close(Config, parts["config"], names["config"]),
+        root=root,
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of all three files, for editors and `main.py show --schema`."""
+    return {name: model.model_json_schema() for name, model in (("schema", Schema), ("params", Params), ("config", Config))}
+
+
+def _environment(root: Path, name: str) -> Path:
+    known = sorted(path.stem for path in (root / "config").glob("*.yaml"))
+    if name not in known:
+        raise SettingsError("VITALWATCH_ENV", name, "no such environment", f"Known: {', '.join(known)}.")
+    return root / "config" / f"{name}.yaml"
+
+
+def _load(path: Path) -> Box:
+    try:
+        box = Box.from_yaml(filename=str(path), Loader=yaml.SafeLoader, box_dots=False)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise SettingsError(str(path), "", f"cannot be read ({error.strerror})", "Restore it or name another.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise SettingsError(str(path), "", f"is not valid YAML{line}", "Mend the line and try again.") from None
+    except BoxError:
+        # Box raises this for a missing file, and for a file whose top level is not a mapping
+        if not path.is_file():
+            raise SettingsError(str(path), "", "is missing", "Restore it or name another.") from None
+        raise SettingsError(str(path), "", "must hold a mapping of keys to values", "See the shipped file.") from None
+    return box
+
+
+def _override(text: str) -> tuple[str, list[str], Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise SettingsError(f"--set {text}", "", "is not key=value", "Write it like --set detector.budget=0.1")
+    keys = key.strip().split(".")
+    part = keys.pop(0) if keys[0] in ("schema", "params", "config") and len(keys) > 1 else "params"
+    try:
+        return part, keys, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise SettingsError(f"--set {key}", "", "the value is not valid YAML", "Quote it.") from None
+
+
+def _set(box: Box, keys: list[str], value: Any, where: str) -> None:
+    for key in keys[:-1]:
+        if not isinstance(box.get(key), Mapping):
+            raise SettingsError(where, key, "unknown key", _nearest(key, box))
+        box = box[key]
+    if not isinstance(box, Mapping) or (keys[-1] not in box and keys[-1] not in ("columns",)):
+        raise SettingsError(where, keys[-1], "unknown key", _nearest(keys[-1], box))
+    box[keys[-1]] = value
+
+
+def _close(model: type[M], box: Box, file: str) -> M:
+    try:
+        return model.model_validate(box.to_dict())
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = [str(part) for part in first["loc"]]
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(file, ".".join(place), "unknown key", _nearest(place[-1], _known(model, place))) from None
+        raise SettingsError(file, ".".join(place), first["msg"].removeprefix("Value error, ")) from None
+
+
+def _known(model: type[BaseModel], place: list[str]) -> list[str]:
+    """Return the fields that stand where the unknown key stood."""
+    current: Any = model
+    for part in place[:-1]:
+        fields = getattr(current, "model_fields", {})
+        if part in fields:
+            current = fields[part].annotation
+    for candidate in (current, *getattr(current, "__args__", ())):
+        if hasattr(candidate, "model_fields"):
+            return list(candidate.model_fields)
+    return []
+
+
+def _nearest(key: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    names = [str(name) for name in known]
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(names)}."

@@ -1,0 +1,190 @@
+"""The tables that flow, as arrays with units: one person at a time, times in UTC milliseconds.
+
+`NaN` always means "not measured"; there is no other stand-in for a missing value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Times = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+MINUTE = 60_000  # milliseconds
+DAY = 1440 * MINUTE
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Accepted readings of one person, oldest first.
+
+    Attributes:
+        person: Pseudonym.
+        time: UTC, milliseconds since 1970-01-01, shape (n,), not decreasing.
+        offset: Local clock minus UTC, minutes, int16, shape (n,).
+        values: Schema column -> float32 (n,); a column that the source lacks may be absent.
+    """
+
+    person: str
+    time: Times
+    offset: NDArray[np.int16]
+    values: Mapping[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def column(self, name: str) -> Floats:
+        """Return the column, all NaN where the source lacks it; shape (n,)."""
+        found = self.values.get(name)
+        return np.full(len(self.time), np.nan, np.float32) if found is None else found
+
+    def rows(self, keep: slice | NDArray[np.intp] | Bools) -> Readings:
+        """Return the chosen rows."""
+        return replace(
+            self,
+            time=self.time[keep],
+            offset=self.offset[keep],
+            values={name: column[keep] for name, column in self.values.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Who a person is, as far as models may know; NaN and `unknown` where not told. No identifying fields."""
+
+    person: str
+    age: float = float("nan")  # years
+    sex: str = "unknown"
+    height: float = float("nan")  # cm
+    weight: float = float("nan")  # kg
+    conditions: tuple[str, ...] = ()
+    medication: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """A labelled episode [start, end), UTC milliseconds."""
+
+    person: str
+    kind: str
+    start: int
+    end: int
+    magnitude: float = float("nan")
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One person on the regular grid: a row for every step from the first to the last reading.
+
+    Gaps longer than the limit keep their rows (all NaN, `segment` -1), at most one day of them: windows are
+    spans of time, so a day of nothing looks the same as a week of it.
+
+    Attributes:
+        person: Pseudonym.
+        time: Start of the step, UTC milliseconds, shape (n,).
+        minute: Local minute of the day, int16, shape (n,).
+        segment: Number of the stretch without a long gap, int32, -1 inside a gap, shape (n,).
+        names: Grid columns (see `cleaning.grid_columns`).
+        values: float32, shape (n, c), in the units of the schema; NaN is not measured or marked as artefact.
+        filled: True where a vital was carried forward, shape (n, v) in schema.vitals order.
+        artefact: Bit mask by vital (see `cleaning.ARTEFACTS`), uint8, shape (n, v).
+    """
+
+    person: str
+    time: Times
+    minute: NDArray[np.int16]
+    segment: NDArray[np.int32]
+    names: tuple[str, ...]
+    values: Floats
+    filled: Bools
+    artefact: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def column(self, name: str) -> Floats:
+        """Return one grid column, shape (n,)."""
+        return self.values[:, self.names.index(name)]
+
+    @property
+    def worn(self) -> Bools:
+        """True where the heart rate was measured (not carried forward), shape (n,)."""
+        return np.isfinite(self.column("heart_rate")) & ~self.filled[:, 0]
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One alarm of one person.
+
+    Attributes:
+        channel: `unusual` (forests), `known` (supervised), `rule` (limits, NEWS2) or `technical` (sensor, silence).
+        kind: Named by the supervised channel or the rule, else empty.
+        start, end: UTC milliseconds; `end` is exclusive.
+        priority: high, medium or low (IEC 60601-1-8 words).
+        explanation: One sentence in the person's own units.
+    """
+
+    person: str
+    start: int
+    end: int
+    kind: str
+    channel: str
+    priority: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a monitor says about grid rows of one person; all arrays share the first axis, shape (n, ...).
+
+    Attributes:
+        time: Start of each grid step, UTC ms (n,).
+        score: Unusualness in [0, 1], high = unusual, NaN where not assessable (n,).
+        p_value: Share of normal rows at least as unusual, in (0, 1] (n,).
+        is_anomaly: An alarm of channel A or B covers this row (n,).
+        unusual: Channel A, score by the forests, higher is more unusual (n,); threshold in the bundle's card.
+        known: Channel B, probability of an episode, NaN where there is no supervised model (n,).
+        kind: Index into `kinds` for rows in a `known` alarm, else -1 (n,).
+        kinds: Names that `kind` indexes.
+        residual: z of each vital against the person's own normal, (n, v) in `vitals` order; NaN is not measured.
+        vitals: Names of the vitals in `residual`.
+        expected_heart_rate: bpm, from person, activity, sleep and clock (n,).
+        usual_heart_rate_spread: bpm, the person's own spread around it (n,).
+        forecast: (n, v_f, h, 3) for quantiles 0.1/0.5/0.9, in each vital's unit; NaN where not forecast.
+        forecast_vitals, horizons: Names (v_f) and minutes (h) of the forecast axes.
+        own_baseline: True where the person's own baseline was used rather than the population's (n,).
+        assessable: False where too little was measured to judge (n,).
+        alarms: Episodes, oldest first.
+        grid: The grid rows that these answers belong to.
+    """
+
+    person: str
+    time: Times
+    score: Floats
+    p_value: Floats
+    is_anomaly: Bools
+    unusual: Floats
+    known: Floats
+    kind: NDArray[np.int16]
+    kinds: tuple[str, ...]
+    residual: Floats
+    vitals: tuple[str, ...]
+    expected_heart_rate: Floats
+    usual_heart_rate_spread: Floats
+    forecast: Floats
+    forecast_vitals: tuple[str, ...]
+    horizons: tuple[int, ...]
+    own_baseline: Bools
+    assessable: Bools
+    grid: Grid
+    alarms: tuple[Alarm, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.time)
