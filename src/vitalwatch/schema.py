@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -18,6 +18,7 @@ class Closed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+@lru_cache(maxsize=64)
 def minutes(text: str) -> int:
     """Return a duration such as `5min` or `1h` in minutes; raises ValueError for anything else."""
     match = re.fullmatch(r"(\d+)\s*(min|h)", str(text))

@@ -114,6 +114,12 @@ class Grid:
         return self.values[:, self.names.index(name)]
 
     @property
+    def date(self) -> NDArray[np.int64]:
+        """Local days since 1970, shape (n,); the clock offset is told from `minute`, so +12 h counts as -12 h."""
+        utc = self.time // MINUTE
+        return (utc + (self.minute - utc + 720) % 1440 - 720) // 1440
+
+    @property
     def worn(self) -> Bools:
         """True where the heart rate was measured (not carried forward), shape (n,)."""
         return np.isfinite(self.column("heart_rate")) & ~self.filled[:, 0]
@@ -154,7 +160,8 @@ class Answers:
         kind: Index into `kinds` for rows in a `known` alarm, else -1 (n,).
         kinds: Names that `kind` indexes.
         residual: z of each vital against the person's own normal, (n, v) in `vitals` order; NaN is not measured.
-        vitals: Names of the vitals in `residual`.
+        contribution: z of each vital, mean over the last hour or six, whichever is stronger (n, v); 0 is usual.
+        vitals: Names of the vitals in `residual` and `contribution`.
         expected_heart_rate: bpm, from person, activity, sleep and clock (n,).
         usual_heart_rate_spread: bpm, the person's own spread around it (n,).
         forecast: (n, v_f, h, 3) for quantiles 0.1/0.5/0.9, in each vital's unit; NaN where not forecast.
@@ -163,6 +170,7 @@ class Answers:
         assessable: False where too little was measured to judge (n,).
         alarms: Episodes, oldest first.
         grid: The grid rows that these answers belong to.
+        late: Readings left out because they came after the step that followed theirs.
     """
 
     person: str
@@ -185,6 +193,8 @@ class Answers:
     assessable: Bools
     grid: Grid
     alarms: tuple[Alarm, ...] = field(default=())
+    contribution: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    late: int = 0
 
     def __len__(self) -> int:
         return len(self.time)

@@ -1,0 +1,158 @@
+"""What is normal for this person: daily summaries -> centre and spread of every signal by context.
+
+A signal is a vital (or a detail of one) minus what the population's model expects of the moment (heart rate from
+activity, clock, sleep and profile; the others from activity and clock). Own normal is the median of the completed days
+d-days_back .. d-days_skip, mixed with the population's: (days own + shrink population) / (days + shrink).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch import params
+from vitalwatch.tables import Doubles
+
+CONTEXTS = ("asleep", "at rest", "active")
+SIGNALS = (
+    "heart_rate",
+    "oxygen_saturation",
+    "respiratory_rate",
+    "body_temperature",
+    "blood_pressure_systolic",
+    "blood_pressure_diastolic",
+    "heart_rate_variability_rmssd",
+    "heart_rate_spread",
+    "oxygen_saturation_min",
+)
+VITALS = SIGNALS[:7]
+ROOT = ("heart_rate_variability_rmssd", "heart_rate_spread")  # judged on a square-root scale, where they are symmetric
+SPARSE = ("blood_pressure_systolic", "blood_pressure_diastolic")  # a cuff measures about hourly
+MAD_TO_SD = 1.4826  # of a normal distribution
+LEAST_SPREAD = np.asarray([1.0, 0.3, 0.4, 0.08, 3.0, 2.5, 0.2, 0.1, 0.4])  # sensor resolution, in each signal's unit
+
+
+@dataclass(frozen=True)
+class Normal:
+    """The population's normal, learnt from training people.
+
+    Attributes:
+        slope: Change of each signal by context driver (see `features.DRIVERS`), (3, s, k); heart rate has none.
+        centre, spread: By context, (3, s), in each signal's unit.
+        steps: Median and spread of a day's steps, (2,).
+    """
+
+    slope: Doubles
+    centre: Doubles
+    spread: Doubles
+    steps: Doubles
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists."""
+        return {name: getattr(self, name).tolist() for name in ("slope", "centre", "spread", "steps")}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Normal:
+        """Read back what `to_json` wrote."""
+        return Normal(**{name: np.asarray(data[name], np.float64) for name in ("slope", "centre", "spread", "steps")})
+
+
+@dataclass(frozen=True)
+class Day:
+    """One completed local day of one person; NaN where a context had too few rows.
+
+    Attributes:
+        date: Days since 1970, local.
+        centre, spread: Median and scaled median absolute deviation by context, (3, s).
+        steps: Steps of the day, NaN unless at least half of the day was worn.
+    """
+
+    date: int
+    centre: Doubles
+    spread: Doubles
+    steps: float
+
+
+@dataclass(frozen=True)
+class Own:
+    """What counts as normal on one day: centre and spread by context (3, s), days behind them, usual steps a day."""
+
+    centre: Doubles
+    spread: Doubles
+    days: int
+    steps: float
+    steps_spread: float
+
+
+def summarise(
+    date: int, context: NDArray[np.int8], signal: Doubles, steps: Doubles, chosen: params.Baseline, steps_per_day: int
+) -> Day:
+    """Summarise the rows of one local day.
+
+    Args:
+        date: Days since 1970, local.
+        context: Index into CONTEXTS, (n,).
+        signal: Signals minus the population's expectation, (n, s); NaN is not measured.
+        steps: Steps per grid step, (n,); NaN is not measured.
+        chosen: Least rows of a context.
+        steps_per_day: Grid steps in a day.
+    """
+    least = np.where([name in SPARSE for name in SIGNALS], max(chosen.min_rows // 4, 1), chosen.min_rows)
+    least = np.maximum(np.minimum(least, steps_per_day // 8), 1)
+    centre = np.full((len(CONTEXTS), signal.shape[1]), np.nan)
+    spread = centre.copy()
+    for code in range(len(CONTEXTS)):
+        rows = signal[context == code]
+        if len(rows):
+            middle, count = median(rows)
+            deviation, _ = median(np.abs(rows - middle))
+            enough = count >= least
+            centre[code, enough] = middle[enough]
+            spread[code, enough] = MAD_TO_SD * deviation[enough]
+    measured = np.isfinite(steps)
+    whole = measured.sum() >= steps_per_day / 2
+    return Day(date, centre, spread, float(steps[measured].sum()) if whole else float("nan"))
+
+
+def own(days: Sequence[Day], date: int, normal: Normal, chosen: params.Baseline) -> Own:
+    """Return what is normal on local day `date`, from completed days only.
+
+    Args:
+        days: Completed days, any order.
+        date: Days since 1970, local.
+        normal: The population's normal, borrowed while own days are few.
+        chosen: Which days count and how strongly the population does.
+    """
+    used = [day for day in days if date - chosen.days_back <= day.date <= date - chosen.days_skip]
+    if not used:
+        return Own(normal.centre, normal.spread, 0, float(normal.steps[0]), float(normal.steps[1]))
+    centre, count = median(np.stack([day.centre for day in used]))
+    spread, _ = median(np.stack([day.spread for day in used]))
+    weight = count / (count + chosen.shrink_days)
+    walked, walked_days = median(np.asarray([[day.steps] for day in used]))
+    steps_weight = float(walked_days[0] / (walked_days[0] + chosen.shrink_days))
+    return Own(
+        centre=_mix(weight, centre, normal.centre),
+        spread=np.maximum(np.sqrt(_mix(weight, spread**2, normal.spread**2)), LEAST_SPREAD[: centre.shape[1]]),
+        days=int(count[:, 0].max()),
+        steps=float(_mix(np.asarray(steps_weight), walked, normal.steps[0])[0]),
+        steps_spread=float(normal.steps[1]),
+    )
+
+
+def _mix(weight: Doubles, mine: Doubles, others: Doubles) -> Doubles:
+    return np.where(weight > 0, weight * np.where(np.isfinite(mine), mine, 0.0), 0.0) + (1 - weight) * others
+
+
+def median(rows: Doubles) -> tuple[Doubles, NDArray[np.int64]]:
+    """Return median and number of measured values over the first axis; NaN counts as not measured."""
+    ordered = np.sort(rows, axis=0)  # NaN sorts last
+    count = np.isfinite(rows).sum(axis=0)
+    low = np.maximum((count - 1) // 2, 0)[None]
+    high = (count // 2)[None].clip(max=len(rows) - 1)
+    middle = (np.take_along_axis(ordered, low, 0)[0] + np.take_along_axis(ordered, high, 0)[0]) / 2
+    return np.where(count > 0, middle, np.nan), count

@@ -1,0 +1,159 @@
+"""Clinical rules that need no learning: NEWS2 (both SpO2 scales) and fixed limits.
+
+NEWS2: Royal College of Physicians, National Early Warning Score 2, 2017 (reproduced with acknowledgement). It is
+not for people under 16 nor in pregnancy. The thresholds are whole numbers (temperature: tenths), so values are
+rounded half up to that resolution before they are looked up, as they would be on the chart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vitalwatch.schema import Schema
+from vitalwatch.tables import Bools, Floats
+
+PARTS = ("respiration", "saturation", "oxygen", "systolic", "pulse", "consciousness", "temperature")
+BANDS = ("low", "low_medium", "medium", "high")  # 0-4; a single 3; 5-6; 7 and more
+URGENT = 5  # the total from which NEWS2 asks for urgent review
+
+# Lower edges (inclusive) of the bands after the first, and the points of each band; temperature in tenths of a degree.
+RESPIRATION = ((9, 12, 21, 25), (3, 1, 0, 2, 3))
+SATURATION_1 = ((92, 94, 96), (3, 2, 1, 0))
+SATURATION_2_AIR = ((84, 86, 88), (3, 2, 1, 0))  # 93 and more on air scores 0: only given oxygen can overshoot
+SATURATION_2_OXYGEN = ((84, 86, 88, 93, 95, 97), (3, 2, 1, 0, 1, 2, 3))
+SYSTOLIC = ((91, 101, 111, 220), (3, 2, 1, 0, 3))
+PULSE = ((41, 51, 91, 111, 131), (3, 1, 0, 1, 2, 3))
+TEMPERATURE = ((351, 361, 381, 391), (3, 1, 0, 1, 2))
+
+Table = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class News2:
+    """NEWS2 of n moments.
+
+    Attributes:
+        total: Sum of the parts that could be scored; NaN where none could, shape (n,).
+        parts: Points of each part in `PARTS` order, NaN where it was not measured or told, shape (n, 7).
+    """
+
+    total: Floats
+    parts: Floats
+
+    @property
+    def partial(self) -> Bools:
+        """True where at least one part is missing, so that the true total may be higher, shape (n,)."""
+        return np.asarray(np.isnan(self.parts).any(axis=1), np.bool_)
+
+    @property
+    def band(self) -> NDArray[np.int8]:
+        """Index into `BANDS`, -1 where nothing was measured, shape (n,)."""
+        single = (self.parts == 3).any(axis=1)
+        band = np.select([self.total >= 7, self.total >= URGENT, single], [3, 2, 1], 0)
+        return np.where(np.isnan(self.total), -1, band).astype(np.int8)
+
+
+def news2(
+    *,
+    respiration: ArrayLike,
+    saturation: ArrayLike,
+    systolic: ArrayLike,
+    pulse: ArrayLike,
+    temperature: ArrayLike,
+    alert: ArrayLike = np.nan,
+    oxygen: ArrayLike = np.nan,
+    scale: int = 1,
+) -> News2:
+    """Return NEWS2; NaN anywhere is "not measured" and scores nothing.
+
+    Args:
+        respiration: Breaths per minute.
+        saturation: SpO2 in percent.
+        systolic: mmHg.
+        pulse: Beats per minute.
+        temperature: Degrees Celsius.
+        alert: 1 for A, 0 for C, V, P or U, NaN for not told.
+        oxygen: 1 on supplemental oxygen, 0 on air, NaN for not told.
+        scale: SpO2 scale 1, or 2 where a clinician chose it (hypercapnic respiratory failure).
+
+    All are arrays of shape (n,) or single numbers.
+
+    Raises:
+        ValueError: `scale` is neither 1 nor 2.
+    """
+    if scale not in (1, 2):
+        raise ValueError("the SpO2 scale is 1 or 2")
+    told = [respiration, saturation, oxygen, systolic, pulse, alert, temperature]
+    wide = np.broadcast_arrays(*[np.atleast_1d(np.asarray(value, np.float64)) for value in told])
+    breaths, percent, given, pressure, rate, awake, warmth = wide
+    columns = (
+        points(breaths, RESPIRATION),
+        points(percent, SATURATION_1) if scale == 1 else _scale_2(percent, given),
+        np.where(np.isnan(given), np.nan, 2.0 * (given > 0)),
+        points(pressure, SYSTOLIC),
+        points(rate, PULSE),
+        np.where(np.isnan(awake), np.nan, 3.0 * (awake == 0)),
+        points(warmth * 10, TEMPERATURE),
+    )
+    parts = np.stack(columns, axis=1).astype(np.float32)
+    nothing = np.isnan(parts).all(axis=1)
+    return News2(np.where(nothing, np.nan, np.nansum(parts, axis=1)).astype(np.float32), parts)
+
+
+def points(values: NDArray[np.float64], table: Table) -> NDArray[np.float64]:
+    """Return the points of each value, rounded half up to whole numbers first; NaN stays NaN; shape (n,)."""
+    edges, score = table
+    # 1e-4 undoes float32, in which 35.05 is a little less than itself
+    whole = np.floor(values + 0.5 + 1e-4)
+    found = np.asarray(score, np.float64)[np.searchsorted(edges, np.nan_to_num(whole), side="right")]
+    return np.where(np.isnan(values), np.nan, found)
+
+
+def _scale_2(percent: NDArray[np.float64], given: NDArray[np.float64]) -> NDArray[np.float64]:
+    on_air, on_oxygen = points(percent, SATURATION_2_AIR), points(percent, SATURATION_2_OXYGEN)
+    untold = np.where(on_air == on_oxygen, on_air, np.nan)  # from 93 up it depends on what we were not told
+    return np.where(np.isnan(given), untold, np.where(given > 0, on_oxygen, on_air))
+
+
+def outside_usual(values: Mapping[str, ArrayLike], schema: Schema) -> NDArray[np.int8]:
+    """Return -1 below, 1 above, 0 inside (or not measured) the usual limits.
+
+    Args:
+        values: Vital -> values in the schema's unit, shape (n,); vitals without `usual` or not given are 0.
+        schema: Its `usual` ranges are the limits; the limits themselves are usual.
+
+    Returns:
+        int8, shape (n, v) in `schema.vitals` order.
+    """
+    distance = usual_distance(values, schema)
+    wide = {name: np.asarray(values[name], np.float64) for name in schema.vitals if name in values}
+    out = np.zeros(distance.shape, np.int8)
+    for i, name in enumerate(schema.vitals):
+        usual = schema.columns[name].usual
+        if name in wide and usual is not None:
+            out[:, i] = (wide[name] > usual[1]).astype(np.int8) - (wide[name] < usual[0]).astype(np.int8)
+    return out
+
+
+def usual_distance(values: Mapping[str, ArrayLike], schema: Schema) -> Floats:
+    """Return how far from the middle of its usual range each vital is: 1 is the limit, above 1 is outside.
+
+    A range that ends where the possible one ends (saturation at 100 %) is left on its other side only, so it is
+    measured from that end. NaN is not measured. Shape (n, v) in `schema.vitals` order.
+    """
+    length = max((np.size(value) for value in values.values()), default=0)
+    out = np.full((length, len(schema.vitals)), np.nan, np.float32)
+    for i, name in enumerate(schema.vitals):
+        column = schema.columns[name]
+        if name not in values or column.usual is None:
+            continue
+        (low, high), given = column.usual, np.asarray(values[name], np.float64)
+        if high >= column.possible[1]:
+            out[:, i] = (high - given) / (high - low)
+        else:
+            out[:, i] = np.abs(given - (low + high) / 2) / ((high - low) / 2)
+    return out

@@ -1,0 +1,182 @@
+"""Why an alarm: in the person's own units, one sentence; and the rules that need no learning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch import features
+from vitalwatch.baseline import CONTEXTS, ROOT, SIGNALS
+from vitalwatch.cleaning import ARTEFACTS
+from vitalwatch.clinical import URGENT, news2
+from vitalwatch.features import ACTIVE
+from vitalwatch.residuals import Rows
+from vitalwatch.schema import Schema
+from vitalwatch.scoring import Detector, Scores
+from vitalwatch.tables import Alarm, Bools, Doubles, Floats, Grid
+
+# How soon somebody should look, in the words of IEC 60601-1-8; chosen with a clinician's order of urgency in mind
+PRIORITY = {
+    "deterioration": "high",
+    "sepsis": "high",
+    "irregular_rhythm": "medium",
+    "night_hypoxia": "medium",
+    "hypertensive": "medium",
+    "fever": "medium",
+    "resting_tachycardia": "medium",
+    "bradycardia": "medium",
+}
+GROUP_SIGNALS: dict[str, tuple[int, ...]] = {
+    group: tuple(
+        dict.fromkeys(
+            SIGNALS.index("heart_rate" if "heart_rate_" in track and track not in SIGNALS else track)
+            for track in (features.FEATURES[i].track for i in columns)
+            if track != "steps"
+        )
+    )
+    for group, columns in features.GROUPS.items()
+}
+# Vitals inside these bands score nothing in NEWS2; a total of 5 needs at least two outside
+QUIET = {
+    "respiratory_rate": (11.5, 20.5),
+    "oxygen_saturation": (95.5, 101.0),
+    "blood_pressure_systolic": (110.5, 219.5),
+    "heart_rate": (50.5, 90.5),
+    "body_temperature": (36.05, 38.05),
+}
+FAULTS = ("flat_line", "cadence_lock", "detached_sensor")
+SURE = 1.0  # surprise this far above the threshold (ten times rarer) makes an unusual alarm medium
+
+
+def rule_rows(grid: Grid, context: NDArray[np.int8], schema: Schema) -> Bools:
+    """Return rows where a fixed clinical limit is passed at rest, or NEWS2 reaches 5, (n,).
+
+    Limits are schema.yaml's `usual`; heart rate and respiration only count while the person is not active.
+    """
+    limited = [name for name in schema.vitals if schema.columns[name].usual is not None]
+    values = grid.values[:, [grid.names.index(name) for name in limited]]
+    low, high = np.asarray([schema.columns[name].usual for name in limited]).T
+    with np.errstate(invalid="ignore"):
+        outside = (values < low) | (values > high)
+    outside[:, [i for i, name in enumerate(limited) if name in MOVED]] &= (context != ACTIVE)[:, None]
+    return outside.any(axis=1) | (warning_score(grid, context) >= URGENT)
+
+
+MOVED = ("heart_rate", "respiratory_rate", "heart_rate_variability_rmssd")
+
+
+def warning_score(grid: Grid, context: NDArray[np.int8]) -> Floats:
+    """Return NEWS2 (SpO2 scale 1) of rows where it can reach 5, else 0, (n,); activity is no illness."""
+    at = [grid.names.index(name) for name in QUIET]
+    values = grid.values[:, at]
+    low, high = np.asarray(list(QUIET.values())).T
+    with np.errstate(invalid="ignore"):
+        busy = ((values < low) | (values > high)).sum(axis=1)
+    total = np.zeros(len(grid), np.float32)
+    rows = np.flatnonzero((busy >= 2) & (context != ACTIVE))
+    if len(rows):
+        v = values[rows]
+        found = news2(respiration=v[:, 0], saturation=v[:, 1], systolic=v[:, 2], pulse=v[:, 3], temperature=v[:, 4])
+        total[rows] = np.nan_to_num(found.total)
+    return total
+
+
+def technical_rows(grid: Grid) -> Bools:
+    """Return rows where a sensor is stuck, locked to the steps or off the skin, (n,)."""
+    bits = sum(ARTEFACTS[name] for name in FAULTS)
+    return (grid.artefact & np.uint8(bits)).any(axis=1)
+
+
+class Explainer:
+    """Makes the alarms of some rows of one person; each method takes a row number and the alarm's start in ms."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        rows: Rows,
+        scores: Scores,
+        detector: Detector,
+        schema: Schema,
+    ) -> None:
+        self._grid, self._rows, self._scores, self._schema = grid, rows, scores, schema
+        self._detector, self._limits = detector, detector.calibration
+
+    def unusual(self, row: int, start: int) -> Alarm:
+        """Channel A: what the firing group's vitals do."""
+        group = list(features.GROUPS)[int(self._scores.group[row])]
+        sure = self._scores.unusual[row] > self._limits.unusual_threshold + SURE
+        sentence = self._sentence(row, GROUP_SIGNALS[group])
+        return Alarm(self._grid.person, start, start, "", "unusual", "medium" if sure else "low", sentence)
+
+    def known(self, row: int, start: int) -> Alarm:
+        """Channel B: the likeliest kind, and what the vitals do."""
+        kinds = self._limits.kinds
+        kind = kinds[int(self._detector.kinds(self._rows.features[row : row + 1])[0])] if kinds else ""
+        sentence = self._sentence(row, tuple(range(len(SIGNALS))))
+        named = f"Looks like {kind.replace('_', ' ')}: " if kind else ""
+        return Alarm(self._grid.person, start, start, kind, "known", PRIORITY.get(kind, "low"), named + sentence)
+
+    def rule(self, row: int, start: int) -> Alarm:
+        """Fixed limits and NEWS2."""
+        total = float(warning_score(_row(self._grid, row), self._rows.context[row : row + 1])[0])
+        priority = "high" if total >= 7 else "medium"
+        parts = [f"NEWS2 is {total:.0f} of the vitals measured"] if total >= URGENT else []
+        for name in self._schema.vitals:
+            column, value = self._schema.columns[name], float(self._grid.column(name)[row])
+            if column.usual and not np.isnan(value) and not column.usual[0] <= value <= column.usual[1]:
+                side = "below" if value < column.usual[0] else "above"
+                limit = column.usual[0] if value < column.usual[0] else column.usual[1]
+                parts.append(f"{column.label} is {_number(value)} {column.shown}, {side} {_number(limit)}")
+        kind = "news2" if total >= URGENT else "limit"
+        sentence = ("; ".join(parts) or "A vital was outside its usual limits") + "."
+        return Alarm(self._grid.person, start, start, kind, "rule", priority, sentence)
+
+    def technical(self, row: int, start: int) -> Alarm:
+        """Sensor faults."""
+        found = {
+            fault: [v for i, v in enumerate(self._schema.vitals) if self._grid.artefact[row, i] & ARTEFACTS[fault]]
+            for fault in FAULTS
+        }
+        parts = [
+            f"{fault.replace('_', ' ')} ({', '.join(self._schema.columns[v].label.lower() for v in vitals)})"
+            for fault, vitals in found.items()
+            if vitals
+        ]
+        kind = next((fault for fault, vitals in found.items() if vitals), "sensor")
+        sentence = f"Check the sensor: {'; '.join(parts) or 'it was unreliable a moment ago'}."
+        return Alarm(self._grid.person, start, start, kind, "technical", "low", sentence)
+
+    def _sentence(self, row: int, among: tuple[int, ...]) -> str:
+        z = self._rows.stronger[row, list(among)].astype(np.float64)
+        order = np.argsort(-np.abs(z))[:2]
+        told = [self._deviation(row, among[int(i)], float(z[i])) for i in order if abs(z[i]) >= 1.0 or i == order[0]]
+        return " and ".join(told)[:1].upper() + " and ".join(told)[1:] + f", {_when(self._rows, row)}."
+
+    def _deviation(self, row: int, signal: int, z: float) -> str:
+        name = SIGNALS[signal]
+        column = self._schema.columns.get(name)
+        delta = in_units(name, z, self._rows.centre[row, signal], self._rows.spread[row, signal])
+        side = "above" if delta >= 0 else "below"
+        label = column.label.lower() if column else name
+        return f"{label} {_number(abs(delta))} {column.shown if column else ''} {side} your usual"
+
+
+def in_units(name: str, z: float, centre: float | Doubles, spread: float | Doubles) -> float:
+    """Return how far `z` own spreads are in the vital's unit (square-root signals are squared back)."""
+    if name in ROOT:
+        return float(max(centre + z * spread, 0.0) ** 2 - centre**2)
+    return float(z * spread)
+
+
+def _row(grid: Grid, row: int) -> Grid:
+    return replace(grid, values=grid.values[row : row + 1], time=grid.time[row : row + 1])
+
+
+def _when(rows: Rows, row: int) -> str:
+    return {"asleep": "asleep", "at rest": "at rest", "active": "while active"}[CONTEXTS[int(rows.context[row])]]
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}"

@@ -1,0 +1,153 @@
+"""Scores of many people on one time line: alarms at any threshold, and the threshold that a budget allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch.alarms import Intervals, persisted, pieces, runs
+from vitalwatch.metrics.events import EventScore, Judged, Rule, judge
+from vitalwatch.tables import DAY, MINUTE, Bools, Doubles, Floats, Times
+
+
+def _none() -> Intervals:
+    return np.empty((0, 2), np.int64)
+
+
+@dataclass(frozen=True)
+class Track:
+    """What one person is judged on.
+
+    Attributes:
+        time: Start of each grid step that is judged or may hold alarms, UTC ms, sorted, shape (n,).
+        person_days: Worn and assessable days.
+        episodes: Labelled episodes that count, UTC ms, shape (e, 2).
+        kinds: Their kinds, e of them.
+        excused: Episodes that do not count and in which alarms are not false, shape (x, 2).
+    """
+
+    time: Times
+    person_days: float
+    episodes: Intervals = field(default_factory=_none)
+    kinds: tuple[str, ...] = ()
+    excused: Intervals = field(default_factory=_none)
+
+
+class Cohort:
+    """The tracks of several people laid one after the other, far enough apart not to touch."""
+
+    def __init__(self, tracks: Sequence[Track], rule: Rule) -> None:
+        self.tracks, self.rule = tuple(tracks), rule
+        self._begin, self._shift = self._lay_out()
+        self.time = self._joined([track.time for track in tracks])
+        self.episodes = self._joined([track.episodes for track in tracks])
+        self.excused = self._joined([track.excused for track in tracks])
+        self.kinds = np.asarray([kind for track in tracks for kind in track.kinds], dtype=str)
+        self.episode_person = np.repeat(np.arange(len(tracks)), [len(track.episodes) for track in tracks])
+        self.row_person = np.repeat(np.arange(len(tracks)), [len(track.time) for track in tracks])
+        self.person_days = np.asarray([track.person_days for track in tracks], np.float64)
+
+    def _lay_out(self) -> tuple[Times, Times]:
+        """Return where each person begins on the common time line, a week after the one before, and the shift."""
+        spans = [np.concatenate((track.time, track.episodes.ravel(), track.excused.ravel())) for track in self.tracks]
+        low = np.asarray([span.min() if len(span) else 0 for span in spans], np.int64)
+        length = np.asarray([np.ptp(span) if len(span) else 0 for span in spans], np.int64) + 7 * DAY
+        begin = np.cumsum(length) - length
+        return begin, begin - low
+
+    def _joined(self, parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+        moved = [part + shift for part, shift in zip(parts, self._shift, strict=True)]
+        return np.concatenate(moved) if moved else _none()
+
+    @cached_property
+    def labels(self) -> Bools:
+        """True for rows that start inside an episode that counts, all people, shape (rows,)."""
+        inside = np.zeros(len(self.time) + 1, np.int64)
+        np.add.at(inside, np.searchsorted(self.time, self.episodes[:, 0]), 1)
+        np.add.at(inside, np.searchsorted(self.time, self.episodes[:, 1]), -1)
+        return np.cumsum(inside)[:-1] > 0
+
+    def levels(self, scores: Sequence[Floats]) -> Doubles:
+        """Return every row's persisted score, all people, shape (rows,): a threshold below it makes an alarm row."""
+        rule = self.rule
+        found = [persisted(score, rule.need, rule.of) for score in scores]
+        return np.concatenate(found) if found else np.empty(0)
+
+    def alarms(self, over: Bools) -> Intervals:
+        """Return alarms from persistent rows, merged and cut, on the common time line."""
+        return pieces(runs(over, self.time, self.rule.step_ms), self.rule.merge_ms, self.rule.cut_ms)
+
+    def judged(self, alarms: Intervals) -> Judged:
+        """Judge alarms on the common time line."""
+        return judge(alarms, self.episodes, self.rule.grace_ms, self.excused)
+
+    def false_rate(self, levels: Doubles, threshold: float) -> float:
+        """Return false alarms per worn person-day with a threshold (an alarm row is above it)."""
+        days = float(self.person_days.sum())
+        return float(self.judged(self.alarms(levels > threshold)).false.sum()) / days if days else float("nan")
+
+    def score(self, over: Bools) -> EventScore:
+        """Judge persistent rows of all people, shape (rows,)."""
+        return self.score_alarms(self.alarms(over))
+
+    def score_intervals(self, found: Sequence[Intervals]) -> EventScore:
+        """Judge intervals, one array a person in UTC ms, that are not yet merged and cut."""
+        return self.score_alarms(pieces(self._joined(list(found)), self.rule.merge_ms, self.rule.cut_ms))
+
+    def score_alarms(self, alarms: Intervals) -> EventScore:
+        """Judge alarms that are already on the common time line, merged and cut."""
+        verdict = self.judged(alarms)
+        false = alarms[verdict.false]
+        owner = np.maximum(np.searchsorted(self._begin, false[:, 0], side="right") - 1, 0)
+        return EventScore(
+            person_days=self.person_days,
+            episode_person=self.episode_person,
+            kinds=self.kinds,
+            starts=self.episodes[:, 0] - self._shift[self.episode_person],
+            found=verdict.detected,
+            delays_min=verdict.delay / MINUTE,
+            alarm_person=owner,
+            false_spans=false - self._shift[owner][:, None],
+        )
+
+    def threshold_for_budget(self, levels: Doubles, budget: float) -> float:
+        """Return the lowest threshold found whose false alarms per worn person-day keep to the budget.
+
+        Args:
+            levels: From `levels`.
+            budget: False alarms per worn person-day.
+
+        Returns:
+            A threshold; rows above it are over. Infinity where even the highest score breaks the budget.
+
+        The search halves the interval of scores that occur, so where the rate is not monotone (lower thresholds
+        merge alarms) it finds one crossing, and the threshold returned always keeps to the budget on these people.
+        """
+        candidates = np.unique(levels[np.isfinite(levels)])
+        if not len(candidates):
+            return float("inf")
+        low, high = -1, len(candidates) - 1  # the highest candidate has nothing above it: no alarms at all
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.false_rate(levels, float(candidates[middle])) <= budget:
+                high = middle
+            else:
+                low = middle
+        return float(candidates[high])
+
+
+def threshold_for_budget(tracks: Sequence[Track], scores: Sequence[Floats], budget: float, rule: Rule) -> float:
+    """Return the threshold whose false alarms per worn person-day on these people keep to the budget.
+
+    Args:
+        tracks: One per person; their episodes are not false alarms.
+        scores: One array per person, as long as its track's time; NaN never alarms.
+        budget: False alarms per worn person-day.
+        rule: Persistence, merging, cutting, grace.
+    """
+    cohort = Cohort(tracks, rule)
+    return cohort.threshold_for_budget(cohort.levels(scores), budget)

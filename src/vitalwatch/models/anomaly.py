@@ -1,0 +1,99 @@
+"""Channel A: one Isolation Forest an organ group, on personal residuals; calibrated on people it never saw.
+
+scikit-learn's `score_samples` is low for outliers and its labels are -1 and +1 (both true in Python); everything here
+is high = unusual, and no label is ever asked of it (Liu, Ting and Zhou 2008, doi 10.1109/ICDM.2008.17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch import features, params
+from vitalwatch.export import forests_to_onnx
+from vitalwatch.models.heart_rate import sample
+from vitalwatch.scoring import Calibration, Scale
+from vitalwatch.tables import Bools, Doubles, Floats, Times
+
+NAME = "anomaly"
+BODY_KNOTS, TAIL_KNOTS = 16, 48
+RARITY_KNOTS = 96
+
+
+def fit(x: Floats, chosen: params.Detector, seed: int) -> bytes:
+    """Train the forests on rows of training people, labels unseen, and return them as one ONNX model.
+
+    Args:
+        x: Assessable rows, `features.NAMES` columns, float32 (n, f).
+        chosen: Trees, sample a tree, most rows.
+        seed: For the rows drawn and the forests.
+    """
+    from sklearn.ensemble import IsolationForest
+
+    rows = x[sample(len(x), chosen.max_rows, seed)]
+    forests = []
+    for number, columns in enumerate(features.GROUPS.values()):
+        forest = IsolationForest(
+            n_estimators=chosen.trees, max_samples=min(chosen.sample, len(rows)), random_state=seed + number
+        )
+        forests.append((forest.fit(rows[:, columns]), columns))
+    return forests_to_onnx(forests, x.shape[1])
+
+
+def surprise_scale(by_group: Floats, asleep: Bools, block: NDArray[np.int64]) -> Scale:
+    """Return the scale of each state and group from rows of calibration people, episodes left out.
+
+    Args:
+        by_group: Forest scores, high = unusual, (n, g).
+        asleep: (n,).
+        block: Number of the person's six-hour block that a row is in, (n,).
+    """
+    groups = by_group.shape[1]
+    knots = np.empty((2, groups, BODY_KNOTS + TAIL_KNOTS))
+    values = np.empty_like(knots)
+    for state in (0, 1):
+        rows = asleep == bool(state)
+        if rows.sum() < 2 * TAIL_KNOTS:  # a source without sleep: both states share one scale
+            rows = np.ones_like(rows)
+        for g in range(groups):
+            knots[state, g], values[state, g] = _scale(by_group[rows, g].astype(np.float64), block[rows])
+    return Scale(knots, values)
+
+
+def _scale(score: Doubles, block: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
+    """Return knots: rows' quantiles below the quietest tenth of block maxima, block maxima's quantiles above."""
+    order = np.argsort(block, kind="stable")
+    starts = np.flatnonzero(np.diff(block[order], prepend=block[order][0] - 1))
+    highest = np.sort(np.maximum.reduceat(score[order], starts))
+    n = len(highest)
+    share = np.geomspace(0.9, 1.0 / (n + 1), TAIL_KNOTS)
+    tail = np.interp(1.0 - share, (np.arange(n) + 1) / (n + 1), highest)
+    low = float(tail[0])
+    body = np.quantile(np.minimum(score, low), np.linspace(0.0, 1.0, BODY_KNOTS, endpoint=False))
+    knots = np.maximum.accumulate(np.concatenate((body, tail)))
+    knots += np.arange(len(knots)) * 1e-9  # strictly rising
+    values = np.concatenate((np.linspace(0.0, -np.log10(0.9), BODY_KNOTS, endpoint=False), -np.log10(share)))
+    return knots, values
+
+
+def rarity_scale(score: Floats) -> Scale:
+    """Return minus log10 of the conformal p-value, (1 + #{normal >= s}) / (n + 1), of a channel's normal rows (n,)."""
+    ordered = np.sort(score[np.isfinite(score)].astype(np.float64))
+    n = len(ordered)
+    share = np.geomspace(1.0, 1.0 / (n + 1), RARITY_KNOTS)
+    knots = np.interp(1.0 - share, np.arange(n) / n, ordered)
+    knots = np.maximum.accumulate(knots) + np.arange(RARITY_KNOTS) * 1e-9
+    return Scale(knots, -np.log10(share))
+
+
+def blocks(time: Times, person: NDArray[np.int64], block_ms: int) -> NDArray[np.int64]:
+    """Return a number that rows of one person in one block share, (n,)."""
+    return person * 10**9 + time // block_ms
+
+
+def uncalibrated(scale: Scale, kinds: Sequence[str] = ()) -> Calibration:
+    """Return a calibration that only puts groups on one scale: what thresholds are then chosen with."""
+    nothing = Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))
+    return Calibration(scale, nothing, None, float("inf"), float("inf"), tuple(kinds))

@@ -1,0 +1,354 @@
+"""The one door: readings in, answers out. Evaluation, REST, page, stream and Spark all ask a `Monitor`.
+
+Needs numpy, onnxruntime, pydantic and cryptography only. `advance` gives equal answers for a day in one call and for
+288 calls of one reading: to the bit for features and forest scores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch import cleaning, explaining, features, residuals, sequences
+from vitalwatch.baseline import VITALS, Normal
+from vitalwatch.bundle import RETRAIN, Bundle, load
+from vitalwatch.errors import BundleRefused
+from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster
+from vitalwatch.residuals import Learnt, Rows
+from vitalwatch.runtime import Model
+from vitalwatch.schema import Schema
+from vitalwatch.scoring import Calibration, Detector, Scores
+from vitalwatch.tables import Alarm, Answers, Bools, Floats, Grid, Profile, Readings
+from vitalwatch.watching import Channel, watch
+
+PROBE_TOLERANCE = {"features": 1e-4, "unusual": 1e-4, "known": 1e-4, "expected_heart_rate": 1e-3, "forecast": 1e-2}
+CHANNELS = ("unusual", "known", "rule", "technical")
+
+
+@dataclass(frozen=True)
+class Body:
+    """What is remembered of one person up to some row."""
+
+    rows: residuals.State
+    tail: Grid | None
+    channels: tuple[Channel, ...] = (Channel(),) * len(CHANNELS)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the monitor remembers of one person between calls; hand it back unchanged.
+
+    Attributes:
+        person: PERSON columns, nothing missing, (7,).
+        cleaning: Grid rows and open readings.
+        body: After the newest row.
+        before: Before the newest row, which more readings of its step may still change.
+        newest: Start of the newest row, UTC ms, -1 before the first.
+    """
+
+    person: Floats
+    cleaning: cleaning.State
+    body: Body
+    before: Body
+    newest: int = -1
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The blocks of params.yaml that serving obeys; they travel in the bundle."""
+
+    cleaning: Cleaning
+    baseline: Baseline
+    alarms: Alarms
+    forecaster: Forecaster
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {name: getattr(self, name).model_dump(mode="json") for name in self.__dataclass_fields__}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Chosen:
+        """Read back what `to_json` wrote."""
+        return Chosen(
+            Cleaning.model_validate(data["cleaning"]),
+            Baseline.model_validate(data["baseline"]),
+            Alarms.model_validate(data["alarms"]),
+            Forecaster.model_validate(data["forecaster"]),
+        )
+
+
+class Monitor:
+    """Watches people with one trained run.
+
+    Attributes:
+        schema: What the data is, as trained.
+        chosen: How it is served, as trained.
+        version: Run id, for every answer's record.
+        horizons: Minutes ahead that are forecast.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], card: Mapping[str, Any]) -> None:
+        told = {name: json.loads(files[f"{name}.json"]) for name in ("settings", "normal", "calibration", "forecast")}
+        self.schema = Schema.model_validate(told["settings"]["schema"])
+        self.chosen = Chosen.from_json(told["settings"])
+        self.card = card
+        self.version = str(card.get("run", ""))
+        usual = np.asarray(told["normal"]["usual_person"], np.float32)
+        self._learnt = Learnt(Model(files["heart_rate.onnx"]), Normal.from_json(told["normal"]), usual)
+        known = Model(files["known.onnx"]) if "known.onnx" in files else None
+        kind = Model(files["kind.onnx"]) if "kind.onnx" in files else None
+        self.detector = Detector(Model(files["forest.onnx"]), known, kind, Calibration.from_json(told["calibration"]))
+        self._forecaster = Model(files["forecast.onnx"]) if "forecast.onnx" in files else None
+        self._widening = np.asarray(told["forecast"]["widening"], np.float64)
+        self.horizons = sequences.horizons(self.chosen.forecaster, self.schema)
+        self.forecast_vitals = sequences.vitals(self.chosen.forecaster, self.schema)
+
+    @classmethod
+    def open(cls, folder: Path, trusted: Sequence[Path], *, seal: str = "") -> Monitor:
+        """Load a verified bundle and run its self-test.
+
+        Raises:
+            BundleRefused: A check of `bundle.load` failed, or today's code and libraries do not reproduce the answers
+                that training saw: which, and by how much.
+        """
+        bundle = load(folder, trusted, seal=seal)
+        return cls.verified(bundle, folder)
+
+    @classmethod
+    def verified(cls, bundle: Bundle, folder: Path) -> Monitor:
+        """Return a monitor of verified bytes after its self-test."""
+        if list(bundle.card["features"]) != list(features.NAMES):
+            raise BundleRefused(str(folder), "its features are not those of this version", RETRAIN)
+        monitor = cls(bundle.files, bundle.card)
+        expected = bundle.probe["answers"]
+        got = monitor.probe(bundle.probe)
+        for name, limit in PROBE_TOLERANCE.items():
+            apart = _apart(got[name], expected[name])
+            if apart > limit:
+                problem = f"its self-test gives other {name} than training saw (by {apart:.3g}, {limit:g} allowed)"
+                raise BundleRefused(str(folder), problem, RETRAIN)
+        return monitor
+
+    def begin(self, person: str, profile: Profile | None = None) -> State:
+        """Return the state of a person of whom no reading is known; the population's normal holds at first."""
+        body = Body(residuals.begin(self._learnt.normal), None)
+        about = features.person_row(profile or Profile(person), self._learnt.usual_person)
+        return State(about, cleaning.begin(person, self.schema), body, body)
+
+    def advance(self, state: State, new: Readings, *, forecast: bool = True) -> tuple[State, Answers]:
+        """Return the next state and the answers for every grid row that the new readings add or change.
+
+        Args:
+            state: From `begin` or an earlier call.
+            new: Readings of the same person, sorted by time. Those of a step before the newest one known come too
+                late: they are left out and counted in `Answers.late`.
+            forecast: Whether to forecast at each row (an LSTM run a row).
+        """
+        late = 0
+        if state.newest >= 0 and len(new) and new.time[0] < state.newest:
+            on_time = new.time >= state.newest
+            late, new = int((~on_time).sum()), new.rows(on_time)
+        clean, grid = cleaning.advance(state.cleaning, new, self.schema, self.chosen.cleaning)
+        if not len(grid):
+            return state, replace(self._rows(state.before, state.person, grid, forecast)[1], late=late)
+        body = state.before if grid.time[0] == state.newest else state.body
+        if len(grid) == 1:
+            before, (body, answers) = body, self._rows(body, state.person, grid, forecast)
+        else:
+            before, first = self._rows(body, state.person, _part(grid, slice(None, -1)), forecast)
+            body, last = self._rows(before, state.person, _part(grid, slice(-1, None)), forecast)
+            answers = _joined(first, last, grid)
+        following = State(state.person, clean, body, before, int(grid.time[-1]))
+        return following, replace(answers, late=late)
+
+    def answer(self, readings: Readings, profile: Profile | None = None, *, forecast: bool = True) -> Answers:
+        """Return the answers for all of one person's readings, from nothing known before."""
+        return self.advance(self.begin(readings.person, profile), readings, forecast=forecast)[1]
+
+    def features(self, readings: Readings, profile: Profile | None = None) -> Floats:
+        """Return the detector's features of every grid row, float32 (n, f) in `features.NAMES` order."""
+        state = self.begin(readings.person, profile)
+        grid = cleaning.advance(state.cleaning, readings, self.schema, self.chosen.cleaning)[1]
+        return self._residuals(state.body, state.person, grid)[1].features
+
+    def probe(self, probe: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Push the probe's readings through cleaning, features and models; return the newest rows' answers."""
+        readings, profile, rows = probe_readings(probe["readings"])
+        answers = self.answer(readings, profile)
+        columns = self.features(readings, profile)
+        told = {
+            "features": columns,
+            "unusual": answers.unusual,
+            "known": answers.known,
+            "expected_heart_rate": answers.expected_heart_rate,
+            "forecast": answers.forecast,
+        }
+        return {name: _plain(values[-rows:]) for name, values in told.items()}
+
+    def _residuals(self, body: Body, person: Floats, grid: Grid) -> tuple[residuals.State, Rows]:
+        return residuals.advance(body.rows, grid, person, self._learnt, self.chosen.baseline, self.schema.step_minutes)
+
+    def _rows(self, body: Body, person: Floats, grid: Grid, forecast: bool) -> tuple[Body, Answers]:
+        state, rows = self._residuals(body, person, grid)
+        scores = self.detector.scores(rows.features, rows.assessable)
+        whole = grid if body.tail is None else _after(body.tail, grid)
+        told = self._forecast(whole, len(grid), rows) if forecast else self._no_forecast(len(grid))
+        channels, alarms, anomalous, kind = self._alarms(body.channels, grid, rows, scores)
+        keep = max(sequences.history_rows(self.chosen.forecaster, self.schema), 1)
+        following = Body(state, _part(whole, slice(max(len(whole) - keep, 0), None)), channels)
+        vitals = len(VITALS)
+        answers = Answers(
+            person=grid.person,
+            time=grid.time,
+            score=(1.0 - scores.p_value).astype(np.float32),
+            p_value=scores.p_value,
+            is_anomaly=anomalous,
+            unusual=scores.unusual,
+            known=scores.known,
+            kind=kind,
+            kinds=self.detector.calibration.kinds,
+            residual=rows.z[:, :vitals].astype(np.float32),
+            contribution=rows.stronger[:, :vitals],
+            vitals=VITALS,
+            expected_heart_rate=rows.expected,
+            usual_heart_rate_spread=rows.spread[:, 0].astype(np.float32),
+            forecast=told,
+            forecast_vitals=self.forecast_vitals,
+            horizons=self.horizons,
+            own_baseline=rows.own_days > 0,
+            assessable=rows.assessable,
+            grid=grid,
+            alarms=tuple(alarms),
+        )
+        return following, answers
+
+    def _no_forecast(self, rows: int) -> Floats:
+        return np.full((rows, len(self.forecast_vitals), len(self.horizons), 3), np.nan, np.float32)
+
+    def _forecast(self, whole: Grid, new: int, rows: Rows) -> Floats:
+        if self._forecaster is None or not new:
+            return self._no_forecast(new)
+        ends = np.arange(len(whole) - new, len(whole))
+        x, last = sequences.windows(whole, ends, self.chosen.forecaster, self.schema)
+        return sequences.forecast(
+            self._forecaster, self._widening, x, rows.static, last, self.chosen.forecaster, self.schema
+        )
+
+    def _alarms(
+        self, channels: tuple[Channel, ...], grid: Grid, rows: Rows, scores: Scores
+    ) -> tuple[tuple[Channel, ...], list[Alarm], Bools, NDArray[np.int16]]:
+        """Return the channels' next states, alarms told, rows in an alarm of A or B, and kinds of rows in B's."""
+        limits = self.detector.calibration
+        with np.errstate(invalid="ignore"):
+            over = {
+                "unusual": scores.unusual > limits.unusual_threshold,
+                "known": scores.known > limits.known_threshold,
+                "rule": explaining.rule_rows(grid, rows.context, self.schema),
+                "technical": explaining.technical_rows(grid),
+            }
+        explain = explaining.Explainer(grid, rows, scores, self.detector, self.schema)
+        following, alarms, alarming = [], [], {}
+        for name, channel in zip(CHANNELS, channels, strict=True):
+            state, alarming[name], told = watch(
+                channel, over[name], grid.time, self.schema.step_ms, self.chosen.alarms, getattr(explain, name)
+            )
+            following.append(state)
+            alarms.extend(told)
+        kind = np.full(len(grid), -1, np.int16)
+        named = np.flatnonzero(alarming["known"])
+        kind[named] = self.detector.kinds(rows.features[named])
+        alarms.sort(key=lambda alarm: (alarm.start, alarm.channel))
+        return tuple(following), alarms, alarming["unusual"] | alarming["known"], kind
+
+
+def _part(grid: Grid, rows: slice) -> Grid:
+    return replace(
+        grid,
+        time=grid.time[rows],
+        minute=grid.minute[rows],
+        segment=grid.segment[rows],
+        values=grid.values[rows],
+        filled=grid.filled[rows],
+        artefact=grid.artefact[rows],
+    )
+
+
+def _after(a: Grid, b: Grid) -> Grid:
+    names = ("time", "minute", "segment", "values", "filled", "artefact")
+    columns: dict[str, Any] = {name: np.concatenate((getattr(a, name), getattr(b, name))) for name in names}
+    return replace(b, **columns)
+
+
+BY_ROW = (
+    "time",
+    "score",
+    "p_value",
+    "is_anomaly",
+    "unusual",
+    "known",
+    "kind",
+    "residual",
+    "contribution",
+    "expected_heart_rate",
+    "usual_heart_rate_spread",
+    "forecast",
+    "own_baseline",
+    "assessable",
+)
+
+
+def _joined(a: Answers, b: Answers, grid: Grid) -> Answers:
+    """Join answers that follow each other; an alarm that grew is told once, as it stands at the end."""
+    alarms = {(alarm.channel, alarm.start): alarm for alarm in (*a.alarms, *b.alarms)}
+    ordered = tuple(sorted(alarms.values(), key=lambda alarm: (alarm.start, alarm.channel)))
+    columns: dict[str, Any] = {name: np.concatenate((getattr(a, name), getattr(b, name))) for name in BY_ROW}
+    return replace(b, **columns, alarms=ordered, grid=grid)
+
+
+def probe_of(readings: Readings, profile: Profile, rows: int) -> dict[str, Any]:
+    """Return readings as plain values for probe.json; the answers of the last `rows` grid rows are compared."""
+    return {
+        "time": readings.time.tolist(),
+        "offset": readings.offset.tolist(),
+        "values": {name: _plain(column) for name, column in readings.values.items()},
+        "profile": {"age": profile.age, "sex": profile.sex, "medication": list(profile.medication)},
+        "rows": rows,
+    }
+
+
+def probe_readings(told: Mapping[str, Any]) -> tuple[Readings, Profile, int]:
+    """Read back what `probe_of` wrote: readings, profile and how many rows are compared."""
+    values = {
+        name: np.asarray([np.nan if v is None else v for v in column], np.float32)
+        for name, column in told["values"].items()
+    }
+    profile = Profile(
+        "probe", age=told["profile"]["age"], sex=told["profile"]["sex"], medication=tuple(told["profile"]["medication"])
+    )
+    time, offset = np.asarray(told["time"], np.int64), np.asarray(told["offset"], np.int16)
+    return Readings("probe", time, offset, values), profile, int(told["rows"])
+
+
+def _plain(values: Floats) -> list[Any]:
+    """Return nested lists with None for NaN (JSON has none)."""
+    rounded = np.asarray(values, np.float64).astype(object)
+    rounded[np.isnan(np.asarray(values, np.float64))] = None
+    plain: list[Any] = rounded.tolist()
+    return plain
+
+
+def _apart(got: list[Any], expected: list[Any]) -> float:
+    """Return the largest difference; infinite where one is missing and the other is not, or shapes differ."""
+    a, b = (np.asarray(values, object) for values in (got, expected))
+    if a.shape != b.shape:
+        return float("inf")
+    a, b = (np.asarray([np.nan if value is None else value for value in v.ravel()], np.float64) for v in (a, b))
+    if (np.isnan(a) != np.isnan(b)).any():
+        return float("inf")
+    return float(np.nanmax(np.abs(a - b), initial=0.0))

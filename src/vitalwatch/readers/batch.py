@@ -1,0 +1,122 @@
+"""What every reader yields, and how typed rows become it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch.reading import ACCEPTED, Rows, check, explain
+from vitalwatch.schema import Schema
+from vitalwatch.tables import Event, Profile
+from vitalwatch.timestamps import rfc3339
+
+Form = Literal["json", "cells", "line"]
+NOMINAL_START = 946_684_800_000  # 2000-01-01T00:00Z, UTC ms: for recordings that tell only the time since admission
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to read and by which rules."""
+
+    path: Path
+    schema: Schema
+    now_ms: int
+    columns: Mapping[str, str] = field(default_factory=dict)  # our name -> the file's name
+    chunk_rows: int = 200_000
+    max_ahead_ms: int = 300_000
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A refused row. `raw` is JSON as it came, a JSON object of text cells, or a line, as `form` says."""
+
+    source: str
+    position: str
+    reason: str
+    detail: str
+    raw: bytes
+    form: Form = "cells"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A part of a source: `read` = len(rows) + sum of `refused`.
+
+    `rejects` are the refused rows themselves, but for rows in which nothing was measured: those are only counted.
+    """
+
+    rows: Rows
+    read: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    rejects: Sequence[Reject] = ()
+    profiles: Sequence[Profile] = ()
+    events: Sequence[Event] = ()
+    notes: Sequence[str] = ()
+
+
+NO_ROWS = Rows((), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int16), {})
+
+
+def judged(
+    rows: Rows,
+    task: Task,
+    *,
+    source: str,
+    keys: NDArray[np.uint16] | None = None,
+    position: Callable[[int], str] = lambda row: f"row {row + 1}",
+    raw: Callable[[int], bytes] | None = None,
+    early: Sequence[Reject] = (),
+    notes: Sequence[str] = (),
+    profiles: Sequence[Profile] = (),
+    events: Sequence[Event] = (),
+) -> Batch:
+    """Return the batch that typed rows make: what the rules accept, and the rest with its reasons.
+
+    Args:
+        rows: Typed rows, in the units of the schema.
+        task: The rules.
+        source: Name of the file, for the rejects.
+        keys: What typing the cells found (see `reading.text_key`).
+        position: Row index -> where it stands in the source.
+        raw: Row index -> the cells as they came, as a JSON object; default: the typed row.
+        early: Rows that were refused before they could be typed.
+        notes, profiles, events: Passed on.
+    """
+    checked, keys = check(rows, task.schema, now_ms=task.now_ms, max_ahead_ms=task.max_ahead_ms, keys=keys)
+    bad = np.flatnonzero(keys != ACCEPTED)
+    refused: dict[str, int] = {}
+    rejects = list(early)
+    for reject in early:
+        refused[reject.reason] = refused.get(reject.reason, 0) + 1
+    for key, count in zip(*np.unique(keys[bad], return_counts=True), strict=True):
+        why = explain(key, task.schema)
+        refused[why.reason] = refused.get(why.reason, 0) + int(count)
+        if why.reason == "empty":
+            continue
+        for row in bad[keys[bad] == key].tolist():
+            cells = raw(row) if raw else typed_cells(rows, row)
+            rejects.append(Reject(source, position(row), why.reason, why.detail, cells))
+    kept = checked.take(keys == ACCEPTED) if len(bad) else checked
+    return Batch(kept, len(rows) + len(early), refused, rejects, profiles, events, notes)
+
+
+def typed_cells(rows: Rows, row: int) -> bytes:
+    """Return one typed row as a JSON object of text cells."""
+    cells = {"person": rows.people[rows.person[row]], "time": rfc3339(int(rows.time[row]), int(rows.offset[row]))}
+    for name, column in rows.values.items():
+        if not np.isnan(column[row]):
+            cells[name] = repr(float(column[row]))
+    return json.dumps(cells).encode()
+
+
+def encode(names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    """Return the distinct names and each one's place among them."""
+    places: dict[str, int] = {}
+    codes = np.fromiter((places.setdefault(name, len(places)) for name in names), np.int32, len(names))
+    return tuple(places), codes

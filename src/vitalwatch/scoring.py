@@ -1,0 +1,177 @@
+"""Features -> how unusual (channel A), how likely a known episode (channel B), and how surprising either is.
+
+Channel A: a forest per organ group. A group's score is put on one scale by conformal calibration: surprise is minus
+log10 of the share of six-hour blocks of calibration people, asleep or awake alike, whose highest score reaches it
+(block maxima, because neighbouring rows are one event; Vovk et al. 2005 for the conformal p-value). The largest
+surprise of all groups is the channel's score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch import features
+from vitalwatch.runtime import Model
+from vitalwatch.tables import Bools, Doubles, Floats
+
+STATES = ("awake", "asleep")
+FEW = 16  # rows up to which comparing with every knot beats searching
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A rising map from scores to a common scale, linear between knots and beyond the last two.
+
+    Attributes:
+        knots: Scores, rising, (..., k).
+        values: Value at each knot, (..., k).
+    """
+
+    knots: Doubles
+    values: Doubles
+
+    @property
+    def slopes(self) -> Doubles:
+        """Change of value per score after each knot; the last continues the one before it, (..., k)."""
+        rise = np.diff(self.values, axis=-1) / np.maximum(np.diff(self.knots, axis=-1), 1e-12)
+        return np.concatenate((rise, rise[..., -1:]), axis=-1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists."""
+        return {"knots": self.knots.tolist(), "values": self.values.tolist()}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Scale:
+        """Read back what `to_json` wrote."""
+        return Scale(np.asarray(data["knots"], np.float64), np.asarray(data["values"], np.float64))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibration people taught.
+
+    Attributes:
+        surprise: By state and group, knots (2, g, k).
+        rarity: Channel A's score -> minus log10 of the share of normal rows at least as high, knots (k,).
+        known_rarity: The same for channel B, None without labels.
+        unusual_threshold, known_threshold: A row is over when its score is above; infinite where there is no channel.
+        kinds: Names in the order of the kind model's classes.
+    """
+
+    surprise: Scale
+    rarity: Scale
+    known_rarity: Scale | None
+    unusual_threshold: float
+    known_threshold: float
+    kinds: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists and numbers."""
+        known = self.known_threshold
+        return {
+            "surprise": self.surprise.to_json(),
+            "rarity": self.rarity.to_json(),
+            "known_rarity": self.known_rarity.to_json() if self.known_rarity else None,
+            "unusual_threshold": self.unusual_threshold,
+            "known_threshold": known if np.isfinite(known) else None,
+            "kinds": list(self.kinds),
+        }
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Calibration:
+        """Read back what `to_json` wrote."""
+        known = data["known_threshold"]
+        return Calibration(
+            surprise=Scale.from_json(data["surprise"]),
+            rarity=Scale.from_json(data["rarity"]),
+            known_rarity=Scale.from_json(data["known_rarity"]) if data["known_rarity"] else None,
+            unusual_threshold=float(data["unusual_threshold"]),
+            known_threshold=float("inf") if known is None else float(known),
+            kinds=tuple(data["kinds"]),
+        )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of n rows; NaN where a row cannot be judged.
+
+    Attributes:
+        unusual: Channel A's surprise (n,).
+        group: Index into `features.GROUPS` of the most surprising group (n,).
+        known: Channel B's probability (n,), NaN without a supervised model.
+        p_value: Share of normal calibration rows at least as unusual, by the rarer of both channels, (0, 1] (n,).
+    """
+
+    unusual: Floats
+    group: NDArray[np.int8]
+    known: Floats
+    p_value: Floats
+
+
+class Detector:
+    """The forests, the supervised head and their calibration."""
+
+    def __init__(self, forest: Model, known: Model | None, kind: Model | None, calibration: Calibration) -> None:
+        self._forest, self._known, self._kind, self.calibration = forest, known, kind, calibration
+        self._slopes = calibration.surprise.slopes
+        self._rarity_slopes = calibration.rarity.slopes
+        self._known_slopes = calibration.known_rarity.slopes if calibration.known_rarity else None
+
+    def scores(self, x: Floats, assessable: Bools) -> Scores:
+        """Return the scores of rows.
+
+        Args:
+            x: `features.NAMES` columns, float32 (n, f).
+            assessable: (n,).
+        """
+        n = len(x)
+        if n == 0:
+            nothing = np.empty(0, np.float32)
+            return Scores(nothing, np.empty(0, np.int8), nothing, nothing)
+        by_group = self._forest.run(x=x)["score"]
+        surprise = self.surprise(by_group, x[:, ASLEEP] > 0)
+        group = surprise.argmax(axis=1)
+        unusual = surprise[np.arange(n), group]
+        rarity = look_up(self.calibration.rarity, self._rarity_slopes, unusual)
+        known = np.full(n, np.nan, np.float32)
+        if self._known is not None and self.calibration.known_rarity and self._known_slopes is not None:
+            known = self._known.run(x=x)["probability"].reshape(n)
+            rarity = np.maximum(rarity, look_up(self.calibration.known_rarity, self._known_slopes, known))
+        p_value = np.where(assessable, np.minimum(10.0 ** -np.maximum(rarity, 0.0), 1.0), np.nan)
+        return Scores(
+            unusual=np.where(assessable, unusual, np.nan).astype(np.float32),
+            group=group.astype(np.int8),
+            known=np.where(assessable, known, np.nan).astype(np.float32),
+            p_value=p_value.astype(np.float32),
+        )
+
+    def surprise(self, by_group: Floats, asleep: Bools) -> Doubles:
+        """Return forest scores (n, g) on the common scale, (n, g); see the head of the module."""
+        scale = self.calibration.surprise
+        out = np.empty(by_group.shape)
+        for state in (0, 1):
+            rows = np.flatnonzero(asleep == bool(state))
+            for g in range(by_group.shape[1]) if len(rows) else ():
+                one = Scale(scale.knots[state, g], scale.values[state, g])
+                out[rows, g] = look_up(one, self._slopes[state, g], by_group[rows, g])
+        return out
+
+    def kinds(self, x: Floats) -> NDArray[np.int16]:
+        """Return the likeliest kind of rows in a known alarm, index into `calibration.kinds`, (n,)."""
+        if self._kind is None or not len(x):
+            return np.zeros(len(x), np.int16)
+        return self._kind.run(x=x)["probabilities"].argmax(axis=1).astype(np.int16)
+
+
+ASLEEP = features.NAMES.index("asleep")
+
+
+def look_up(scale: Scale, slopes: Doubles, score: NDArray[np.floating]) -> Doubles:
+    """Return the scale's value of each score, (n,)."""
+    score = score.astype(np.float64)
+    i = np.maximum(np.searchsorted(scale.knots, score, side="right") - 1, 0)
+    return np.maximum(scale.values[i] + (score - scale.knots[i]) * slopes[i], 0.0)

@@ -1,0 +1,206 @@
+"""Grid -> inputs, targets and answers of the forecaster; the same code in training and in serving, numpy only.
+
+A window looks back `forecaster.history` from its end row and no further; rows before the first one are missing.
+Everything is gathered and computed row by row with exact elementwise arithmetic, so that a window is equal to the bit
+whether it is asked for alone or among thousands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch.params import Forecaster
+from vitalwatch.schema import Schema, minutes
+from vitalwatch.tables import Doubles, Floats, Grid
+
+CONTEXT = ("steps", "intensity", "sleep")
+HALF_STEPS = 60.0  # steps/min at which the steps channel is 0.5: a slow walk
+QUANTILES = (0.1, 0.5, 0.9)
+AT_ONCE = 1024  # windows a run of the model: more are slower (caches) and take memory
+
+_ANGLE = 2 * np.pi * np.arange(1440) / 1440
+CLOCK = np.stack([np.sin(_ANGLE), np.cos(_ANGLE)], axis=1).astype(np.float32)  # by local minute of the day, (1440, 2)
+
+
+class Runs(Protocol):
+    """Whatever answers arrays by name for arrays by name, such as `runtime.Model`."""
+
+    def run(self, **inputs: Floats) -> dict[str, Floats]:
+        """Return the outputs by name."""
+        ...
+
+
+def vitals(chosen: Forecaster, schema: Schema) -> tuple[str, ...]:
+    """Return the vitals that are forecast: those asked for that the schema has, in the asked order."""
+    return tuple(name for name in chosen.vitals if name in schema.vitals)
+
+
+def history_rows(chosen: Forecaster, schema: Schema) -> int:
+    """Return the rows of a window, T, its end row included; at least 1."""
+    return max(minutes(chosen.history) // schema.step_minutes, 1)
+
+
+def horizons(chosen: Forecaster, schema: Schema) -> tuple[int, ...]:
+    """Return the minutes ahead that are forecast: rounded to whole steps, none twice, none shorter than a step."""
+    return _rounded(chosen.horizons, schema.step_minutes)
+
+
+def dropped_horizons(chosen: Forecaster, schema: Schema) -> tuple[int, ...]:
+    """Return the minutes ahead that cannot be forecast because they are shorter than a grid step."""
+    return tuple(horizon for horizon in chosen.horizons if horizon < schema.step_minutes)
+
+
+def channels(chosen: Forecaster, schema: Schema) -> tuple[str, ...]:
+    """Return the names of the last axis of `windows`, c of them."""
+    names = vitals(chosen, schema)
+    masks = tuple(f"{name}_measured" for name in names)
+    return (*names, *masks, *CONTEXT, "clock_sin", "clock_cos")
+
+
+def windows(grid: Grid, ends: NDArray[np.intp], chosen: Forecaster, schema: Schema) -> tuple[Floats, Floats]:
+    """Return what the forecaster sees at the end of each window.
+
+    Args:
+        grid: Rows of one person.
+        ends: Row numbers of the windows' last rows, (n,), any order.
+        chosen: History and vitals.
+        schema: Step and columns.
+
+    Returns:
+        x: float32 (n, T, c) in `channels` order, oldest row first. A vital is its difference from `last`, 0 where it is
+            missing; its mask is 1 where it was measured in that very step (not carried forward); steps are
+            s / (s + 60 a minute), so between 0 and 1; unknown context is 0.
+        last: float32 (n, v), the last value of each vital in the window, in its unit; NaN where it has none.
+    """
+    layout = _layout(chosen, grid.names, schema.vitals, schema.step_minutes)
+    v, length, n = len(layout.values), layout.length, len(ends)
+    if n == 0:
+        return np.zeros((0, length, layout.width), np.float32), np.zeros((0, v), np.float32)
+    lowest = int(ends.min())
+    first = max(lowest - length + 1, 0)
+    rows = ends[:, None] + layout.back - first
+    if lowest + 1 < length:
+        np.maximum(rows, -1, out=rows)  # the table's last row stands for what was before the first
+    x = _table(grid, first, int(ends.max()) + 1, layout).take(rows, axis=0)
+    value = x[..., :v]
+    unknown = np.isnan(value)
+    newest = length - 1 - unknown[:, ::-1].argmin(axis=1)  # the last row where all are unknown, which is NaN
+    last = value[np.arange(n)[:, None], newest, layout.order]
+    value -= last[:, None]
+    value[unknown] = 0.0
+    return x, last
+
+
+def targets(grid: Grid, ends: NDArray[np.intp], chosen: Forecaster, schema: Schema) -> Floats:
+    """Return what was measured at each horizon after each end row: float32 (n, v, h), in each vital's unit.
+
+    NaN where it was not measured in that very step; a value carried forward is no target.
+    """
+    layout = _layout(chosen, grid.names, schema.vitals, schema.step_minutes)
+    rows = ends[:, None] + layout.ahead
+    inside = np.minimum(rows, len(grid) - 1)[:, None, :]  # (n, 1, h)
+    found = grid.values[inside, layout.values[:, None]]  # (n, v, h)
+    found[grid.filled[inside, layout.filled[:, None]]] = np.nan
+    return np.where(rows[:, None, :] < len(grid), found, np.float32(np.nan))
+
+
+def forecast(
+    model: Runs, widening: Doubles, x: Floats, person: Floats, last: Floats, chosen: Forecaster, schema: Schema
+) -> Floats:
+    """Return the quantiles 0.1, 0.5, 0.9 of each vital at each horizon, in its unit: float32 (n, v, h, 3).
+
+    Sorted, within what the schema calls possible; NaN for a vital without a value in the window, and for a vital and
+    horizon that could not be calibrated.
+
+    Args:
+        model: The exported forecaster.
+        widening: (v, h) from `models.forecast.conformal`: how far the outer quantiles move outwards, each vital's unit.
+        x: From `windows`.
+        person: Who it is and what is normal for them, float32 (n, s), NaN where unknown; as in training.
+        last: From `windows`.
+        chosen: Vitals and horizons.
+        schema: Possible values.
+    """
+    known = static(person, last)
+    parts = [
+        model.run(x=x[start : start + AT_ONCE], person=known[start : start + AT_ONCE])["quantiles"]
+        for start in range(0, max(len(x), 1), AT_ONCE)
+    ]
+    return finish(parts[0] if len(parts) == 1 else np.concatenate(parts), widening, last, chosen, schema)
+
+
+def static(person: Floats, last: Floats) -> Floats:
+    """Return the model's input `person`: what is known of the person and where the vitals stand, (n, s + v)."""
+    return np.concatenate((person, last), axis=1, dtype=np.float32)
+
+
+def finish(ahead: Floats, widening: Doubles, last: Floats, chosen: Forecaster, schema: Schema) -> Floats:
+    """Turn differences from the last value (n, v, h, 3) into widened, sorted, possible values; see `forecast`."""
+    limits = np.array([schema.columns[name].possible for name in vitals(chosen, schema)], np.float32)[:, None, :]
+    moved = ahead + last[:, :, None, None]
+    middle, wide = moved[..., 1], widening.astype(np.float32)
+    out = np.empty_like(moved)
+    out[..., 0] = np.minimum(moved[..., 0] - wide, middle)
+    out[..., 1] = middle + 0 * wide  # NaN where there is no calibration
+    out[..., 2] = np.maximum(moved[..., 2] + wide, middle)
+    return np.clip(out, limits[..., :1], limits[..., 1:], out=out)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where everything stands, worked out once for a schema and a choice."""
+
+    length: int  # rows of a window
+    width: int  # channels
+    back: NDArray[np.intp]  # rows of a window relative to its end, oldest first
+    ahead: NDArray[np.intp]  # rows of the targets relative to the end
+    values: NDArray[np.intp]  # columns of Grid.values of the vitals
+    filled: NDArray[np.intp]  # columns of Grid.filled of the vitals
+    order: NDArray[np.intp]  # 0..v-1
+    context: NDArray[np.intp]  # columns of Grid.values of CONTEXT
+    half_steps: np.float32  # steps in one grid step at which the channel is 0.5
+
+
+@lru_cache(maxsize=8)
+def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], step: int) -> _Layout:
+    used = [name for name in chosen.vitals if name in known]
+    length = max(minutes(chosen.history) // step, 1)
+    ahead = _rounded(chosen.horizons, step)
+    return _Layout(
+        length=length,
+        width=2 * len(used) + len(CONTEXT) + CLOCK.shape[1],
+        back=np.arange(1 - length, 1),
+        ahead=np.array(ahead, np.intp) // step,
+        values=np.array([names.index(name) for name in used], np.intp),
+        filled=np.array([known.index(name) for name in used], np.intp),
+        order=np.arange(len(used)),
+        context=np.array([names.index(name) for name in CONTEXT], np.intp),
+        half_steps=np.float32(HALF_STEPS * step),
+    )
+
+
+def _rounded(horizons: tuple[int, ...], step: int) -> tuple[int, ...]:
+    kept = (int(horizon / step + 0.5) * step for horizon in horizons if horizon >= step)
+    return tuple(dict.fromkeys(kept))
+
+
+def _table(grid: Grid, first: int, stop: int, layout: _Layout) -> Floats:
+    """Return the channels of the grid rows first..stop-1, vitals as they are, and a last row of nothing known."""
+    v, m = len(layout.values), stop - first
+    table = np.zeros((m + 1, layout.width), np.float32)
+    rows = table[:m]
+    values = grid.values[first:stop]
+    rows[:, :v] = values.take(layout.values, axis=1)
+    rows[:, v : 2 * v] = np.isfinite(rows[:, :v]) > grid.filled[first:stop].take(layout.filled, axis=1)
+    context = values.take(layout.context, axis=1)
+    context[:, 0] /= context[:, 0] + layout.half_steps
+    context[np.isnan(context)] = 0.0
+    rows[:, 2 * v : -2] = context
+    rows[:, -2:] = CLOCK.take(grid.minute[first:stop], axis=0)
+    table[m, :v] = np.nan
+    return table

@@ -1,0 +1,405 @@
+"""Detection judged: our channels beside the lines to beat, by kind, by group of people, by cause of false alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch.lines.detection import Line, Watched, detection_lines
+from vitalwatch.metrics import ranking
+from vitalwatch.metrics.bootstrap import Estimate, estimate, mean_over_people, plain, ratio
+from vitalwatch.metrics.budget import Cohort, Track
+from vitalwatch.metrics.events import DAYS, DETECTED, FALSE, EventScore, f1_difference, natural_precision
+from vitalwatch.schema import minutes
+from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, not_assessable
+from vitalwatch.tables import DAY, Bools, Doubles, Floats, Profile
+
+BUDGETS = (0.05, 0.1, 0.2)  # false alarms per worn person-day
+CURVE = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
+DAY_BANDS = ((0, 7), (7, 14), (14, None))  # days since judging began
+UNION_CHANNELS = ("unusual", "known")
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One detector's rows over all judged people.
+
+    Attributes:
+        scores: Per person over judged rows; for ranking.
+        over: Rows that alarm, after persistence, over the whole cohort.
+        threshold: In words of the score, NaN for a union.
+        threshold_from: Where it came from.
+    """
+
+    scores: list[Floats]
+    levels: Doubles
+    over: Bools
+    threshold: float
+    threshold_from: str
+
+
+def detection(
+    world: World, thresholds: Thresholds, learners: Sequence[PersonResult], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return all tables of detection, ready for JSON.
+
+    Args:
+        world: Labelled test people.
+        thresholds: Of our channels.
+        learners: Calibration people: the simple lines set their thresholds and fit on them.
+        rng: For chance, the raw forest, permuted labels.
+    """
+    if not world.cases:
+        return not_assessable("no labelled test people: give recordings with an `events` table")
+    if not len(world.cohort.episodes):
+        return not_assessable("none of the labelled episodes begins after enrolment while the device was worn")
+    surfaces = surfaces_of(world)
+    ours = channels(world, thresholds)
+    scores = {name: world.cohort.score(found.over) for name, found in ours.items()}
+    tables: dict[str, Any] = {
+        "people": len(world.cases),
+        "person_days": plain(float(world.cohort.person_days.sum()), 2),
+        "episodes": len(world.cohort.episodes),
+        "episodes_left_out": len(world.cohort.excused),
+        "rows_in_episodes": plain(float(world.cohort.labels[world.rank_rows].mean())),
+        "notes": notes(world),
+        "channels": {name: row(world, ours[name], scores[name], surfaces) for name in ours},
+    }
+    if "known" not in ours:
+        tables["channels"]["known"] = not_assessable("no supervised model: nothing was labelled to train it on")
+    reference = scores.get("both", next(iter(scores.values()), None))
+    tables["lines"] = lines(world, learners, surfaces, reference, rng)
+    tables["served"] = served(world)
+    tables["by_kind"] = {name: by_kind(score, world) for name, score in scores.items()}
+    tables["by_group"] = {name: by_group(score, world) for name, score in scores.items()}
+    tables["false_alarms_by_cause"] = {name: by_cause(score, world) for name, score in scores.items()}
+    tables["nominal"] = nominal(world, thresholds, scores)
+    tables["curve"] = {name: curve(world, found) for name, found in ours.items()}
+    tables["known_probability"] = probability(world, ours.get("known"))
+    tables["kind_named"] = kind_named(world, ours.get("known"))
+    tables["no_skill"] = no_skill(world, ours, surfaces, rng)
+    return tables
+
+
+def notes(world: World) -> list[str]:
+    """Return what a reader must know before quoting a figure."""
+    chosen = world.settings.params
+    return [
+        "Events, never adjusted points: an alarm needs "
+        f"{chosen.alarms.need} of {chosen.alarms.of} rows, gaps up to {chosen.alarms.merge} are merged, alarms are cut "
+        f"at {chosen.alarms.cut}, {chosen.alarms.grace} of grace.",
+        f"Intervals: {chosen.evaluation.draws} draws of people, {chosen.evaluation.confidence:.0%}.",
+        f"VUS-PR: mean over people, every buffer up to {chosen.evaluation.vus_buffer}, stepwise between thresholds.",
+        f"Natural prevalence is an estimate: episodes x {chosen.synthetic.natural_share}, false alarms unchanged.",
+    ]
+
+
+def channels(world: World, thresholds: Thresholds) -> dict[str, Detector]:
+    """Return our channels that exist: unusual, known and, where both do, both (either alarms)."""
+    told = {"unusual": thresholds.unusual, "known": thresholds.known}
+    found: dict[str, Detector] = {}
+    for name, threshold in told.items():
+        scores = [np.asarray(getattr(case.result.answers, name)[case.judged]) for case in world.cases]
+        if threshold is None or not any(np.isfinite(score).any() for score in scores):
+            continue
+        levels = world.cohort.levels(scores)
+        found[name] = Detector(scores, levels, levels > threshold, threshold, "bundle")
+    if len(found) == len(UNION_CHANNELS):
+        scores = [np.asarray(case.result.answers.score[case.judged]) for case in world.cases]
+        over = np.logical_or.reduce([found[name].over for name in UNION_CHANNELS])
+        found["both"] = Detector(scores, world.cohort.levels(scores), over, float("nan"), "either channel's")
+    return found
+
+
+def surfaces_of(world: World) -> list[ranking.Surface | None]:
+    """Return each person's soft labels, None for people without an episode row."""
+    longest = minutes(world.settings.params.evaluation.vus_buffer) // world.settings.schema.step_minutes
+    buffers = range(longest + 1)
+    found = [world.cohort.labels[world.cohort.row_person == i] for i in range(len(world.cases))]
+    return [ranking.Surface(rows, buffers) if rows.any() else None for rows in found]
+
+
+def row(
+    world: World, detector: Detector, score: EventScore, surfaces: Sequence[ranking.Surface | None]
+) -> dict[str, Any]:
+    """Return one line of the detection table: events at the operating point, then ranking over all thresholds."""
+    draws, confidence = world.draws, world.confidence
+    share = world.settings.params.synthetic.natural_share
+    table: dict[str, Any] = {name: found.table() for name, found in score.estimates(draws, confidence).items()}
+    table |= {
+        "threshold": plain(detector.threshold),
+        "threshold_from": detector.threshold_from,
+        "detected": score.detected,
+        "false_alarms": score.false_alarms,
+        "delay_median_min": plain(score.delay(0.5), 1),
+        "delay_p90_min": plain(score.delay(0.9), 1),
+        "macro_recall": score.macro_recall(draws, confidence).table(),
+        "precision_natural": estimate(
+            lambda total: natural_precision(share, total), score.counts, draws, confidence
+        ).table(),
+        "alarms_per_day_natural": plain(_burden(share, score.counts.sum(axis=0))),
+        "recall_at": {str(budget): _recall_at(world, detector, budget).table() for budget in BUDGETS},
+    }
+    return table | ranking_figures(world, detector.scores, surfaces)
+
+
+def _burden(share: float, total: Doubles) -> float:
+    return float(ratio(total[FALSE] + share * total[DETECTED], total[DAYS]))
+
+
+def _recall_at(world: World, detector: Detector, budget: float) -> Estimate:
+    """Return recall with the threshold that meets the budget on the test people themselves: a point of the curve."""
+    threshold = world.cohort.threshold_for_budget(detector.levels, budget)
+    score = world.cohort.score(detector.levels > threshold)
+    return score.estimates(world.draws, world.confidence)["recall"]
+
+
+def ranking_figures(
+    world: World, scores: Sequence[Floats], surfaces: Sequence[ranking.Surface | None]
+) -> dict[str, dict[str, float | None]]:
+    """Return average precision (rows) and VUS-PR (mean over people) of a detector's scores."""
+    keep, cohort = world.rank_rows, world.cohort
+    flat = np.concatenate(list(scores))[keep]
+    rows = ranking.average_precision_estimate(
+        cohort.labels[keep], flat, cohort.row_person[keep], world.draws, world.confidence
+    )
+    each = [s.vus_pr(score) if s is not None else np.nan for s, score in zip(surfaces, scores, strict=True)]
+    return {
+        "average_precision": rows.table(),
+        "vus_pr": mean_over_people(np.asarray(each), world.draws, world.confidence).table(),
+    }
+
+
+def lines(
+    world: World,
+    learners: Sequence[PersonResult],
+    surfaces: Sequence[ranking.Surface | None],
+    reference: EventScore | None,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Return one row for every line to beat; each is also compared with ours, paired."""
+    schema, rule = world.settings.schema, world.cohort.rule
+    labelled = [case_of(result, schema.step_ms) for result in learners if result.events is not None]
+    calibrators = labelled or list(world.cases)
+    told = "calibration people" if labelled else "the test people themselves, which flatters this line"
+    cohort = Cohort([case.track for case in calibrators], rule)
+    tables = {}
+    for line in detection_lines([_watched(case, world) for case in calibrators], rng):
+        scores = _line_scores(line, world.cases, world)
+        levels, threshold, source = world.cohort.levels(scores), line.threshold, "its own rule"
+        if threshold is None:
+            theirs = cohort.levels(_line_scores(line, calibrators, world)) if labelled else levels
+            threshold = cohort.threshold_for_budget(theirs, world.settings.params.detector.budget)
+            source = f"the budget, on {told}"
+        found = Detector(scores, levels, levels > threshold, threshold, source)
+        score = world.cohort.score(found.over)
+        tables[line.name] = row(world, found, score, surfaces)
+        if reference is not None:
+            gap = f1_difference(reference, score, world.draws, world.confidence)
+            tables[line.name]["event_f1_ours_minus_this"] = gap.table()
+    return tables
+
+
+def _watched(case: Case, world: World) -> Watched:
+    return Watched(case.result.answers.grid, case.result.answers.residual, world.settings.schema)
+
+
+def _line_scores(line: Line, cases: Sequence[Case], world: World) -> list[Floats]:
+    return [line.score(_watched(case, world))[case.judged] for case in cases]
+
+
+def served(world: World) -> dict[str, Any]:
+    """Return events judged from the alarms that the monitor itself raised in channels unusual and known."""
+    spans = []
+    for case in world.cases:
+        raised = [(a.start, a.end) for a in case.result.answers.alarms if a.channel in UNION_CHANNELS]
+        found = np.asarray(raised, np.int64).reshape(-1, 2)
+        found = found[found[:, 1] > case.result.enrolled_until]
+        spans.append(np.maximum(found, case.result.enrolled_until))
+    score = world.cohort.score_intervals(spans)
+    return {name: found.table() for name, found in score.estimates(world.draws, world.confidence).items()}
+
+
+def by_kind(score: EventScore, world: World) -> dict[str, Any]:
+    """Return episodes, recall and delay of each kind."""
+    tables = {}
+    for kind in sorted(set(score.kinds.tolist())):
+        some = score.of_kind(kind)
+        tables[kind] = {
+            "episodes": some.episodes,
+            "detected": some.detected,
+            "recall": some.estimates(world.draws, world.confidence)["recall"].table(),
+            "delay_median_min": plain(some.delay(0.5), 1),
+            "delay_p90_min": plain(some.delay(0.9), 1),
+        }
+    return tables
+
+
+def _age_band(profile: Profile) -> str:
+    if not np.isfinite(profile.age):
+        return "unknown"
+    return "under 40" if profile.age < 40 else "40 to 59" if profile.age < 60 else "60 and over"
+
+
+GROUPS: Mapping[str, Callable[[Profile], str]] = {
+    "sex": lambda profile: profile.sex,
+    "age": _age_band,
+    "beta_blocker": lambda profile: "yes" if "beta_blocker" in profile.medication else "no",
+}
+
+
+def by_group(score: EventScore, world: World) -> dict[str, Any]:
+    """Return event figures by sex, age, beta-blocker and days since judging began."""
+    tables: dict[str, Any] = {}
+    for name, group in GROUPS.items():
+        of = np.asarray([group(case.result.profile) for case in world.cases])
+        tables[name] = {str(value): _group_row(score.of_people(of == value), world) for value in np.unique(of)}
+    tables["days_since_enrolment"] = {
+        f"{low} and later" if high is None else f"{low} to {high - 1}": _group_row(
+            _of_days(score, world, low, high), world
+        )
+        for low, high in DAY_BANDS
+    }
+    return tables
+
+
+def _of_days(score: EventScore, world: World, low: int, high: int | None) -> EventScore:
+    begin = np.asarray([case.track.time[0] if len(case.track.time) else 0 for case in world.cases], np.int64)
+    end = np.inf if high is None else high
+
+    def inside(time: NDArray[np.int64], person: NDArray[np.intp]) -> Bools:
+        day = (time - begin[person]) // DAY
+        return np.asarray((day >= low) & (day < end), np.bool_)
+
+    worn = [
+        inside(case.result.answers.time[case.worn], np.full(case.worn.sum(), i)) for i, case in enumerate(world.cases)
+    ]
+    days = np.asarray([rows.sum() for rows in worn], np.float64) * world.settings.schema.step_ms / DAY
+    return score.keep(
+        inside(score.starts, score.episode_person), inside(score.false_spans[:, 0], score.alarm_person), days
+    )
+
+
+def _group_row(score: EventScore, world: World) -> dict[str, Any]:
+    figures = {name: found.table() for name, found in score.estimates(world.draws, world.confidence).items()}
+    people = int((score.counts[:, DAYS] > 0).sum())
+    return {"people": people, "episodes": score.episodes, "person_days": plain(score.person_days.sum(), 2)} | figures
+
+
+def by_cause(score: EventScore, world: World) -> dict[str, Any]:
+    """Return false alarms by the sensor fault or harmless context met; an alarm counts for the one it meets longest."""
+    if any(case.result.bookkeeping is None for case in world.cases):
+        return not_assessable("nobody wrote down sensor faults and harmless contexts of these people")
+    grace, counts = world.cohort.rule.grace_ms, dict[str, int]()
+    for person, (start, end) in zip(score.alarm_person, score.false_spans, strict=True):
+        met = [
+            (min(end, entry.end + grace) - max(start, entry.start), entry.kind)
+            for entry in world.cases[person].result.bookkeeping or ()
+            if entry.start < end and start < entry.end + grace
+        ]
+        cause = max(met)[1] if met else "nothing written down"
+        counts[cause] = counts.get(cause, 0) + 1
+    days = float(score.person_days.sum())
+    return {
+        cause: {"false_alarms": number, "per_day": plain(number / days if days else None)}
+        for cause, number in sorted(counts.items(), key=lambda item: -item[1])
+    }
+
+
+def nominal(world: World, thresholds: Thresholds, scores: Mapping[str, EventScore]) -> dict[str, Any]:
+    """Return promised and realised false alarms per worn person-day, and whether the promise lies in the interval."""
+    chosen = world.settings.params.detector
+    promised = {
+        "unusual": chosen.budget * chosen.share_unusual,
+        "known": chosen.budget * (1 - chosen.share_unusual),
+        "both": chosen.budget,
+    } | dict(thresholds.nominal)
+    tables = {}
+    for name, score in scores.items():
+        found = score.estimates(world.draws, world.confidence)["false_alarms_per_day"]
+        within = bool(found.low <= promised[name] <= found.high)
+        tables[name] = {"nominal": plain(promised[name]), "realised": found.table(), "within": within}
+    return tables
+
+
+def curve(world: World, detector: Detector) -> list[dict[str, float | None]]:
+    """Return recall and precision at several budgets, thresholds set on the test people: for drawing only."""
+    points = []
+    for budget in CURVE:
+        threshold = world.cohort.threshold_for_budget(detector.levels, budget)
+        score = world.cohort.score(detector.levels > threshold)
+        points.append({"budget": budget, "recall": plain(score.recall), "precision": plain(score.precision)})
+    return points
+
+
+def probability(world: World, known: Detector | None) -> dict[str, Any]:
+    """Return how far the supervised channel's probability can be believed: Brier score and reliability."""
+    if known is None:
+        return not_assessable("no supervised model")
+    keep = world.rank_rows
+    labels, told = world.cohort.labels[keep], np.concatenate(known.scores)[keep]
+    owner = world.cohort.row_person[keep]
+    constant = np.where(np.isfinite(told), labels.mean(), np.nan)
+    return {
+        "brier": ranking.brier_estimate(labels, told, owner, world.draws, world.confidence).table(),
+        "brier_of_prevalence": ranking.brier_estimate(labels, constant, owner, world.draws, world.confidence).table(),
+        "reliability": [
+            {key: plain(value) for key, value in entry.items()} for entry in ranking.reliability(labels, told)
+        ],
+    }
+
+
+def kind_named(world: World, known: Detector | None) -> dict[str, Any]:
+    """Return how often the kind named most within an episode is the true one, among episodes with a named row."""
+    if known is None:
+        return not_assessable("no supervised model")
+    sums = np.zeros((len(world.cases), 2))
+    for i, case in enumerate(world.cases):
+        answers, grace = case.result.answers, world.cohort.rule.grace_ms
+        for (start, end), kind in zip(case.track.episodes, case.track.kinds, strict=True):
+            rows = answers.kind[slice(*np.searchsorted(answers.time, (start, end + grace)))]
+            named = rows[rows >= 0]
+            if len(named):
+                most = answers.kinds[int(np.bincount(named).argmax())]
+                sums[i] += (1, most == kind)
+    share = estimate(lambda total: ratio(total[..., 1], total[..., 0]), sums, world.draws, world.confidence)
+    return {"episodes": int(sums[:, 0].sum()), "right": share.table()}
+
+
+def no_skill(
+    world: World, ours: Mapping[str, Detector], surfaces: Sequence[ranking.Surface | None], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return what detectors without skill score here, and ours against labels moved in time (permuted)."""
+    rows = [len(case.track.time) for case in world.cases]
+    empty = {
+        "random": [rng.random(n, dtype=np.float32) for n in rows],
+        "constant": [np.full(n, 0.5, np.float32) for n in rows],
+    }
+    tables: dict[str, Any] = {name: ranking_figures(world, scores, surfaces) for name, scores in empty.items()}
+    for name, scores in empty.items():
+        found = Detector(scores, world.cohort.levels(scores), np.zeros(0, np.bool_), np.nan, "")
+        tables[name]["recall_at"] = {str(budget): _recall_at(world, found, budget).table() for budget in BUDGETS}
+    best = ours.get("both", next(iter(ours.values()), None))
+    if best is not None:
+        moved = [_moved(world, rng).score(best.over) for _ in range(3)]
+        tables["permuted_labels"] = {"event_f1": plain(float(np.mean([score.f1 for score in moved])))}
+    return tables
+
+
+def _moved(world: World, rng: np.random.Generator) -> Cohort:
+    """Return the cohort with every person's episodes turned around within the judged time by one random length."""
+    tracks = []
+    for track in world.cohort.tracks:
+        if not len(track.time):
+            tracks.append(track)
+            continue
+        first, span = int(track.time[0]), int(track.time[-1] - track.time[0]) + world.cohort.rule.step_ms
+        start = first + (track.episodes[:, 0] - first + int(rng.uniform(0.2, 0.8) * span)) % span
+        length = track.episodes[:, 1] - track.episodes[:, 0]
+        spans = np.stack((start, np.minimum(start + length, first + span)), axis=1)
+        tracks.append(Track(track.time, track.person_days, spans, track.kinds, track.excused))
+    return Cohort(tracks, world.cohort.rule)

@@ -1,0 +1,181 @@
+"""Evaluation: everything that is said about a run's models, on people they have not seen, beside the lines to beat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vitalwatch import params
+from vitalwatch.metrics.bootstrap import plain
+from vitalwatch.settings import Settings
+from vitalwatch.stages import detection_tables, number_tables
+from vitalwatch.stages.judging import (
+    PersonResult,
+    Thresholds,
+    case_of,
+    world_of,
+)
+from vitalwatch.stages.number_tables import estimates
+
+__all__ = ["PersonResult", "Thresholds", "gates_of", "tables_of"]
+
+NO_SKILL_ROOM = 1.25  # a detector without skill may reach this times what a constant one does
+
+Gate = dict[str, Any]
+
+
+def tables_of(
+    results: Sequence[PersonResult],
+    settings: Settings,
+    *,
+    thresholds: Thresholds,
+    trained_on: Collection[str],
+    rng: np.random.Generator,
+    split_note: str = "",
+    by_time: bool = False,
+    champion: Mapping[str, Any] | None = None,
+    more_gates: Sequence[Gate] = (),
+) -> dict[str, Any]:
+    """Judge answers and return every table and gate, ready for JSON; a part that cannot be judged says why.
+
+    Args:
+        results: `test` people are judged, `calibration` people set thresholds of the simple lines, `train` people
+            appear in the classical table only; any of the latter two may be missing.
+        settings: Schema and params.
+        thresholds: Where the channels alarm.
+        trained_on: People whose rows any model or threshold has seen.
+        rng: Draws people, chance, permuted labels.
+        split_note: One sentence on how people were divided.
+        by_time: Test people were also trained on, on earlier days: unseen people are then not judged.
+        champion: The evaluation of the model in production on the same people, to compare with.
+        more_gates: Verdicts that only training can give (a regressor with shuffled context), as `gate` makes them.
+
+    Returns:
+        people, split, detection, forecast, expected_heart_rate, classical, gates, passed, seconds.
+    """
+    began = time.perf_counter()
+    judged = [result for result in results if result.split == "test" and len(result.answers)]
+    learners = [result for result in results if result.split == "calibration" and len(result.answers)]
+    cases = [case_of(result, settings.schema.step_ms) for result in judged if result.events is not None]
+    tables: dict[str, Any] = {
+        "people": _people(results, judged, settings),
+        "split": split_note,
+        "detection": detection_tables.detection(world_of(cases, settings, rng), thresholds, learners, rng),
+        "forecast": number_tables.forecasts(judged, learners, settings, rng),
+        "expected_heart_rate": number_tables.expected_heart_rate(judged, learners, settings, rng),
+        "classical": number_tables.classical(results),
+    }
+    gates = [_disjoint(judged, trained_on, by_time), *gates_of(tables, settings.params.gates, champion), *more_gates]
+    tables["gates"] = gates
+    tables["passed"] = all(gate["passed"] is not False for gate in gates)
+    tables["seconds"] = round(time.perf_counter() - began, 2)
+    return tables
+
+
+def _people(results: Sequence[PersonResult], judged: Sequence[PersonResult], settings: Settings) -> dict[str, Any]:
+    counts = {part: sum(result.split == part for result in results) for part in ("train", "calibration", "test")}
+    worn, told = 0, 0
+    for result in judged:
+        rows = result.answers.grid.worn & number_tables.judged_rows(result)
+        worn, told = worn + int(rows.sum()), told + int((rows & result.answers.assessable).sum())
+    days = worn * settings.schema.step_minutes / 1440
+    share = plain(1 - told / worn if worn else None)
+    return counts | {"worn_person_days": plain(days, 2), "not_assessable_share_of_worn": share}
+
+
+def gate(name: str, value: float | None, limit: float | None, passed: bool | None, why: str = "") -> Gate:
+    """Return one verdict; `passed` is None where it cannot be judged, and `why` says why."""
+    verdict = {"name": name, "value": plain(value), "limit": plain(limit), "passed": passed}
+    return verdict | {"why": why} if why else verdict
+
+
+def _at_least(name: str, value: float | None, limit: float) -> Gate:
+    if value is None:
+        return gate(name, None, limit, None, "not assessable: the table it reads has no figure")
+    return gate(name, value, limit, bool(value >= limit))
+
+
+def _at_most(name: str, value: float | None, limit: float | None) -> Gate:
+    if value is None or limit is None:
+        return gate(name, value, limit, None, "not assessable: the table it reads has no figure")
+    return gate(name, value, limit, bool(value <= limit))
+
+
+def _disjoint(judged: Sequence[PersonResult], trained_on: Collection[str], by_time: bool) -> Gate:
+    seen = len({result.person for result in judged} & set(trained_on))
+    if by_time:
+        return gate("no_person_in_two_splits", seen, 0, None, "not assessable: split by time, people were too few")
+    return gate("no_person_in_two_splits", seen, 0, seen == 0)
+
+
+def gates_of(tables: Mapping[str, Any], chosen: params.Gates, champion: Mapping[str, Any] | None = None) -> list[Gate]:
+    """Return the verdicts that the tables allow: quality, leakage, and against the champion."""
+    detection, headline = tables["detection"], headline_of(tables)
+    unusual = _value(detection, "channels", "unusual", "event_f1")
+    known = _value(detection, "channels", "known", "event_f1")
+    longest = _longest_horizon(tables)
+    return [
+        _at_least("event_f1_unusual", unusual, chosen.min_event_f1_unusual),
+        _at_least("event_f1_known", known, chosen.min_event_f1_known),
+        _at_most(
+            "false_alarms_per_day",
+            _value(detection, "channels", headline, "false_alarms_per_day"),
+            chosen.max_false_alarms,
+        ),
+        _at_least(
+            "forecast_skill_against_persistence",
+            _value(tables, "forecast", "vitals", "heart_rate", longest, "lines", "persistence", "skill"),
+            chosen.min_forecast_skill,
+        ),
+        _at_least(
+            "regressor_skill_against_person_mean",
+            _value(tables, "expected_heart_rate", "all", "lines", "person_mean", "skill"),
+            chosen.min_regressor_skill,
+        ),
+        *_leakage(detection, headline),
+        *_against_champion(tables, champion, chosen),
+    ]
+
+
+def headline_of(tables: Mapping[str, Any]) -> str:
+    """Return the channel whose figures stand for the run: both where there are two, else the one there is."""
+    channels = tables["detection"].get("channels", {})
+    return next((name for name in ("both", "unusual", "known") if "event_f1" in channels.get(name, {})), "both")
+
+
+def _leakage(detection: Mapping[str, Any], headline: str) -> list[Gate]:
+    real = estimates(detection, "channels", headline, "event_f1")
+    permuted = detection.get("no_skill", {}).get("permuted_labels", {}).get("event_f1")
+    found = [_at_most("permuted_labels_score_below_ours", permuted, real.low if real is not None else None)]
+    for figure in ("average_precision", "vus_pr"):
+        constant = _value(detection, "no_skill", "constant", figure)
+        limit = None if constant is None else NO_SKILL_ROOM * constant
+        for name, where in (("random", ("no_skill", "random")), ("always_on", ("lines", "always_on"))):
+            found.append(_at_most(f"{name}_detector_at_chance_{figure}", _value(detection, *where, figure), limit))
+    return found
+
+
+def _against_champion(
+    tables: Mapping[str, Any], champion: Mapping[str, Any] | None, chosen: params.Gates
+) -> list[Gate]:
+    if champion is None:
+        return []
+    ours = _value(tables["detection"], "channels", headline_of(tables), "event_f1")
+    if "detection" not in champion:
+        return [gate("event_f1_below_champion", None, chosen.max_worse_than_champion, None, "no champion figures")]
+    theirs = _value(champion["detection"], "channels", headline_of(champion), "event_f1")
+    gap = None if ours is None or theirs is None else theirs - ours
+    return [_at_most("event_f1_below_champion", gap, chosen.max_worse_than_champion)]
+
+
+def _value(table: Mapping[str, Any], *keys: str) -> float | None:
+    found = estimates(table, *keys)
+    return None if found is None else found.value
+
+
+def _longest_horizon(tables: Mapping[str, Any]) -> str:
+    horizons = tables["forecast"].get("vitals", {}).get("heart_rate", {})
+    return max(horizons, key=int, default="")

@@ -1,0 +1,309 @@
+"""Numbers judged: forecasts by vital and horizon, expected heart rate, and the classical row-by-row figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vitalwatch.lines import expected, forecast
+from vitalwatch.metrics import regression
+from vitalwatch.metrics.bootstrap import Estimate, estimate, plain, ratio, weights
+from vitalwatch.settings import Settings
+from vitalwatch.stages.judging import PersonResult, not_assessable
+from vitalwatch.tables import MINUTE, Answers, Bools, Doubles, Floats, Grid
+
+QUANTILES = np.array([0.1, 0.5, 0.9])
+NOMINAL_COVERAGE = 0.8
+FORECAST_LINES = ("persistence", "seasonal_24h", "person_hour_mean", "ridge")
+EXPECTED_LINES = ("constant", "person_mean", "reserve_formula", "linear")
+REST_CADENCE, EXERCISE_CADENCE = 5.0, 60.0  # steps/min, now and at t + h: what counts as going from rest to exercise
+REST_INTENSITY, EXERCISE_INTENSITY = 0.15, 0.45  # shares, where steps say nothing (cycling)
+
+
+def judged_rows(result: PersonResult) -> Bools:
+    """Return the rows after enrolment, shape (n,)."""
+    return np.asarray(result.answers.time >= result.enrolled_until, np.bool_)
+
+
+def learnt_rows(result: PersonResult) -> Bools:
+    """Return the rows that simple lines may learn from: all of calibration people, enrolment of those judged."""
+    return ~judged_rows(result) if result.split == "test" else np.ones(len(result.answers), np.bool_)
+
+
+class Sums:
+    """Per-person sums by name; a name that a person lacks counts as nothing."""
+
+    def __init__(self, people: int) -> None:
+        self.people = people
+        self.found: dict[tuple[Any, ...], Doubles] = {}
+
+    def put(self, person: int, name: tuple[Any, ...], values: Doubles) -> None:
+        """Add what one person contributes under a name."""
+        if name not in self.found:
+            self.found[name] = np.zeros((self.people, len(values)))
+        self.found[name][person] += values
+
+
+def forecasts(
+    judged: Sequence[PersonResult], learners: Sequence[PersonResult], settings: Settings, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return the forecast table: vital -> horizon in minutes -> figures, each beside the lines to beat.
+
+    A row counts where the vital was measured (not carried forward) at t + h and some value was at hand at t, so
+    every line is judged on the same rows.
+    """
+    told = [result for result in judged if np.isfinite(result.answers.forecast).any()]
+    if not told:
+        return not_assessable("no forecast: too little history, or the bundle has no forecaster")
+    first = told[0].answers
+    draws = weights(len(told), settings.params.evaluation.draws, rng)
+    tables: dict[str, Any] = {}
+    for v, vital in enumerate(first.forecast_vitals):
+        ridge = _fit_ridge([*told, *learners], vital, first.horizons, settings.schema.step_minutes)
+        sums = Sums(len(told))
+        for i, result in enumerate(told):
+            _add_person(sums, i, result, v, vital, ridge, settings.schema.step_minutes)
+        tables[vital] = {
+            str(horizon): _forecast_row(sums, horizon, draws, settings.params.evaluation.confidence)
+            for horizon in first.horizons
+        }
+    return {"people": len(told), "nominal_coverage": NOMINAL_COVERAGE, "vitals": tables}
+
+
+def _fit_ridge(results: Sequence[PersonResult], vital: str, horizons: Sequence[int], step_minutes: int) -> Doubles:
+    model: forecast.Ridge | None = None
+    for result in results:
+        grid, rows = result.answers.grid, learnt_rows(result)
+        if not len(grid):
+            continue
+        x = forecast.design(grid, vital, step_minutes)
+        model = model or forecast.Ridge(x.shape[1], len(horizons))
+        model.add(x, [np.where(_ends_within(grid, rows, h), forecast.target(grid, vital, h), np.nan) for h in horizons])
+    assert model is not None, "at least one person has rows"
+    return model.coefficients()
+
+
+def _ends_within(grid: Grid, rows: Bools, horizon: int) -> Bools:
+    """Return the rows whose t + h is itself a row to learn from; those rows are one stretch from the start."""
+    limit = grid.time[rows].max(initial=-(2**62))
+    return np.asarray(grid.time + horizon * MINUTE <= limit, np.bool_)
+
+
+def _add_person(
+    sums: Sums, i: int, result: PersonResult, v: int, vital: str, ridge: Doubles, step_minutes: int
+) -> None:
+    answers, grid, rows = result.answers, result.answers.grid, judged_rows(result)
+    x = forecast.design(grid, vital, step_minutes)
+    last = forecast.persistence(grid, vital)
+    for h, horizon in enumerate(answers.horizons):
+        model = answers.forecast[:, v, h]
+        use = rows & np.isfinite(model).all(axis=1) & np.isfinite(last)
+        true = np.where(use, forecast.target(grid, vital, horizon), np.nan)
+        told: Mapping[str, Floats] = {
+            "model": model[:, 1],
+            "persistence": last,
+            "seasonal_24h": forecast.seasonal(grid, vital, horizon),
+            "person_hour_mean": forecast.hour_mean(grid, vital, horizon),
+            "ridge": (x @ ridge[h]).astype(np.float32),
+        }
+        starts = _rest_to_exercise(grid, horizon, step_minutes)
+        for name, values in told.items():
+            sums.put(i, (horizon, name), regression.error_sums(true, values))
+            if starts.any():
+                sums.put(i, (horizon, name, "start"), regression.error_sums(np.where(starts, true, np.nan), values))
+        sums.put(i, (horizon, "pinball"), regression.pinball_sums(true, model, QUANTILES))
+        sums.put(i, (horizon, "interval"), regression.interval_sums(true, model[:, 0], model[:, 2]))
+
+
+def _rest_to_exercise(grid: Grid, horizon: int, step_minutes: int) -> Bools:
+    """Return the rows at rest now whose t + h is in exercise, by steps or intensity; shape (n,)."""
+    cadence, intensity = grid.column("steps") / np.float32(step_minutes), grid.column("intensity")
+    later = grid.time + horizon * MINUTE
+    moving_then = forecast.at(grid, cadence, later) >= EXERCISE_CADENCE
+    moving_then |= forecast.at(grid, intensity, later) >= EXERCISE_INTENSITY
+    return moving_then & ~(cadence > REST_CADENCE) & ~(intensity > REST_INTENSITY)
+
+
+def _forecast_row(sums: Sums, horizon: int, draws: Doubles, confidence: float) -> dict[str, Any]:
+    model = sums.found[horizon, "model"]
+    rows = int(model[:, regression.ROWS].sum())
+    if not rows:
+        return not_assessable("this vital was never measured this long after a forecast")
+    inside = sums.found[horizon, "interval"]
+    table: dict[str, Any] = {
+        "rows": rows,
+        "mae": estimate(regression.mae, model, draws, confidence).table(),
+        "rmse": estimate(regression.rmse, model, draws, confidence).table(),
+        "pinball": estimate(regression.pinball, sums.found[horizon, "pinball"], draws, confidence).table(),
+        "coverage": estimate(regression.coverage, inside, draws, confidence).table(),
+        "coverage_worst_person": plain(regression.worst_coverage(inside)),
+        "width": estimate(regression.width, inside, draws, confidence).table(),
+        "lines": {name: _against(model, sums.found[horizon, name], draws, confidence) for name in FORECAST_LINES},
+    }
+    moving = sums.found.get((horizon, "model", "start"))
+    if moving is None or not moving[:, regression.ROWS].sum():
+        return table | {"rest_to_exercise": not_assessable("nobody went from rest to exercise within this time")}
+    others = {name: sums.found[horizon, name, "start"] for name in FORECAST_LINES}
+    return table | {
+        "rest_to_exercise": {
+            "rows": int(moving[:, regression.ROWS].sum()),
+            "mae": estimate(regression.mae, moving, draws, confidence).table(),
+            "lines": {name: _against(moving, other, draws, confidence) for name, other in others.items()},
+        }
+    }
+
+
+def _against(model: Doubles, line: Doubles, draws: Doubles, confidence: float) -> dict[str, Any]:
+    return {
+        "mae": estimate(regression.mae, line, draws, confidence).table(),
+        "rmse": estimate(regression.rmse, line, draws, confidence).table(),
+        "r2": plain(float(regression.r2(line.sum(axis=0)))),
+        "skill": regression.skill(model, line, draws, confidence).table(),
+    }
+
+
+def expected_heart_rate(
+    judged: Sequence[PersonResult], learners: Sequence[PersonResult], settings: Settings, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return the table of the expected heart rate: all rows and awake rows, each beside the lines to beat."""
+    told = [result for result in judged if np.isfinite(result.answers.expected_heart_rate).any()]
+    if not told:
+        return not_assessable("no expected heart rate was told")
+    step = settings.schema.step_minutes
+    constant, linear = _fit_expected([*told, *learners], step)
+    sums = Sums(len(told))
+    for i, result in enumerate(told):
+        grid, learn, rows = result.answers.grid, learnt_rows(result), judged_rows(result)
+        rate = forecast.measured(grid, "heart_rate")
+        mean = _or(expected.person_mean(rate, learn), constant)
+        resting = _or(expected.resting_rate(rate, learn), constant)
+        true = np.where(rows & np.isfinite(result.answers.expected_heart_rate), rate, np.nan)
+        awake = np.where(grid.column("sleep") > 0, np.nan, true)
+        values = {
+            "model": result.answers.expected_heart_rate,
+            "constant": np.full(len(grid), constant),
+            "person_mean": np.full(len(grid), mean),
+            "reserve_formula": expected.reserve_formula(grid, result.profile, resting),
+            "linear": expected.design(grid, result.profile, mean, step) @ linear,
+        }
+        for name, guess in values.items():
+            sums.put(i, ("all", name), regression.error_sums(true, guess))
+            sums.put(i, ("awake", name), regression.error_sums(awake, guess))
+    draws = weights(len(told), settings.params.evaluation.draws, rng)
+    confidence = settings.params.evaluation.confidence
+    return {"people": len(told)} | {part: _expected_part(sums, part, draws, confidence) for part in ("all", "awake")}
+
+
+def _or(value: float, otherwise: float) -> float:
+    return value if np.isfinite(value) else otherwise
+
+
+def _fit_expected(results: Sequence[PersonResult], step_minutes: int) -> tuple[float, Doubles]:
+    """Return the mean heart rate and the linear line's coefficients, from rows that may be learnt from."""
+    model, total, count = None, 0.0, 0
+    for result in results:
+        grid, learn = result.answers.grid, learnt_rows(result)
+        rate = np.where(learn, forecast.measured(grid, "heart_rate"), np.nan)
+        x = expected.design(grid, result.profile, _or(expected.person_mean(rate, learn), 0.0), step_minutes)
+        model = model or forecast.Ridge(x.shape[1], 1)
+        model.add(x, [rate])
+        total, count = total + float(np.nansum(rate, dtype=np.float64)), count + int(np.isfinite(rate).sum())
+    assert model is not None, "somebody was told an expected heart rate"
+    return (total / count if count else float("nan")), model.coefficients()[0]
+
+
+def _expected_part(sums: Sums, part: str, draws: Doubles, confidence: float) -> dict[str, Any]:
+    model = sums.found[part, "model"]
+    if not model[:, regression.ROWS].sum():
+        return not_assessable("no heart rate was measured in these rows")
+    return {
+        "rows": int(model[:, regression.ROWS].sum()),
+        "mae": estimate(regression.mae, model, draws, confidence).table(),
+        "rmse": estimate(regression.rmse, model, draws, confidence).table(),
+        "r2": estimate(regression.r2, model, draws, confidence).table(),
+        "lines": {name: _against(model, sums.found[part, name], draws, confidence) for name in EXPECTED_LINES},
+    }
+
+
+def classical(results: Sequence[PersonResult]) -> dict[str, Any]:
+    """Return row-by-row figures of train and test people: expected heart rate, and anomalies beside constant answers.
+
+    Rows of one long episode are not independent, so nothing here is a headline; accuracy of a rare event is won by
+    the constant answer, which stands beside it.
+    """
+    return {part: _classical(part, [r for r in results if r.split == part]) for part in ("train", "test")}
+
+
+def _classical(part: str, results: Sequence[PersonResult]) -> dict[str, Any]:
+    if not results:
+        return not_assessable(f"no {part} people among the results")
+    numbers = sum((_expected_sums(result) for result in results), np.zeros(5))
+    labelled = [result for result in results if result.events is not None]
+    cells = sum((_confusion(result) for result in labelled), np.zeros(4))
+    return {
+        "people": len(results),
+        "expected_heart_rate": {
+            "rows": int(numbers[regression.ROWS]),
+            "mae": plain(float(regression.mae(numbers))),
+            "rmse": plain(float(regression.rmse(numbers))),
+            "r2": plain(float(regression.r2(numbers))),
+        },
+        "rows": row_figures(cells) if cells.sum() else not_assessable("no labelled rows"),
+    }
+
+
+def _expected_sums(result: PersonResult) -> Doubles:
+    rate = np.where(judged_rows(result), forecast.measured(result.answers.grid, "heart_rate"), np.nan)
+    return regression.error_sums(rate, result.answers.expected_heart_rate)
+
+
+def row_labels(answers: Answers, result: PersonResult) -> Bools:
+    """Return the rows that start inside a labelled episode, shape (n,)."""
+    labels = np.zeros(len(answers), np.bool_)
+    for event in result.events or ():
+        labels[slice(*np.searchsorted(answers.time, (event.start, event.end)))] = True
+    return labels
+
+
+def _confusion(result: PersonResult) -> Doubles:
+    """Return true positives, false positives, false negatives, true negatives over judged, assessable rows."""
+    answers = result.answers
+    rows = judged_rows(result) & answers.assessable
+    true, told = row_labels(answers, result)[rows], answers.is_anomaly[rows]
+    cells = np.bincount(2 * ~true + ~told, minlength=4)  # 0 both, 1 only true, 2 only told, 3 neither
+    return cells[[0, 2, 1, 3]].astype(np.float64)
+
+
+def row_figures(cells: Doubles) -> dict[str, Any]:
+    """Return accuracy, precision, recall and F1 of rows, beside the two constant answers; `cells` as tp, fp, fn, tn."""
+    share = (cells[0] + cells[2]) / cells.sum()
+
+    def figures(tp: float, fp: float, fn: float, tn: float) -> dict[str, float | None]:
+        return {
+            "accuracy": plain(float(ratio(tp + tn, tp + fp + fn + tn))),
+            "precision": plain(float(ratio(tp, tp + fp))),
+            "recall": plain(float(ratio(tp, tp + fn))),
+            "f1": plain(float(ratio(2 * tp, 2 * tp + fp + fn))),
+        }
+
+    return {
+        "share_in_episodes": plain(float(share)),
+        "model": figures(*cells),
+        "always_normal": figures(0.0, 0.0, share, 1 - share),
+        "always_anomaly": figures(share, 1 - share, 0.0, 0.0),
+    }
+
+
+def estimates(table: Mapping[str, Any], *keys: str) -> Estimate | None:
+    """Return a figure from a table by its path, None where it is not assessable."""
+    found: Any = table
+    for key in keys:
+        if not isinstance(found, Mapping) or key not in found:
+            return None
+        found = found[key]
+    if not isinstance(found, Mapping) or found.get("value") is None:
+        return None
+    values = (float("nan") if found.get(k) is None else found[k] for k in ("value", "low", "high"))
+    return Estimate(*values)

@@ -1,0 +1,109 @@
+"""One person from one seed: traits, habits, episodes, latent signals, sensors, in this order."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+
+from vitalwatch.params import Synthetic
+from vitalwatch.schema import Schema
+from vitalwatch.synthetic import events, habits, people, physiology, sensors
+from vitalwatch.synthetic.noise import streams
+from vitalwatch.tables import MINUTE, Event, Profile, Readings
+
+
+@dataclass(frozen=True)
+class SyntheticPerson:
+    """One simulated person.
+
+    Attributes:
+        readings: One row a worn grid step, all columns of the schema.
+        profile: What models may know.
+        events: Labelled episodes.
+        bookkeeping: Sensor faults (`fault:<name>`) and harmless contexts (`context:<name>`); never for training.
+    """
+
+    readings: Readings
+    profile: Profile
+    events: tuple[Event, ...]
+    bookkeeping: tuple[Event, ...]
+
+
+def person(index: int, schema: Schema, params: Synthetic, seed: int, *, days: int | None = None) -> SyntheticPerson:
+    """Return the person with this index: the same for any number of people, processes or machines.
+
+    Args:
+        index: Number of the person, from 0.
+        schema: Columns and grid step.
+        params: First day, prevalence, noise, time constants, faults; `days` unless given.
+        seed: Of the population.
+        days: Local days.
+    """
+    days = params.days if days is None else days
+    step = schema.step_minutes
+    rng = streams(seed, index)
+    traits = people.draw(rng["traits"], index, schema)
+    calendar = habits.draw(rng["habits"], traits, days, params.start.weekday())
+    planned = events.plan(rng["events"], traits, calendar, params)
+    gone = events.removed(calendar, planned)
+    latent = physiology.simulate(rng["latent"], traits, calendar, planned, gone, params, step)
+    broken = sensors.faults(rng["faults"], calendar, params.faults)
+    worn, values = sensors.measure(rng["sensors"], rng["faults"], traits, calendar, latent, broken, params.noise, step)
+    midnight = _midnight(params.start, traits.offset)
+    rows = np.flatnonzero(worn)
+    day = rows * step // habits.DAYTIME
+    name = traits.profile.person
+    readings = Readings(
+        person=name,
+        time=midnight + rows * np.int64(schema.step_ms),
+        offset=(traits.offset + 60 * calendar.shift[day]).astype(np.int16),
+        values={column: values[column][rows] if column in values else _absent(len(rows)) for column in schema.names},
+    )
+    labels = tuple(
+        Event(
+            name,
+            e.kind,
+            midnight + e.start * MINUTE,
+            midnight + e.end * MINUTE,
+            round(e.size, 3),
+            events.KINDS[e.kind].channels,
+        )
+        for e in planned
+    )
+    return SyntheticPerson(readings, traits.profile, labels, _bookkeeping(name, midnight, calendar, broken))
+
+
+def _absent(n: int) -> np.ndarray:
+    return np.full(n, np.nan, np.float32)
+
+
+def _midnight(first: dt.date, offset: int) -> int:
+    """Return the local midnight that begins the first day, UTC milliseconds."""
+    return (first - dt.date(1970, 1, 1)).days * habits.DAYTIME * MINUTE - offset * MINUTE
+
+
+def _bookkeeping(
+    name: str, midnight: int, calendar: habits.Habits, broken: tuple[sensors.Fault, ...]
+) -> tuple[Event, ...]:
+    rows = calendar.contexts
+    end = np.minimum(rows.end, calendar.days * habits.DAYTIME)
+    everyday = (rows.kind == habits.KINDS.index("meal")) | (rows.kind == habits.KINDS.index("caffeine"))
+    shown = np.flatnonzero((~everyday | (rows.size > habits.EVERYDAY)) & (rows.start >= 0) & (end > rows.start))
+    found = [(f"fault:{f.name}", f.start, f.end, f.size) for f in broken]
+    found += [
+        (f"context:{habits.KINDS[kind]}", start, stop, size)
+        for kind, start, stop, size in zip(
+            rows.kind[shown].tolist(),
+            rows.start[shown].tolist(),
+            end[shown].tolist(),
+            rows.size[shown].tolist(),
+            strict=True,
+        )
+    ]
+    found.sort(key=lambda row: row[1])
+    return tuple(
+        Event(name, kind, midnight + start * MINUTE, midnight + stop * MINUTE, round(size, 3))
+        for kind, start, stop, size in found
+    )

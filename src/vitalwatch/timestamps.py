@@ -1,0 +1,114 @@
+"""Times as text: RFC 3339 with a zone, nothing else; one text or a whole column."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch.tables import Bools, Times
+
+LATEST = 7_258_118_400_000  # 2200-01-01, UTC ms
+OFFSETS = (-720, 840)  # minutes; the zones in use
+
+_STAMP = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(.*)")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_ZONE = re.compile(r"[Zz]|([+-])([0-9]{2}):([0-9]{2})")
+
+
+def parse_time(text: object) -> tuple[int, int] | str:
+    """Return (UTC milliseconds, offset in minutes) of an RFC 3339 text with zone, or the reason why it is none."""
+    if not isinstance(text, str):
+        return "bad_timestamp"
+    if unsafe(text):
+        return "bad_text"
+    match = _STAMP.fullmatch(text)
+    if not match:
+        return "bad_timestamp"
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    zone = _ZONE.fullmatch(match[8])
+    if not match[8]:
+        return "timestamp_without_zone"
+    if not zone or not 1969 <= year <= 2200 or not 1 <= month <= 12 or hour > 23 or minute > 59 or second > 59:
+        return "bad_timestamp"
+    if not 1 <= day <= _days(year, month):
+        return "bad_timestamp"
+    offset = 0 if zone[1] is None else (int(zone[2]) * 60 + int(zone[3])) * (-1 if zone[1] == "-" else 1)
+    if not OFFSETS[0] <= offset <= OFFSETS[1] or (zone[3] and int(zone[3]) > 59):
+        return "bad_timestamp"
+    days = int(np.datetime64(f"{year:04}-{month:02}-{day:02}", "D").astype(np.int64))
+    milliseconds = int((match[7] or "").ljust(3, "0")[:3])
+    moment = ((days * 24 + hour) * 60 + minute - offset) * 60_000 + second * 1_000 + milliseconds
+    return (moment, offset) if 0 <= moment < LATEST else "bad_timestamp"
+
+
+def parse_times(text: NDArray[np.uint8]) -> tuple[Times, NDArray[np.int16], Bools]:
+    """Read many RFC 3339 texts of equal length at once, as `parse_time` does.
+
+    Args:
+        text: ASCII codes, shape (n, length); 20 <= length.
+
+    Returns:
+        UTC milliseconds, offsets in minutes, and where the text was plain; the others are for `parse_time`. Shape (n,).
+    """
+    n, length = text.shape
+    digit = text.astype(np.int32) - 48
+    utc = text[:, -1] == ord("Z")
+    sign = text[:, -6]
+    width = np.where(utc, 1, 6)
+    plain = utc | (((sign == ord("+")) | (sign == ord("-"))) & (text[:, -3] == ord(":")))
+    for place, mark in ((4, "-"), (7, "-"), (13, ":"), (16, ":")):
+        plain &= text[:, place] == ord(mark)
+    plain &= (text[:, 10] == ord("T")) | (text[:, 10] == ord(" "))
+
+    def pair(place: int) -> NDArray[np.int32]:
+        nonlocal plain
+        tens, ones = digit[:, place], digit[:, place + 1]
+        plain &= (tens >= 0) & (tens <= 9) & (ones >= 0) & (ones <= 9)
+        return tens * 10 + ones
+
+    year, month, day = pair(0) * 100 + pair(2), pair(5), pair(8)
+    hour, minute, second = pair(11), pair(14), pair(17)
+    fraction = length - 19 - width  # characters between the seconds and the zone
+    plain &= (fraction == 0) | ((fraction == 4) & (text[:, min(19, length - 1)] == ord(".")))
+    milliseconds = np.zeros(n, np.int32)
+    if length > 23:
+        some = fraction == 4
+        for place, weight in ((20, 100), (21, 10), (22, 1)):
+            plain &= ~some | ((digit[:, place] >= 0) & (digit[:, place] <= 9))
+            milliseconds += np.where(some, digit[:, place] * weight, 0)
+    offset = np.zeros(n, np.int32)
+    if not utc.all():
+        kept = plain.copy()
+        zone_hour, zone_minute = pair(length - 5), pair(length - 2)
+        plain = np.where(utc, kept, plain)
+        offset = np.where(utc, 0, (zone_hour * 60 + zone_minute) * np.where(sign == ord("-"), -1, 1))
+        plain &= utc | (zone_minute <= 59)
+    plain &= (year >= 1969) & (year <= 2200) & (month >= 1) & (month <= 12) & (day >= 1)
+    plain &= (hour <= 23) & (minute <= 59) & (second <= 59) & (offset >= OFFSETS[0]) & (offset <= OFFSETS[1])
+    months = np.where(plain, (year - 1970) * 12 + month - 1, 0).astype("M8[M]")
+    first = months.astype("M8[D]").astype(np.int64)
+    plain &= day <= (months + 1).astype("M8[D]").astype(np.int64) - first
+    clock = ((first + day - 1) * 24 + hour) * 60 + minute - offset
+    moment = clock * 60_000 + second * 1_000 + milliseconds
+    return moment, offset.astype(np.int16), plain & (moment >= 0) & (moment < LATEST)
+
+
+def unsafe(text: str) -> bool:
+    """Return whether a text holds control characters, text-direction marks or broken characters."""
+    return not (text.isascii() and text.isprintable()) and _UNSAFE.search(text) is not None
+
+
+def _days(year: int, month: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
+
+
+def rfc3339(moment: int, offset: int = 0) -> str:
+    """Return UTC milliseconds as RFC 3339 text with the zone `offset` (minutes); inverse of `parse_time`."""
+    offset = offset if OFFSETS[0] <= offset <= OFFSETS[1] else 0
+    text = str(np.datetime64(moment + offset * 60_000, "ms"))
+    sign, size = ("-" if offset < 0 else "+"), abs(offset)
+    text = text.removesuffix(".000")
+    return text + (f"{sign}{size // 60:02}:{size % 60:02}" if offset else "Z")
