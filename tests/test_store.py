@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -43,6 +44,13 @@ def test_a_run_is_seen_when_it_is_complete_and_not_before(store):
         assert store.runs() == []
 
     assert [run.id for run in store.runs()] == ["run1"]
+
+
+def test_a_complete_folder_is_moved_and_not_copied(store):
+    with store.create_run("run1") as folder:
+        before = folder.stat().st_ino
+
+    assert store.folder("run1").stat().st_ino == before
 
 
 def test_a_run_that_fails_leaves_nothing(store):
@@ -217,6 +225,24 @@ def test_a_second_run_is_refused_and_told_who_holds_the_store(store):
         pytest.fail("two runs at once")
     with store.lock():
         pass
+
+
+def test_a_worker_that_outlives_a_killed_run_does_not_hold_the_store(store):
+    reader, writer = os.pipe()
+    run = os.fork()
+    if run == 0:
+        with store.lock():
+            if os.fork() == 0:
+                os.close(writer)
+                os.read(reader, 1)  # lives until the test lets go
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.close(reader)
+    os.waitpid(run, 0)
+
+    with store.lock(wait=5.0):
+        pass
+    os.close(writer)
 
 
 def test_rolling_back_does_not_wait_for_a_run(store):

@@ -40,10 +40,10 @@ def persisted(score: NDArray[np.floating], need: int, of: int) -> Doubles:
         of: How many rows back, this one included.
     """
     known = np.where(np.isnan(score), -np.inf, score).astype(np.float64)
+    if not len(known):
+        return known
     padded = np.concatenate((np.full(of - 1, -np.inf), known))
     windows = np.lib.stride_tricks.sliding_window_view(padded, of)
-    if not len(windows):
-        return known
     largest: Doubles = np.partition(windows, of - need, axis=1)[:, of - need]
     return largest
 

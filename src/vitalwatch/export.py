@@ -7,7 +7,7 @@ x, `x <= t` is the same question as `x <= (largest float32 not above t)`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -78,8 +78,7 @@ def boosted_to_onnx(booster: Any, n_features: int) -> bytes:
     nodes = _Nodes()
     for position, tree in enumerate(dump["tree_info"]):
         nodes.add(_lightgbm_tree(tree["tree_structure"]), position % targets)
-    if dump.get("average_output"):
-        nodes.scale(targets / len(dump["tree_info"]))
+    nodes.centre(targets, targets / len(dump["tree_info"]) if dump.get("average_output") else 1.0)
 
     outputs: dict[str, tuple[str | int, ...]]
     constants: dict[str, NDArray[Any]] = {}
@@ -187,7 +186,7 @@ class _Tree:
     yes: NDArray[np.int64]
     no: NDArray[np.int64]
     missing_is_yes: NDArray[np.bool_]
-    weight: NDArray[np.float32]
+    weight: NDArray[np.float64]
 
 
 @dataclass
@@ -196,14 +195,24 @@ class _Nodes:
 
     trees: list[_Tree] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
-    factor: float = 1.0
+    base: list[float] = field(default_factory=list)
 
     def add(self, tree: _Tree, target: int) -> None:
         self.trees.append(tree)
         self.targets.append(target)
 
-    def scale(self, factor: float) -> None:
-        self.factor = factor
+    def centre(self, n_targets: int, factor: float) -> None:
+        """Multiply by `factor` and move each tree's mean leaf into the base value, which is added last.
+
+        So the sum stays near 0 while it grows, where float32 is finest: ten times nearer to the original.
+        """
+        base = np.zeros(n_targets)
+        for i, (tree, target) in enumerate(zip(self.trees, self.targets, strict=True)):
+            weight = tree.weight * factor
+            mean = weight[tree.feature < 0].mean()
+            base[target] += mean
+            self.trees[i] = replace(tree, weight=weight - mean)
+        self.base = base.tolist()
 
     def regressor(self, source: str, result: str, n_targets: int) -> Any:
         """Return the node; the attribute `missing` is left out where no tree needs it, for speed."""
@@ -214,7 +223,9 @@ class _Nodes:
 
         leaves = [np.flatnonzero(tree.feature < 0) for tree in self.trees]
         missing = joined(lambda tree: tree.missing_is_yes.astype(np.int64))
-        followed: dict[str, Any] = {"nodes_missing_value_tracks_true": missing} if any(missing) else {}
+        extra: dict[str, Any] = {"nodes_missing_value_tracks_true": missing} if any(missing) else {}
+        if self.base:
+            extra["base_values"] = self.base
         return helper.make_node(
             "TreeEnsembleRegressor",
             [source],
@@ -230,14 +241,12 @@ class _Nodes:
             nodes_values=joined(lambda tree: tree.threshold),
             nodes_truenodeids=joined(lambda tree: tree.yes),
             nodes_falsenodeids=joined(lambda tree: tree.no),
-            **followed,
+            **extra,
             target_treeids=np.repeat(np.arange(len(self.trees)), [len(found) for found in leaves]).tolist(),
             target_nodeids=np.concatenate(leaves).tolist(),
             target_ids=np.repeat(self.targets, [len(found) for found in leaves]).tolist(),
             target_weights=[
-                float(weight * self.factor)
-                for tree, found in zip(self.trees, leaves, strict=True)
-                for weight in tree.weight[found]
+                float(weight) for tree, found in zip(self.trees, leaves, strict=True) for weight in tree.weight[found]
             ],
         )
 
@@ -251,7 +260,7 @@ def _sklearn_tree(tree: Any, columns: NDArray[np.int64], weight: NDArray[np.floa
         yes=np.where(leaf, 0, tree.children_left).astype(np.int64),
         no=np.where(leaf, 0, tree.children_right).astype(np.int64),
         missing_is_yes=~leaf & tree.missing_go_to_left.astype(bool),
-        weight=weight.astype(np.float32),
+        weight=weight,
     )
 
 
@@ -275,7 +284,7 @@ def _lightgbm_tree(root: Mapping[str, Any]) -> _Tree:
 
     visit(root)
     feature, threshold, yes, no, missing, weight = (np.array(column) for column in zip(*rows, strict=True))
-    return _Tree(feature, _round_down(threshold), yes, no, missing, weight.astype(np.float32))
+    return _Tree(feature, _round_down(threshold), yes, no, missing, weight)
 
 
 def _leaf_depths(tree: Any) -> NDArray[np.float64]:

@@ -138,7 +138,7 @@ class Monitor:
     def begin(self, person: str, profile: Profile | None = None) -> State:
         """Return the state of a person of whom no reading is known; the population's normal holds at first."""
         body = Body(residuals.begin(self._learnt.normal), None)
-        about = features.person_row(profile or Profile(person), self._learnt.usual_person)
+        about = self.person_row(profile or Profile(person))
         return State(about, cleaning.begin(person, self.schema), body, body)
 
     def advance(self, state: State, new: Readings, *, forecast: bool = True) -> tuple[State, Answers]:
@@ -170,6 +170,18 @@ class Monitor:
     def answer(self, readings: Readings, profile: Profile | None = None, *, forecast: bool = True) -> Answers:
         """Return the answers for all of one person's readings, from nothing known before."""
         return self.advance(self.begin(readings.person, profile), readings, forecast=forecast)[1]
+
+    def person_row(self, profile: Profile) -> Floats:
+        """Return the PERSON columns of a profile, what is not told taken from the middle training person, (7,)."""
+        return features.person_row(profile, self._learnt.usual_person)
+
+    def lift(self, x: Floats) -> Floats:
+        """Return what moments add to a person's own heart rate, bpm (n,).
+
+        Args:
+            x: `features.EXPECTATION` columns, float32 (n, 28).
+        """
+        return self._learnt.expectation.run(x=np.ascontiguousarray(x, np.float32))["value"].reshape(len(x))
 
     def features(self, readings: Readings, profile: Profile | None = None) -> Floats:
         """Return the detector's features of every grid row, float32 (n, f) in `features.NAMES` order."""

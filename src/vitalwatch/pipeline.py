@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 from vitalwatch.errors import NotFound, UsageError
@@ -33,6 +32,7 @@ from vitalwatch.store import Store, building, difference, discard, file_list, li
 LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "keras", "jax", "onnx")  # a new version may move results
 SHELLS = ("api", "ui", "spark", "commands")  # parts of the package that no stage depends on
 UNCHANGED = "unchanged: same schema, params, code and input"
+FACTS = ("seconds", "peak_rss_mb", "summary")
 Part = dict[str, Any]
 
 
@@ -334,8 +334,8 @@ class _Walk:
 
     def _result(self, stage: Stage, *, skipped: bool, reason: str) -> StageResult:
         record = _record(self._place(stage)) or {"seconds": 0.0, "peak_rss_mb": 0.0, "summary": {}}
-        facts = (record["seconds"], record["peak_rss_mb"], record["summary"])
-        return StageResult(stage.name, self.keys[stage.name], self._place(stage) / "files", skipped, reason, *facts)
+        place = self._place(stage) / "files"
+        return StageResult(stage.name, self.keys[stage.name], place, skipped, reason, *(record[name] for name in FACTS))
 
     def _kept(self, run: str) -> tuple[StageResult, ...]:
         """Return the stages of a run that is there already, from its manifest: the cache may be gone."""
@@ -344,8 +344,7 @@ class _Walk:
         for stage in self.stages:
             one = told[stage.name]
             self.tell(StageEvent(stage.name, "skipped", UNCHANGED, summary=one["summary"]))
-            facts = (one["seconds"], one["peak_rss_mb"], one["summary"])
-            results.append(StageResult(stage.name, one["key"], place, True, UNCHANGED, *facts))
+            results.append(StageResult(stage.name, one["key"], place, True, UNCHANGED, *(one[name] for name in FACTS)))
         return tuple(results)
 
     def _whole(self, start: str | None, force: bool) -> str:
@@ -366,8 +365,9 @@ class _Walk:
 
         (folder / "schema.yaml").write_text(yaml.safe_dump(self.schema, sort_keys=False, allow_unicode=True))
         (folder / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
-        left_out = ("name", "folder")
-        shown = {one.name: {k: v for k, v in vars(one).items() if k not in left_out} for one in results}
+        shown = {
+            one.name: {name: getattr(one, name) for name in ("key", "skipped", "reason", *FACTS)} for one in results
+        }
         manifest = {
             "run": run,
             "identity": {
@@ -479,15 +479,11 @@ def _terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 def _commit(root: Path) -> str | None:

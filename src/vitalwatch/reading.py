@@ -6,11 +6,12 @@ the same input has the same reason on every surface. Details name columns and li
 
 from __future__ import annotations
 
+import ctypes
 import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from vitalwatch.tables import Bools, Floats, Times
 from vitalwatch.timestamps import LATEST, OFFSETS, parse_time, unsafe
 
 VERSION = "1"  # of the rules; it stands beside every refused row
+
+Form = Literal["json", "cells", "line"]
 
 # In order of precedence: of several reasons, a row gets the first.
 REASONS = {
@@ -75,6 +78,18 @@ class Rejected:
     reason: str
     detail: str
     source: str = ""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A refused row. `raw` is JSON as it came, a JSON object of text cells, or a line, as `form` says."""
+
+    source: str
+    position: str
+    reason: str
+    detail: str
+    raw: bytes
+    form: Form = "cells"
 
 
 @dataclass(frozen=True)
@@ -427,8 +442,8 @@ def _person_key(rules: _Rules, person: object) -> int:
 
 
 def _single(value: float) -> float:
-    """Return the number rounded to float32, as it is stored; NaN and what is too large stay as they are."""
-    return float(np.float32(value)) if abs(value) < 3.4e38 else value * math.inf
+    """Return the number rounded to float32, as it is stored; infinite where it is too large."""
+    return ctypes.c_float(value).value  # np.float32 warns of an overflow, and is slower
 
 
 def _value_detail(reason: str, name: str, column: Column) -> str:

@@ -11,6 +11,7 @@ import dataclasses
 import datetime as dt
 import errno
 import fcntl
+import functools
 import getpass
 import hashlib
 import hmac
@@ -19,7 +20,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -90,8 +90,7 @@ class Store:
     def lock(self, wait: float = 0.0) -> Iterator[None]:
         """Hold the folder for one run, waiting so many seconds for another to end; leftovers of dead runs are swept.
 
-        Raises:
-            StoreError: Another run holds it (its pid and since when), or the folder cannot be written.
+        Raises StoreError: another run holds it (its pid and since when), or the folder cannot be written.
         """
         with _held(self.artifacts / ".lock", wait, self.now):
             for folder in (self.artifacts, self.runs_folder, *self.cache.glob("*")):
@@ -119,30 +118,27 @@ class Store:
         live = self._pointed()
         found = []
         for folder in self.runs_folder.glob("[!.]*"):
-            with contextlib.suppress(OSError, ValueError):
-                manifest = json.loads((folder / "manifest.json").read_bytes())
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                manifest = self._manifest(folder.name)
                 found.append(Run(folder.name, folder, folder.name == live, str(manifest.get("finished", "")), manifest))
         return sorted(found, key=lambda run: (run.finished, run.id), reverse=True)
 
     def production(self) -> str | None:
         """Return the run in production, or None before the first promotion.
 
-        Raises:
-            StoreError: The pointer is damaged, or its run is gone or changed: `rollback` finds the last good one.
+        Raises StoreError: it is damaged, or its run is gone or changed; `rollback` finds the last good one.
         """
         if not self.pointer.exists():
             return None
         hint = "`python main.py rollback` goes back to the last good run"
-        try:
-            pointer = json.loads(self.pointer.read_bytes())
-            run, seal = str(pointer["run"]), str(pointer["manifest_sha256"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise StoreError(self.pointer, "cannot be read", hint) from None
-        try:
-            found = sha256(self.runs_folder / run / "manifest.json")
-        except OSError:
-            raise StoreError(self.pointer, f"names run {run}, which is gone", hint) from None
-        if not hmac.compare_digest(found, seal):
+        pointer = self._content()
+        run, seal = str(pointer.get("run", "")), str(pointer.get("manifest_sha256", ""))
+        if not run or not seal:
+            raise StoreError(self.pointer, "cannot be read", hint)
+        manifest = self.runs_folder / run / "manifest.json"
+        if not manifest.is_file():
+            raise StoreError(self.pointer, f"names run {run}, which is gone", hint)
+        if sha256(manifest) != seal:
             raise StoreError(self.pointer, f"names run {run}, whose manifest has changed since", hint)
         return run
 
@@ -155,15 +151,10 @@ class Store:
         return sorted(changes, key=lambda change: change.n)
 
     def promote(self, run: str, why: str, *, champion: str | None = ANY) -> Change | None:
-        """Put a run into production; None when it is there already.
+        """Put a complete run into production; None when it is there already.
 
-        Args:
-            run: A complete run.
-            why: In words, for the history.
-            champion: What the caller took to be in production when it judged the run; `ANY` leaves that open.
-
-        Raises:
-            NotFound, StoreError: No such run; it is damaged; or another champion was promoted meanwhile.
+        `champion` is what the caller took to be in production when it judged the run; `ANY` leaves that open.
+        Raises NotFound or StoreError: no such run, it is damaged, or another champion was promoted meanwhile.
         """
         folder = self.folder(run)
         if problem := self.problem(run):
@@ -196,18 +187,16 @@ class Store:
     def problem(self, run: str) -> str:
         """Return what is wrong with a run's files, by the hashes in its manifest; empty when whole."""
         try:
-            manifest = json.loads((self.runs_folder / run / "manifest.json").read_bytes())
-            return difference(self.runs_folder / run, manifest.get("files", {}))
+            return difference(self.runs_folder / run, self._manifest(run).get("files", {}))
         except OSError:
             return "its manifest is missing"
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, KeyError, TypeError):
             return "its manifest cannot be read"
 
     def seal(self, run: str, artifact: str) -> str:
         """Return the SHA-256 that a run's manifest gives for one of its files; raises NotFound."""
         try:
-            manifest = json.loads((self.folder(run) / "manifest.json").read_bytes())
-            return str(manifest["files"][artifact]["sha256"])
+            return str(self._manifest(self.folder(run).name)["files"][artifact]["sha256"])
         except (OSError, ValueError, KeyError, TypeError):
             raise NotFound(f"{artifact} of run {run}", "Run `python main.py` again to rebuild it.") from None
 
@@ -219,17 +208,22 @@ class Store:
             yield
 
     def _pointed(self) -> str | None:
-        try:
-            return str(json.loads(self.pointer.read_bytes())["run"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        run = self._content().get("run")
+        return None if run is None else str(run)
 
     def _pending(self) -> Change | None:
         """Return the change that the pointer carries."""
+        return _change(json.dumps(self._content().get("change")).encode())
+
+    def _content(self) -> dict[str, Any]:
+        """Return what the pointer holds; nothing when it is missing or damaged."""
         try:
-            return Change(**json.loads(self.pointer.read_bytes())["change"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+            return dict(json.loads(self.pointer.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def _manifest(self, run: str) -> dict[str, Any]:
+        return dict(json.loads((self.runs_folder / run / "manifest.json").read_bytes()))
 
     def _book(self) -> bytes:
         try:
@@ -310,10 +304,8 @@ def sha256(path: Path) -> str:
 
 def file_list(folder: Path) -> dict[str, dict[str, Any]]:
     """Return relative path -> {sha256, size} of every file below a folder, sorted."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): {"sha256": sha256(path), "size": path.stat().st_size} for path in files
-    }
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: {"sha256": sha256(path), "size": path.stat().st_size} for name, path in files.items()}
 
 
 def difference(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> str:
@@ -381,20 +373,17 @@ def building(folder: Path, point: str) -> Iterator[Path]:
 
 def discard(folder: Path) -> None:
     """Remove a folder so that nobody ever sees a part of it; raises StoreError."""
-    aside = folder.with_name(temporary(f"old-{folder.name}"))
     with writing(folder):
-        folder.rename(aside)
-        shutil.rmtree(aside)
+        shutil.rmtree(folder.rename(folder.with_name(temporary(f"old-{folder.name}"))))
 
 
 def link_tree(source: Path, target: Path) -> None:
     """Put every file of `source` into `target` by hard link, or by copy where links are not possible."""
     for path in sorted(source.rglob("*")):
         place = target / path.relative_to(source)
+        (place if path.is_dir() else place.parent).mkdir(parents=True, exist_ok=True)
         if path.is_dir():
-            place.mkdir(parents=True, exist_ok=True)
             continue
-        place.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(path, place)
         except OSError as error:
@@ -423,16 +412,13 @@ def sweep(folder: Path) -> None:
 
 def _started(pid: int) -> str:
     """Return the start of a process in clock ticks since boot (proc_pid_stat(5), field 22); `gone` without one."""
-    try:
+    with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except FileNotFoundError:
-        pass
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return "gone"
-    except PermissionError:
-        pass
+    except OSError as error:
+        if error.errno == errno.ESRCH:
+            return "gone"
     return "0"  # no /proc here: the pid has to do
 
 
@@ -441,6 +427,8 @@ def _held(path: Path, wait: float, now: Callable[[], dt.datetime]) -> Iterator[N
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    _handles.add(handle)
+    _register()
     try:
         if not _acquired(handle, wait):
             pid, _, since = os.read(handle, 200).decode(errors="replace").strip().partition(" ")
@@ -450,20 +438,34 @@ def _held(path: Path, wait: float, now: Callable[[], dt.datetime]) -> Iterator[N
             os.write(handle, f"{os.getpid()} {stamp(now())}\n".encode())
         yield
     finally:
-        os.close(handle)
+        if handle in _handles:  # not in a forked child
+            _handles.remove(handle)
+            os.close(handle)
+
+
+_handles: set[int] = set()
+
+
+@functools.cache
+def _register() -> None:
+    """Have forked workers let go of locks: one that outlives a killed run must not hold its store."""
+    os.register_at_fork(after_in_child=_let_go)
+
+
+def _let_go() -> None:
+    while _handles:
+        os.close(_handles.pop())
 
 
 def _acquired(handle: int, wait: float) -> bool:
     end = time.monotonic() + wait
     while True:
-        try:
+        with contextlib.suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.02)
-        else:
             return True
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.02)
 
 
 def _add(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -494,4 +496,4 @@ def _who() -> str:
         account = getpass.getuser()
     except (KeyError, OSError):  # a container's user id without a name
         account = str(os.getuid())
-    return f"{account}@{socket.gethostname()}"
+    return f"{account}@{os.uname().nodename}"

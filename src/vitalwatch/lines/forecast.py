@@ -10,14 +10,18 @@ from vitalwatch.tables import DAY, MINUTE, Doubles, Floats, Grid, Times
 
 LAGS = (0, 5, 10, 15, 30, 60)  # minutes
 MEANS = (15, 60, 180)  # minutes
-RIDGE = 1.0  # penalty, in rows, on standardised inputs
+RIDGE = 0.01  # penalty, in rows, on centred and standardised inputs: lags are nearly equal and must stay apart
 
 
 def at(grid: Grid, values: Floats, time: Times) -> Floats:
     """Return the values at given times, NaN where the grid has no such row; shape as `time`."""
     if not len(grid):
         return np.full(len(time), np.nan, np.float32)
-    index = np.minimum(np.searchsorted(grid.time, time), len(grid) - 1)
+    steps = np.diff(grid.time)
+    if len(steps) and (steps == steps[0]).all():  # no row is left out, so a row's number is its distance
+        index = np.clip((time - grid.time[0]) // steps[0], 0, len(grid) - 1)
+    else:
+        index = np.minimum(np.searchsorted(grid.time, time), len(grid) - 1)
     return np.where(grid.time[index] == time, values[index], np.nan).astype(np.float32)
 
 
@@ -45,24 +49,34 @@ def seasonal(grid: Grid, vital: str, horizon: int) -> Floats:
     return _or_last(at(grid, grid.column(vital), grid.time + horizon * MINUTE - DAY), grid, vital)
 
 
-def hour_mean(grid: Grid, vital: str, horizon: int) -> Floats:
-    """Return the person's own mean in the local hour of t + h over the days before t's; else the last value."""
+def hour_table(grid: Grid, vital: str) -> Doubles:
+    """Return the person's own mean in each local hour over the days before each day, NaN without; shape (days, 24)."""
     values = grid.column(vital).astype(np.float64)
-    if not len(values):
-        return grid.column(vital)
-    day = np.maximum.accumulate(grid.date)
-    day = day - day[0]
-    hour = grid.minute.astype(np.int64) // 60
     known = np.isfinite(values)
-    shape = (int(day[-1]) + 1, 24)
-    total, count = np.zeros(shape), np.zeros(shape)
-    np.add.at(total, (day[known], hour[known]), values[known])
-    np.add.at(count, (day[known], hour[known]), 1)
-    past_total, past_count = np.cumsum(total, axis=0) - total, np.cumsum(count, axis=0) - count  # days before
+    day = _day(grid)
+    cells, cell = 24 * (int(day[-1]) + 1), (24 * day + grid.minute // 60)[known]
+    total = np.bincount(cell, values[known], cells).reshape(-1, 24)
+    count = np.bincount(cell, minlength=cells).reshape(-1, 24)
+    past_total, past_count = np.cumsum(total, axis=0) - total, np.cumsum(count, axis=0) - count
+    return np.divide(past_total, past_count, out=np.full(total.shape, np.nan), where=past_count > 0)
+
+
+def hour_mean(grid: Grid, vital: str, horizon: int, table: Doubles) -> Floats:
+    """Return the person's own mean in the local hour of t + h over the days before t's; else the last value.
+
+    Args:
+        grid: At least one row.
+        vital: Which.
+        horizon: h, minutes.
+        table: From `hour_table`.
+    """
     later = ((grid.minute.astype(np.int64) + horizon) % 1440) // 60
-    rows = past_count[day, later]
-    mean = np.divide(past_total[day, later], rows, out=np.full(len(rows), np.nan), where=rows > 0)
-    return _or_last(mean.astype(np.float32), grid, vital)
+    return _or_last(table[_day(grid), later].astype(np.float32), grid, vital)
+
+
+def _day(grid: Grid) -> Times:
+    day: Times = np.maximum.accumulate(grid.date)  # a journey west must not reopen a day
+    return day - day[0]
 
 
 def _or_last(told: Floats, grid: Grid, vital: str) -> Floats:
@@ -110,9 +124,17 @@ class Ridge:
             self.cross[i] += rows.T @ wanted[keep].astype(np.float64)
 
     def coefficients(self) -> Doubles:
-        """Return one row of coefficients a horizon, shape (h, k); zeros where nothing was added."""
-        scale = np.maximum(np.sqrt(np.diagonal(self.gram, axis1=1, axis2=2)), 1e-12)  # (h, k)
-        gram = self.gram / (scale[:, :, None] * scale[:, None, :])
-        rows = np.maximum(self.gram[:, -1, -1], 1.0)  # the last input is 1, so its square counts rows
-        penalty = np.eye(gram.shape[1])[None] * (RIDGE / rows)[:, None, None]
-        return np.linalg.solve(gram + penalty, (self.cross / scale)[:, :, None])[:, :, 0] / scale
+        """Return one row of coefficients a horizon, the constant last, shape (h, k); zeros where nothing was added."""
+        return np.stack([self._solve(gram, cross) for gram, cross in zip(self.gram, self.cross, strict=True)])
+
+    @staticmethod
+    def _solve(gram: Doubles, cross: Doubles) -> Doubles:
+        rows = gram[-1, -1]  # the last input is 1, so its square counts rows, and its products are sums
+        if rows < 2:
+            return np.zeros(len(cross))
+        mean, mean_y = gram[:-1, -1] / rows, cross[-1] / rows
+        spread = gram[:-1, :-1] / rows - np.outer(mean, mean)
+        scale = np.sqrt(np.maximum(np.diagonal(spread), 1e-12))
+        standard = spread / np.outer(scale, scale) + RIDGE / rows * np.eye(len(mean))
+        slope = np.linalg.solve(standard, (cross[:-1] / rows - mean * mean_y) / scale) / scale
+        return np.append(slope, mean_y - mean @ slope)

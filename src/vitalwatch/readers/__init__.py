@@ -8,10 +8,11 @@ from pathlib import Path
 
 from vitalwatch.errors import SourceError
 from vitalwatch.readers import fitbit, physionet2012, physionet2019, table, wfdb
-from vitalwatch.readers.batch import Batch, Reject, Task
+from vitalwatch.readers.batch import Batch, Task
+from vitalwatch.reading import Reject
 from vitalwatch.schema import Schema
 
-__all__ = ["FORMATS", "Batch", "Format", "Reject", "Task", "detect", "read"]
+__all__ = ["FORMATS", "Batch", "Format", "Reject", "Task", "detect", "read", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,19 @@ def read(
     Raises:
         SourceError: The source cannot be read; says what to do.
     """
+    name = resolve(path, format=format, columns=columns)
+    yield from FORMATS[name].read(Task(path, schema, now_ms, columns or {}, chunk_rows, max_ahead_ms))
+
+
+def resolve(path: Path, *, format: str | None = None, columns: Mapping[str, str] | None = None) -> str:
+    """Return the name of the format that `read` would use; raises SourceError as `detect` does."""
     if format is not None and format not in FORMATS:
         raise SourceError(str(path), "an unknown format was named", f"Known: {', '.join(FORMATS)}.")
-    name = format or ("table" if columns and path.is_file() and not _is_known(path) else detect(path))
-    task = Task(path, schema, now_ms, columns or {}, chunk_rows, max_ahead_ms)
     if not path.exists():
         raise SourceError(str(path), "there is no such file or folder", "Check the path.")
-    yield from FORMATS[name].read(task)
+    if format is None and columns and path.is_file() and not _is_known(path):
+        return "table"
+    return format or detect(path)
 
 
 def _is_known(path: Path) -> bool:

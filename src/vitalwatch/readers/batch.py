@@ -6,17 +6,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch.reading import ACCEPTED, Rows, check, explain
+from vitalwatch.reading import ACCEPTED, Reject, Rows, check, explain
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Event, Profile
 from vitalwatch.timestamps import rfc3339
 
-Form = Literal["json", "cells", "line"]
 NOMINAL_START = 946_684_800_000  # 2000-01-01T00:00Z, UTC ms: for recordings that tell only the time since admission
 
 
@@ -30,18 +28,6 @@ class Task:
     columns: Mapping[str, str] = field(default_factory=dict)  # our name -> the file's name
     chunk_rows: int = 200_000
     max_ahead_ms: int = 300_000
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A refused row. `raw` is JSON as it came, a JSON object of text cells, or a line, as `form` says."""
-
-    source: str
-    position: str
-    reason: str
-    detail: str
-    raw: bytes
-    form: Form = "cells"
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from vitalwatch.errors import SourceError
 from vitalwatch.readers import text
-from vitalwatch.readers.batch import NO_ROWS, Batch, Reject, Task, judged
+from vitalwatch.readers.batch import NO_ROWS, Batch, Task, judged
 from vitalwatch.readers.clocks import agreed_clock
-from vitalwatch.reading import ACCEPTED, RANK, Rows
+from vitalwatch.reading import ACCEPTED, RANK, Reject, Rows, explain
 from vitalwatch.tables import MINUTE, Floats, Times
 
 TIMES = ("Time", "ActivityMinute", "ActivityHour", "date")
@@ -171,8 +171,6 @@ def _untyped(
     task: Task,
     readings: int,
 ) -> Batch:
-    from vitalwatch.reading import explain
-
     rejects, refused = list(ragged), {"ragged_row": len(ragged) * readings} if ragged else {}
     for row in bad.tolist():
         why = explain(int(keys[row]), task.schema)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from vitalwatch.readers import text
-from vitalwatch.readers.batch import NO_ROWS, NOMINAL_START, Batch, Reject, Task, judged
-from vitalwatch.reading import REASONS, Rows, number
+from vitalwatch.readers.batch import NO_ROWS, NOMINAL_START, Batch, Task, judged
+from vitalwatch.reading import REASONS, Reject, Rows, number
 from vitalwatch.schema import Limit
 from vitalwatch.tables import MINUTE, Profile
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from vitalwatch.errors import SourceError
 from vitalwatch.readers import text
-from vitalwatch.readers.batch import NO_ROWS, Batch, Reject, Task, encode, judged
+from vitalwatch.readers.batch import NO_ROWS, Batch, Task, encode, judged
 from vitalwatch.readers.people import columns_note, to_event, to_profile
-from vitalwatch.reading import ACCEPTED, EXTRA_FIELDS, RANK, Reading, Rows, parse
+from vitalwatch.reading import ACCEPTED, EXTRA_FIELDS, RANK, Reading, Reject, Rows, parse
 from vitalwatch.tables import Times
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json")

@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.errors import SourceError
-from vitalwatch.readers.batch import Reject
-from vitalwatch.reading import ACCEPTED, NO_VALUE_TEXTS, NUMBER, RANK, number
+from vitalwatch.reading import ACCEPTED, NO_VALUE_TEXTS, NUMBER, RANK, Reject, number
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Floats, Times
 from vitalwatch.timestamps import parse_time, parse_times

@@ -311,7 +311,7 @@ def by_cause(score: EventScore, world: World) -> dict[str, Any]:
 
 
 def nominal(world: World, thresholds: Thresholds, scores: Mapping[str, EventScore]) -> dict[str, Any]:
-    """Return promised and realised false alarms per worn person-day, and whether the promise lies in the interval."""
+    """Return promised and realised false alarms per worn person-day; `kept`: the interval does not lie above."""
     chosen = world.settings.params.detector
     promised = {
         "unusual": chosen.budget * chosen.share_unusual,
@@ -321,8 +321,12 @@ def nominal(world: World, thresholds: Thresholds, scores: Mapping[str, EventScor
     tables = {}
     for name, score in scores.items():
         found = score.estimates(world.draws, world.confidence)["false_alarms_per_day"]
-        within = bool(found.low <= promised[name] <= found.high)
-        tables[name] = {"nominal": plain(promised[name]), "realised": found.table(), "within": within}
+        tables[name] = {
+            "nominal": plain(promised[name]),
+            "realised": found.table(),
+            "within": bool(found.low <= promised[name] <= found.high),
+            "kept": bool(found.low <= promised[name]),
+        }
     return tables
 
 

@@ -150,6 +150,8 @@ def _leakage(detection: Mapping[str, Any], headline: str) -> list[Gate]:
     real = estimates(detection, "channels", headline, "event_f1")
     permuted = detection.get("no_skill", {}).get("permuted_labels", {}).get("event_f1")
     found = [_at_most("permuted_labels_score_below_ours", permuted, real.low if real is not None else None)]
+    if permuted is not None and real is not None:
+        found[0]["passed"] = bool(permuted < real.low)  # strictly: nought is not better than nought
     for figure in ("average_precision", "vus_pr"):
         constant = _value(detection, "no_skill", "constant", figure)
         limit = None if constant is None else NO_SKILL_ROOM * constant

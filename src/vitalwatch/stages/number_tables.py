@@ -97,6 +97,7 @@ def _add_person(
     answers, grid, rows = result.answers, result.answers.grid, judged_rows(result)
     x = forecast.design(grid, vital, step_minutes)
     last = forecast.persistence(grid, vital)
+    hours = forecast.hour_table(grid, vital)
     for h, horizon in enumerate(answers.horizons):
         model = answers.forecast[:, v, h]
         use = rows & np.isfinite(model).all(axis=1) & np.isfinite(last)
@@ -105,7 +106,7 @@ def _add_person(
             "model": model[:, 1],
             "persistence": last,
             "seasonal_24h": forecast.seasonal(grid, vital, horizon),
-            "person_hour_mean": forecast.hour_mean(grid, vital, horizon),
+            "person_hour_mean": forecast.hour_mean(grid, vital, horizon, hours),
             "ridge": (x @ ridge[h]).astype(np.float32),
         }
         starts = _rest_to_exercise(grid, horizon, step_minutes)

@@ -117,7 +117,6 @@ class Episode:
         size: Strength from 0 (subtle) to 1 (clear).
         rise, fall: Length of onset and offset, minutes.
         change: Latent signal -> change at full strength.
-        seed: For noise that belongs to the episode.
     """
 
     kind: str
@@ -127,7 +126,6 @@ class Episode:
     rise: int
     fall: int
     change: dict[str, float]
-    seed: int
 
     def envelope(self, step: int) -> tuple[slice, Floats]:
         """Return the rows of a grid of `step` minutes that it touches and its strength (0-1) in each."""
@@ -198,7 +196,7 @@ def _episode(rng: np.random.Generator, name: str, start: int, end: int) -> Episo
         signal: least + (most - least) * min(max(share, 0.0), 1.0)
         for share, (signal, (least, most)) in zip(own, kind.effects.items(), strict=True)
     }
-    return Episode(name, start, end, size, rise, fall, change, int(rng.integers(2**31)))
+    return Episode(name, start, end, size, rise, fall, change)
 
 
 def removed(habits: Habits, episodes: tuple[Episode, ...]) -> Bools:

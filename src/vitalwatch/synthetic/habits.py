@@ -317,7 +317,8 @@ def minutes_of(bouts: Bouts, removed: Bools, rng: np.random.Generator, days: int
     factor = np.maximum(1 + pace * rng.standard_normal(len(row), dtype=np.float32), np.float32(0.05))
     edge = np.flatnonzero((within == 0) | (within == length[row] - 1))
     factor[edge] *= np.float32(0.3) + np.float32(0.7) * rng.random(len(edge), dtype=np.float32)
-    used = np.flatnonzero((minute >= 0) & (minute < n) & ~removed[row])
+    factor[removed[row]] = 0  # nothing else is done instead
+    used = np.flatnonzero((minute >= 0) & (minute < n))
     row, at, factor = row[used], minute[used], factor[used]
     steps, demand, hidden = (np.zeros(n, np.float32) for _ in range(3))
     steps[at] = np.rint(bouts.cadence.astype(np.float32)[row] * factor)

@@ -80,10 +80,16 @@ def finer(x: Floats, times: int) -> Floats:
     """Return x, shape (..., n), at `times` as many points: straight lines, the last value is held."""
     if times == 1:
         return x
-    share = np.arange(times, dtype=np.float32) / np.float32(times)
     steps = np.diff(x, append=x[..., -1:])
-    fine = steps[..., None] * share
-    fine += x[..., None]
+    if times > 32:  # rather long inner loops than many
+        share = np.arange(times, dtype=np.float32) / np.float32(times)
+        return (x[..., None] + steps[..., None] * share).reshape(*x.shape[:-1], -1)
+    steps *= np.float32(1 / times)
+    fine = np.empty((*x.shape, times), np.float32)
+    fine[..., 0] = at = x
+    for k in range(1, times):
+        at = at + steps
+        fine[..., k] = at
     return fine.reshape(*x.shape[:-1], -1)
 
 
@@ -98,22 +104,30 @@ def blocks(x: Floats, size: int) -> Floats:
 
 
 def boxes(start: NDArray[np.intp], end: NDArray[np.intp], height: NDArray[np.floating], n: int) -> Floats:
-    """Return the sum of boxes [start, end) of the given heights; parts outside are left out.
+    """Return the sum of boxes [start, end) of the given heights, shape (n,); parts outside are left out."""
+    low, high = np.minimum(np.maximum(start, 0), n), np.minimum(np.maximum(end, 0), n)
+    edges = np.bincount(low, height, n + 1)
+    edges -= np.bincount(high, height, n + 1)
+    return np.cumsum(edges[:n]).astype(np.float32)
+
+
+def soft_boxes(start: NDArray[np.floating], end: NDArray[np.floating], height: NDArray[np.floating], n: int) -> Floats:
+    """Return c sums of boxes whose edges may lie within a sample, which then gets its share.
 
     Args:
-        start, end: Samples, shape (k,).
-        height: Shape (k,), or (k, c) for c sums at once.
+        start, end: Samples with fractions, shape (k,).
+        height: Shape (k, c).
         n: Samples of a sum.
 
     Returns:
-        Shape (n,), or (c, n).
+        Shape (c, n).
     """
-    tall = height.reshape(len(start), -1).T
+    edge = np.minimum(np.maximum(np.concatenate([start, end]), 0), n)
+    tall = np.concatenate([height, -height]).T
+    cell = edge.astype(np.intp)
+    late = edge - cell
     width = len(tall)
-    shelf = np.arange(width)[:, None] * (n + 1)
-    low = (np.minimum(np.maximum(start, 0), n) + shelf).ravel()
-    high = (np.minimum(np.maximum(end, 0), n) + shelf).ravel()
-    edges = np.bincount(low, tall.ravel(), width * (n + 1))
-    edges -= np.bincount(high, tall.ravel(), width * (n + 1))
-    sums = np.cumsum(edges.reshape(width, n + 1), axis=1)[:, :n].astype(np.float32)
-    return sums if height.ndim == 2 else sums[0]
+    shelf = (cell + (n + 2) * np.arange(width)[:, None]).ravel()
+    sums = np.bincount(shelf, (tall * (1 - late)).ravel(), width * (n + 2))
+    sums += np.bincount(shelf + 1, (tall * late).ravel(), width * (n + 2))
+    return np.cumsum(sums.reshape(width, n + 2), axis=1)[:, :n].astype(np.float32)

@@ -16,7 +16,7 @@ from vitalwatch.params import Synthetic
 from vitalwatch.synthetic import habits as habit
 from vitalwatch.synthetic.events import Episode
 from vitalwatch.synthetic.habits import CHANNELS, CONTEXTS, DAYTIME, Habits
-from vitalwatch.synthetic.noise import blocks, boxes, finer, first_order, knots, normal, two_orders, wander
+from vitalwatch.synthetic.noise import blocks, boxes, finer, first_order, knots, normal, soft_boxes, two_orders, wander
 from vitalwatch.synthetic.people import Traits
 from vitalwatch.tables import Floats
 
@@ -33,6 +33,7 @@ DRIFT = {
 MEMORY = 0.68  # correlation of the drift from day to day
 FAST_TAUS, FAST_SDS = (2.6, 11.0), (3.3, 1.4)  # autonomic noise of the heart rate: minutes, bpm
 SLOW_TAUS, SLOW_SDS = (45.0, 240.0), (2.4, 2.0)
+ON_TAPS = 6  # minutes of demand that the quick rise looks back on
 VOLATILITY = 0.6  # restless and calm hours: spread of the logarithm of the fast noise's size
 
 
@@ -75,6 +76,7 @@ def base_step(step: int) -> int:
 
 def simulate(
     rng: np.random.Generator,
+    own: np.random.Generator,
     traits: Traits,
     habits: Habits,
     episodes: tuple[Episode, ...],
@@ -82,7 +84,7 @@ def simulate(
     params: Synthetic,
     step: int,
 ) -> Latent:
-    """Return the latent signals of one person with the episodes in them."""
+    """Return the latent signals of one person with the episodes in them; `own` draws the noise of the episodes."""
     base = base_step(step)
     n = habits.days * DAYTIME // base
     steps, demand, hidden = habit.minutes_of(habits.bouts, removed, rng, habits.days)
@@ -92,8 +94,7 @@ def simulate(
     depth = first_order(asleep, 22 / base)
     shared = _contexts(habits, base, n)
     drift = _drift(rng, habits.days, base, n)
-    gain = _gain(episodes, len(demand))
-    response = _response(demand if gain is None else demand * gain, traits, params.time_constants)
+    response = _response(demand, traits, params.time_constants)
     clock = _clock(habits, base, n)
     awake = 1 - np.float32(0.55) * depth
 
@@ -107,14 +108,17 @@ def simulate(
     slow -= depth * np.float32(0.09 * traits.resting)
     fast = wander(normal(rng, len(demand)), FAST_TAUS, FAST_SDS)
     fast += np.float32(0.02) * fast * fast  # rises are quicker and larger than falls
-    heart = finer(slow, base) + response
+    heart = finer(slow, base)
+    heart += response
     heart += fast * finer(lively, base)
 
     effort = blocks(response, base) / np.float32(traits.maximum - traits.resting)
     latent = _others(rng, traits, base, depth, shared, drift, clock, effort, slow_noise)
     result = Latent(base, heart, steps, demand, hidden, depth=depth, asleep=asleep, effort=effort, **latent)
     for episode in episodes:
-        _apply(result, episode)
+        _apply(result, episode, own)
+        if "gain" in episode.change:
+            _blunt(heart, demand, episode, traits, params.time_constants)
     _bound(result.heart_rate, traits.maximum)
     return result
 
@@ -130,29 +134,34 @@ def _bound(heart: Floats, maximum: float) -> None:
 def _response(demand: Floats, traits: Traits, slower: float) -> Floats:
     """Return the rise of the heart rate by demand, bpm: first order, faster on than off, drifting up in long effort."""
     x = demand * np.float32(traits.maximum - traits.resting)
-    on = two_orders(x, traits.tau_on * slower, 28 * slower, 0.10)
     off = two_orders(x, traits.tau_off * slower, 28 * slower, 0.10)
-    return np.maximum(on, off)
+    pole = np.exp(-1.0 / (traits.tau_on * slower))
+    weights = (pole ** np.arange(ON_TAPS) / np.sum(pole ** np.arange(ON_TAPS))).astype(np.float32)
+    on = x * weights[0]  # an exponential this short is a few taps
+    for lag in range(1, ON_TAPS):
+        on[lag:] += x[:-lag] * weights[lag]
+    return np.maximum(on, off, out=on)
 
 
-def _gain(episodes: tuple[Episode, ...], n: int) -> Floats | None:
-    blunted = [episode for episode in episodes if "gain" in episode.change]
-    if not blunted:
-        return None
-    gain = np.ones(n, np.float32)
-    for episode in blunted:
-        gain[episode.start : episode.end] += np.float32(episode.change["gain"])
-    return gain
+def _blunt(heart: Floats, demand: Floats, episode: Episode, traits: Traits, slower: float) -> None:
+    """Take from the heart rate what an episode of chronotropic incompetence holds back; in place."""
+    span = slice(max(episode.start - 240, 0), episode.end + 300)
+    weak = demand[span].copy()
+    begin = episode.start - span.start
+    weak[begin : begin + episode.end - episode.start] *= np.float32(1 + episode.change["gain"])
+    heart[span] += _response(weak, traits, slower) - _response(demand[span], traits, slower)
 
 
 def _contexts(habits: Habits, base: int, n: int) -> dict[str, Floats]:
     """Return the summed effect of everyday contexts on each signal, with soft edges."""
     rows = habits.contexts
     table = np.array(list(CONTEXTS.values()))
-    kept = table[rows.kind].any(axis=1)
-    heights = table[rows.kind[kept]] * rows.size[kept, None]
-    box = boxes(rows.start[kept] // base, rows.end[kept] // base, heights, n)
-    return dict(zip(CHANNELS, first_order(box, 12 / base), strict=True))
+    moves = np.flatnonzero((table != 0).any(axis=1).take(rows.kind))
+    heights = table[rows.kind[moves]] * rows.size[moves, None]
+    times = next(k for k in range(15 // base, 0, -1) if DAYTIME % (k * base) == 0)  # on about a quarter of an hour
+    coarse = times * base
+    sums = soft_boxes(rows.start[moves] / coarse, rows.end[moves] / coarse, heights, habits.days * DAYTIME // coarse)
+    return dict(zip(CHANNELS, finer(first_order(sums, 12 / coarse), times), strict=True))
 
 
 def _drift(rng: np.random.Generator, days: int, base: int, n: int) -> dict[str, Floats]:
@@ -213,12 +222,11 @@ def _others(
     }  # fmt: skip
 
 
-def _apply(latent: Latent, episode: Episode) -> None:
+def _apply(latent: Latent, episode: Episode, rng: np.random.Generator) -> None:
     """Add one episode to the signals; its noise is its own, so that everything else stays as it was."""
     base = latent.base
     rows, strength = episode.envelope(base)
     minutes = slice(rows.start * base, rows.stop * base)
-    rng = np.random.Generator(np.random.SFC64(episode.seed))
     courses = knots(rng, len(episode.change), len(strength), max(30 // base, 1))
     for course, (signal, change) in zip(courses, episode.change.items(), strict=True):
         if signal == "jitter":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitalwatch.synthetic.habits import DAYTIME, EXERCISE, WALK, Habits
 from vitalwatch.synthetic.noise import blocks, boxes, first_order, heavy, normal
@@ -20,6 +21,16 @@ FAULTS = {
     "low_perfusion": (1.4, 30, 240),
     "temperature_detached": (0.7, 60, 300),
 }
+
+
+# column: share that is lost at rest, more in full motion, and the column that is lost with it
+LOST = (
+    ("heart_rate", 0.006, 0.02, "heart_rate_spread"),
+    ("oxygen_saturation", 0.06, 0.9, "oxygen_saturation_min"),
+    ("respiratory_rate", 0.04, 0.6, ""),
+    ("heart_rate_variability_rmssd", 0.05, 0.9, ""),
+    ("body_temperature", 0.01, 0.0, ""),
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,8 @@ def measure(
     broken: tuple[Fault, ...],
     noise: float,
     step: int,
-) -> tuple[Bools, dict[str, Floats]]:
-    """Return which grid rows are worn and every column of the schema on the grid, all shape (days * 1440 / step,)."""
+) -> tuple[NDArray[np.intp], dict[str, Floats]]:
+    """Return the grid rows that are worn, shape (n,), and every column of the schema in them, float32 (n,)."""
     n = habits.days * DAYTIME // step
     f = np.float32
     up = step // latent.base
@@ -105,7 +116,8 @@ def measure(
     values |= _cuff(rng, traits, slow, motion, values["sleep"], noise, step)
     _break(fault_rng, values, broken, step)
     _lose(rng, values, motion)
-    return _worn(habits, step, n), _rounded(values)
+    rows = np.flatnonzero(_worn(habits, step, n))
+    return rows, _rounded(values, rows)
 
 
 def _heart(
@@ -148,7 +160,8 @@ def _saturation(
     cycling = slow["desaturation"]
     deep = np.abs(f(0.5) + f(0.35) * normal(rng, n))
     seen = slow["spo2"] + f(traits.bias[0]) + white + wandering * f(0.9) - f(0.35) * cycling * (f(0.6) + f(0.8) * deep)
-    seen = 100 - np.logaddexp(0, (100 - seen) * f(2.5)) / f(2.5)  # the display stops at 100, softly
+    room = 100 - seen
+    seen = 100 - f(0.5) * (room + np.sqrt(room * room + f(0.25)))  # the display stops at 100, softly
     lowest = seen - f(0.7) - f(0.9) * rough * np.abs(heavy(rng, n)) - cycling * (f(0.4) + deep)
     return seen, np.minimum(lowest, seen)
 
@@ -222,21 +235,12 @@ def _break(rng: np.random.Generator, values: dict[str, Floats], broken: tuple[Fa
 def _lose(rng: np.random.Generator, values: dict[str, Floats], motion: Floats) -> None:
     """Blank what the device cannot tell: SpO2, respiration and HRV in motion, and a little of everything."""
     n = len(motion)
-    keep = rng.random(n, dtype=np.float32)
-    for name, base, slope in (
-        ("heart_rate", 0.006, 0.02),
-        ("oxygen_saturation", 0.06, 0.9),
-        ("respiratory_rate", 0.04, 0.6),
-        ("heart_rate_variability_rmssd", 0.05, 0.9),
-        ("body_temperature", 0.01, 0.0),
-    ):
-        lost = keep < base + slope * motion
+    for name, base, slope, partner in LOST:
+        chance = rng.random(n, dtype=np.float32)
+        lost = np.flatnonzero(chance < np.float32(base) + np.float32(slope) * motion)
         values[name][lost] = np.nan
-        keep = np.modf(keep * np.float32(977.0))[0]  # a fresh uniform number for the next column
-        if name == "heart_rate":
-            values["heart_rate_spread"][lost] = np.nan
-        elif name == "oxygen_saturation":
-            values["oxygen_saturation_min"][lost] = np.nan
+        if partner:
+            values[partner][lost] = np.nan
 
 
 def _worn(habits: Habits, step: int, n: int) -> Bools:
@@ -262,9 +266,13 @@ DISPLAY = {
 }
 
 
-def _rounded(values: dict[str, Floats]) -> dict[str, Floats]:
-    out: dict[str, Floats] = {}
-    for name, (low, high, parts) in DISPLAY.items():
-        column = np.minimum(np.maximum(values[name], np.float32(low)), np.float32(high))
-        out[name] = np.rint(column * np.float32(parts)) / np.float32(parts)
-    return out
+def _rounded(values: dict[str, Floats], rows: NDArray[np.intp]) -> dict[str, Floats]:
+    """Return the worn rows as a device shows them."""
+    table = np.stack([values[name] for name in DISPLAY]).take(rows, axis=1)
+    low, high, parts = np.array(list(DISPLAY.values()), np.float32).T[:, :, None]
+    np.maximum(table, low, out=table)
+    np.minimum(table, high, out=table)
+    table *= parts
+    np.rint(table, out=table)
+    table /= parts
+    return dict(zip(DISPLAY, table, strict=True))

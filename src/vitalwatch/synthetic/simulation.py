@@ -48,18 +48,17 @@ def person(index: int, schema: Schema, params: Synthetic, seed: int, *, days: in
     calendar = habits.draw(rng["habits"], traits, days, params.start.weekday())
     planned = events.plan(rng["events"], traits, calendar, params)
     gone = events.removed(calendar, planned)
-    latent = physiology.simulate(rng["latent"], traits, calendar, planned, gone, params, step)
+    latent = physiology.simulate(rng["latent"], rng["events"], traits, calendar, planned, gone, params, step)
     broken = sensors.faults(rng["faults"], calendar, params.faults)
-    worn, values = sensors.measure(rng["sensors"], rng["faults"], traits, calendar, latent, broken, params.noise, step)
+    rows, values = sensors.measure(rng["sensors"], rng["faults"], traits, calendar, latent, broken, params.noise, step)
     midnight = _midnight(params.start, traits.offset)
-    rows = np.flatnonzero(worn)
     day = rows * step // habits.DAYTIME
     name = traits.profile.person
     readings = Readings(
         person=name,
         time=midnight + rows * np.int64(schema.step_ms),
         offset=(traits.offset + 60 * calendar.shift[day]).astype(np.int16),
-        values={column: values[column][rows] if column in values else _absent(len(rows)) for column in schema.names},
+        values={column: values[column] if column in values else _absent(len(rows)) for column in schema.names},
     )
     labels = tuple(
         Event(

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ def write_recording(
     params: Synthetic,
     jobs: int = 1,
     format: str = "parquet",
+    prefix: str = "",
     on_person: Callable[[int], None] | None = None,
 ) -> dict[str, int]:
     """Write the tables readings, profiles, events, bookkeeping and identities; return rows by table.
@@ -50,6 +51,7 @@ def write_recording(
         params: How the people are simulated.
         jobs: Processes over groups of people.
         format: parquet, csv or jsonl.
+        prefix: Stands before every pseudonym.
         on_person: Called with the number of people done.
 
     Raises:
@@ -67,7 +69,7 @@ def write_recording(
     except OSError as error:
         raise StoreError(out, error.strerror or "cannot be written", "Choose a folder that you may write.") from error
     try:
-        counts = _write(scratch, people, days, seed, schema, params, jobs, format, on_person)
+        counts = _write(scratch, people, days, seed, schema, params, jobs, format, prefix, on_person)
         scratch.chmod(0o755)
         if out.exists():
             out.rmdir()
@@ -93,6 +95,7 @@ def _write(
     params: Synthetic,
     jobs: int,
     format: str,
+    prefix: str,
     on_person: Callable[[int], None] | None,
 ) -> dict[str, int]:
     size = group_size(days, schema)
@@ -100,8 +103,8 @@ def _write(
     sinks = {name: _Sink(folder / f"{name}.{format}") for name in counts}
     done = 0
     try:
-        for first, tables in _groups(people, days, seed, schema, params, jobs, size):
-            tables["identities"] = _identities(range(first, min(first + size, people)), seed)
+        for first, tables in _groups(people, days, seed, schema, params, jobs, size, prefix):
+            tables["identities"] = _identities(range(first, min(first + size, people)), seed, prefix)
             for name, table in tables.items():
                 sinks[name].write(table)
                 counts[name] += table.num_rows
@@ -121,11 +124,11 @@ def group_size(days: int, schema: Schema) -> int:
 
 
 def _groups(
-    people: int, days: int, seed: int, schema: Schema, params: Synthetic, jobs: int, size: int
+    people: int, days: int, seed: int, schema: Schema, params: Synthetic, jobs: int, size: int, prefix: str
 ) -> Iterator[tuple[int, dict[str, pa.Table]]]:
     """Yield the first index and the tables of each group of people, in order."""
     firsts = range(0, people, size)
-    work = ((first, min(first + size, people), days, seed, schema, params) for first in firsts)
+    work = ((first, min(first + size, people), days, seed, schema, params, prefix) for first in firsts)
     if jobs <= 1 or len(firsts) == 1:
         results: Any = (tables_of(*task) for task in work)
     else:
@@ -136,15 +139,30 @@ def _groups(
     yield from zip(firsts, results, strict=True)
 
 
-def tables_of(first: int, last: int, days: int, seed: int, schema: Schema, params: Synthetic) -> dict[str, pa.Table]:
+def tables_of(
+    first: int, last: int, days: int, seed: int, schema: Schema, params: Synthetic, prefix: str = ""
+) -> dict[str, pa.Table]:
     """Return readings, profiles, events and bookkeeping of the people first..last-1 as Arrow tables."""
-    crowd = [person(index, schema, params, seed, days=days) for index in range(first, last)]
+    crowd = [_named(person(index, schema, params, seed, days=days), prefix) for index in range(first, last)]
     return {
         "readings": _readings(crowd, schema),
         "profiles": _profiles([one.profile for one in crowd]),
         "events": _events([event for one in crowd for event in one.events]),
         "bookkeeping": _events([event for one in crowd for event in one.bookkeeping]),
     }
+
+
+def _named(one: SyntheticPerson, prefix: str) -> SyntheticPerson:
+    """Return the person under a pseudonym that begins with `prefix`."""
+    if not prefix:
+        return one
+    name = prefix + one.profile.person
+    return SyntheticPerson(
+        replace(one.readings, person=name),
+        replace(one.profile, person=name),
+        tuple(replace(event, person=name) for event in one.events),
+        tuple(replace(event, person=name) for event in one.bookkeeping),
+    )
 
 
 def _readings(crowd: list[SyntheticPerson], schema: Schema) -> pa.Table:
@@ -195,10 +213,10 @@ def _events(events: list[Event]) -> pa.Table:
     )
 
 
-def _identities(indices: range, seed: int) -> pa.Table:
+def _identities(indices: range, seed: int, prefix: str = "") -> pa.Table:
     import pyarrow as pa
 
-    rows = [astuple(one) for one in identities(indices, seed)]
+    rows = [astuple(replace(one, person=prefix + one.person)) for one in identities(indices, seed)]
     columns = list(zip(*rows, strict=True))
     return pa.table(
         {name: pa.array(c, pa.string()) for name, c in zip(Identity.__dataclass_fields__, columns, strict=True)}
@@ -228,16 +246,16 @@ class _Sink:
         if self._writer is None:
             import pyarrow as pa
 
-            numeric = (pa.types.is_floating, pa.types.is_integer, pa.types.is_timestamp)
-            text = [field.name for field in table.schema if not any(is_a(field.type) for is_a in numeric)]
             times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+            keys = [name for name in ("person", "time") if name in table.column_names]
             self._writer = pq.ParquetWriter(
                 self.path,
                 table.schema,
                 compression="zstd",
                 compression_level=1,
-                use_dictionary=text,
+                use_dictionary=[name for name in table.column_names if name not in times],
                 column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+                write_statistics=keys,
                 write_page_checksum=True,
             )
         self._writer.write_table(table, row_group_size=max(table.num_rows, 1))

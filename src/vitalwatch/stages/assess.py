@@ -1,0 +1,191 @@
+"""The evaluate stage: test people through the one door, then every table, the gates and the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitalwatch import report
+from vitalwatch.bundle import SigningKey
+from vitalwatch.errors import NotEnoughData
+from vitalwatch.monitor import Monitor
+from vitalwatch.pipeline import Work
+from vitalwatch.recordings import iter_people, read_events, read_profiles
+from vitalwatch.settings import Settings
+from vitalwatch.stages import leakage
+from vitalwatch.stages.evaluate import tables_of
+from vitalwatch.stages.judging import PersonResult, Thresholds
+from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups
+from vitalwatch.stages.transform import read_splits
+from vitalwatch.tables import DAY, Event, Profile, Readings
+
+MOST_LEARNERS = 12  # training people who are shown beside the test people in the classical table
+EXAMPLES = 3
+
+Told = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of people beside their readings."""
+
+    profiles: Mapping[str, Profile]
+    events: Mapping[str, Sequence[Event]]
+    bookkeeping: Mapping[str, Sequence[Event]]
+
+    def events_of(self, person: str) -> tuple[Event, ...] | None:
+        """Return a person's labels, None where nobody labelled the group that they are of."""
+        return tuple(self.events.get(person, ())) if group_of(person) in labelled_groups(self.events) else None
+
+
+def evaluate(work: Work) -> dict[str, Any]:
+    """Judge the run on people it never saw; writes reports/evaluation.json and reports/report.html."""
+    settings = work.settings
+    monitor = Monitor.open(work.path("models"), trusted_keys(settings))
+    splits = read_splits(work.path("splits.json"))
+    known = Known(
+        read_profiles(work.path("profiles.parquet")),
+        read_events(work.path("events.parquet")),
+        read_events(work.path("bookkeeping.parquet")),
+    )
+    parts = asked(splits["people"], settings.params.seed)
+    readings = iter_people(work.path("readings.parquet"), settings.schema, only=set(parts))
+    results = list(answer_all(monitor, readings, known, parts, splits["people"], settings, work.progress, len(parts)))
+    tables = judge(results, monitor, settings, splits)
+    folder = work.out("reports/evaluation.json").parent
+    (folder / "evaluation.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
+    facts = {
+        "split": splits["note"],
+        "ingest": _read(work.path("ingest.json")),
+        "quality": _read(work.path("quality.json")),
+        "card": dict(monitor.card),
+    }
+    page = report.render(tables, facts, examples(results))
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    return {"passed": tables["passed"], "people": tables["people"], "summary": report.summary(tables)}
+
+
+def evaluate_on(
+    folder: Path, monitor: Monitor, settings: Settings, progress: Told = lambda done, total: None
+) -> dict[str, Any]:
+    """Return the evaluation tables of a model on ingested recordings: everybody is tested, nobody is learnt from.
+
+    Args:
+        folder: Holds readings.parquet, profiles.parquet and events.parquet.
+        monitor: The model.
+        settings: As loaded; the model's own grid step is used.
+        progress: Told (people done, people).
+    """
+    known = Known(read_profiles(folder / "profiles.parquet"), read_events(folder / "events.parquet"), {})
+    parts = _Everybody()
+    people = iter_people(folder / "readings.parquet", settings.schema)
+    results = list(answer_all(monitor, people, known, parts, {}, settings, progress, 0))
+    return _tables(results, monitor, settings, "Everybody is tested; nobody here was learnt from.", by_time=False)
+
+
+def trusted_keys(settings: Settings) -> list[Path]:
+    """Return the public keys whose signatures are accepted, the run's own made if there is none yet."""
+    SigningKey.load_or_create(settings.path(settings.config.signing.key))
+    return [settings.path(path) for path in settings.config.signing.trusted]
+
+
+class _Everybody(dict[str, str]):
+    def __missing__(self, person: str) -> str:
+        return "test"
+
+
+def asked(people: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, str]:
+    """Return who is asked of the monitor, and as what: test and calibration people, and a few training people."""
+    parts = {person: "test" if entry["part"] == "time" else str(entry["part"]) for person, entry in people.items()}
+    learners = sorted(person for person, part in parts.items() if part == "train")
+    kept = set(np.random.default_rng(seed).permutation(learners)[:MOST_LEARNERS].tolist())
+    return {person: part for person, part in parts.items() if part != "train" or person in kept}
+
+
+def answer_all(
+    monitor: Monitor,
+    people: Iterable[Readings],
+    known: Known,
+    parts: Mapping[str, str],
+    splits: Mapping[str, Mapping[str, Any]],
+    settings: Settings,
+    progress: Told,
+    total: int,
+) -> Iterable[PersonResult]:
+    """Yield everybody's answers; only test people are forecast (the others set lines, which need no forecast)."""
+    from joblib import Parallel, delayed
+
+    def one(readings: Readings) -> PersonResult:
+        person = readings.person
+        profile = known.profiles.get(person, Profile(person))
+        answers = monitor.answer(readings, profile, forecast=parts[person] == "test")
+        begins = splits.get(person, {}).get("test")
+        enrolled = enrolled_until(answers.grid, settings.params.baseline.enrolment_days)
+        return PersonResult(
+            person=person,
+            profile=profile,
+            events=known.events_of(person),
+            bookkeeping=tuple(known.bookkeeping[person]) if person in known.bookkeeping else None,
+            split=parts[person],
+            answers=answers,
+            enrolled_until=max(enrolled, begins or 0),
+        )
+
+    work = Parallel(n_jobs=settings.config.jobs, prefer="threads", return_as="generator", pre_dispatch="2*n_jobs")
+    for done, result in enumerate(work(delayed(one)(readings) for readings in people), start=1):
+        progress(done, total)
+        yield result
+
+
+def judge(
+    results: Sequence[PersonResult], monitor: Monitor, settings: Settings, splits: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the tables: of unseen people, and, where the user's own people were split by time, of their last days."""
+    if splits["how"] == "person":
+        return _tables(results, monitor, settings, splits["note"], by_time=False)
+    own = [result for result in results if group_of(result.person) == "own"]
+    others = [result for result in results if group_of(result.person) == "population"]
+    if not others:
+        return _tables(own, monitor, settings, splits["note"], by_time=True)
+    tables = _tables(others, monitor, settings, splits["note"], by_time=False)
+    tables["own"] = _tables(own, monitor, settings, "Your people, on their last days.", by_time=True)
+    return tables
+
+
+def _tables(
+    results: Sequence[PersonResult], monitor: Monitor, settings: Settings, note: str, *, by_time: bool
+) -> dict[str, Any]:
+    if not any(result.split == "test" and len(result.answers) for result in results):
+        raise NotEnoughData("nobody with a reading to test on", "at least one")
+    limits = monitor.detector.calibration
+    known = limits.known_threshold if np.isfinite(limits.known_threshold) else None
+    return tables_of(
+        results,
+        settings,
+        thresholds=Thresholds(limits.unusual_threshold, known),
+        trained_on=monitor.card["trained_on"],
+        rng=np.random.default_rng(settings.params.seed),
+        split_note=note,
+        by_time=by_time,
+        more_gates=leakage.gates(results, monitor, settings),
+    )
+
+
+def examples(results: Sequence[PersonResult]) -> list[report.Example]:
+    """Return a few test people to draw: those with most labelled episodes first."""
+    tested = [result for result in results if result.split == "test" and len(result.answers) > DAY // 300_000]
+    ordered = sorted(tested, key=lambda result: -len(result.events or ()))[:EXAMPLES]
+    return [
+        report.Example(result.person, result.answers, result.events or (), f"Person {result.person}")
+        for result in ordered
+    ]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,377 @@
+"""Cleaned people -> one signed bundle: expectation, forests, episode heads, forecaster, calibration.
+
+The forecaster trains in a process of its own beside the rest: Keras and jax take 0.8 GB, which go with it.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch import bundle, features, learning, sequences
+from vitalwatch.errors import NotEnoughData
+from vitalwatch.export import lstm_to_onnx
+from vitalwatch.metrics.budget import Track, threshold_for_budget
+from vitalwatch.metrics.events import Rule
+from vitalwatch.models import anomaly, episodes
+from vitalwatch.models import forecast as forecaster
+from vitalwatch.monitor import Chosen, Monitor, probe_of
+from vitalwatch.pipeline import Work
+from vitalwatch.residuals import Learnt, Rows
+from vitalwatch.runtime import Model
+from vitalwatch.schema import minutes
+from vitalwatch.scoring import ASLEEP, Calibration, Detector, Scale
+from vitalwatch.settings import Settings
+from vitalwatch.splits import CALIBRATION, TRAIN
+from vitalwatch.stages.people import Member, enrolled_until, having, load_members
+from vitalwatch.tables import DAY, MINUTE, Bools, Floats, Readings, Times
+
+PROBE_ROWS = 12
+LEAST_EPISODES = 20  # labelled training episodes that a supervised head needs
+STEPS = 7
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What detectors are trained and calibrated on: rows of a part that are judged.
+
+    Attributes:
+        x: Features (n, f).
+        time: (n,).
+        episode: Number of the episode a row lies in, over all people, -1 for none (n,).
+        kind: Index into the kinds, -1 for none (n,).
+        far: Rows away from every episode (n,).
+        person: Number of the person (n,).
+        tracks: What each person is judged on.
+        labelled: Whether episodes are known at all.
+    """
+
+    x: Floats
+    time: Times
+    episode: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    far: Bools
+    person: NDArray[np.int64]
+    tracks: tuple[Track, ...]
+    labelled: bool
+
+
+def train(work: Work) -> dict[str, Any]:
+    """Train everything and write the signed bundle `models/`; returns what the manifest shows."""
+    settings, params = work.settings, work.settings.params
+    clock = _Clock(work)
+    members = load_members(work)
+    learners, calibrators = having(members, TRAIN), having(members, CALIBRATION)
+    if not learners or not calibrators:
+        raise NotEnoughData(f"{len(members)} people", "at least one to learn from and one to calibrate on")
+    clock.done("load")
+    expectation, learnt = learning.learn(
+        [member.until(TRAIN) for member in learners],
+        params.regressor,
+        params.baseline,
+        settings.schema.step_minutes,
+        params.seed,
+        settings.config.jobs,
+    )
+    clock.done("expectation")
+    kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
+    with _forecasting(work) as train_forecaster:
+        seen, windows = _see(learners, TRAIN, learnt, settings, kinds, params.forecaster.max_windows)
+        future = train_forecaster(windows)
+        clock.done("features")
+        forest = anomaly.fit(seen.x, params.detector, params.seed)
+        known, kind = _heads(seen, kinds, settings)
+        del seen
+        clock.done("forests and episode heads")
+        held, probation = _see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
+        calibration = _calibrate(held, forest, known, kinds if kind else (), settings)
+        clock.done("calibration")
+        fitted = forecaster.Fitted.load(future.result())
+    clock.done("forecaster")
+    forecast_onnx = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+    widening = _widening(forecast_onnx, probation, settings)
+    files = {
+        "heart_rate.onnx": expectation,
+        "forest.onnx": forest,
+        "forecast.onnx": forecast_onnx,
+        **({"known.onnx": known} if known else {}),
+        **({"kind.onnx": kind} if kind else {}),
+        "normal.json": _json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
+        "calibration.json": _json(calibration.to_json()),
+        "forecast.json": _json({"widening": widening.tolist()}),
+        "settings.json": _json({"schema": settings.schema.model_dump(mode="json"), **_chosen(settings).to_json()}),
+    }
+    card = _card(members, calibration, held, fitted, settings)
+    probe = _probe(calibrators[0], files, card, settings)
+    key = bundle.SigningKey.load_or_create(settings.path(settings.config.signing.key))
+    bundle.write(work.out("models"), files, card, probe, key)
+    clock.done("bundle")
+    sizes = {name: len(data) for name, data in files.items()}
+    return {"bytes": sum(sizes.values()), "files": sizes, "seconds": clock.seconds, "people": card["people"]}
+
+
+class _Clock:
+    """Seconds of each step, told as progress."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._last, self.seconds = work, time.perf_counter(), dict[str, float]()
+        work.progress(0, STEPS)
+
+    def done(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[step], self._last = round(now - self._last, 2), now
+        self._work.progress(len(self.seconds), STEPS)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Forecaster windows of a part: inputs, what is known of the person, targets, last values."""
+
+    x: Floats
+    person: Floats
+    y: Floats
+    last: Floats
+
+
+def _see(
+    members: Sequence[Member], part: int, learnt: Learnt, settings: Settings, kinds: Sequence[str], windows: int
+) -> tuple[Seen, Windows]:
+    """Pass people through what was learnt; keep judged rows of the part and a draw of forecaster windows."""
+    from joblib import Parallel, delayed
+
+    share = windows / max(sum(int(member.of(part).sum()) for member in members), 1)
+    jobs = (
+        delayed(_look)(member, number, part, learnt, settings, kinds, share) for number, member in enumerate(members)
+    )
+    found = Parallel(n_jobs=settings.config.jobs, prefer="threads")(jobs)
+    labelled = any(member.events for member in members)
+    offset, columns = 0, []
+    for one, _ in found:
+        columns.append(np.where(one.episode >= 0, one.episode + offset, -1))
+        offset += int(one.episode.max(initial=-1)) + 1
+    seen = Seen(
+        x=np.concatenate([one.x for one, _ in found]),
+        time=np.concatenate([one.time for one, _ in found]),
+        episode=np.concatenate(columns),
+        kind=np.concatenate([one.kind for one, _ in found]),
+        far=np.concatenate([one.far for one, _ in found]),
+        person=np.concatenate([one.person for one, _ in found]),
+        tracks=tuple(track for one, _ in found for track in one.tracks),
+        labelled=labelled,
+    )
+    names = ("x", "person", "y", "last")
+    together = {name: np.concatenate([getattr(window, name) for _, window in found]) for name in names}
+    return seen, Windows(**together)
+
+
+def _look(
+    member: Member, number: int, part: int, learnt: Learnt, settings: Settings, kinds: Sequence[str], share: float
+) -> tuple[Seen, Windows]:
+    schema, params = settings.schema, settings.params
+    person = member.until(part)
+    grid = person.grid
+    rows = learning.rows_of(person, learnt, params.baseline, schema.step_minutes)
+    mine = member.part[: len(grid)] == part
+    judged = rows.assessable & mine & (grid.time >= enrolled_until(member.grid, params.baseline.enrolment_days))
+    number_of, far = learning.episode_rows(grid, person.events, schema.step_ms, minutes(params.alarms.grace) * MINUTE)
+    names = np.asarray([kinds.index(event.kind) if event.kind in kinds else -1 for event in person.events] + [-1])
+    one = Seen(
+        x=rows.features[judged],
+        time=grid.time[judged],
+        episode=number_of[judged],
+        kind=names[number_of[judged]],
+        far=far[judged],
+        person=np.full(int(judged.sum()), number),
+        tracks=(_track(grid.time[judged], person.events, schema.step_ms),),
+        labelled=member.events is not None,
+    )
+    return one, _windows(person, rows, mine, share, np.random.default_rng([params.seed, number, part]), settings)
+
+
+def _track(time_ms: Times, events: Sequence[Any], step_ms: int) -> Track:
+    """Return judged rows and the episodes among them; episodes without a judged row are excused."""
+    counted, excused = [], []
+    for event in events:
+        inside = ((time_ms + step_ms > event.start) & (time_ms < event.end)).any()
+        (counted if inside and event.start >= time_ms[0] else excused).append(event)
+    spans = [np.asarray([(e.start, e.end) for e in some], np.int64).reshape(-1, 2) for some in (counted, excused)]
+    return Track(time_ms, len(time_ms) * step_ms / DAY, spans[0], tuple(e.kind for e in counted), spans[1])
+
+
+def _windows(
+    person: learning.Person, rows: Rows, mine: Bools, share: float, rng: np.random.Generator, settings: Settings
+) -> Windows:
+    chosen, schema = settings.params.forecaster, settings.schema
+    ends = np.flatnonzero(mine & person.grid.worn & (rng.random(len(mine)) < share))
+    x, last = sequences.windows(person.grid, ends, chosen, schema)
+    return Windows(x, rows.static[ends], sequences.targets(person.grid, ends, chosen, schema), last)
+
+
+@contextmanager
+def _forecasting(work: Work) -> Iterator[Any]:
+    """Yield a function that starts training the forecaster on windows in a fresh process and returns its future."""
+    folder = work.out("forecaster.npz").parent
+    source, target = folder / "windows.npz", folder / "fitted.npz"
+    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+    def start(windows: Windows) -> Future[Path]:
+        forecaster.save_windows(source, windows.x, windows.person, windows.y, windows.last)
+        chosen = work.settings.params
+        return pool.submit(_fit_forecaster, source, target, chosen.forecaster, chosen.seed)
+
+    try:
+        yield start
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for path in (source, target):
+            path.unlink(missing_ok=True)
+
+
+def _fit_forecaster(source: Path, target: Path, chosen: Any, seed: int) -> Path:
+    forecaster.fit_files(source, target, chosen, seed)
+    return target
+
+
+def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> tuple[bytes | None, bytes | None]:
+    """Train channel B where there are labels enough."""
+    params, threads = settings.params, settings.config.jobs
+    if len(np.unique(seen.episode[seen.episode >= 0])) < LEAST_EPISODES:
+        return None, None
+    known = episodes.fit(seen.x, seen.episode, params.supervised, params.seed, threads)
+    kind = episodes.fit_kinds(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
+    return known, kind
+
+
+def _calibrate(
+    held: Seen, forest: bytes, known: bytes | None, kinds: tuple[str, ...], settings: Settings
+) -> Calibration:
+    """Choose scales and thresholds on calibration people; each channel gets its share of the false-alarm budget."""
+    params = settings.params
+    by_group = Model(forest).run(x=held.x)["score"]
+    asleep = held.x[:, ASLEEP] > 0
+    blocks = anomaly.blocks(held.time, held.person, minutes(params.detector.block) * MINUTE)
+    scale = anomaly.surprise_scale(by_group[held.far], asleep[held.far], blocks[held.far])
+    detector = Detector(Model(forest), None, None, anomaly.uncalibrated(scale))
+    unusual = detector.surprise(by_group, asleep).max(axis=1)
+    share = params.detector.share_unusual if known else 1.0
+    probability = Model(known).run(x=held.x)["probability"].reshape(len(held.x)) if known else None
+    known_rarity: Scale | None = None
+    known_threshold = float("inf")
+    if probability is not None:
+        known_rarity = anomaly.rarity_scale(probability[held.far])
+        known_threshold = _threshold(held, probability, params.detector.budget * (1 - share), settings)
+    return Calibration(
+        surprise=scale,
+        rarity=anomaly.rarity_scale(unusual[held.far]),
+        known_rarity=known_rarity,
+        unusual_threshold=_threshold(held, unusual, params.detector.budget * share, settings),
+        known_threshold=known_threshold,
+        kinds=kinds,
+    )
+
+
+def _threshold(held: Seen, score: NDArray[Any], budget: float, settings: Settings) -> float:
+    rule = Rule.of_params(settings.params.alarms, settings.schema.step_ms)
+    stops = np.cumsum([len(track.time) for track in held.tracks])[:-1]
+    return threshold_for_budget(held.tracks, np.split(score, stops), budget, rule)
+
+
+def _widening(forecast_onnx: bytes, probation: Windows, settings: Settings) -> NDArray[np.float64]:
+    """Widen the interval on calibration people until it holds 80 % of what came."""
+    if not len(probation.x):
+        return np.zeros(probation.y.shape[1:])
+    given = {"x": probation.x, "person": sequences.static(probation.person, probation.last)}
+    ahead = Model(forecast_onnx).run(**given)["quantiles"]
+    return forecaster.conformal(ahead, probation.y, probation.last)
+
+
+def _chosen(settings: Settings) -> Chosen:
+    params = settings.params
+    return Chosen(params.cleaning, params.baseline, params.alarms, params.forecaster)
+
+
+def _card(
+    members: Sequence[Member],
+    calibration: Calibration,
+    held: Seen,
+    fitted: forecaster.Fitted,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Return what the model is; figures stand in the run's evaluation."""
+    people = {
+        "train": sum(member.of(TRAIN).any() for member in members),
+        "calibration": sum(member.of(CALIBRATION).any() for member in members),
+        "labelled": sum(member.events is not None for member in members),
+    }
+    return {
+        "name": "vitalwatch",
+        "purpose": "Shows what is unusual for one person. It is no medical device and makes no diagnosis.",
+        "features": list(features.NAMES),
+        "feature_units": [f.unit for f in features.FEATURES],
+        "feature_lookback_minutes": [f.window for f in features.FEATURES],
+        "groups": {group: [features.NAMES[i] for i in columns] for group, columns in features.GROUPS.items()},
+        "expectation": list(features.EXPECTATION),
+        "kinds": list(calibration.kinds),
+        "step_minutes": settings.schema.step_minutes,
+        "people": {name: int(count) for name, count in people.items()},
+        "budget_false_alarms_per_person_day": settings.params.detector.budget,
+        "calibrated_on_labels": held.labelled,
+        "horizons_minutes": list(sequences.horizons(settings.params.forecaster, settings.schema)),
+        "horizons_dropped_minutes": list(sequences.dropped_horizons(settings.params.forecaster, settings.schema)),
+        "forecast_loss_by_epoch": [round(loss, 4) for loss in fitted.loss],
+        "trained_on": sorted(member.grid.person for member in members if member.of(TRAIN).any()),
+    }
+
+
+def _probe(member: Member, files: dict[str, bytes], card: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return a day of made-up readings and the answers of today's code, for the self-test on loading."""
+    readings = probe_day(settings)
+    monitor = Monitor(files, card)
+    probe = {"readings": probe_of(readings, member.profile.__class__("probe", age=50.0, sex="female"), PROBE_ROWS)}
+    return {**probe, "answers": monitor.probe(probe)}
+
+
+def probe_day(settings: Settings) -> Readings:
+    """Return a day of readings drawn for the self-test: nobody's, with every vital, sleep and a walk in it."""
+    schema = settings.schema
+    n = schema.steps_per_day
+    rng = np.random.default_rng(n)
+    hour = np.arange(n) * schema.step_minutes / 60
+    asleep = hour < 7
+    walk = ((hour >= 9) & (hour < 10)) | ((hour >= 17) & (hour < 18))
+    middle = {
+        "heart_rate": np.where(asleep, 58, 70) + 30 * walk,
+        "oxygen_saturation": np.full(n, 97.0),
+        "respiratory_rate": np.where(asleep, 13, 15) + 6 * walk,
+        "body_temperature": np.full(n, 36.6),
+        "blood_pressure_systolic": np.where(asleep, 112.0, 122.0),
+        "blood_pressure_diastolic": np.where(asleep, 66.0, 76.0),
+        "heart_rate_variability_rmssd": np.where(asleep, 45.0, 32.0),
+        "heart_rate_spread": np.full(n, 2.5),
+        "oxygen_saturation_min": np.full(n, 96.0),
+        "signal_quality": np.full(n, 0.95),
+    }
+    values = {
+        name: np.round(centre * (1 + 0.01 * rng.standard_normal(n)), 2).clip(*schema.columns[name].possible)
+        for name, centre in middle.items()
+        if name in schema.columns
+    }
+    values["steps"] = np.round(walk * 95.0 * schema.step_minutes + rng.integers(0, 20, n) * ~asleep)
+    values["intensity"] = np.where(walk, 0.5, 0.02)
+    values["sleep"] = asleep.astype(np.float64)
+    told = {name: column.astype(np.float32) for name, column in values.items()}
+    return Readings("probe", np.arange(n, dtype=np.int64) * schema.step_ms, np.zeros(n, np.int16), told)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False).encode()

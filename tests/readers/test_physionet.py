@@ -1,0 +1,165 @@
+"""readers.physionet2012, physionet2019 and wfdb: intensive-care data, from a nominal start."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vitalwatch import readers
+from vitalwatch.errors import SourceError
+from vitalwatch.readers import Batch
+from vitalwatch.readers.batch import NOMINAL_START
+from vitalwatch.settings import Settings
+
+NOW = 1_790_000_000_000
+HOUR = 3_600_000
+LABS = ("EtCO2", "Lactate")
+PSV = ("HR", "O2Sat", "Temp", "SBP", "MAP", "DBP", "Resp", *LABS, "Age", "Gender", "ICULOS", "SepsisLabel")
+
+
+def read(
+    path: Path, settings: Settings, **options: object
+) -> tuple[list[tuple[str, int, dict[str, float]]], list[Batch]]:
+    rows = []
+    batches = list(readers.read(path, settings.schema, now_ms=NOW, **options))  # type: ignore[arg-type]
+    for batch in batches:
+        assert batch.read == len(batch.rows) + sum(batch.refused.values())
+        taken = batch.rows
+        for i in range(len(taken)):
+            values = {name: round(float(v[i]), 3) for name, v in taken.values.items() if not np.isnan(v[i])}
+            rows.append((taken.people[taken.person[i]], int(taken.time[i]) - NOMINAL_START, values))
+    return rows, batches
+
+
+def psv(*rows: str) -> str:
+    return "|".join(PSV) + "\n" + "".join(row + "\n" for row in rows)
+
+
+def test_psv_hours_become_times_and_labels_become_an_episode(tmp_path: Path, settings: Settings):
+    (tmp_path / "p000001.psv").write_text(
+        psv(
+            "NaN|NaN|NaN|NaN|NaN|NaN|NaN|NaN|NaN|83|1|1|0",
+            "56.5|100|35.2|129|75|52.5|23|35|NaN|83|1|2|0",
+            "61|NaN|NaN|40|56|43|17|39|NaN|83|1|3|1",
+            "62|NaN|NaN|NaN|NaN|NaN|NaN|NaN|NaN|83|1|4|1",
+        )
+    )
+    # the challenge's files start with HR|O2Sat|Temp, by which they are known
+    rows, batches = read(tmp_path, settings)
+
+    assert "physionet2019" == readers.detect(tmp_path)
+    assert [("p000001", 1 * HOUR), ("p000001", 3 * HOUR)] == [(person, time) for person, time, _ in rows]
+    assert 52.5 == rows[0][2]["blood_pressure_diastolic"]
+    assert {"empty": 1, "impossible_pair": 1} == batches[0].refused
+    assert ("male", 83.0) == (batches[0].profiles[0].sex, batches[0].profiles[0].age)
+    [event] = batches[0].events
+    assert ("sepsis", 2 * HOUR, 4 * HOUR) == (event.kind, event.start - NOMINAL_START, event.end - NOMINAL_START)
+    assert any("2000-01-01" in note for note in batches[-1].notes)
+
+
+def test_a_psv_file_without_its_columns_is_named(tmp_path: Path, settings: Settings):
+    (tmp_path / "p1.psv").write_text("HR|O2Sat|Temp\n60|99|36\n")
+
+    with pytest.raises(SourceError, match=r"p1\.psv"):
+        read(tmp_path, settings)
+
+
+def test_stays_of_2012_are_put_together_by_time(tmp_path: Path, settings: Settings):
+    text = (
+        "Time,Parameter,Value\n00:00,RecordID,132539\n00:00,Age,54\n00:00,Gender,0\n00:00,Height,-1\n00:00,Weight,80.5\n"
+        "00:07,HR,73\n00:07,NISysABP,147\n00:07,NIDiasABP,65\n00:07,Urine,900\n00:07,SysABP,150\n26:10,HR,-1\n26:10,Temp,36.6\n"
+        "26:20,HR,7e\nxx,HR,70\n"
+    )
+    with zipfile.ZipFile(tmp_path / "set-a.zip", "w") as archive:
+        archive.writestr("set-a/132539.txt", text)
+    (tmp_path / "Outcomes-a.txt").write_text("RecordID,In-hospital_death\n132539,0\n")
+    rows, batches = read(tmp_path / "set-a.zip", settings)
+
+    assert [
+        (
+            "132539",
+            7 * 60_000,
+            {"heart_rate": 73.0, "blood_pressure_systolic": 150.0, "blood_pressure_diastolic": 65.0},
+        ),
+        ("132539", 7 * 60_000, {"blood_pressure_systolic": 147.0}),
+        ("132539", 26 * HOUR + 10 * 60_000, {"body_temperature": 36.6}),
+    ] == rows
+    assert {"wrong_type": 1, "bad_timestamp": 1} == batches[0].refused
+    profile = batches[0].profiles[0]
+    assert ("female", 54.0, 80.5, True) == (profile.sex, profile.age, profile.weight, np.isnan(profile.height))
+    assert any("Outcomes-a.txt" in note for note in batches[-1].notes)
+
+
+def test_an_archive_that_unpacks_to_far_too_much_is_refused(tmp_path: Path, settings: Settings):
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("a.psv", psv() + "0" * 5_000_000)
+
+    with pytest.raises(SourceError, match="too large"):
+        read(tmp_path / "bomb.zip", settings)
+
+
+def monitor(folder: Path, **changes: object) -> None:
+    """Write a WFDB record of four minutes."""
+    import wfdb
+
+    signals = np.array([[80.0, 97.0, 5.0], [0.0, 96.0, 5.0], [82.0, 0.0, 5.0], [0.0, 0.0, 0.0]])
+    names = {"sig_name": ["HR", "SpO2", "PVC"], "units": ["bpm", "%", "/min"]} | changes
+    folder.mkdir()
+    wfdb.wrsamp("rec", fs=1 / 60, p_signal=signals, fmt=["16"] * 3, adc_gain=[10] * 3, baseline=[0] * 3,
+                write_dir=str(folder), **names)  # fmt: skip
+
+
+def test_a_monitors_zero_is_no_signal(tmp_path: Path, settings: Settings):
+    monitor(tmp_path / "s1")
+    rows, batches = read(tmp_path / "s1", settings)
+
+    assert "wfdb" == readers.detect(tmp_path / "s1")
+    assert [
+        ("s1", 0, {"heart_rate": 80.0, "oxygen_saturation": 97.0}),
+        ("s1", 60_000, {"oxygen_saturation": 96.0}),
+        ("s1", 120_000, {"heart_rate": 82.0}),
+    ] == rows
+    assert {"empty": 1} == batches[0].refused
+    assert any("not used: PVC" in note for note in batches[0].notes)
+
+
+def test_a_signal_in_another_unit_is_not_converted(tmp_path: Path, settings: Settings):
+    monitor(tmp_path / "s1", units=["Hz", "%", "/min"])
+
+    with pytest.raises(SourceError, match="no signal with heart rate"):
+        read(tmp_path / "s1", settings)
+
+
+def test_a_record_without_its_signal_file_says_which(tmp_path: Path, settings: Settings):
+    monitor(tmp_path / "s1")
+    (tmp_path / "s1" / "rec.dat").unlink()
+
+    with pytest.raises(SourceError, match=r"rec\.dat"):
+        read(tmp_path / "s1", settings)
+
+
+@pytest.mark.parametrize("name", ["physionet2019_setB/sample_raw", "mimic_numerics_wfdb"])
+def test_real_recordings_are_read_to_the_end(name: str, real_data: Path, settings: Settings):
+    rows, batches = read(real_data / name, settings)
+
+    assert len(rows) > 50
+    assert any(batch.notes for batch in batches)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "people"), [("physionet2019_setB/setB_even.zip", 4635), ("physionet2012/set-a.zip", 4000)]
+)
+def test_whole_challenges_are_read_to_the_end(name: str, people: int, real_data: Path, settings: Settings):
+    profiles = read_count = kept = 0
+    for batch in readers.read(real_data / name, settings.schema, now_ms=NOW):
+        profiles += len(batch.profiles)
+        read_count += batch.read
+        kept += len(batch.rows)
+        assert batch.read == len(batch.rows) + sum(batch.refused.values())
+
+    assert people == profiles
+    assert kept > 0.8 * read_count

@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+from vitalwatch.cleaning import grid_columns
+from vitalwatch.settings import load_settings
+from vitalwatch.stages.evaluate import PersonResult, Thresholds, tables_of
+from vitalwatch.stages.number_tables import row_figures
+from vitalwatch.tables import DAY, MINUTE, Alarm, Answers, Event, Grid, Profile
+
+ROOT = Path(__file__).parent.parent.parent
+DAYS, ENROLLED, KINDS = 16, 7, ("fever", "night_hypoxia")
+HORIZONS = (10, 60)
+
+
+@pytest.fixture(scope="module")
+def settings():
+    """Ten-minute steps and few draws: a small world is judged fast."""
+    return load_settings(ROOT, environment="base", overrides=["schema.step=10min", "evaluation.draws=200"])
+
+
+def person(settings, number: int, split: str = "test", *, skill: float = 6.0, **changes: object) -> PersonResult:
+    """A made-up person with two episodes after enrolment, in which both scores are `skill` higher."""
+    rng = np.random.default_rng(number)
+    schema, rows = settings.schema, DAYS * settings.schema.steps_per_day
+    names, vitals = grid_columns(schema), len(schema.vitals)
+    time = np.arange(rows, dtype=np.int64) * schema.step_ms
+    minute = (time // MINUTE % 1440).astype(np.int16)
+    walking = (rng.random(rows // 6) < 0.15).repeat(6)
+    values = np.full((rows, len(names)), np.nan, np.float32)
+    rate = 65 + 25 * walking + 5 * np.sin(2 * np.pi * minute / 1440) + rng.normal(0, 2, rows)
+    put = {"heart_rate": rate, "steps": 800.0 * walking, "intensity": 0.6 * walking, "sleep": minute < 420}
+    for name, column in put.items():
+        values[:, names.index(name)] = column
+    values[250:260] = np.nan
+    grid = Grid(
+        person=f"p{number}",
+        time=time,
+        minute=minute,
+        segment=np.zeros(rows, np.int32),
+        names=names,
+        values=values,
+        filled=np.zeros((rows, vitals), bool),
+        artefact=np.zeros((rows, vitals), np.uint8),
+    )
+    events = tuple(
+        Event(grid.person, KINDS[i], start, start + 4 * 60 * MINUTE)
+        for i, start in enumerate((DAY * (ENROLLED + 2) + number * 60 * MINUTE, DAY * (ENROLLED + 6)))
+    )
+    inside = np.zeros(rows, bool)
+    for event in events:
+        inside |= (time >= event.start) & (time < event.end)
+    worn = np.isfinite(values[:, 0])
+    unusual = np.where(worn, rng.normal(size=rows) + skill * inside, np.nan).astype(np.float32)
+    known = np.where(worn, 1 / (1 + np.exp(4 - skill * inside - rng.normal(size=rows))), np.nan).astype(np.float32)
+    last = np.where(worn, values[:, 0], np.nan)
+    spread = np.array([-4.0, 0.0, 4.0])
+    forecast = np.stack([last[:, None] * (1 - k) + rate.mean() * k + spread for k in (0.1, 0.9)], axis=1)
+    answers = Answers(
+        person=grid.person,
+        time=time,
+        score=known,
+        p_value=np.ones(rows, np.float32),
+        is_anomaly=known > 0.5,
+        unusual=unusual,
+        known=known,
+        kind=np.where(inside, 0, -1).astype(np.int16),
+        kinds=KINDS,
+        residual=((values[:, :vitals] - 65) / 10).astype(np.float32),
+        vitals=schema.vitals,
+        expected_heart_rate=(65 + 25 * walking).astype(np.float32),
+        usual_heart_rate_spread=np.full(rows, 5, np.float32),
+        forecast=forecast[:, None].astype(np.float32),
+        forecast_vitals=("heart_rate",),
+        horizons=HORIZONS,
+        own_baseline=np.ones(rows, bool),
+        assessable=worn,
+        grid=grid,
+        alarms=(Alarm(grid.person, events[0].start, events[0].end, "", "unusual", "medium", ""),),
+    )
+    book = (Event(grid.person, "fault:spikes", DAY * 8, DAY * 9),)
+    profile = Profile(grid.person, age=30.0 + 10 * (number % 5), sex="female" if number % 2 else "male")
+    result = PersonResult(grid.person, profile, events, book, split, answers, DAY * ENROLLED)
+    inner = {key: value for key, value in changes.items() if hasattr(answers, key) and key != "person"}
+    outer = {key: value for key, value in changes.items() if key not in inner}
+    return dataclasses.replace(result, answers=dataclasses.replace(answers, **inner), **outer)
+
+
+def judge(settings, results, **changes):
+    given = {"thresholds": Thresholds(3.0, 0.5), "trained_on": (), "rng": np.random.default_rng(1)} | changes
+    return tables_of(results, settings, **given)
+
+
+@pytest.fixture(scope="module")
+def results(settings):
+    parts = ["test"] * 6 + ["calibration"] * 3 + ["train"] * 2
+    return [person(settings, i, part) for i, part in enumerate(parts)]
+
+
+@pytest.fixture(scope="module")
+def tables(settings, results):
+    return judge(settings, results, trained_on=[result.person for result in results[6:]])
+
+
+def gates(tables) -> dict:
+    return {gate["name"]: gate for gate in tables["gates"]}
+
+
+def test_the_tables_are_plain_json(tables):
+    assert tables == json.loads(json.dumps(tables, allow_nan=False))
+
+
+def test_a_skilful_detector_is_seen_to_be_one_in_every_figure(tables):
+    for name in ("unusual", "known", "both"):
+        found = tables["detection"]["channels"][name]
+
+        assert 1.0 == found["recall"]["value"]
+        assert found["event_f1"]["value"] > 0.9
+        assert found["average_precision"]["value"] > 0.9
+        assert found["vus_pr"]["value"] > 0.7
+        assert 1.0 == found["recall_at"]["0.1"]["value"]
+        assert 1.0 == found["macro_recall"]["value"]
+        assert found["precision_natural"]["value"] <= found["precision"]["value"]
+
+
+def test_every_channel_stands_beside_every_line(tables):
+    expected = {
+        "chance",
+        "always_on",
+        "fixed_limits",
+        "news2",
+        "ewma_z_heart_rate",
+        "personal_z_heart_rate",
+        "night_rate_yellow",
+        "night_rate_red",
+        "max_abs_z",
+        "raw_isolation_forest",
+    }
+    lines = tables["detection"]["lines"]
+
+    assert expected == set(lines)
+    assert all(set(tables["detection"]["channels"]["both"]) <= set(line) for line in lines.values())
+    assert all(line["event_f1_ours_minus_this"]["low"] > 0 for line in lines.values())
+
+
+@pytest.mark.parametrize("detector", ["random", "constant"])
+def test_detectors_without_skill_score_chance_in_every_metric(tables, detector):
+    chance = tables["detection"]["rows_in_episodes"]
+    found = tables["detection"]["no_skill"][detector]
+
+    assert chance == pytest.approx(found["average_precision"]["value"], rel=0.25)
+    assert found["vus_pr"]["value"] < 2 * chance
+    assert all(figure["value"] <= 0.25 for figure in found["recall_at"].values())
+
+
+def test_always_on_pays_for_its_recall(tables):
+    always = tables["detection"]["lines"]["always_on"]
+
+    assert 1.0 == always["recall"]["value"]
+    assert always["event_f1"]["value"] < 0.15
+    assert always["false_alarms_per_day"]["value"] > 3
+    assert tables["detection"]["rows_in_episodes"] == pytest.approx(always["average_precision"]["value"], rel=0.05)
+
+
+def test_permuted_labels_fall_to_chance(tables):
+    assert tables["detection"]["no_skill"]["permuted_labels"]["event_f1"] < 0.3
+    assert gates(tables)["permuted_labels_score_below_ours"]["passed"]
+
+
+def test_a_detector_that_learnt_nothing_fails_the_gates(settings):
+    found = gates(judge(settings, [person(settings, i, skill=0.0) for i in range(6)]))
+
+    assert not found["event_f1_unusual"]["passed"]
+    assert not found["event_f1_known"]["passed"]
+    assert not found["permuted_labels_score_below_ours"]["passed"]
+
+
+def test_a_good_run_passes_every_gate_and_says_with_what(tables):
+    assert tables["passed"]
+    assert all(gate["passed"] for gate in tables["gates"])
+    assert {"name", "value", "limit", "passed"} <= set(tables["gates"][0])
+
+
+def test_a_test_person_who_was_trained_on_fails_the_run(settings, results):
+    found = judge(settings, results, trained_on=["p0"])
+
+    assert not found["passed"]
+    assert not gates(found)["no_person_in_two_splits"]["passed"]
+
+
+def test_by_time_the_split_of_people_cannot_be_judged(settings, results):
+    found = judge(settings, results[:2], trained_on=["p0", "p1"], by_time=True)
+
+    assert gates(found)["no_person_in_two_splits"]["passed"] is None
+
+
+def test_rows_of_enrolment_are_not_judged(settings, results):
+    early = np.where(results[0].answers.time < results[0].enrolled_until, 99.0, results[0].answers.unusual)
+    loud = dataclasses.replace(results[0].answers, unusual=early.astype(np.float32))
+    found = judge(settings, [dataclasses.replace(results[0], answers=loud), *results[1:]])
+    plain = judge(settings, results)
+
+    assert plain["detection"]["channels"]["unusual"] == found["detection"]["channels"]["unusual"]
+
+
+def test_an_episode_that_nobody_wore_is_left_out_and_one_before_enrolment_too(settings, results):
+    first = results[0]
+    more = (*first.events, Event(first.person, "fever", DAY, 2 * DAY))
+    found = judge(settings, [dataclasses.replace(first, events=more), *results[1:]])["detection"]
+
+    assert (12, 1) == (found["episodes"], found["episodes_left_out"])
+
+
+def test_without_labels_detection_is_not_assessable_but_numbers_are(settings, results):
+    blind = [dataclasses.replace(result, events=None) for result in results]
+    found = judge(settings, blind)
+
+    assert "labelled" in found["detection"]["not_assessable"]
+    assert found["expected_heart_rate"]["all"]["r2"]["value"] > 0.5
+    assert gates(found)["event_f1_unusual"]["passed"] is None
+    assert found["passed"]
+
+
+def test_without_a_supervised_model_the_unusual_channel_stands_alone(settings, results):
+    without = [
+        dataclasses.replace(
+            r, answers=dataclasses.replace(r.answers, known=np.full(len(r.answers), np.nan, np.float32))
+        )
+        for r in results
+    ]
+    found = judge(settings, without, thresholds=Thresholds(3.0, None))
+
+    assert "not_assessable" in found["detection"]["channels"]["known"]
+    assert "not_assessable" in found["detection"]["known_probability"]
+    assert found["detection"]["channels"]["unusual"]["recall"]["value"] == 1.0
+    assert gates(found)["false_alarms_per_day"]["value"] is not None
+
+
+def test_without_a_forecast_its_table_says_so(settings, results):
+    blank = [
+        dataclasses.replace(
+            r, answers=dataclasses.replace(r.answers, forecast=np.full_like(r.answers.forecast, np.nan))
+        )
+        for r in results
+    ]
+
+    assert "no forecast" in judge(settings, blank)["forecast"]["not_assessable"]
+
+
+def test_nobody_to_test_gives_reasons_and_no_figures(settings, results):
+    found = judge(settings, results[6:])
+
+    assert all("not_assessable" in found[part] for part in ("detection", "forecast", "expected_heart_rate"))
+    assert "not_assessable" in found["classical"]["test"]
+
+
+def test_the_forecast_table_has_every_figure_beside_every_line(tables):
+    table = tables["forecast"]["vitals"]["heart_rate"]
+
+    assert [str(h) for h in HORIZONS] == list(table)
+    assert {"persistence", "seasonal_24h", "person_hour_mean", "ridge"} == set(table["60"]["lines"])
+    assert {"mae", "rmse", "pinball", "coverage", "width"} <= set(table["60"])
+    assert 0 < table["60"]["coverage"]["value"] < 1
+    assert table["60"]["coverage_worst_person"] <= table["60"]["coverage"]["value"]
+    assert 8.0 == pytest.approx(table["60"]["width"]["value"], abs=1e-3)
+    assert table["60"]["rest_to_exercise"]["rows"] > 0
+    assert table["60"]["rest_to_exercise"]["mae"]["value"] > table["60"]["mae"]["value"]
+
+
+def test_persistence_has_no_skill_against_itself(settings, results):
+    same = []
+    for result in results[:2]:
+        last = result.answers.grid.column("heart_rate")
+        told = np.repeat(np.repeat(last[:, None, None, None], 2, axis=2), 3, axis=3)
+        same.append(dataclasses.replace(result, answers=dataclasses.replace(result.answers, forecast=told)))
+    line = judge(settings, same)["forecast"]["vitals"]["heart_rate"]["60"]["lines"]["persistence"]
+
+    assert {"value": 0.0, "low": 0.0, "high": 0.0} == line["skill"]
+
+
+def test_the_expected_rate_stands_beside_its_lines(tables):
+    table = tables["expected_heart_rate"]["all"]
+
+    assert {"constant", "person_mean", "reserve_formula", "linear"} == set(table["lines"])
+    assert table["lines"]["person_mean"]["skill"]["low"] > 0
+    assert table["rows"] > tables["expected_heart_rate"]["awake"]["rows"]
+
+
+def test_groups_and_days_add_up_to_the_whole(tables):
+    groups = tables["detection"]["by_group"]["both"]
+
+    assert {"sex", "age", "beta_blocker", "days_since_enrolment"} == set(groups)
+    for name, rows in groups.items():
+        assert tables["detection"]["episodes"] == sum(row["episodes"] for row in rows.values()), name
+        whole = sum(row["person_days"] for row in rows.values())
+        assert tables["detection"]["person_days"] == pytest.approx(whole, abs=0.05), name
+
+
+def test_a_false_alarm_is_counted_under_the_fault_it_met(settings):
+    loud = person(settings, 1)
+    at = (loud.answers.time >= 8 * DAY + 6 * 60 * MINUTE) & (loud.answers.time < 8 * DAY + 7 * 60 * MINUTE)
+    at |= (loud.answers.time >= 10 * DAY + 12 * 60 * MINUTE) & (loud.answers.time < 10 * DAY + 13 * 60 * MINUTE)
+    score = np.where(at, 9.0, np.minimum(loud.answers.unusual, 2.9)).astype(np.float32)
+    answers = dataclasses.replace(loud.answers, unusual=score)
+    causes = judge(settings, [dataclasses.replace(loud, answers=answers)])["detection"]["false_alarms_by_cause"]
+
+    assert {"fault:spikes": 1, "nothing written down": 1} == {
+        k: v["false_alarms"] for k, v in causes["unusual"].items()
+    }
+
+
+def test_alarms_as_served_are_judged_too(tables):
+    assert 0.5 == tables["detection"]["served"]["recall"]["value"]
+
+
+def test_the_named_kind_is_checked(tables):
+    assert 0.5 == tables["detection"]["kind_named"]["right"]["value"]
+
+
+def test_a_champion_that_was_much_better_stops_promotion(settings, results, tables):
+    better = json.loads(json.dumps(tables))
+    better["detection"]["channels"]["both"]["event_f1"]["value"] = 1.2
+    found = judge(settings, results, champion=better)
+
+    assert not gates(found)["event_f1_below_champion"]["passed"]
+    assert gates(judge(settings, results, champion=tables))["event_f1_below_champion"]["passed"]
+
+
+def test_verdicts_from_training_count(settings, results):
+    bad = {"name": "shuffled_context_falls_to_person_mean", "value": 0.4, "limit": 0.05, "passed": False}
+
+    assert not judge(settings, results, more_gates=[bad])["passed"]
+
+
+def test_row_figures_are_scikit_learns_and_the_constant_answer_wins_accuracy():
+    true = np.array([1] * 7 + [0] * 993, bool)
+    told = np.array([1, 1, 0, 0, 0, 0, 0] + [1] * 60 + [0] * 933, bool)
+    cells = np.array([(true & told).sum(), (~true & told).sum(), (true & ~told).sum(), (~true & ~told).sum()], float)
+    found = row_figures(cells)
+
+    for name, figure in (("accuracy", accuracy_score), ("precision", precision_score), ("recall", recall_score)):
+        assert figure(true, told) == pytest.approx(found["model"][name], abs=1e-6)
+    assert f1_score(true, told) == pytest.approx(found["model"]["f1"], abs=1e-6)
+    assert found["always_normal"]["accuracy"] > found["model"]["accuracy"]
+    assert 0 == found["always_normal"]["f1"]
+
+
+def test_the_same_seed_gives_the_same_tables(settings, results):
+    one, other = (judge(settings, results[:4]) for _ in range(2))
+
+    assert {**one, "seconds": 0} == {**other, "seconds": 0}
