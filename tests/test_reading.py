@@ -156,7 +156,8 @@ PEOPLE = st.one_of(st.sampled_from(["p1", "007", "NULL", "nan", "", " p", "p\u20
 TIMES = st.one_of(
     st.sampled_from([WHEN, "2026-01-05T08:00:00Z", "2026-01-05 08:00:00.250-05:30", "2026-01-05T08:00:00", "1767596400",
                      "2026-13-01T00:00:00Z", "2027-01-01T00:00:00Z", "1969-12-31T23:59:59Z",
-                     "1970-01-01T00:30:00+01:00", "2199-12-31T23:59:59-01:00", "2026-01-05T08:00:00.123456789Z", "2026-01-05T08:00:00+24:99"]),
+                     "1970-01-01T00:30:00+01:00", "2199-12-31T23:59:59-01:00",
+                     "2026-01-05T08:00:00.123456789Z", "2026-01-05T08:00:00+24:99"]),
     TEXT,
     st.integers(0, 7_000_000_000_000).map(rfc3339),
 )  # fmt: skip
@@ -178,7 +179,7 @@ def outcome(found: Reading | Rejected) -> object:
     return found.reason if isinstance(found, Rejected) else (found.person, found.time, found.offset, found.values)
 
 
-@hypothesis(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(records(), min_size=1, max_size=6))
 @example(rows=[{"person": "p1", "time": WHEN, "heart_rate": 1e39}])
 def test_the_same_record_has_the_same_outcome_as_message_cells_and_column(

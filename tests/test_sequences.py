@@ -174,6 +174,29 @@ def test_answers_are_sorted_possible_and_absent_where_there_is_nothing_to_start_
     assert (np.diff(told, axis=-1) >= 0).all()
 
 
+def test_no_windows_are_answered_without_asking_the_model(settings: Settings) -> None:
+    chosen, schema = settings.params.forecaster, settings.schema
+    grid = small_grid(settings, 5)
+    x, last = sequences.windows(grid, np.empty(0, np.intp), chosen, schema)
+    answer = sequences.forecast(Wild(), np.zeros((5, 4)), x, np.zeros((0, 3), np.float32), last, chosen, schema)
+
+    assert answer.shape == (0, 5, 4, 3)
+
+
+def test_more_windows_than_the_model_is_given_at_once_are_answered_in_order(settings: Settings) -> None:
+    class Echo:
+        def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+            told = inputs["person"][:, 0]
+            return {"quantiles": np.broadcast_to(told[:, None, None, None], (len(told), 5, 4, 3))}
+
+    n = 2 * sequences.AT_ONCE + 1
+    x, last = np.zeros((n, 24, 15), np.float32), np.full((n, 5), 60, np.float32)
+    person = np.linspace(0, 9, n, dtype=np.float32)[:, None]
+    answer = sequences.forecast(Echo(), np.zeros((5, 4)), x, person, last, settings.params.forecaster, settings.schema)
+
+    np.testing.assert_array_equal(60 + person[:, 0], answer[:, 0, 0, 1])
+
+
 def test_a_widening_moves_the_outer_quantiles_only(settings: Settings) -> None:
     chosen, schema = settings.params.forecaster, settings.schema
     ahead = np.zeros((1, 5, 4, 3), np.float32) + np.array([-2, 0, 2], np.float32)

@@ -286,10 +286,10 @@ def forecast_fan(example: Example) -> Picture | None:
     ax.set_xticks(hours, [f"{hour}:00" for hour in hours])
     ax.set(xlim=AFTERNOON, xlabel=f"local time, {_day(zero // DAY)}", ylabel="heart rate (bpm)")
     _legend(ax)
-    alt = f"Heart rate of {example.person} on an afternoon with {len(origins)} forecasts of up to {answers.horizons[-1]} min."
-    return _picture(
-        figure, "fan", alt, f"Forecasts on one afternoon (person {example.person}), each made from what was known."
-    )
+    person, ahead = example.person, answers.horizons[-1]
+    alt = f"Heart rate of {person} on an afternoon with {len(origins)} forecasts of up to {ahead} minutes ahead."
+    caption = f"Forecasts on one afternoon (person {person}), each made from what was known by then."
+    return _picture(figure, "fan", alt, caption)
 
 
 def _origins(answers: Answers, usable: Any) -> list[int]:

@@ -6,6 +6,7 @@ Python's own parser, like most, lets the last of two equal fields win and reads 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from vitalwatch.timestamps import unsafe
@@ -33,7 +34,7 @@ def decode(raw: bytes | None) -> dict[str, Any] | str:
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         return "too_deep"
     try:
-        found = _DECODER.decode(text)
+        found = (_LONG if _MANY_DIGITS.search(text) else _PLAIN).decode(text)
     except _DuplicateKeyError:
         return "duplicate_key"
     except json.JSONDecodeError as error:
@@ -42,7 +43,7 @@ def decode(raw: bytes | None) -> dict[str, Any] | str:
         return "null_value"
     if not isinstance(found, dict):
         return "not_json"
-    if any(unsafe(key) for key in found):
+    if unsafe("".join(found)):
         return "bad_text"
     return "unknown_field" if len(found) > MAX_KEYS else found
 
@@ -58,10 +59,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique,
-    parse_int=lambda text: int(text) if len(text) < 20 else float(text),  # thousands of digits would be slow
-)
+_PLAIN = json.JSONDecoder(object_pairs_hook=_unique)
+_LONG = json.JSONDecoder(object_pairs_hook=_unique, parse_int=float)  # thousands of digits would be slow
+_MANY_DIGITS = re.compile(r"[0-9]{20}")
 
 
 def _depth(text: str) -> int:

@@ -170,16 +170,16 @@ def parse(
         return Rejected("schema_unsupported", f"this program reads version {schema.version} of the schema", source)
     if not rules.fields.issuperset(found):
         return Rejected("unknown_field", f"known fields: {', '.join(sorted(rules.fields))}", source)
-    if any(isinstance(value, str) and unsafe(value) for value in found.values()):
-        return Rejected("bad_text", REASONS["bad_text"], source)
     numbers: dict[str, float] = {}
     keys = [_extra_key(found)]
-    for limits in rules.limits:
-        value = _json_number(found.get(limits.name))
+    for name in found:
+        if name not in rules.by_name:
+            continue
+        value = _json_number(found[name])
         if isinstance(value, str):
-            keys.append(_key(value, limits.place))
+            keys.append(_key(value, rules.by_name[name].place))
         else:
-            numbers[limits.name] = value
+            numbers[name] = value
     return _judge(rules, found.get("person"), found.get("time"), numbers, keys, found.get("utc_offset"), source,
                   now_ms, max_ahead_ms, no_value)  # fmt: skip
 
@@ -289,6 +289,7 @@ def text_key(reason: str, schema: Schema, column: str | None = None) -> int:
 class _Rules:
     schema: Schema
     limits: tuple[Limits, ...]
+    by_name: Mapping[str, Limits]
     fields: frozenset[str]
     counted: tuple[str, ...]
     person: re.Pattern[str]
@@ -307,6 +308,7 @@ def _rules(schema: Schema) -> _Rules:
     rules = _Rules(
         schema,
         limits,
+        {one.name: one for one in limits},
         frozenset(("person", "time", *EXTRA_FIELDS, *schema.names)),
         tuple(name for name, column in schema.columns.items() if column.role != "detail"),
         re.compile(schema.person.pattern),
@@ -340,7 +342,7 @@ def _json_number(value: object) -> float | str:
 def _extra_key(found: Mapping[str, Any]) -> int:
     for name in ("device", "event_id"):
         value = found.get(name)
-        if value is not None and (not isinstance(value, str) or len(value) > MAX_TEXT):
+        if value is not None and (not isinstance(value, str) or len(value) > MAX_TEXT or unsafe(value)):
             return _key("bad_text")
     offset = found.get("utc_offset")
     if offset is not None and (isinstance(offset, bool) or not isinstance(offset, int | float)):
@@ -374,11 +376,11 @@ def _judge(
     if moment > now_ms + max_ahead_ms:
         keys.append(_key("clock_skew"))
     values = {}
-    for limits in rules.limits:
-        value = _single(numbers.get(limits.name, math.nan))
+    for name, sent in numbers.items():
+        value, limits = _single(sent), rules.by_name[name]
         if math.isnan(value) or value in limits.no_value or value in no_value:
             continue
-        values[limits.name] = value
+        values[name] = value
         if limits.low <= value <= limits.high and not limits.needs_more:
             continue
         keys.extend(_key(reason, limits.place) for reason, broken in VALUE_RULES if broken(value, limits))

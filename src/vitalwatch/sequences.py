@@ -126,10 +126,12 @@ def forecast(
         chosen: Vitals and horizons.
         schema: Possible values.
     """
+    if not len(x):  # onnxruntime's LSTM ends the process when it is given no rows
+        return np.empty((0, last.shape[1], *widening.shape[1:], len(QUANTILES)), np.float32)
     known = static(person, last)
     parts = [
         model.run(x=x[start : start + AT_ONCE], person=known[start : start + AT_ONCE])["quantiles"]
-        for start in range(0, max(len(x), 1), AT_ONCE)
+        for start in range(0, len(x), AT_ONCE)
     ]
     return finish(parts[0] if len(parts) == 1 else np.concatenate(parts), widening, last, chosen, schema)
 
@@ -141,14 +143,15 @@ def static(person: Floats, last: Floats) -> Floats:
 
 def finish(ahead: Floats, widening: Doubles, last: Floats, chosen: Forecaster, schema: Schema) -> Floats:
     """Turn differences from the last value (n, v, h, 3) into widened, sorted, possible values; see `forecast`."""
-    limits = np.array([schema.columns[name].possible for name in vitals(chosen, schema)], np.float32)[:, None, :]
+    lowest, highest = _limits(tuple([schema.columns[name].possible for name in chosen.vitals if name in schema.vitals]))
     moved = ahead + last[:, :, None, None]
     middle, wide = moved[..., 1], widening.astype(np.float32)
     out = np.empty_like(moved)
     out[..., 0] = np.minimum(moved[..., 0] - wide, middle)
     out[..., 1] = middle + 0 * wide  # NaN where there is no calibration
     out[..., 2] = np.maximum(moved[..., 2] + wide, middle)
-    return np.clip(out, limits[..., :1], limits[..., 1:], out=out)
+    np.maximum(out, lowest, out=out)
+    return np.minimum(out, highest, out=out)
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,13 @@ def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], 
         context=np.array([names.index(name) for name in CONTEXT], np.intp),
         half_steps=np.float32(HALF_STEPS * step),
     )
+
+
+@lru_cache(maxsize=8)
+def _limits(possible: tuple[tuple[float, float], ...]) -> tuple[Floats, Floats]:
+    """Return the lowest and the highest possible value of each vital, shape (v, 1, 1)."""
+    both = np.array(possible, np.float32).reshape(-1, 2, 1, 1)
+    return both[:, 0], both[:, 1]
 
 
 def _rounded(horizons: tuple[int, ...], step: int) -> tuple[int, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime as dt
 import re
 
 import numpy as np
@@ -11,6 +13,8 @@ from vitalwatch.tables import Bools, Times
 
 LATEST = 7_258_118_400_000  # 2200-01-01, UTC ms
 OFFSETS = (-720, 840)  # minutes; the zones in use
+
+EPOCH = dt.date(1970, 1, 1).toordinal()
 
 _STAMP = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(.*)")
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -32,12 +36,12 @@ def parse_time(text: object) -> tuple[int, int] | str:
         return "timestamp_without_zone"
     if not zone or not 1969 <= year <= 2200 or not 1 <= month <= 12 or hour > 23 or minute > 59 or second > 59:
         return "bad_timestamp"
-    if not 1 <= day <= _days(year, month):
+    if not 1 <= day <= calendar.monthrange(year, month)[1]:
         return "bad_timestamp"
     offset = 0 if zone[1] is None else (int(zone[2]) * 60 + int(zone[3])) * (-1 if zone[1] == "-" else 1)
     if not OFFSETS[0] <= offset <= OFFSETS[1] or (zone[3] and int(zone[3]) > 59):
         return "bad_timestamp"
-    days = int(np.datetime64(f"{year:04}-{month:02}-{day:02}", "D").astype(np.int64))
+    days = dt.date(year, month, day).toordinal() - EPOCH
     milliseconds = int((match[7] or "").ljust(3, "0")[:3])
     moment = ((days * 24 + hour) * 60 + minute - offset) * 60_000 + second * 1_000 + milliseconds
     return (moment, offset) if 0 <= moment < LATEST else "bad_timestamp"
@@ -98,11 +102,6 @@ def parse_times(text: NDArray[np.uint8]) -> tuple[Times, NDArray[np.int16], Bool
 def unsafe(text: str) -> bool:
     """Return whether a text holds control characters, text-direction marks or broken characters."""
     return not (text.isascii() and text.isprintable()) and _UNSAFE.search(text) is not None
-
-
-def _days(year: int, month: int) -> int:
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    return (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
 
 
 def rfc3339(moment: int, offset: int = 0) -> str:

@@ -85,7 +85,7 @@ def test_a_search_over_36_people_is_fast():
     import time
 
     tracks, scores = world(36, np.random.default_rng(6))
-    began = time.perf_counter()
+    began = time.process_time()
     threshold_for_budget(tracks, scores, 0.1, RULE)
 
-    assert time.perf_counter() - began < 1.5
+    assert time.process_time() - began < 1.5

@@ -140,13 +140,13 @@ def test_a_bootstrap_of_42_people_is_fast():
     rng = np.random.default_rng(5)
     cohort = Cohort([track([[1000, 1060], [5000, 5100]], kinds=("a", "b")) for _ in range(42)], RULE)
     score = cohort.score_intervals([spans([[int(s), int(s) + 9]], MINUTE) for s in rng.integers(0, 6000, 42)])
-    began = time.perf_counter()
+    began = time.process_time()
     draws = weights(42, 1000, rng)
     score.estimates(draws, 0.95)
     score.macro_recall(draws, 0.95)
     f1_difference(score, score, draws, 0.95)
 
-    assert time.perf_counter() - began < 0.3
+    assert time.process_time() - began < 0.3
 
 
 def test_person_days_of_a_cohort_are_what_the_tracks_say():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vitalwatch.schema import Schema
 from vitalwatch.synthetic import SyntheticPerson, person
 from vitalwatch.synthetic.events import ENROLMENT, KINDS
 from vitalwatch.synthetic.sensors import FAULTS
@@ -100,7 +101,7 @@ def test_episodes_change_neither_wear_nor_what_is_missing(pairs, settings):
 
 
 def test_an_illness_removes_bouts_and_never_slows_them(settings, pairs):
-    minutes = settings.schema.model_copy(update={"step": "1min"})
+    minutes = Schema.model_validate(settings.schema.model_dump() | {"step": "1min"})
     params = settings.params.synthetic
     well = params.model_copy(update={"prevalence": "natural", "natural_share": 0.0})
     ill = [i for i, (one, _) in enumerate(pairs) if any(event.kind == "fever" for event in one.events)][:4]

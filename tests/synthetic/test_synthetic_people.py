@@ -19,7 +19,7 @@ def crowd(settings) -> list[SyntheticPerson]:
 
 
 def with_step(schema: Schema, step: str) -> Schema:
-    return schema.model_copy(update={"step": step})
+    return Schema.model_validate(schema.model_dump() | {"step": step})  # a copy would keep cached properties
 
 
 def same(a: SyntheticPerson, b: SyntheticPerson) -> bool:

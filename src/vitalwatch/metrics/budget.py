@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -114,30 +114,41 @@ class Cohort:
             false_spans=false - self._shift[owner][:, None],
         )
 
-    def threshold_for_budget(self, levels: Doubles, budget: float) -> float:
-        """Return the lowest threshold found whose false alarms per worn person-day keep to the budget.
+    def thresholds_for_budgets(self, levels: Doubles, budgets: Sequence[float]) -> tuple[float, ...]:
+        """Return, for each budget, the lowest threshold found whose false alarms per worn person-day keep to it.
 
         Args:
             levels: From `levels`.
-            budget: False alarms per worn person-day.
+            budgets: False alarms per worn person-day.
 
         Returns:
-            A threshold; rows above it are over. Infinity where even the highest score breaks the budget.
+            Thresholds; rows above them are over. Infinity where no score is known.
 
         The search halves the interval of scores that occur, so where the rate is not monotone (lower thresholds
-        merge alarms) it finds one crossing, and the threshold returned always keeps to the budget on these people.
+        merge alarms) it finds one crossing, and what it returns always keeps to the budget on these people.
         """
         candidates = np.unique(levels[np.isfinite(levels)])
-        if not len(candidates):
-            return float("inf")
-        low, high = -1, len(candidates) - 1  # the highest candidate has nothing above it: no alarms at all
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self.false_rate(levels, float(candidates[middle])) <= budget:
-                high = middle
-            else:
-                low = middle
-        return float(candidates[high])
+        rates: dict[int, float] = {}  # the searches share their first steps
+
+        def rate(index: int) -> float:
+            if index not in rates:
+                rates[index] = self.false_rate(levels, float(candidates[index]))
+            return rates[index]
+
+        return tuple(
+            float(candidates[_lowest(rate, len(candidates), b)]) if len(candidates) else np.inf for b in budgets
+        )
+
+
+def _lowest(rate: Callable[[int], float], candidates: int, budget: float) -> int:
+    low, high = -1, candidates - 1  # nothing is above the highest candidate: no alarms at all
+    while high - low > 1:
+        middle = (low + high) // 2
+        if rate(middle) <= budget:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def threshold_for_budget(tracks: Sequence[Track], scores: Sequence[Floats], budget: float, rule: Rule) -> float:
@@ -150,4 +161,4 @@ def threshold_for_budget(tracks: Sequence[Track], scores: Sequence[Floats], budg
         rule: Persistence, merging, cutting, grace.
     """
     cohort = Cohort(tracks, rule)
-    return cohort.threshold_for_budget(cohort.levels(scores), budget)
+    return cohort.thresholds_for_budgets(cohort.levels(scores), [budget])[0]

@@ -329,6 +329,7 @@ def _cells(file: Path) -> list[dict[str, str]]:
 
 def _parquet_rows(file: Path) -> list[dict[str, Any]]:
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
@@ -337,9 +338,7 @@ def _parquet_rows(file: Path) -> list[dict[str, Any]]:
         raise SourceError(str(file), "is damaged (checksum or structure does not fit)", "Write it again.") from None
     for place, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type) and field.type.tz is not None:
-            moments = table.column(place).cast(pa.timestamp("s", "UTC"), safe=False)
-            import pyarrow.compute as pc
-
+            moments = table.column(place).cast(pa.timestamp("ms", "UTC"), safe=False)
             table = table.set_column(place, field.name, pc.strftime(moments, format="%Y-%m-%dT%H:%M:%SZ"))
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows

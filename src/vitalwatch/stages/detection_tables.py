@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from vitalwatch.lines.detection import Line, Watched, detection_lines
 from vitalwatch.metrics import ranking
-from vitalwatch.metrics.bootstrap import Estimate, estimate, mean_over_people, plain, ratio
+from vitalwatch.metrics.bootstrap import estimate, mean_over_people, plain, ratio
 from vitalwatch.metrics.budget import Cohort, Track
-from vitalwatch.metrics.events import DAYS, DETECTED, FALSE, EventScore, f1_difference, natural_precision
+from vitalwatch.metrics.events import DAYS, DETECTED, FALSE, EventScore, f1_difference, natural_precision, recall
 from vitalwatch.schema import minutes
 from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, not_assessable
 from vitalwatch.tables import DAY, Bools, Doubles, Floats, Profile
@@ -60,6 +60,7 @@ def detection(
     surfaces = surfaces_of(world)
     ours = channels(world, thresholds)
     scores = {name: world.cohort.score(found.over) for name, found in ours.items()}
+    curves = {name: points(world, found.levels, CURVE) for name, found in ours.items()}
     tables: dict[str, Any] = {
         "people": len(world.cases),
         "person_days": plain(float(world.cohort.person_days.sum()), 2),
@@ -67,7 +68,7 @@ def detection(
         "episodes_left_out": len(world.cohort.excused),
         "rows_in_episodes": plain(float(world.cohort.labels[world.rank_rows].mean())),
         "notes": notes(world),
-        "channels": {name: row(world, ours[name], scores[name], surfaces) for name in ours},
+        "channels": {name: row(world, ours[name], scores[name], curves[name], surfaces) for name in ours},
     }
     if "known" not in ours:
         tables["channels"]["known"] = not_assessable("no supervised model: nothing was labelled to train it on")
@@ -78,7 +79,7 @@ def detection(
     tables["by_group"] = {name: by_group(score, world) for name, score in scores.items()}
     tables["false_alarms_by_cause"] = {name: by_cause(score, world) for name, score in scores.items()}
     tables["nominal"] = nominal(world, thresholds, scores)
-    tables["curve"] = {name: curve(world, found) for name, found in ours.items()}
+    tables["curve"] = {name: drawn(curve) for name, curve in curves.items()}
     tables["known_probability"] = probability(world, ours.get("known"))
     tables["kind_named"] = kind_named(world, ours.get("known"))
     tables["no_skill"] = no_skill(world, ours, surfaces, rng)
@@ -124,7 +125,11 @@ def surfaces_of(world: World) -> list[ranking.Surface | None]:
 
 
 def row(
-    world: World, detector: Detector, score: EventScore, surfaces: Sequence[ranking.Surface | None]
+    world: World,
+    detector: Detector,
+    score: EventScore,
+    curve: Mapping[float, EventScore],
+    surfaces: Sequence[ranking.Surface | None],
 ) -> dict[str, Any]:
     """Return one line of the detection table: events at the operating point, then ranking over all thresholds."""
     draws, confidence = world.draws, world.confidence
@@ -142,7 +147,7 @@ def row(
             lambda total: natural_precision(share, total), score.counts, draws, confidence
         ).table(),
         "alarms_per_day_natural": plain(_burden(share, score.counts.sum(axis=0))),
-        "recall_at": {str(budget): _recall_at(world, detector, budget).table() for budget in BUDGETS},
+        "recall_at": _recall_at(world, curve),
     }
     return table | ranking_figures(world, detector.scores, surfaces)
 
@@ -151,11 +156,16 @@ def _burden(share: float, total: Doubles) -> float:
     return float(ratio(total[FALSE] + share * total[DETECTED], total[DAYS]))
 
 
-def _recall_at(world: World, detector: Detector, budget: float) -> Estimate:
-    """Return recall with the threshold that meets the budget on the test people themselves: a point of the curve."""
-    threshold = world.cohort.threshold_for_budget(detector.levels, budget)
-    score = world.cohort.score(detector.levels > threshold)
-    return score.estimates(world.draws, world.confidence)["recall"]
+def points(world: World, levels: Doubles, budgets: Sequence[float]) -> dict[float, EventScore]:
+    """Return events judged with the thresholds that meet budgets on the test people themselves: a curve."""
+    found = world.cohort.thresholds_for_budgets(levels, budgets)
+    return {budget: world.cohort.score(levels > threshold) for budget, threshold in zip(budgets, found, strict=True)}
+
+
+def _recall_at(world: World, curve: Mapping[float, EventScore]) -> dict[str, Any]:
+    return {
+        str(budget): estimate(recall, curve[budget].counts, world.draws, world.confidence).table() for budget in BUDGETS
+    }
 
 
 def ranking_figures(
@@ -193,11 +203,11 @@ def lines(
         levels, threshold, source = world.cohort.levels(scores), line.threshold, "its own rule"
         if threshold is None:
             theirs = cohort.levels(_line_scores(line, calibrators, world)) if labelled else levels
-            threshold = cohort.threshold_for_budget(theirs, world.settings.params.detector.budget)
+            (threshold,) = cohort.thresholds_for_budgets(theirs, [world.settings.params.detector.budget])
             source = f"the budget, on {told}"
         found = Detector(scores, levels, levels > threshold, threshold, source)
         score = world.cohort.score(found.over)
-        tables[line.name] = row(world, found, score, surfaces)
+        tables[line.name] = row(world, found, score, points(world, levels, BUDGETS), surfaces)
         if reference is not None:
             gap = f1_difference(reference, score, world.draws, world.confidence)
             tables[line.name]["event_f1_ours_minus_this"] = gap.table()
@@ -330,14 +340,12 @@ def nominal(world: World, thresholds: Thresholds, scores: Mapping[str, EventScor
     return tables
 
 
-def curve(world: World, detector: Detector) -> list[dict[str, float | None]]:
-    """Return recall and precision at several budgets, thresholds set on the test people: for drawing only."""
-    points = []
-    for budget in CURVE:
-        threshold = world.cohort.threshold_for_budget(detector.levels, budget)
-        score = world.cohort.score(detector.levels > threshold)
-        points.append({"budget": budget, "recall": plain(score.recall), "precision": plain(score.precision)})
-    return points
+def drawn(curve: Mapping[float, EventScore]) -> list[dict[str, float | None]]:
+    """Return recall and precision at several budgets, for drawing only: thresholds are the test people's own."""
+    return [
+        {"budget": budget, "recall": plain(score.recall), "precision": plain(score.precision)}
+        for budget, score in curve.items()
+    ]
 
 
 def probability(world: World, known: Detector | None) -> dict[str, Any]:
@@ -385,8 +393,7 @@ def no_skill(
     }
     tables: dict[str, Any] = {name: ranking_figures(world, scores, surfaces) for name, scores in empty.items()}
     for name, scores in empty.items():
-        found = Detector(scores, world.cohort.levels(scores), np.zeros(0, np.bool_), np.nan, "")
-        tables[name]["recall_at"] = {str(budget): _recall_at(world, found, budget).table() for budget in BUDGETS}
+        tables[name]["recall_at"] = _recall_at(world, points(world, world.cohort.levels(scores), BUDGETS))
     best = ours.get("both", next(iter(ours.values()), None))
     if best is not None:
         moved = [_moved(world, rng).score(best.over) for _ in range(3)]

@@ -98,7 +98,7 @@ def simulate(
     clock = _clock(habits, base, n)
     awake = 1 - np.float32(0.55) * depth
 
-    calm, slow_noise = wander(normal(rng, 2 * n).reshape(2, n), (SLOW_TAUS[0] / base, SLOW_TAUS[1] / base), SLOW_SDS)
+    calm, slow_noise = _slowly(rng, 2, base, n, SLOW_TAUS, SLOW_SDS)
     lively = (
         np.exp(calm * np.float32(VOLATILITY / np.hypot(*SLOW_SDS))) * awake * np.float32(traits.noise * traits.fast)
     )
@@ -158,10 +158,25 @@ def _contexts(habits: Habits, base: int, n: int) -> dict[str, Floats]:
     table = np.array(list(CONTEXTS.values()))
     moves = np.flatnonzero((table != 0).any(axis=1).take(rows.kind))
     heights = table[rows.kind[moves]] * rows.size[moves, None]
-    times = next(k for k in range(15 // base, 0, -1) if DAYTIME % (k * base) == 0)  # on about a quarter of an hour
+    times = _coarser(base, 15)
     coarse = times * base
     sums = soft_boxes(rows.start[moves] / coarse, rows.end[moves] / coarse, heights, habits.days * DAYTIME // coarse)
     return dict(zip(CHANNELS, finer(first_order(sums, 12 / coarse), times), strict=True))
+
+
+def _coarser(base: int, about: int) -> int:
+    """Return how many base steps make a coarser one of at most `about` minutes that divides a day."""
+    return next(k for k in range(max(about // base, 1), 0, -1) if DAYTIME % (k * base) == 0)
+
+
+def _slowly(
+    rng: np.random.Generator, rows: int, base: int, n: int, taus: tuple[float, float], sds: tuple[float, float]
+) -> Floats:
+    """Return noise of the given time constants (minutes), shape (rows, n), drawn every 10 minutes, lines between."""
+    times = _coarser(base, 10)
+    knots = n // times
+    white = normal(rng, rows * knots).reshape(rows, knots)
+    return finer(wander(white, (taus[0] / (times * base), taus[1] / (times * base)), sds), times)
 
 
 def _drift(rng: np.random.Generator, days: int, base: int, n: int) -> dict[str, Floats]:
@@ -200,7 +215,7 @@ def _others(
     n = len(depth)
     f = np.float32
     # one row a signal: autonomic noise within hours, unit variance
-    own = wander(normal(rng, 7 * n).reshape(7, n), (15 / base, 130 / base), (0.72, 0.69))
+    own = _slowly(rng, 7, base, n, (15.0, 130.0), (0.75, 0.72))
     both = {name: shared[name] + drift[name] for name in DRIFT if name != "heart_rate"}
     warm = first_order(effort, 35 / base)
     asleep_noise = 1 - f(0.35) * depth

@@ -1,0 +1,82 @@
+"""The command line: words -> one command -> an exit code. Every failure is one sentence and the next step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitalwatch.commands.command_line import COMMANDS, RUN, Command, parse
+from vitalwatch.commands.desk import Desk, Outcome, Screen
+from vitalwatch.errors import FAILED, VitalsError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+
+__all__ = ["COMMANDS", "RUN", "main"]
+
+
+def main(argv: Sequence[str], root: Path) -> int:
+    """Run what the words name and return the exit code.
+
+    Args:
+        argv: Words after the program's name.
+        root: Folder of schema.yaml, params.yaml and config/.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a sign that the terminal lacks must not end a training
+    screen = Screen("--json" in argv)
+    work = root / "artifacts" / "work"
+    try:
+        command, given = parse(argv)
+        desk = Desk(root, screen, tuple(given.set), given.config)
+        outcome = _do(command, given, desk)
+        screen.give(outcome.data)
+    except VitalsError as error:
+        return _failed(screen, str(error), getattr(error, "hint", ""), error.exit_code)
+    except KeyboardInterrupt:
+        return _failed(screen, "Interrupted; production is unchanged.", "Run it again.", INTERRUPTED)
+    except BrokenPipeError:  # `python main.py runs | head`
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        where = _crash(work)
+        return _failed(
+            screen,
+            f"An unexpected {type(error).__name__} ended this; production is unchanged. The traceback is in {where}.",
+            "Please report it with that file; `python main.py doctor` looks for known causes.",
+            FAILED,
+        )
+    return outcome.code
+
+
+def _do(command: Command, given: Namespace, desk: Desk) -> Outcome:
+    from importlib import import_module
+
+    module, _, function = command.where.partition(":")
+    outcome: Outcome = getattr(import_module(module), function)(given, desk)
+    return outcome
+
+
+def _failed(screen: Screen, sentence: str, hint: str, code: int) -> int:
+    screen.warn(sentence if not hint or hint in sentence else f"{sentence} {hint}")
+    screen.give({"error": sentence, "next": hint, "exit_code": code})
+    return code
+
+
+def _crash(folder: Path) -> str:
+    """Write the traceback where only its owner can read it; return the path, or where else it went."""
+    path = folder / f"crash-{os.getpid()}.txt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+    except OSError:
+        traceback.print_exc()
+        return "the lines above"
+    return str(path)

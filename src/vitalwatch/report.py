@@ -1,0 +1,134 @@
+"""A run told to people: one self-contained HTML page, and the few lines that the terminal prints.
+
+Every figure of the evaluation stands on the page: the telling ones in tables beside their lines to beat, all of them
+in the list at the end. What could not be judged says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+
+from vitalwatch.drawing import Example, words
+from vitalwatch.sections import sections
+from vitalwatch.wording import CHANNELS, NONE, Json, Table, as_table, fixed, missing, percent, ranged, value_of
+
+__all__ = ["Example", "render", "summary"]
+
+GATES = {
+    "event_f1_unusual": ("event F1 of channel A, unusual", "at least"),
+    "event_f1_known": ("event F1 of channel B, known kinds", "at least"),
+    "false_alarms_per_day": ("false alarms per worn person-day", "at most"),
+    "forecast_skill_against_persistence": ("heart-rate forecast, skill against persistence", "at least"),
+    "regressor_skill_against_person_mean": ("expected heart rate, skill against the person's mean", "at least"),
+    "no_person_in_two_splits": ("people in more than one split", "at most"),
+    "permuted_labels_score_below_ours": ("event F1 against labels moved in time", "at most"),
+    "event_f1_below_champion": ("event F1 below the production model's", "at most"),
+}
+VERDICTS = {True: "passed", False: "failed", None: "not assessable"}
+
+
+def render(evaluation: Json, facts: Json, examples: Sequence[Example]) -> str:
+    """Return the report as one HTML file that needs no other file, no network and no script.
+
+    Args:
+        evaluation: As `stages.evaluate.tables_of` returns it; parts that are missing are told as missing.
+        facts: What is known of the run; any may be missing: `run`, `created` (UTC text), `settings` (mapping), `split`
+            (sentence), `ingest`, `quality`, `transform`, `train` (what those stages return), `card` (of the bundle),
+            `people` (counts by name), `simulated` (whether the test people are), `units` (column -> unit as shown).
+        examples: People to draw; the first three are.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    page = files("vitalwatch").joinpath("report.html").read_text(encoding="utf-8")
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return template.from_string(page).render(
+        run=str(facts.get("run", "")),
+        created=str(facts.get("created", "")),
+        headline=summary(evaluation),
+        gates=_gates(evaluation),
+        verdict=_verdict(evaluation),
+        sections=sections(evaluation, facts, examples),
+        simulated=facts.get("simulated"),
+    )
+
+
+def summary(evaluation: Json) -> list[str]:
+    """Return at most 15 lines of plain text: headline figures beside their trivial baselines, and the gates."""
+    detection = evaluation.get("detection", {})
+    failed = [gate for gate in evaluation.get("gates", ()) if gate["passed"] is False]
+    lines = [*_detection_lines(detection), *_forecast_line(evaluation), *_expected_line(evaluation)]
+    lines.append(f"Gates: {_verdict(evaluation)}")
+    lines += [f"  failed: {_gate_words(gate)}: {fixed(gate['value'], 3)} ({_limit(gate)})" for gate in failed[:5]]
+    return lines + ([f"  and {len(failed) - 5} more"] if len(failed) > 5 else [])
+
+
+def _detection_lines(detection: Json) -> Iterator[str]:
+    channels, others = detection.get("channels", {}), detection.get("lines", {})
+    ours = {name: channels[name] for name in CHANNELS if "event_f1" in channels.get(name, {})}
+    if not ours:
+        yield f"Detection: {missing(detection) or 'not judged.'}"
+        return
+    people, episodes = detection.get("people", NONE), detection.get("episodes", NONE)
+    yield f"Detection on {people} unseen people, {episodes} episodes (event F1, interval over people):"
+    for name, row in ours.items():
+        promised = detection.get("nominal", {}).get(name, {}).get("nominal")
+        yield (
+            f"  {name}: F1 {ranged(row['event_f1'])}, {ranged(row.get('false_alarms_per_day'))} false alarms per "
+            f"worn person-day ({fixed(promised, 3)} promised), median delay {fixed(row.get('delay_median_min'), 0)} min"
+        )
+    known = {name: row["event_f1"] for name, row in others.items() if value_of(row.get("event_f1")) is not None}
+    if known:
+        best = max(known, key=lambda name: known[name]["value"])
+        chance = f"; chance: F1 {ranged(known['chance'])}" if "chance" in known else ""
+        yield f"  best line to beat, {words(best)}: F1 {ranged(known[best])}{chance}"
+
+
+def _forecast_line(evaluation: Json) -> Iterator[str]:
+    forecast = evaluation.get("forecast", {})
+    rows = {h: row for h, row in forecast.get("vitals", {}).get("heart_rate", {}).items() if "mae" in row}
+    if not rows:
+        yield f"Forecast: {missing(forecast) or 'heart rate was not judged.'}"
+        return
+    longest = max(rows, key=int)
+    row, line = rows[longest], rows[longest]["lines"]["persistence"]
+    yield (
+        f"Forecast of heart rate, {longest} min: MAE {ranged(row['mae'])} bpm; persistence {ranged(line['mae'])}; "
+        f"skill {ranged(line['skill'])}; interval holds {percent(row['coverage'])}"
+    )
+
+
+def _expected_line(evaluation: Json) -> Iterator[str]:
+    table = evaluation.get("expected_heart_rate", {})
+    row = table.get("all", table)
+    if "mae" not in row:
+        yield f"Expected heart rate: {missing(row) or 'not judged.'}"
+        return
+    line = row["lines"]["person_mean"]
+    yield (
+        f"Expected heart rate: MAE {ranged(row['mae'])} bpm, R2 {ranged(row['r2'])}; "
+        f"person's mean {ranged(line['mae'])}; skill {ranged(line['skill'])}"
+    )
+
+
+def _verdict(evaluation: Json) -> str:
+    gates = evaluation.get("gates", ())
+    counts = {word: sum(gate["passed"] is told for gate in gates) for told, word in VERDICTS.items()}
+    return ", ".join(f"{count} {word}" for word, count in counts.items()) if gates else "none were judged"
+
+
+def _gates(evaluation: Json) -> Table:
+    rows = [
+        (_gate_words(gate), fixed(gate["value"], 3), _limit(gate), VERDICTS[gate["passed"]], gate.get("why", ""))
+        for gate in evaluation.get("gates", ())
+    ]
+    return as_table("What a run must reach", "Gate|Value|Limit|Verdict|Why", rows)
+
+
+def _gate_words(gate: Json) -> str:
+    return GATES.get(gate["name"], (words(gate["name"]), ""))[0]
+
+
+def _limit(gate: Json) -> str:
+    side = GATES.get(gate["name"], ("", "at most" if "_at_chance_" in gate["name"] else "limit"))[1]
+    return f"{side} {fixed(gate['limit'], 3)}"

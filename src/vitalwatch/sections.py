@@ -1,0 +1,403 @@
+"""What the report tells, part by part: figures of an evaluation and facts of a run -> tables, notes and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vitalwatch import drawing
+from vitalwatch.drawing import Example, Picture, words
+from vitalwatch.reading import REASONS
+from vitalwatch.wording import (
+    CHANNELS,
+    NONE,
+    Json,
+    Note,
+    Table,
+    as_table,
+    detector,
+    fixed,
+    flat_rows,
+    literal,
+    missing,
+    pairs,
+    percent,
+    ranged,
+)
+
+MAX_EXAMPLES = 3
+GROUPS = {
+    "sex": "sex",
+    "age": "age",
+    "beta_blocker": "beta-blocker",
+    "days_since_enrolment": "days since judging began",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under a heading."""
+
+    anchor: str
+    title: str
+    blocks: tuple[Table | Note | Picture, ...]
+
+
+Blocks = Iterator[Table | Note | Picture | None]
+
+
+def sections(evaluation: Json, facts: Json, examples: Sequence[Example]) -> list[Section]:
+    """Return the parts of the page in order; `facts` and `examples` as `report.render` takes them."""
+    detection, forecast = evaluation.get("detection", {}), evaluation.get("forecast", {})
+    parts: list[tuple[str, str, Blocks]] = [
+        ("detection", "Detection", _detection(detection)),
+        ("kinds", "By kind of episode", _kinds(detection)),
+        ("alarms", "False alarms", _false_alarms(detection)),
+        ("groups", "Subgroups", _groups(detection)),
+        ("probability", "How far the known channel's probability can be believed", _probability(detection)),
+        ("examples", "Examples", _examples(examples)),
+        ("forecast", "Forecast", _forecast(forecast, facts.get("units", {}))),
+        ("expected", "Expected heart rate", _expected(evaluation.get("expected_heart_rate", {}))),
+        ("classical", "Row by row", _classical(evaluation.get("classical", {}))),
+        ("data", "Data", _data(facts)),
+        ("people", "Who was learnt from and who was tested", _people(evaluation, facts)),
+        ("model", "Model card", _model(facts)),
+        ("all", "Every figure", _everything(evaluation)),
+    ]
+    return [Section(anchor, title, tuple(b for b in blocks if b is not None)) for anchor, title, blocks in parts]
+
+
+def _detection(detection: Json) -> Blocks:
+    if "channels" not in detection:
+        yield Note(missing(detection) or "Detection was not judged.")
+        return
+    rows = {**detection["channels"], **detection.get("lines", {})}
+    yield Note(
+        f"{detection['people']} people, {fixed(detection['person_days'], 1)} worn person-days, "
+        f"{detection['episodes']} episodes ({detection['episodes_left_out']} more do not count: they begin before "
+        f"judging or nothing was worn); {percent(detection['rows_in_episodes'])} of the rows lie in an episode."
+    )
+    yield drawing.event_f1(detection)
+    names = (
+        "Detector|Event F1|Precision|Recall|Macro recall over kinds|False alarms per worn person-day|"
+        "Delay, median (90 %), min|Average precision|VUS-PR|Event F1, ours minus this|Threshold from"
+    )
+    judged = [(name, row) for name, row in rows.items() if "event_f1" in row]
+    yield as_table("Our channels and the lines to beat", names, [_detector_row(name, row) for name, row in judged])
+    for name, row in rows.items():
+        if missing(row):
+            yield Note(f"{CHANNELS.get(name, words(name))}: {missing(row)}")
+    budgets = list(dict.fromkeys(b for _, row in judged for b in row.get("recall_at", {})))
+    head = [f"Recall at {budget} false alarms a day" for budget in budgets]
+    names = "|".join(("Detector", *head, "Precision here", "Precision, natural prevalence", "Alarms a day, natural"))
+    told = [
+        (
+            detector(name),
+            *(ranged(row.get("recall_at", {}).get(budget)) for budget in budgets),
+            ranged(row.get("precision")),
+            ranged(row.get("precision_natural")),
+            fixed(row.get("alarms_per_day_natural"), 3),
+        )
+        for name, row in judged
+    ]
+    yield as_table("Recall at a budget of false alarms, and what natural prevalence does to precision", names, told)
+    yield drawing.curve(detection)
+    yield as_table(
+        "As served: alarms that the monitor itself raised", "Figure|Value", pairs(detection.get("served", {}))
+    )
+    yield _no_skill(detection.get("no_skill", {}))
+    for text in detection.get("notes", ()):
+        yield Note(str(text))
+
+
+def _detector_row(name: str, row: Json) -> tuple[str, ...]:
+    figures = ("event_f1", "precision", "recall", "macro_recall", "false_alarms_per_day")
+    delay = f"{fixed(row.get('delay_median_min'), 0)} ({fixed(row.get('delay_p90_min'), 0)})"
+    ranks = (ranged(row.get("average_precision"), 3), ranged(row.get("vus_pr"), 3))
+    gap, source = ranged(row.get("event_f1_ours_minus_this")), str(row.get("threshold_from", NONE))
+    return (detector(name), *(ranged(row.get(figure)) for figure in figures), delay, *ranks, gap, source)
+
+
+def _no_skill(no_skill: Json) -> Table:
+    rows = [
+        (words(name), ranged(row.get("average_precision"), 3), ranged(row.get("vus_pr"), 3))
+        for name, row in no_skill.items()
+        if "vus_pr" in row
+    ]
+    moved = no_skill.get("permuted_labels", {}).get("event_f1")
+    rows += [("ours, labels moved in time (event F1)", fixed(moved, 3), NONE)] if moved is not None else []
+    return as_table("What no skill scores here", "Detector|Average precision|VUS-PR", rows)
+
+
+def _kinds(detection: Json) -> Blocks:
+    by_kind = detection.get("by_kind", {})
+    if not by_kind:
+        yield Note(missing(detection) or "No kinds of episode were judged.")
+        return
+    yield drawing.recall_by_kind(by_kind)
+    yield drawing.delay_by_kind(by_kind)
+    rows = [
+        (
+            words(kind),
+            words(channel),
+            f"{row['detected']} of {row['episodes']}",
+            ranged(row["recall"]),
+            fixed(row["delay_median_min"], 0),
+            fixed(row["delay_p90_min"], 0),
+        )
+        for channel, kinds in by_kind.items()
+        for kind, row in kinds.items()
+    ]
+    names = "Kind|Channel|Detected|Recall|Delay, median, min|Delay, 90 %, min"
+    yield as_table("Recall and delay by kind", names, sorted(rows))
+    named = detection.get("kind_named", {})
+    told = f"{ranged(named.get('right'))} of {named.get('episodes')} episodes that it named"
+    yield Note(f"The known channel names the right kind in {missing(named) or told}.")
+
+
+def _false_alarms(detection: Json) -> Blocks:
+    if "nominal" not in detection:
+        yield Note(missing(detection) or "False alarms were not judged.")
+        return
+    rows = [
+        (
+            detector(name),
+            fixed(row["nominal"], 3),
+            ranged(row["realised"], 3),
+            "yes" if row["within"] else "no",
+            "yes" if row["kept"] else "no",
+        )
+        for name, row in detection["nominal"].items()
+    ]
+    names = "Channel|Promised|Realised|Promise inside the interval|Promise kept"
+    yield as_table("Promised and realised false alarms per worn person-day", names, rows)
+    for channel, causes in detection.get("false_alarms_by_cause", {}).items():
+        if missing(causes):
+            yield Note(f"By cause, {detector(channel)}: {missing(causes)}")
+            continue
+        told = [(words(cause), str(row["false_alarms"]), fixed(row["per_day"], 4)) for cause, row in causes.items()]
+        title = f"False alarms by what the alarm met: {detector(channel)}"
+        yield as_table(title, "Sensor fault or harmless context|False alarms|Per worn person-day", told)
+
+
+def _groups(detection: Json) -> Blocks:
+    by_group = detection.get("by_group", {})
+    if not by_group:
+        yield Note(missing(detection) or "Subgroups were not judged.")
+    names = "Group|People|Episodes|Person-days|Event F1|Precision|Recall|False alarms per worn person-day"
+    figures = ("event_f1", "precision", "recall", "false_alarms_per_day")
+    for channel, groups in by_group.items():
+        rows = [
+            (
+                f"{GROUPS.get(group, words(group))}: {words(value)}",
+                str(row["people"]),
+                str(row["episodes"]),
+                fixed(row["person_days"], 1),
+                *(ranged(row.get(figure)) for figure in figures),
+            )
+            for group, values in groups.items()
+            for value, row in values.items()
+        ]
+        yield as_table(detector(channel), names, rows)
+
+
+def _probability(detection: Json) -> Blocks:
+    table = detection.get("known_probability", {})
+    if "brier" not in table:
+        yield Note(missing(table) or missing(detection) or "No probability was judged.")
+        return
+    yield Note(
+        f"Brier score {ranged(table['brier'], 4)}; a constant at the prevalence scores "
+        f"{ranged(table['brier_of_prevalence'], 4)} (lower is better)."
+    )
+    yield drawing.reliability(table)
+    rows = [
+        (f"{row['from']:g} to {row['to']:g}", str(row["rows"]), fixed(row["told"], 3), fixed(row["true"], 3))
+        for row in table["reliability"]
+    ]
+    yield as_table("Reliability", "Probability|Rows|Mean told|Share that came true", rows)
+
+
+def _examples(examples: Sequence[Example]) -> Blocks:
+    if not examples:
+        yield Note("No examples were handed to this report.")
+    for number, example in enumerate(examples[:MAX_EXAMPLES], start=1):
+        yield drawing.heart_rate(example, number)
+    fans = (drawing.forecast_fan(example) for example in examples[:MAX_EXAMPLES])
+    yield next((fan for fan in fans if fan is not None), Note("None of the examples has a forecast to draw."))
+
+
+def _forecast(forecast: Json, units: Json) -> Blocks:
+    if "vitals" not in forecast:
+        yield Note(missing(forecast) or "No forecast was judged.")
+        return
+    yield Note(
+        f"{forecast['people']} people. A skill is the share of the line's error that the forecast saves: 0 is no "
+        f"better, below 0 is worse. The interval promises to hold {percent(forecast['nominal_coverage'])} of what comes."
+    )
+    yield drawing.forecast_skill(forecast)
+    yield drawing.forecast_coverage(forecast)
+    for vital, horizons in forecast["vitals"].items():
+        unit = f", {units[vital]}" if vital in units else ""
+        names = (
+            f"Minutes ahead|Told by|MAE{unit}|RMSE{unit}|Skill of the forecast against it|Coverage|Interval width{unit}"
+        )
+        rows = [line for horizon, row in horizons.items() for line in _horizon_rows(horizon, row)]
+        yield as_table(words(vital), names, rows)
+        starts = [line for horizon, row in horizons.items() for line in _start_rows(horizon, row)]
+        if starts:
+            yield as_table(f"{words(vital)}: from rest to exercise", f"Minutes ahead|Told by|MAE{unit}|Skill", starts)
+        for horizon, row in horizons.items():
+            if missing(row):
+                yield Note(f"{words(vital)}, {horizon} min: {missing(row)}")
+
+
+def _horizon_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
+    if "mae" not in row:
+        return
+    worst = row.get("coverage_worst_person")
+    held = f"{percent(row['coverage'])}; worst person {fixed(worst, 2)}"
+    yield horizon, "this forecast", ranged(row["mae"]), ranged(row["rmse"]), NONE, held, ranged(row["width"])
+    for name, line in row["lines"].items():
+        yield horizon, detector(name), ranged(line["mae"]), ranged(line["rmse"]), ranged(line["skill"]), NONE, NONE
+
+
+def _start_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
+    found = row.get("rest_to_exercise", {})
+    if "mae" not in found:
+        return
+    yield horizon, f"this forecast ({found['rows']} rows)", ranged(found["mae"]), NONE
+    for name, line in found["lines"].items():
+        yield horizon, detector(name), ranged(line["mae"]), ranged(line["skill"])
+
+
+def _expected(table: Json) -> Blocks:
+    if missing(table) or not table:
+        yield Note(missing(table) or "The expected heart rate was not judged.")
+        return
+    yield Note(f"{table['people']} people; from person, activity, sleep and clock, before the heart is looked at.")
+    for part, title in (("all", "All rows"), ("awake", "Awake rows")):
+        row = table.get(part, {})
+        if "mae" not in row:
+            yield Note(f"{title}: {missing(row) or 'not judged.'}")
+            continue
+        rows = [("this model", ranged(row["mae"]), ranged(row["rmse"]), ranged(row["r2"], 3), NONE)]
+        rows += [
+            (detector(name), ranged(one["mae"]), ranged(one["rmse"]), fixed(one["r2"], 3), ranged(one["skill"]))
+            for name, one in row["lines"].items()
+        ]
+        names = "Told by|MAE, bpm|RMSE, bpm|R2|Skill of the model against it"
+        yield as_table(f"{title} ({row['rows']})", names, rows)
+
+
+def _classical(classical: Json) -> Blocks:
+    yield Note(
+        "Neighbouring rows are not independent and one long episode outweighs many short ones, so none of this is a "
+        "headline. The constant answer stands beside the model: of a rare event it wins on accuracy."
+    )
+    if not classical:
+        yield Note("Row-by-row figures were not computed.")
+    numbers, labels = [], []
+    for part, table in classical.items():
+        if missing(table):
+            yield Note(f"{part.capitalize()} people: {missing(table)}")
+            continue
+        one = table["expected_heart_rate"]
+        figures = [fixed(one[name], 3) for name in ("rmse", "mae", "r2")]
+        numbers.append((part, str(table["people"]), str(one["rows"]), *figures))
+        if missing(table["rows"]):
+            yield Note(f"{part.capitalize()} people: {missing(table['rows'])}")
+            continue
+        share = percent(table["rows"]["share_in_episodes"])
+        for name in ("model", "always_normal", "always_anomaly"):
+            told = [fixed(table["rows"][name][figure], 4) for figure in ("accuracy", "precision", "recall", "f1")]
+            labels.append((part, words(name), share, *told))
+    yield as_table("Expected heart rate", "People|Number|Rows|RMSE, bpm|MAE, bpm|R2", numbers)
+    names = "People|Answer|Rows in episodes|Accuracy|Precision|Recall|F1"
+    yield as_table("Anomalies, every row for itself", names, labels)
+
+
+def _data(facts: Json) -> Blocks:
+    yield from _ingest(facts.get("ingest", {}))
+    yield from _quality(facts.get("quality", {}), facts.get("units", {}))
+    cleaned = {name: value for name, value in facts.get("transform", {}).items() if name not in ("how", "note")}
+    yield as_table("Cleaning", "What|Number", [(words(name), literal(value)) for name, value in cleaned.items()])
+
+
+def _ingest(ingest: Json) -> Blocks:
+    if not ingest:
+        yield Note("No ingest report was handed to this report.")
+        return
+    names = "Source|Format|Rows read|Accepted|Merged|Duplicate|In conflict|Refused|People|First|Last|Coverage"
+    columns = ("read", "accepted", "merged", "duplicate", "conflict")
+    rows = [
+        (
+            *(str(one.get(name, NONE)) for name in ("source", "format", *columns)),
+            str(sum(one.get("rejected", {}).values())),
+            *(literal(one.get(name)) for name in ("people", "first", "last", "coverage")),
+        )
+        for one in ingest.get("sources", ())
+    ]
+    refused = ingest.get("rejected", {})
+    total = (
+        *(str(ingest.get(name, NONE)) for name in columns),
+        str(sum(refused.values())),
+        literal(ingest.get("people")),
+    )
+    yield as_table("Sources", names, [*rows, ("all", "", *total, "", "", "")])
+    if not refused:
+        yield Note("No row was refused.")
+    told = sorted(refused.items(), key=lambda item: -item[1])
+    reasons = [(reason, str(count), REASONS.get(reason, NONE)) for reason, count in told]
+    yield as_table("Refused rows by reason", "Reason|Rows|Meaning", reasons)
+    for text in ingest.get("notes", ()):
+        yield Note(str(text))
+
+
+def _quality(quality: Json, units: Json) -> Blocks:
+    if not quality:
+        yield Note("No quality report was handed to this report.")
+        return
+    plain = {name: value for name, value in quality.items() if name not in ("columns", "by_person")}
+    yield as_table("Readings", "What|Value", flat_rows(plain))
+    rows = [
+        (
+            words(name),
+            str(units.get(name, NONE)),
+            percent(one.get("measured")),
+            *(fixed(one.get(figure), 1) for figure in ("minimum", "median", "maximum")),
+            percent(one.get("unusual")),
+        )
+        for name, one in quality.get("columns", {}).items()
+    ]
+    names = "Column|Unit|Measured|Minimum|Median|Maximum|Outside the usual range"
+    yield as_table("Columns", names, rows)
+
+
+def _people(evaluation: Json, facts: Json) -> Blocks:
+    yield Note(str(evaluation.get("split") or facts.get("split") or "How people were divided was not told."))
+    how = facts.get("transform", {}).get("how")
+    if how:
+        yield Note("Test people were never learnt from." if how == "person" else f"Divided by {how}.")
+    counts = {**facts.get("people", {}), **evaluation.get("people", {})}
+    yield as_table("Counts", "What|Value", flat_rows(counts))
+
+
+def _model(facts: Json) -> Blocks:
+    card, train = facts.get("card", {}), facts.get("train", {})
+    if not card:
+        yield Note("No model card was handed to this report.")
+    if card.get("purpose"):
+        yield Note(str(card["purpose"]))
+    listed = {name: value for name, value in card.items() if isinstance(value, (list, Mapping))}
+    single = {name: value for name, value in card.items() if name not in listed and name != "purpose"}
+    yield as_table("Card", "What|Value", flat_rows(single))
+    yield as_table("Card: lists", "What|Value", flat_rows(listed), folded=True)
+    told = {name: train[name] for name in ("bytes", "files", "seconds") if name in train}
+    yield as_table("Training: seconds by step, bytes by file", "What|Value", flat_rows(told))
+    yield as_table("Settings", "Key|Value", flat_rows(facts.get("settings", {})), folded=True)
+
+
+def _everything(evaluation: Json) -> Blocks:
+    rows = flat_rows({name: value for name, value in evaluation.items() if name not in ("gates", "split")})
+    yield as_table("All figures of the evaluation, by their names in evaluation.json", "Name|Value", rows, folded=True)

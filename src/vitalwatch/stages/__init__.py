@@ -1,0 +1,1 @@
+"""The steps of a run; each is a function from a folder and settings to a folder."""

@@ -1,0 +1,120 @@
+"""How the report words what it tells: names, figures with their intervals, tables, reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vitalwatch.drawing import words
+
+NONE = "–"  # what stands where there is no figure
+CHANNELS = {
+    "both": "both channels (either alarms)",
+    "unusual": "channel A: unusual (forests)",
+    "known": "channel B: known kinds (supervised)",
+}
+LINES = {
+    "persistence": "persistence (stays as it is)",
+    "seasonal_24h": "as 24 h before",
+    "person_hour_mean": "person's mean at that hour",
+    "ridge": "ridge regression",
+    "constant": "one constant for all",
+    "person_mean": "person's mean",
+    "reserve_formula": "heart-rate-reserve formula",
+    "linear": "linear regression",
+    "raw_isolation_forest": "isolation forest on raw vitals",
+    "max_abs_z": "largest deviation from own normal (max |z|)",
+    "news2": "NEWS2 of 5 or more",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head; `folded` hides it until it is asked for."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    folded: bool = False
+    kind: str = "table"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence or two."""
+
+    text: str
+    kind: str = "note"
+
+
+Json = Mapping[str, Any]
+
+
+def detector(name: str) -> str:
+    """Return a channel or line to beat in words."""
+    return CHANNELS.get(name, LINES.get(name, words(name)))
+
+
+def flat_rows(found: Any, path: str = "") -> list[tuple[str, str]]:
+    """Return every leaf as (path, text); a figure with its interval is one leaf."""
+    if isinstance(found, Mapping) and found and not ({"value", "low", "high"} >= set(found)):
+        return [row for key, value in found.items() for row in flat_rows(value, f"{path}.{key}".lstrip("."))]
+    if isinstance(found, (list, tuple)) and any(isinstance(value, (Mapping, list)) for value in found):
+        return [row for i, value in enumerate(found) for row in flat_rows(value, f"{path}[{i}]")]
+    return [(path, literal(found))]
+
+
+def as_table(caption: str, names: str, rows: Iterable[tuple[str, ...]], *, folded: bool = False) -> Table:
+    """Return a table; `names` is its head, parted by `|`."""
+    return Table(caption, tuple(names.split("|")), tuple(rows), folded)
+
+
+def pairs(figures: Json) -> list[tuple[str, str]]:
+    """Return a row for every figure: its name and itself with its interval."""
+    return [(words(name), ranged(value)) for name, value in figures.items()]
+
+
+def missing(table: Any) -> str:
+    """Return why a part could not be judged as a sentence, empty where it could."""
+    reason = table.get("not_assessable") if isinstance(table, Mapping) else None
+    return f"Not assessable: {str(reason).rstrip('.')}." if reason else ""
+
+
+def value_of(found: Any) -> float | None:
+    """Return a figure's value, None where there is none."""
+    return found.get("value") if isinstance(found, Mapping) else None
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """Return a number with so many decimals."""
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def ranged(found: Any, digits: int = 2) -> str:
+    """Return a figure with its interval."""
+    value = value_of(found)
+    if value is None:
+        return NONE
+    low, high = found.get("low"), found.get("high")
+    return fixed(value, digits) + ("" if low is None else f" ({fixed(low, digits)} to {fixed(high, digits)})")
+
+
+def percent(found: Any) -> str:
+    """Return a share, with its interval where there is one, in percent."""
+    if not isinstance(found, Mapping):
+        return NONE if found is None else f"{found:.1%}"
+    low, high = found.get("low"), found.get("high")
+    return percent(found.get("value")) + ("" if low is None else f" ({percent(low)} to {percent(high)})")
+
+
+def literal(value: Any) -> str:
+    """Return any leaf as text, all its digits kept."""
+    if isinstance(value, Mapping):
+        known = [f"{literal(value.get(name))}" for name in ("value", "low", "high") if name in value]
+        return f"{known[0]} ({' to '.join(known[1:])})" if len(known) > 1 else "".join(known) or NONE
+    if isinstance(value, (list, tuple)):
+        return ", ".join(literal(one) for one in value) or NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return NONE if value is None else str(value)
