@@ -73,7 +73,7 @@ def merge(spans: Intervals, merge_ms: int) -> Intervals:
     if not len(spans):
         return spans
     ends = np.maximum.accumulate(spans[:, 1])
-    opens = np.concatenate(([True], spans[1:, 0] - ends[:-1] >= merge_ms))
+    opens = np.concatenate(([True], spans[1:, 0] - ends[:-1] > merge_ms))
     first = np.flatnonzero(opens)
     last = np.concatenate((first[1:], [len(spans)])) - 1
     return np.stack((spans[first, 0], ends[last]), axis=1)

@@ -24,6 +24,8 @@ SERIES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, INK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 CHANNELS = {"both": BLUE, "unusual": ORANGE, "known": GREEN}
 ALARMS = {"unusual": ORANGE, "known": GREEN, "rule": PURPLE, "technical": SKY}
+UNWANTED = r"<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>|(?<=px); font-family: [^;\"]*"  # the page says these
+DECIMALS = re.compile(r"(\.\d\d)\d+")  # of a path, in points, beyond what can be seen
 EPOCH = date(1970, 1, 1).toordinal()
 HOUR = 60 * MINUTE
 AROUND = 2.5  # days drawn before and after the middle of an episode
@@ -396,13 +398,18 @@ def _picture(figure: Any, name: str, alt: str, caption: str) -> Picture:
 def _svg(figure: Any, name: str) -> str:
     """Return the figure as an <svg> element to stand in a page: no prolog, no metadata, ids of its own."""
     import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.StringIO()
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")  # else saving lays everything out a second time
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(UNWANTED, "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1>", text, count=1)
+    text = re.sub(r' d="[^"]*"', lambda path: DECIMALS.sub(r"\1", path.group()), text)
     text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href=", "href=")
     text = re.sub(r'(id="|href="#|url\(#)(?=\w)', rf"\g<1>{name}-", text)
     for variable, colour in COLOURS.items():

@@ -27,12 +27,14 @@ PARQUET = {"compression": "zstd", "compression_level": 1, "write_page_checksum":
 
 @contextmanager
 def storing(where: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission into a StoreError that names the folder."""
+    """Turn a full disk, a missing permission or a file in the way into a StoreError that names the place."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StoreError(where, "the disk is full", "Free some space, nothing half-written was kept.") from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            raise StoreError(where, "is no folder, or lies in a file", "Name another folder.") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(where, "cannot be written (no permission)", "Name another folder or change it.") from error
         raise

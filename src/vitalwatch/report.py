@@ -70,7 +70,7 @@ def _detection_lines(detection: Json) -> Iterator[str]:
         yield f"Detection: {missing(detection) or 'not judged.'}"
         return
     people, episodes = detection.get("people", NONE), detection.get("episodes", NONE)
-    yield f"Detection on {people} unseen people, {episodes} episodes (event F1, interval over people):"
+    yield f"Detection on {people} test people, {episodes} episodes (event F1, interval over people):"
     for name, row in ours.items():
         promised = detection.get("nominal", {}).get(name, {}).get("nominal")
         yield (

@@ -233,7 +233,8 @@ def _forecast(forecast: Json, units: Json) -> Blocks:
         return
     yield Note(
         f"{forecast['people']} people. A skill is the share of the line's error that the forecast saves: 0 is no "
-        f"better, below 0 is worse. The interval promises to hold {percent(forecast['nominal_coverage'])} of what comes."
+        "better, below 0 is worse. "
+        f"The interval promises to hold {percent(forecast['nominal_coverage'])} of what comes."
     )
     yield drawing.forecast_skill(forecast)
     yield drawing.forecast_coverage(forecast)

@@ -58,11 +58,15 @@ def detector(name: str) -> str:
 
 def flat_rows(found: Any, path: str = "") -> list[tuple[str, str]]:
     """Return every leaf as (path, text); a figure with its interval is one leaf."""
-    if isinstance(found, Mapping) and found and not ({"value", "low", "high"} >= set(found)):
+    if isinstance(found, Mapping) and not _one_figure(found) and (found or not path):
         return [row for key, value in found.items() for row in flat_rows(value, f"{path}.{key}".lstrip("."))]
     if isinstance(found, (list, tuple)) and any(isinstance(value, (Mapping, list)) for value in found):
         return [row for i, value in enumerate(found) for row in flat_rows(value, f"{path}[{i}]")]
     return [(path, literal(found))]
+
+
+def _one_figure(found: Json) -> bool:
+    return "value" in found and not any(isinstance(value, Mapping) for value in found.values())
 
 
 def as_table(caption: str, names: str, rows: Iterable[tuple[str, ...]], *, folded: bool = False) -> Table:

@@ -89,6 +89,8 @@ def test_a_header_in_the_middle_is_a_refused_row(tmp_path: Path, settings: Setti
         ((HEAD + ROW.replace("p1", "p\xe9")).encode("latin-1"), "is not UTF-8"),
         (HEAD.replace("heart_rate", "Pulse (bpm)") + ROW, "has no column heart_rate"),
         (HEAD.replace("time", "person"), "stands there twice"),
+        ("\n" + HEAD + ROW, "has no column person"),
+        ('"person' + ROW, "has no column|no list of column names"),
     ],
 )
 def test_a_file_that_would_need_guessing_is_refused(
@@ -102,6 +104,16 @@ def test_a_file_that_would_need_guessing_is_refused(
         read(path, settings, format="table")
     assert 4 == error.value.exit_code
     assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    "bad", [b"p\xe91,2026-01-05T08:00:00Z,72\n", b"p1,\xff,2026,1\n", b"p1,2026\0,72\n", b"p1\xc3"]
+)
+def test_the_line_that_is_not_utf_8_is_named(bad: bytes, tmp_path: Path, settings: Settings):
+    path = write(tmp_path, (HEAD + ROW * 40_000).encode() + bad)
+
+    with pytest.raises(SourceError, match="line 40002: is not UTF-8"):
+        read(path, settings)
 
 
 def test_a_byte_order_mark_and_crlf_are_harmless(tmp_path: Path, settings: Settings):
@@ -239,6 +251,15 @@ def test_profiles_and_events_come_along_without_names(tmp_path: Path, settings: 
     assert "1 cells of start could not be used" in notes
     assert "odd_kind" in notes
     assert "Ann" not in notes
+
+
+@pytest.mark.parametrize("damaged", ["[1]\n", '{"person":"p1"\n', '{"a":{"b":1}}x', '{"person":"p1","person":"p2"}'])
+def test_a_damaged_small_table_is_named(damaged: str, tmp_path: Path, settings: Settings):
+    write(tmp_path, HEAD + ROW)
+    write(tmp_path, '{"person":"p1"}\n' + damaged, "profiles.jsonl")
+
+    with pytest.raises(SourceError, match=r"profiles\.jsonl"):
+        read(tmp_path, settings)
 
 
 def test_a_recording_without_local_clock_says_so(tmp_path: Path, settings: Settings):

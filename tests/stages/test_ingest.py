@@ -200,6 +200,13 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path, settings: Settings, mon
     assert [] == list((tmp_path / "out").iterdir())
 
 
+def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path, settings: Settings):
+    (tmp_path / "out").write_text("")
+
+    with pytest.raises(StoreError, match="is no folder"):
+        ingest([source(tmp_path / "in", at("08:00", "60,97,"))], tmp_path / "out", settings, now_ms=NOW)
+
+
 def test_books_that_do_not_balance_stop_everything(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch):
     def loses_a_row(*_: object, **__: object) -> Iterator[Batch]:
         yield Batch(NO_ROWS, read=1)

@@ -88,7 +88,7 @@ def test_blood_pressure_is_taken_about_hourly_awake_and_less_at_night(crowd):
 
 
 def test_profiles_are_a_plausible_population(settings):
-    drawn = [people.draw(streams(SEED, index)["traits"], index, settings.schema) for index in range(1500)]
+    drawn = [people.draw(streams(SEED, index)["traits"], index) for index in range(1500)]
     resting = np.array([t.resting for t in drawn])
     beta = np.array(["beta_blocker" in t.profile.medication for t in drawn])
 

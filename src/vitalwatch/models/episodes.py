@@ -16,6 +16,7 @@ from vitalwatch.export import boosted_to_onnx
 from vitalwatch.tables import Floats
 
 NAME = "episodes"
+MOST_KIND_ROWS = 20_000
 
 
 def fit(x: Floats, episode: NDArray[np.int64], chosen: params.Supervised, seed: int, threads: int) -> bytes:
@@ -56,6 +57,7 @@ def fit_kinds(
     if kinds < 2:
         return None
     rows = np.flatnonzero(episode >= 0)
+    rows = rows[:: max(len(rows) // MOST_KIND_ROWS, 1)]  # neighbours say the same: every few rows are enough
     weight = _episode_weight(episode[rows])
     by_kind = np.bincount(kind[rows], weights=weight, minlength=kinds)
     weight *= (weight.sum() / kinds / np.maximum(by_kind, 1e-9))[kind[rows]]

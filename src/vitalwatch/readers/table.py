@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.errors import SourceError
+from vitalwatch.messages import decode
 from vitalwatch.readers import text
 from vitalwatch.readers.batch import NO_ROWS, Batch, Task, encode, judged
 from vitalwatch.readers.people import columns_note, to_event, to_profile
@@ -320,11 +321,19 @@ def _cells(file: Path) -> list[dict[str, str]]:
     try:
         decoded = content.decode("utf-8-sig")
         if start.lstrip().startswith(b"{"):
-            return [_as_text(json.loads(line)) for line in decoded.splitlines() if line.strip()]
-    except ValueError:
-        raise SourceError(str(file), "is not UTF-8 text in JSON Lines or CSV", "Write it again.") from None
-    text.header(file)
-    return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(io.StringIO(decoded, newline=""))]
+            return [_as_text(decode_line(line)) for line in decoded.splitlines() if line.strip()]
+        text.header(file)
+        return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(io.StringIO(decoded, newline=""))]
+    except (ValueError, csv.Error):
+        raise SourceError(str(file), "is not well-formed UTF-8 CSV or JSON Lines", "Write it again.") from None
+
+
+def decode_line(line: str) -> dict[str, Any]:
+    """Return the flat JSON object in a line; raises ValueError where there is none."""
+    found = decode(line.encode())
+    if isinstance(found, str):
+        raise ValueError(found)
+    return found
 
 
 def _parquet_rows(file: Path) -> list[dict[str, Any]]:

@@ -100,17 +100,21 @@ def header(path: Path, delimiter: str = ",") -> list[str]:
         SourceError: Another encoding or delimiter, or a name stands there twice.
     """
     start = head(path)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in start:
-        raise SourceError(f"{path}, line 1", "is not UTF-8 text", f"{SAVE_AS}.")
+    first = start.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0].rstrip(b"\r")
     try:
-        line = start.removeprefix(codecs.BOM_UTF8).splitlines()[0].decode("utf-8")
+        line = first.decode("utf-8")
     except UnicodeDecodeError:
-        raise SourceError(f"{path}, line 1", "is not UTF-8 text", f"{SAVE_AS}.") from None
+        line = "\0"
+    if "\0" in line:
+        raise SourceError(f"{path}, line 1", "is not UTF-8 text", f"{SAVE_AS}.")
     for other in (";", "\t", "|"):
         if other != delimiter and line.count(other) > line.count(delimiter):
             shown = "tabs" if other == "\t" else f"'{other}'"
             raise SourceError(f"{path}, line 1", f"columns are separated by {shown}, not '{delimiter}'", f"{SAVE_AS}.")
-    names = next(csv.reader([line], delimiter=delimiter))
+    try:
+        names = next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        raise SourceError(f"{path}, line 1", "is no list of column names", f"{SAVE_AS}.") from None
     if len(set(names)) != len(names):
         raise SourceError(f"{path}, line 1", "a column name stands there twice", "Rename one of them.")
     return names
@@ -140,7 +144,7 @@ def text_tables(
         return "skip"
 
     names = names or header(path, delimiter)
-    source = io.BytesIO(data) if data is not None else open_bytes(path)
+    source = _Checked(io.BytesIO(data) if data is not None else open_bytes(path), path)
     done = 0
     with source, reading(path):
         try:
@@ -163,6 +167,37 @@ def text_tables(
             raise SourceError(f"{path}, after row {done}", what, f"{SAVE_AS}.") from None
     if ragged:
         yield pa.table({name: pa.array([], pa.string()) for name in wanted}), done, ragged
+
+
+class _Checked(io.RawIOBase):
+    """Passes bytes on that are UTF-8 without NUL; the parser would lose a row in silence otherwise."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file, self._path, self._lines = file, path, 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most `size`."""
+        block = self._file.read(size)
+        try:
+            self._decoder.decode(block, final=not block)
+            good = block.find(b"\0")
+        except UnicodeDecodeError as error:
+            good = error.start
+        if good >= 0:
+            line = self._lines + block.count(b"\n", 0, good) + 1
+            raise SourceError(f"{self._path}, line {line}", "is not UTF-8 text", f"{SAVE_AS}.")
+        self._lines += block.count(b"\n")
+        return block
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
 
 
 def text_numbers(column: Any) -> tuple[Floats, NDArray[np.uint16], NDArray[np.intp]]:

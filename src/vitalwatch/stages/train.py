@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -34,7 +35,7 @@ from vitalwatch.scoring import ASLEEP, Calibration, Detector, Scale
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages.people import Member, enrolled_until, having, load_members
-from vitalwatch.tables import DAY, MINUTE, Bools, Floats, Readings, Times
+from vitalwatch.tables import DAY, MINUTE, Bools, Event, Floats, Readings, Times
 
 PROBE_ROWS = 12
 LEAST_EPISODES = 20  # labelled training episodes that a supervised head needs
@@ -68,6 +69,7 @@ class Seen:
 
 def train(work: Work) -> dict[str, Any]:
     """Train everything and write the signed bundle `models/`; returns what the manifest shows."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two trainings share the cores: waiting must not burn them
     settings, params = work.settings, work.settings.params
     clock = _Clock(work)
     members = load_members(work)
@@ -198,9 +200,10 @@ def _look(
     return one, _windows(person, rows, mine, share, np.random.default_rng([params.seed, number, part]), settings)
 
 
-def _track(time_ms: Times, events: Sequence[Any], step_ms: int) -> Track:
+def _track(time_ms: Times, events: Sequence[Event], step_ms: int) -> Track:
     """Return judged rows and the episodes among them; episodes without a judged row are excused."""
-    counted, excused = [], []
+    counted: list[Event] = []
+    excused: list[Event] = []
     for event in events:
         inside = ((time_ms + step_ms > event.start) & (time_ms < event.end)).any()
         (counted if inside and event.start >= time_ms[0] else excused).append(event)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitalwatch.schema import Schema
 from vitalwatch.tables import Profile
 
 
@@ -92,7 +91,7 @@ def identities(indices: Iterable[int], seed: int) -> Iterator[Identity]:
         yield Identity(pseudonym(index), faker.name(), faker.email(), address, faker.phone_number())
 
 
-def draw(rng: np.random.Generator, index: int, schema: Schema) -> Traits:
+def draw(rng: np.random.Generator, index: int) -> Traits:
     """Draw one person's traits.
 
     Resting heart rate: Quer 2020 (10.1371/journal.pone.0227709), 65.5 +- 7.7; maximum: Tanaka 2001, 208 - 0.7 age.

@@ -31,8 +31,8 @@ DRIFT = {
     "diastolic": (2.2, 1),
 }
 MEMORY = 0.68  # correlation of the drift from day to day
-FAST_TAUS, FAST_SDS = (2.6, 11.0), (3.3, 1.4)  # autonomic noise of the heart rate: minutes, bpm
-SLOW_TAUS, SLOW_SDS = (45.0, 240.0), (2.4, 2.0)
+FAST_TAUS, FAST_SDS = (2.6, 11.0), (3.4, 1.0)  # autonomic noise of the heart rate: minutes, bpm
+SLOW_TAUS, SLOW_SDS = (45.0, 240.0), (2.3, 2.1)
 ON_TAPS = 6  # minutes of demand that the quick rise looks back on
 VOLATILITY = 0.6  # restless and calm hours: spread of the logarithm of the fast noise's size
 
@@ -65,7 +65,6 @@ class Latent:
     diastolic: Floats
     desaturation: Floats
     depth: Floats
-    asleep: Floats
     effort: Floats
 
 
@@ -114,7 +113,7 @@ def simulate(
 
     effort = blocks(response, base) / np.float32(traits.maximum - traits.resting)
     latent = _others(rng, traits, base, depth, shared, drift, clock, effort, slow_noise)
-    result = Latent(base, heart, steps, demand, hidden, depth=depth, asleep=asleep, effort=effort, **latent)
+    result = Latent(base, heart, steps, demand, hidden, depth=depth, effort=effort, **latent)
     for episode in episodes:
         _apply(result, episode, own)
         if "gain" in episode.change:

@@ -44,7 +44,7 @@ def person(index: int, schema: Schema, params: Synthetic, seed: int, *, days: in
     days = params.days if days is None else days
     step = schema.step_minutes
     rng = streams(seed, index)
-    traits = people.draw(rng["traits"], index, schema)
+    traits = people.draw(rng["traits"], index)
     calendar = habits.draw(rng["habits"], traits, days, params.start.weekday())
     planned = events.plan(rng["events"], traits, calendar, params)
     gone = events.removed(calendar, planned)
