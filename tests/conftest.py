@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from vitalwatch.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from vitalwatch.monitor import Monitor
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,3 +34,18 @@ def real_data() -> Path:
     if not folder.is_dir():
         missing(f"no real recordings in {folder}; set VITALWATCH_REAL_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folder of a small signed bundle, and the public key to trust."""
+    from tiny import small_settings, write_tiny
+
+    return write_tiny(tmp_path_factory.mktemp("tiny"), small_settings())
+
+
+@pytest.fixture(scope="session")
+def tiny_monitor(tiny_bundle: tuple[Path, Path]) -> Monitor:
+    from vitalwatch.monitor import Monitor
+
+    return Monitor.open(tiny_bundle[0], [tiny_bundle[1]])

@@ -72,7 +72,8 @@ def result(
         alarms=tuple(_alarm(person, a, b, channel) for a, b in alarming for channel in ("unusual", "known")),
     )
     events = tuple(
-        Event(person, kinds[i % len(kinds)], START + s * STEP, START + (s + 3 * HOUR) * STEP) for i, s in enumerate(starts)
+        Event(person, kinds[i % len(kinds)], START + s * STEP, START + (s + 3 * HOUR) * STEP)
+        for i, s in enumerate(starts)
     )
     about = Profile(person, age=30.0 + 20 * seed, sex="female" if seed % 2 else "male")
     enrolled = START + (7 if days > 7 else 0) * DAY

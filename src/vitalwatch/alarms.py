@@ -43,9 +43,12 @@ def persisted(score: NDArray[np.floating], need: int, of: int) -> Doubles:
     if not len(known):
         return known
     padded = np.concatenate((np.full(of - 1, -np.inf), known))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, of)
-    largest: Doubles = np.partition(windows, of - need, axis=1)[:, of - need]
-    return largest
+    falling = [padded[k : k + len(known)] for k in range(of)]
+    for placed in range(need):  # bubble the largest of each row's window to the front; faster than sorting rows
+        for k in range(of - 1, placed, -1):
+            a, b = falling[k - 1], falling[k]
+            falling[k - 1], falling[k] = np.maximum(a, b), np.minimum(a, b)
+    return falling[need - 1]
 
 
 def runs(mask: Bools, time_ms: Times, step_ms: int) -> Intervals:

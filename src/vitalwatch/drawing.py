@@ -31,6 +31,7 @@ HOUR = 60 * MINUTE
 AROUND = 2.5  # days drawn before and after the middle of an episode
 AFTERNOON = (12, 18)  # local hours
 FANS = (13.0, 14.5, 16.0)  # local hours from which a forecast is drawn
+LETTERS_AN_INCH = 13  # of a legend, at 9 points
 SPREADS = 2.0  # half width of the band of what is usual, in the person's own spreads
 
 
@@ -221,7 +222,7 @@ def heart_rate(example: Example, number: int) -> Picture | None:
     middle = _middle(example)
     shift = _offset(answers, middle)
     rows = slice(*np.searchsorted(answers.time, (middle - AROUND * DAY, middle + AROUND * DAY)))
-    if rows.stop <= rows.start:
+    if rows.stop - rows.start < 2:
         return None
     hours = _hours(answers.time[rows] + shift)
     zero = int(answers.time[rows.start] + shift) // DAY * DAY
@@ -229,9 +230,15 @@ def heart_rate(example: Example, number: int) -> Picture | None:
     expected, half = answers.expected_heart_rate[rows], SPREADS * answers.usual_heart_rate_spread[rows]
     figure, ax = _sheet(9.0, 3.6)
     ax.fill_between(
-        hours, expected - half, expected + half, color=SKY, alpha=0.35, linewidth=0, label="usual for this person"
+        hours,
+        expected - half,
+        expected + half,
+        color=SKY,
+        alpha=0.35,
+        linewidth=0,
+        label=f"usual for this person (bpm, {SPREADS:g} spreads)",
     )
-    ax.plot(hours, rate, color=BLUE, linewidth=0.9, label="heart rate")
+    ax.plot(hours, rate, color=BLUE, linewidth=0.9, label="heart rate (bpm)")
     span = (hours[0], hours[-1])
     episodes = _spans(((event.start, event.end) for event in example.events), shift, zero, span)
     for i, (start, end) in enumerate(episodes):
@@ -295,14 +302,14 @@ def forecast_fan(example: Example) -> Picture | None:
 
 
 def _origins(answers: Answers, usable: Any) -> list[int]:
-    """Return the rows nearest to the chosen hours of the day on which most of them can be drawn."""
+    """Return the rows nearest to the chosen hours, on the last of the days with the most rows to forecast from."""
     usable = usable & answers.grid.worn
     day, minute = answers.grid.date, answers.grid.minute
     around = usable & (minute >= AFTERNOON[0] * 60) & (minute < AFTERNOON[1] * 60)
     if not around.any():
         return []
     days, counts = np.unique(day[around], return_counts=True)
-    mine = np.flatnonzero(around & (day == days[counts.argmax()]))
+    mine = np.flatnonzero(around & (day == days[counts == counts.max()][-1]))
     return sorted({int(mine[np.abs(minute[mine] - hour * 60).argmin()]) for hour in FANS})
 
 
@@ -388,7 +395,10 @@ def _legend(ax: Any) -> None:
     """Put the legend above the axes, where it hides nothing."""
     handles, labels = ax.get_legend_handles_labels()
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
-    ax.legend(handles, labels, ncols=min(len(labels), 4), frameon=False, fontsize=9, labelcolor=INK, **place)
+    room = LETTERS_AN_INCH * ax.figure.get_figwidth() // (max(map(len, labels)) + 6)  # 6: a handle and its gaps
+    ax.legend(
+        handles, labels, ncols=int(min(max(room, 1), len(labels))), frameon=False, fontsize=9, labelcolor=INK, **place
+    )
 
 
 def _picture(figure: Any, name: str, alt: str, caption: str) -> Picture:

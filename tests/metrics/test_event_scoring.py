@@ -64,6 +64,13 @@ def test_people_do_not_touch_each_other():
     assert [1000 * MINUTE] * 2 == score.starts.tolist()
 
 
+def test_an_alarm_that_ends_where_the_episode_starts_does_not_hide_the_next_one():
+    score = Cohort([track([[100, 200]])], RULE).score_intervals([spans([[80, 100], [170, 180]], MINUTE)])
+
+    assert [70.0] == score.delays_min.tolist()
+    assert 0 == score.false_alarms
+
+
 def test_an_alarm_in_an_excused_episode_is_neither_hit_nor_false():
     begun = Track(np.arange(1440) * STEP, 1.0, excused=spans([[-100, 50]], MINUTE))
     score = Cohort([begun], RULE).score_intervals([spans([[0, 20], [500, 510]], MINUTE)])

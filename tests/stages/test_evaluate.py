@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from vitalwatch.cleaning import grid_columns
 from vitalwatch.settings import load_settings
 from vitalwatch.stages.evaluate import PersonResult, Thresholds, gates_of, tables_of
-from vitalwatch.stages.number_tables import row_figures
+from vitalwatch.stages.number_tables import learnt_rows, row_figures
 from vitalwatch.tables import DAY, MINUTE, Alarm, Answers, Event, Grid, Profile
 
 ROOT = Path(__file__).parent.parent.parent
@@ -211,10 +211,12 @@ def test_rows_of_enrolment_are_not_judged(settings, results):
 
 def test_an_episode_that_nobody_wore_is_left_out_and_one_before_enrolment_too(settings, results):
     first = results[0]
-    more = (*first.events, Event(first.person, "fever", DAY, 2 * DAY))
+    early = Event(first.person, "fever", DAY, 2 * DAY)
+    begun = Event(first.person, "fever", ENROLLED * DAY - 60 * MINUTE, ENROLLED * DAY + 60 * MINUTE)
+    more = (*first.events, early, begun)
     found = judge(settings, [dataclasses.replace(first, events=more), results[1]])["detection"]
 
-    assert (4, 1) == (found["episodes"], found["episodes_left_out"])
+    assert (4, 2) == (found["episodes"], found["episodes_left_out"])
 
 
 def test_without_labels_detection_is_not_assessable_but_numbers_are(settings, results):
@@ -321,6 +323,20 @@ def test_alarms_as_served_are_judged_too(tables):
 
 def test_the_named_kind_is_checked(tables):
     assert 0.5 == tables["detection"]["kind_named"]["right"]["value"]
+
+
+def test_the_lines_learn_from_calibration_people_and_from_enrolment_only(results):
+    judged, calibrator = results[0], results[6]
+
+    assert (learnt_rows(judged) == (judged.answers.time < ENROLLED * DAY)).all()
+    assert learnt_rows(calibrator).all()
+
+
+def test_the_promised_rate_of_false_alarms_stands_beside_the_realised_one(tables):
+    found = tables["detection"]["nominal"]
+
+    assert {"unusual": 0.035, "known": 0.065, "both": 0.1} == {name: row["nominal"] for name, row in found.items()}
+    assert all(row["within"] <= row["kept"] for row in found.values())
 
 
 def test_a_champion_that_was_much_better_stops_promotion(settings, tables):

@@ -74,7 +74,7 @@ def _crash(folder: Path) -> str:
     path = folder / f"crash-{os.getpid()}.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             traceback.print_exc(file=file)
     except OSError:
         traceback.print_exc()

@@ -205,5 +205,7 @@ COMMANDS = {
     "replay": Command(
         "Run refused rows through the rules again.", f"{AT}.replay:replay", _replay, "python main.py replay"
     ),
-    "doctor": Command("Check this machine and the artifacts.", f"{AT}.doctor:doctor", _nothing, "python main.py doctor"),
+    "doctor": Command(
+        "Check this machine and the artifacts.", f"{AT}.doctor:doctor", _nothing, "python main.py doctor"
+    ),
 }  # fmt: skip

@@ -50,7 +50,9 @@ class Screen:
     def table(self, rows: Sequence[Sequence[object]], head: Sequence[str] = ()) -> None:
         """Print columns, numbers to the right."""
         shown = [[str(cell) for cell in row] for row in rows]
-        widths = [max(len(row[i]) for row in [*shown, list(head)] if i < len(row)) for i in range(len(head or shown[0]))]
+        widths = [
+            max(len(row[i]) for row in [*shown, list(head)] if i < len(row)) for i in range(len(head or shown[0]))
+        ]
         for row in [list(head), *shown] if head else shown:
             cells = [
                 cell.rjust(width) if _numeric(cell) else cell.ljust(width)
@@ -71,8 +73,14 @@ class Screen:
             yield lambda what, done, total: None
             return
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        from rich.progress import TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
@@ -138,4 +146,4 @@ def plain(value: Any) -> Any:
 
 
 def _numeric(text: str) -> bool:
-    return text[:1].isdigit() or text[:1] in "+-" and text[1:2].isdigit()
+    return text[:1].isdigit() or (text[:1] in "+-" and text[1:2].isdigit())

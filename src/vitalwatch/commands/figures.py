@@ -69,8 +69,7 @@ def show_summary(screen: Screen, evaluation: Json) -> None:
 def _table(value: Any, *keys: str) -> Json:
     for key in keys:
         value = value.get(key, {}) if isinstance(value, Mapping) else {}
-    found: Json = {name: row for name, row in value.items()} if isinstance(value, Mapping) else {}
-    return found
+    return value if isinstance(value, Mapping) else {}
 
 
 def _value(figure: Any) -> float | None:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from vitalwatch.commands.command_line import NAMES, nearest
 from vitalwatch.commands.desk import Desk, Outcome, Told
-from vitalwatch.commands.figures import EVALUATION, REPORT, evaluation_of, failed_gates, headline, show_gates, show_summary
+from vitalwatch.commands.figures import (
+    EVALUATION,
+    REPORT,
+    evaluation_of,
+    failed_gates,
+    headline,
+    show_gates,
+    show_summary,
+)
 from vitalwatch.commands.stages import stages
 from vitalwatch.errors import DONE, SOME_REFUSED, StoreError, UsageError
 from vitalwatch.pipeline import RunResult, StageEvent, run_pipeline, source_of
@@ -60,7 +68,9 @@ def sources_of(given: Namespace, desk: Desk) -> list[Path]:
 
     if given.format and given.format not in readers.FORMATS:
         known = ", ".join(readers.FORMATS)
-        raise UsageError(f"There is no format {given.format}.{nearest(given.format, list(readers.FORMATS))} Known: {known}.")
+        raise UsageError(
+            f"There is no format {given.format}.{nearest(given.format, list(readers.FORMATS))} Known: {known}."
+        )
     if not given.source:
         raise UsageError("--format says how to read a --source, and none is named.")
     paths = [Path(source) for source in given.source]
@@ -81,7 +91,9 @@ def tell_refused(report: Mapping[str, Any], desk: Desk, where: str) -> None:
 
         worst = sorted(report["rejected"].items(), key=lambda item: -item[1])
         reasons = "; ".join(f"{count} {reason} ({REASONS[reason]})" for reason, count in worst if reason != EMPTY)
-        desk.screen.say(f"{refused_rows(report)} of {report['read']} rows were refused: {reasons}. They lie in {where}.")
+        desk.screen.say(
+            f"{refused_rows(report)} of {report['read']} rows were refused: {reasons}. They lie in {where}."
+        )
 
 
 def _check(given: Namespace) -> None:
@@ -174,7 +186,7 @@ def _settled(
 def _against(
     store: Store, champion: str | None, run: str, evaluation: Mapping[str, Any], desk: Desk
 ) -> Sequence[Mapping[str, Any]]:
-    """Return the gate against the model in production, where both were judged on the same readings of the same people."""
+    """Return the gate against the model in production, where both were judged on the same people."""
     named = "event_f1_below_champion"
     if champion in (None, ANY, run) or any(gate["name"] == named for gate in evaluation["gates"]):
         return []
@@ -202,11 +214,19 @@ def _log(tracking: _Tracking, run: str, folder: Path, evaluation: Mapping[str, A
 
 
 def _promote(
-    result: RunResult, run: str, champion: str | None, failed: Sequence[str], kept: bool, tracking: _Tracking, desk: Desk
+    result: RunResult,
+    run: str,
+    champion: str | None,
+    failed: Sequence[str],
+    kept: bool,
+    tracking: _Tracking,
+    desk: Desk,
 ) -> tuple[bool, str]:
     """Return whether the run is in production now because of this call, and a sentence."""
     store = desk.store
-    unchanged = "production is unchanged" + (f" (run {champion})" if champion not in (None, ANY) else " (there is none)")
+    unchanged = "production is unchanged" + (
+        f" (run {champion})" if champion not in (None, ANY) else " (there is none)"
+    )
     if champion == run:
         return False, f"Run {run} is in production already."
     if failed:

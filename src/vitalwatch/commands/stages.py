@@ -58,12 +58,18 @@ def stages(sources: Sequence[Path], format: str | None, now_ms: int) -> tuple[St
             "evaluate",
             _evaluate,
             reads=(
-                "readings.parquet", "splits.json", *PEOPLE, "bookkeeping.parquet", "models", "quality.json", "ingest.json",
+                "readings.parquet",
+                "splits.json",
+                *PEOPLE,
+                "bookkeeping.parquet",
+                "models",
+                "quality.json",
+                "ingest.json",
             ),
             writes=("reports",),
             uses=("evaluation", "gates", "alarms", "baseline", "detector", "synthetic"),
         ),
-    )  # fmt: skip
+    )
 
 
 def _validate(work: Work) -> dict[str, Any]:

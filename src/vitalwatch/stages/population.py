@@ -101,7 +101,10 @@ def _join(own: Path, others: Path, settings: Settings) -> None:
     both = (recordings.iter_people(folder / name, settings.schema) for folder in (own, others))
     recordings.write_readings(together, settings.schema, heapq.merge(*both, key=lambda readings: readings.person))
     together.replace(own / name)
-    profiles = {**recordings.read_profiles(own / "profiles.parquet"), **recordings.read_profiles(others / "profiles.parquet")}
+    profiles = {
+        **recordings.read_profiles(own / "profiles.parquet"),
+        **recordings.read_profiles(others / "profiles.parquet"),
+    }
     recordings.write_profiles(own / "profiles.parquet", [profiles[person] for person in sorted(profiles)])
     found = [recordings.read_events(folder / "events.parquet") for folder in (own, others)]
     recordings.write_events(own / "events.parquet", [e for events in found for some in events.values() for e in some])

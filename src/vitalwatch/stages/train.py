@@ -53,8 +53,8 @@ class Seen:
         kind: Index into the kinds, -1 for none (n,).
         far: Rows away from every episode (n,).
         person: Number of the person (n,).
+        told: Rows of people whose episodes somebody labelled (n,).
         tracks: What each person is judged on.
-        labelled: Whether episodes are known at all.
     """
 
     x: Floats
@@ -63,8 +63,8 @@ class Seen:
     kind: NDArray[np.int64]
     far: Bools
     person: NDArray[np.int64]
+    told: Bools
     tracks: tuple[Track, ...]
-    labelled: bool
 
 
 def train(work: Work) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def train(work: Work) -> dict[str, Any]:
         **({"kind.onnx": kind} if kind else {}),
         "normal.json": _json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": _json(calibration.to_json()),
-        "forecast.json": _json({"widening": widening.tolist()}),
+        "forecast.json": _json({"widening": [[None if np.isnan(w) else float(w) for w in row] for row in widening]}),
         "settings.json": _json({"schema": settings.schema.model_dump(mode="json"), **_chosen(settings).to_json()}),
     }
     card = _card(members, calibration, held, fitted, settings)
@@ -156,8 +156,7 @@ def _see(
         delayed(_look)(member, number, part, learnt, settings, kinds, share) for number, member in enumerate(members)
     )
     found = Parallel(n_jobs=settings.config.jobs, prefer="threads")(jobs)
-    labelled = any(member.events for member in members)
-    offset, columns = 0, []
+    offset, columns = 0, list[NDArray[np.int64]]()
     for one, _ in found:
         columns.append(np.where(one.episode >= 0, one.episode + offset, -1))
         offset += int(one.episode.max(initial=-1)) + 1
@@ -169,7 +168,7 @@ def _see(
         far=np.concatenate([one.far for one, _ in found]),
         person=np.concatenate([one.person for one, _ in found]),
         tracks=tuple(track for one, _ in found for track in one.tracks),
-        labelled=labelled,
+        told=np.concatenate([one.told for one, _ in found]),
     )
     names = ("x", "person", "y", "last")
     together = {name: np.concatenate([getattr(window, name) for _, window in found]) for name in names}
@@ -195,7 +194,7 @@ def _look(
         far=far[judged],
         person=np.full(int(judged.sum()), number),
         tracks=(_track(grid.time[judged], person.events, schema.step_ms),),
-        labelled=member.events is not None,
+        told=np.full(int(judged.sum()), member.events is not None),
     )
     return one, _windows(person, rows, mine, share, np.random.default_rng([params.seed, number, part]), settings)
 
@@ -328,7 +327,7 @@ def _card(
         "step_minutes": settings.schema.step_minutes,
         "people": {name: int(count) for name, count in people.items()},
         "budget_false_alarms_per_person_day": settings.params.detector.budget,
-        "calibrated_on_labels": held.labelled,
+        "calibrated_on_labels": bool(held.told.any()),
         "horizons_minutes": list(sequences.horizons(settings.params.forecaster, settings.schema)),
         "horizons_dropped_minutes": list(sequences.dropped_horizons(settings.params.forecaster, settings.schema)),
         "forecast_loss_by_epoch": [round(loss, 4) for loss in fitted.loss],

@@ -1,0 +1,249 @@
+"""`score`: recordings -> scores, alarms and forecasts, person by person, in bounded memory."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import shutil
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vitalwatch.commands.desk import Desk, Outcome, Told
+from vitalwatch.commands.models import Place, ingested, place_of, scratch, served_settings, told
+from vitalwatch.commands.run import refused_rows, sources_of, tell_refused
+from vitalwatch.errors import DONE, SOME_REFUSED, StoreError
+from vitalwatch.quarantine import FILE
+from vitalwatch.recordings import PARQUET, iter_people, people, read_profiles, storing
+from vitalwatch.store import sweep, temporary
+from vitalwatch.tables import Answers, Profile, Readings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLES = ("scores", "alarms", "forecasts")
+TOP = 3  # vitals named among the contributions
+MANY = 4  # people from which other processes are worth their start
+GROUP_ROWS = 100_000
+
+
+def score(given: Namespace, desk: Desk) -> Outcome:
+    """Write scores.parquet, alarms.parquet and forecasts.parquet; they replace those of an earlier call all at once.
+
+    Raises:
+        NotFound: No such run, or nothing is in production.
+        BundleRefused: The models are damaged, unsigned, or answer otherwise than in training.
+        SourceError: A source cannot be read.
+        StoreError: The folder cannot be written.
+    """
+    sources, place = sources_of(given, desk), place_of(desk, given.run)
+    settings = served_settings(place.open(), desk)
+    if given.out.exists() and not given.out.is_dir():
+        raise StoreError(given.out, "is a file", "Name a folder with --out.")
+    with _written(given.out) as out, scratch(desk) as folder, desk.screen.progress() as move:
+        report = ingested(sources, folder, settings, given.format, desk.now_ms(), move)
+        profiles = read_profiles(folder / "profiles.parquet")
+        everybody = iter_people(folder / "readings.parquet", settings.schema)
+        known = len(people(folder / "readings.parquet"))
+        jobs = settings.config.jobs if known >= MANY else 1
+        counts = _write(out, _answered(place, everybody, profiles, jobs), known, move)
+        if refused_rows(report):
+            (out / "quarantine").mkdir()
+            shutil.copyfile(folder / "quarantine" / FILE, out / "quarantine" / FILE)
+            (out / "quarantine" / FILE).chmod(0o600)
+        data = {"run": place.run, "out": str(given.out), "tables": counts, **told(report)}
+        (out / "score.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    _tell(data, report, given.out, desk)
+    return Outcome(SOME_REFUSED if refused_rows(report) else DONE, data)
+
+
+def tables_of(answers: Answers) -> dict[str, pa.Table]:
+    """Return one person's scores, alarms and forecasts as Arrow tables; forecasts only where one was made."""
+    return {"scores": _scores(answers), "alarms": _alarms(answers), "forecasts": _forecasts(answers)}
+
+
+def contributions(z: np.ndarray, vitals: tuple[str, ...]) -> list[str]:
+    """Return the largest z of each row as text like `heart_rate:+3.1;body_temperature:+1.2`; z is (n, v)."""
+    size = np.abs(np.nan_to_num(z, nan=0.0))
+    order = np.argsort(-size, axis=1, kind="stable")[:, :TOP]
+    return [
+        ";".join(f"{vitals[i]}:{z[row, i]:+.1f}" for i in places if size[row, i] > 0)
+        for row, places in enumerate(order.tolist())
+    ]
+
+
+def _scores(answers: Answers) -> pa.Table:
+    import pyarrow as pa
+
+    told_of = contributions(answers.contribution, answers.vitals)
+    return pa.table(
+        {
+            "person": _named(answers.person, len(answers)),
+            "time": _stamps(answers.time),
+            "score": _measured(answers.score),
+            "p_value": _measured(answers.p_value),
+            "is_anomaly": pa.array(answers.is_anomaly, pa.bool_()),
+            "expected_heart_rate": _measured(answers.expected_heart_rate),
+            "top_contributions": pa.array(
+                [text if known else "" for text, known in zip(told_of, answers.assessable, strict=True)], pa.string()
+            ),
+            "assessable": pa.array(answers.assessable, pa.bool_()),
+            "own_baseline": pa.array(answers.own_baseline, pa.bool_()),
+        }
+    )
+
+
+def _alarms(answers: Answers) -> pa.Table:
+    import pyarrow as pa
+
+    alarms = answers.alarms
+    texts = ("kind", "channel", "priority", "explanation")
+    return pa.table(
+        {
+            "person": pa.array([alarm.person for alarm in alarms], pa.string()),
+            "start": _stamps(np.asarray([alarm.start for alarm in alarms], np.int64)),
+            "end": _stamps(np.asarray([alarm.end for alarm in alarms], np.int64)),
+            **{name: pa.array([getattr(alarm, name) for alarm in alarms], pa.string()) for name in texts},
+        }
+    )
+
+
+def _forecasts(answers: Answers) -> pa.Table:
+    import pyarrow as pa
+
+    row, vital, horizon = np.nonzero(np.isfinite(answers.forecast).all(axis=3))
+    quantiles = answers.forecast[row, vital, horizon]
+    names = pa.array(list(answers.forecast_vitals), pa.string())
+    return pa.table(
+        {
+            "person": _named(answers.person, len(row)),
+            "time": _stamps(answers.time[row]),
+            "vital": pa.DictionaryArray.from_arrays(vital.astype(np.int32), names).cast(pa.string()),
+            "horizon": pa.array(np.asarray(answers.horizons, np.int32)[horizon]),
+            **{name: pa.array(quantiles[:, i]) for i, name in enumerate(("q10", "q50", "q90"))},
+        }
+    )
+
+
+def _named(person: str, rows: int) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.repeat(pa.scalar(person, pa.string()), rows)
+
+
+def _stamps(time_ms: np.ndarray) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(time_ms, pa.int64()).cast(pa.timestamp("ms", "UTC"))
+
+
+def _measured(values: np.ndarray) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values, pa.float32(), from_pandas=True)  # NaN becomes null: not assessable
+
+
+@functools.lru_cache(maxsize=1)
+def _monitor(place: Place) -> Any:
+    return place.open()  # once a process
+
+
+def _one(place: Place, readings: Readings, profile: Profile) -> dict[str, pa.Table]:
+    return tables_of(_monitor(place).answer(readings, profile))
+
+
+def _answered(
+    place: Place, everybody: Iterator[Readings], profiles: Mapping[str, Profile], jobs: int
+) -> Iterator[dict[str, pa.Table]]:
+    """Yield everyone's tables in order."""
+    asked = ((place, one, profiles.get(one.person, Profile(one.person))) for one in everybody)
+    if jobs == 1:
+        yield from (_one(*question) for question in asked)
+        return
+    from joblib import Parallel, delayed
+
+    parallel = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs")
+    yield from parallel(delayed(_one)(*question) for question in asked)
+
+
+def _write(out: Path, found: Iterator[dict[str, pa.Table]], known: int, move: Told) -> dict[str, int]:
+    """Write the tables, whole people a row group, and return rows by table."""
+    files = {name: _File(out / f"{name}.parquet") for name in TABLES}
+    done = 0
+    with contextlib.ExitStack() as closing:
+        for file in files.values():
+            closing.callback(file.close)
+        for tables in found:
+            for name, table in tables.items():
+                files[name].add(table)
+            done += 1
+            move("score", done, known)
+    return {name: file.rows for name, file in files.items()}
+
+
+class _File:
+    """One Parquet file, written when a row group's rows are together."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
+        self._waiting: list[Any] = []
+        self._writer: Any = None
+
+    def add(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        self.rows += len(table)
+        if sum(map(len, self._waiting)) >= GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not self._waiting:
+            return
+        table = pa.concat_tables(self._waiting)
+        with storing(self.path):
+            if self._writer is None:
+                self._writer = pq.ParquetWriter(self.path, table.schema, **PARQUET)
+            self._writer.write_table(table, row_group_size=max(len(table), 1))
+        self._waiting = []
+
+    def close(self) -> None:
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+
+@contextlib.contextmanager
+def _written(out: Path) -> Iterator[Path]:
+    """Yield a folder inside `out` whose files take their places there when the block ends well, else it goes."""
+    made = not out.exists()
+    with storing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        sweep(out)
+        temp = out / temporary("score")
+        temp.mkdir()
+    try:
+        yield temp
+        with storing(out):
+            shutil.rmtree(out / "quarantine", ignore_errors=True)  # of an earlier call
+            for path in sorted(temp.iterdir()):
+                path.replace(out / path.name)
+    except BaseException:
+        if made:
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+
+
+def _tell(data: Mapping[str, Any], report: Mapping[str, Any], out: Path, desk: Desk) -> None:
+    desk.screen.say(f"{report['people']} people, {report['person_days']} days, answered by run {data['run']}:")
+    desk.screen.table([(f"{name}.parquet", count) for name, count in data["tables"].items()], (desk.shown(out), "rows"))
+    for note in report["notes"]:
+        desk.screen.say(f"Note: {note}")
+    tell_refused(report, desk, desk.shown(out / "quarantine"))

@@ -1,0 +1,170 @@
+"""Figures: what they say in words, and that they can stand in a page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from report_world import NASTY, result
+from vitalwatch import drawing
+from vitalwatch.drawing import Example
+
+DETECTION = {
+    "channels": {"both": {"event_f1": {"value": 0.6, "low": 0.5, "high": 0.7}}},
+    "lines": {"chance": {"event_f1": {"value": 0.1, "low": 0.0, "high": 0.2}}, "news2": {"event_f1": {"value": None}}},
+    "curve": {"both": [{"budget": 0.1, "recall": 0.5, "precision": None}, {"budget": 0.2, "recall": None}]},
+}
+BY_KIND = {
+    "both": {"fever": {"recall": {"value": 0.9, "low": 0.8, "high": 1.0}, "delay_median_min": 40.0}},
+    "known": {"fever": {"recall": {"value": 0.7, "low": None, "high": None}, "delay_median_min": None}},
+}
+FORECAST = {
+    "nominal_coverage": 0.8,
+    "vitals": {
+        "heart_rate": {
+            "60": {"coverage": {"value": 0.75, "low": 0.7, "high": 0.8}, "lines": {"persistence": {"skill": None}}},
+            "5": {"not_assessable": "never measured"},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def example() -> Example:
+    one = result("p1", "test")
+    return Example(one.person, one.answers, one.events or (), "Two fevers")
+
+
+def texts(svg: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
+def test_event_f1_names_the_best_first_and_leaves_out_what_has_no_figure():
+    picture = drawing.event_f1(DETECTION)
+
+    assert "Bars of event F1: both 0.60, chance 0.10." == picture.alt
+    assert "news2" not in texts(picture.svg)
+
+
+def test_a_figure_is_bare_svg_that_follows_the_page():
+    svg = drawing.event_f1(DETECTION).svg
+
+    assert svg.startswith('<svg viewBox="0 0 ')
+    assert svg.endswith("</svg>")
+    assert [] == re.findall(r"http|<metadata|<!--|<style|<\?xml|xlink|font-family", svg)
+    assert "var(--blue, #0072b2)" in svg
+    assert [] == re.findall(r"[^ ]#(?:0072b2|1b1f24)", svg)  # no colour stands outside a variable
+
+
+def test_two_figures_on_a_page_share_no_id():
+    ids = [set(re.findall(r'id="([^"]+)"', drawing_.svg)) for drawing_ in _two_figures()]
+
+    assert all(ids)
+    assert set() == ids[0] & ids[1]
+
+
+def test_ids_that_are_used_are_there():
+    for picture in _two_figures():
+        there = set(re.findall(r'id="([^"]+)"', picture.svg))
+        assert set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', picture.svg)) <= {(i, "") for i in there} | {
+            ("", i) for i in there
+        }
+
+
+def _two_figures() -> list[drawing.Picture]:
+    return [drawing.event_f1(DETECTION), drawing.recall_by_kind(BY_KIND)]
+
+
+def test_the_same_figure_is_drawn_to_the_byte():
+    assert drawing.event_f1(DETECTION).svg == drawing.event_f1(DETECTION).svg
+
+
+def test_markup_and_formulas_in_names_stay_text():
+    kind = f"$x^2$ {NASTY}"
+    svg = drawing.recall_by_kind({"both": {kind: BY_KIND["both"]["fever"]}}).svg
+
+    assert "<script" not in svg
+    assert "$x^2$ &lt;script&gt;alert(1)&lt;/script&gt;" in texts(svg)
+
+
+def test_recall_by_kind_tells_every_kind_and_channel():
+    assert "Recall by kind: fever, both: 0.90; fever, known: 0.70." == drawing.recall_by_kind(BY_KIND).alt
+
+
+def test_delay_leaves_out_a_kind_that_was_never_detected():
+    assert "Delay by kind: fever, both: 40.00." == drawing.delay_by_kind(BY_KIND).alt
+
+
+def test_the_trade_off_is_drawn_where_a_budget_has_no_figure():
+    assert "false alarms per worn person-day" in texts(drawing.curve(DETECTION).svg)
+
+
+def test_coverage_stands_beside_what_is_promised():
+    picture = drawing.forecast_coverage(FORECAST)
+
+    assert "heart rate at 60 min: 0.75." in picture.alt
+    assert {"promised", "heart rate", "minutes ahead"} <= set(texts(picture.svg))
+
+
+def test_reliability_says_what_was_told_and_what_came_true():
+    rows = [{"from": 0.0, "to": 0.1, "rows": 9, "told": 0.05, "true": 0.02}]
+
+    assert "Reliability: told 0.05 came true 0.02." == drawing.reliability({"reliability": rows}).alt
+
+
+def test_nothing_judged_draws_nothing():
+    empty = (drawing.event_f1, drawing.curve, drawing.reliability, drawing.forecast_skill, drawing.forecast_coverage)
+
+    assert [None] * 5 == [draw({"not_assessable": "no labels"}) for draw in empty]
+    assert None is drawing.forecast_skill(FORECAST)
+    assert None is drawing.recall_by_kind({})
+
+
+def test_an_example_shows_band_episodes_and_alarms_with_units(example):
+    picture = drawing.heart_rate(example, 1)
+
+    assert "2 labelled episodes, 3 unusual, 3 known alarms." in picture.alt
+    assert "Two fevers (person p1, local time)" == picture.caption
+    assert {
+        "usual for this person (bpm, 2 spreads)",
+        "heart rate (bpm)",
+        "labelled episode",
+        "alarm: unusual",
+        "alarm: known",
+    } <= set(texts(picture.svg))
+
+
+def test_an_example_is_drawn_on_the_persons_own_clock():
+    one = result("p1", "test", days=1)
+    minute = ((one.answers.grid.minute + 540) % 1440).astype(np.int16)  # nine hours east
+    east = replace(one.answers, grid=replace(one.answers.grid, minute=minute))
+
+    assert "Mon 5 Jan" in texts(drawing.heart_rate(Example("p1", one.answers, (), ""), 1).svg)
+    told = texts(drawing.heart_rate(Example("p1", east, (), ""), 1).svg)
+    assert "Tue 6 Jan" in told
+    assert "Mon 5 Jan" not in told
+
+
+def test_an_example_with_gaps_is_drawn(example):
+    values = example.answers.grid.values.copy()
+    values[2500:2600] = np.nan
+    gappy = replace(example.answers, grid=replace(example.answers.grid, values=values))
+
+    assert drawing.heart_rate(replace(example, answers=gappy), 1) is not None
+
+
+def test_a_fan_shows_the_last_whole_afternoon(example):
+    told = texts(drawing.forecast_fan(example).svg)
+
+    assert "local time, Wed 14 Jan" in told
+    assert {"heart rate as it came", "forecast, median", "forecast, 10 to 90 % of what may come"} <= set(told)
+
+
+def test_without_a_forecast_there_is_no_fan(example):
+    none = replace(example.answers, forecast=np.full_like(example.answers.forecast, np.nan))
+
+    assert drawing.forecast_fan(replace(example, answers=none)) is None
+    assert drawing.forecast_fan(replace(example, answers=replace(none, forecast_vitals=()))) is None

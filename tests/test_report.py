@@ -1,0 +1,267 @@
+"""The report: everything that was judged stands on the page, what was not says why, and data stays text."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from report_world import NASTY, evaluation_of, result, small_evaluation
+from vitalwatch import report
+from vitalwatch.report import Example
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+INGEST = {
+    "sources": [
+        {
+            "source": "recordings/ward.csv",
+            "format": "table",
+            "read": 110,
+            "accepted": 100,
+            "merged": 2,
+            "duplicate": 3,
+            "conflict": 1,
+            "rejected": {"unit_suspect": 7},
+            "people": 4,
+            "first": "2026-01-05T00:00:00Z",
+            "last": "2026-01-06T00:00:00Z",
+            "coverage": 0.97,
+            "notes": [],
+        }
+    ],
+    "read": 110,
+    "accepted": 100,
+    "merged": 2,
+    "duplicate": 3,
+    "conflict": 1,
+    "rejected": {"unit_suspect": 7},
+    "people": 4,
+    "notes": ["ward.csv: 3 columns are unknown"],
+}
+FACTS = {
+    "run": "20260105-abc",
+    "created": "2026-01-05 10:00 UTC",
+    "simulated": True,
+    "units": {"heart_rate": "bpm"},
+    "settings": {"params": {"detector": {"budget": 0.1}}},
+    "ingest": INGEST,
+    "quality": {"rows": 100, "columns": {"heart_rate": {"measured": 0.934, "median": 71.25}}, "by_person": {"p": {}}},
+    "transform": {"people": 4, "artefact_spike": 17, "how": "person", "note": "not told here"},
+    "train": {"bytes": 123456, "seconds": {"forests": 3.21}, "files": {"forest.onnx": 23456}, "people": {}},
+    "card": {"name": "vitalwatch", "purpose": "Shows what is unusual.", "kinds": ["fever"], "step_minutes": 5},
+    "people": {"labelled": 4},
+}
+
+
+class Page(HTMLParser):
+    """Reads a page: open tags must close in order; keeps attributes and text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def leaves(found: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(found, dict):
+        for key, value in found.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(found, list):
+        for value in found:
+            yield from leaves(value, path)
+    else:
+        yield path, found
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(small_evaluation()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(evaluation: dict[str, Any]) -> str:
+    one = result("person-1", "test", seed=1)
+    return report.render(
+        evaluation, FACTS, [Example("person-1", one.answers, one.events or (), "A typical episode")] * 4
+    )
+
+
+@pytest.fixture(scope="module")
+def parsed(page: str) -> Page:
+    return Page(page)
+
+
+def test_the_page_is_well_formed(parsed):
+    assert [] == parsed.open
+    assert ["html", "head"] == [tag for tag, _ in parsed.tags[:2]]
+
+
+def test_every_figure_of_the_evaluation_stands_on_the_page(evaluation, parsed):
+    numbers = [(path, value) for path, value in leaves(evaluation) if isinstance(value, (int, float))]
+    listed = {path: value for path, value in numbers if path[0] != "gates" and not isinstance(value, bool)}
+    everything = parsed.text.split("All figures of the evaluation")[1]
+
+    assert len(listed) > 300
+    assert [] == [path for path, value in listed.items() if not re.search(rf"(?<![\d.]){value}(?![\d])", everything)]
+
+
+def test_headline_figures_stand_beside_the_lines_to_beat(evaluation, parsed):
+    table = parsed.text.split("Our channels and the lines to beat")[1].split("Recall at a budget")[0]
+
+    assert "both channels (either alarms) 0.80 (0.80 to 0.80)" in table
+    assert [] == [name for name in evaluation["detection"]["lines"] if report_name(name) not in table]
+
+
+def report_name(line: str) -> str:
+    told = {"news2": "NEWS2", "max_abs_z": "max |z|", "raw_isolation_forest": "isolation forest on raw vitals"}
+    return told.get(line, line.replace("_", " "))
+
+
+def test_every_gate_has_its_verdict(evaluation, parsed):
+    box = parsed.text.split("What a run must reach")[1]
+
+    assert "false alarms per worn person-day 0.333 at most 0.160 failed" in box
+    assert "people in more than one split 0.000 at most 0.000 passed" in box
+    assert f"{len(evaluation['gates']) - 1} passed, 1 failed, 0 not assessable" in parsed.text
+
+
+def test_every_picture_is_told_in_words(parsed):
+    pictures = [attributes for _, attributes in parsed.tags if attributes.get("role") == "img"]
+
+    assert 11 == len(pictures) == sum(tag == "svg" for tag, _ in parsed.tags)  # 3 of 4 examples
+    assert all(len(attributes["aria-label"] or "") > 20 for attributes in pictures)
+    assert not any(tag == "img" for tag, _ in parsed.tags)
+
+
+def test_the_page_needs_nothing_from_elsewhere(page, parsed):
+    assert [] == re.findall(r"https?:|//[a-z]|@import|\ssrc=", page)
+    assert not {"script", "link", "iframe", "object", "img"} & {tag for tag, _ in parsed.tags}
+    assert all((a.get("href") or "#").startswith("#") for _, a in parsed.tags)
+    assert {"#"} == {found[0] for found in re.findall(r"url\((.)", page)}
+
+
+def test_ids_are_unique_and_contents_lead_somewhere(parsed):
+    ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
+    links = {(a["href"] or "")[1:] for tag, a in parsed.tags if tag == "a"}
+
+    assert sorted(set(ids)) == sorted(ids)
+    assert links <= set(ids)
+
+
+def test_the_page_is_small_and_fits_light_dark_and_phone(page):
+    assert len(page.encode()) < 1_500_000
+    assert "prefers-color-scheme: dark" in page
+    assert 'name="viewport"' in page
+
+
+def test_facts_of_the_run_are_told(parsed):
+    for told in (
+        "Run 20260105-abc, 2026-01-05 10:00 UTC",
+        "3 of 4 people are tested.",  # the note, as it is
+        "recordings/ward.csv table 110 100 2 3 1 7 4",
+        "unit_suspect 7 looks like another unit",
+        "ward.csv: 3 columns are unknown",
+        "heart rate bpm 93.4% – 71.2",
+        "artefact spike 17",
+        "seconds.forests 3.21",
+        "Shows what is unusual.",
+        "params.detector.budget 0.1",
+        "The test people are simulated.",
+        "It is no medical device.",
+        "Test people were never learnt from.",
+    ):
+        assert told in parsed.text
+
+
+def test_data_is_never_markup(evaluation):
+    told = json.loads(json.dumps(evaluation).replace("bradycardia", NASTY).replace("3 of 4 people", NASTY))
+    one = result(NASTY, "test", kinds=(NASTY,))
+    facts = json.loads(json.dumps(FACTS).replace("ward.csv", NASTY).replace("20260105-abc", NASTY))
+
+    page = report.render(told, facts, [Example(NASTY, one.answers, one.events or (), NASTY)])
+
+    assert "<script" not in page
+    assert page.count(html.escape(NASTY)) > 10
+    assert "script" not in {tag for tag, _ in Page(page).tags}
+
+
+def test_what_could_not_be_judged_says_why():
+    unlabelled = evaluation_of([result("p1", "test", labelled=False, days=2)], by_time=True)
+    reasons = {value for path, value in leaves(unlabelled) if path[-1] == "not_assessable"}
+
+    page = Page(report.render(unlabelled, {}, []))
+
+    assert "no labelled test people: give recordings with an `events` table" in reasons
+    assert [] == [reason for reason in reasons if reason not in page.text]
+    assert "not assessable: split by time, people were too few" in page.text
+
+
+def test_missing_parts_are_told_as_missing():
+    page = Page(report.render({}, {}, []))
+
+    for told in ("Detection was not judged.", "No forecast was judged.", "No model card", "No ingest report"):
+        assert told in page.text
+    assert [] == page.open
+
+
+def test_the_terminal_gets_headlines_with_baselines_and_failed_gates(evaluation):
+    lines = report.summary(evaluation)
+
+    assert len(lines) <= 15
+    assert "Detection on 3 test people, 6 episodes (event F1, interval over people):" == lines[0]
+    assert lines[1].startswith("  both: F1 0.80 (0.80 to 0.80), 0.33 (0.33 to 0.33) false alarms per worn person-day")
+    assert "; chance: F1 " in lines[4]
+    assert any(line.startswith("Forecast of heart rate, 60 min: MAE ") and "persistence" in line for line in lines)
+    assert any(line.startswith("Expected heart rate: MAE ") and "person's mean" in line for line in lines)
+    assert "  failed: false alarms per worn person-day: 0.333 (at most 0.160)" == lines[-1]
+
+
+def test_the_terminal_is_told_of_few_failures_only(evaluation):
+    gates = [{"name": f"gate_{i}", "value": 0.1, "limit": 0.2, "passed": False} for i in range(9)]
+
+    lines = report.summary(evaluation | {"gates": gates})
+
+    assert len(lines) <= 15
+    assert "  and 4 more" == lines[-1]
+
+
+def test_the_terminal_is_told_why_there_is_no_figure():
+    told = {"detection": {"not_assessable": "no labelled test people"}, "forecast": {"not_assessable": "too little"}}
+
+    assert "Detection: Not assessable: no labelled test people." == report.summary(told)[0]
+    assert "Forecast: Not assessable: too little." == report.summary(told)[1]
+    assert "Gates: none were judged" == report.summary(told)[-1]
+
+
+def test_importing_the_report_loads_no_drawing_library():
+    check = "import sys, vitalwatch.report; print({'matplotlib', 'jinja2'} & set(sys.modules) or 'none')"
+
+    found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+
+    assert "none" == found.stdout.strip()
