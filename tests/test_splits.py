@@ -6,7 +6,9 @@ from vitalwatch import params
 from vitalwatch.splits import CALIBRATION, TEST, TRAIN, split_people
 from vitalwatch.tables import DAY, MINUTE
 
-ASKED = params.Splits(test_people=42, calibration_people=36, test_days_share=0.3)
+ASKED = params.Splits(
+    test_people=42, calibration_people=36, test_share=0.25, calibration_share=0.15, test_days_share=0.3
+)
 
 
 def people(n: int) -> list[str]:
@@ -65,3 +67,10 @@ def test_by_person_every_row_has_its_persons_part():
 
 def test_one_day_of_one_person_is_test():
     assert [TEST] * 3 == split_people(["a"], ASKED, 1).rows("a", np.array([0, 5, 10]) * MINUTE).tolist()
+
+
+def test_of_many_people_a_share_is_held_out_instead_of_the_asked_counts():
+    split = split_people(people(2000), ASKED, seed=1)
+
+    assert [1200, 300, 500] == [len(split.people(part)) for part in ("train", "calibration", "test")]
+    assert "scaled down" not in split.note

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,11 @@ class Normal:
     spread: Doubles
     steps: Doubles
 
+    @cached_property
+    def by_driver(self) -> Doubles:
+        """The slopes with the driver before the signal, (3, k, s)."""
+        return np.ascontiguousarray(self.slope.transpose(0, 2, 1))
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists."""
         return {name: getattr(self, name).tolist() for name in ("slope", "centre", "spread", "steps")}
@@ -87,6 +93,11 @@ class Own:
     steps: float
     steps_spread: float
 
+    @cached_property
+    def usual(self) -> Doubles:
+        """Usual steps of a day, their spread, and the heart rate's centre by context, (5,)."""
+        return np.asarray([self.steps, self.steps_spread, *self.centre[:, 0]])
+
 
 def summarise(
     date: int, context: NDArray[np.int8], signal: Doubles, steps: Doubles, chosen: params.Baseline, steps_per_day: int
@@ -118,6 +129,11 @@ def summarise(
     return Day(date, centre, spread, float(steps[measured].sum()) if whole else float("nan"))
 
 
+def population(normal: Normal) -> Own:
+    """Return what is normal for somebody without own days: the population's."""
+    return Own(normal.centre, normal.spread, 0, float(normal.steps[0]), float(normal.steps[1]))
+
+
 def own(days: Sequence[Day], date: int, normal: Normal, chosen: params.Baseline) -> Own:
     """Return what is normal on local day `date`, from completed days only.
 
@@ -129,7 +145,7 @@ def own(days: Sequence[Day], date: int, normal: Normal, chosen: params.Baseline)
     """
     used = [day for day in days if date - chosen.days_back <= day.date <= date - chosen.days_skip]
     if not used:
-        return Own(normal.centre, normal.spread, 0, float(normal.steps[0]), float(normal.steps[1]))
+        return population(normal)
     centre, count = median(np.stack([day.centre for day in used]))
     spread, _ = median(np.stack([day.spread for day in used]))
     weight = count / (count + chosen.shrink_days)
@@ -150,9 +166,11 @@ def _mix(weight: Doubles, mine: Doubles, others: Doubles) -> Doubles:
 
 def median(rows: Doubles) -> tuple[Doubles, NDArray[np.int64]]:
     """Return median and number of measured values over the first axis; NaN counts as not measured."""
-    ordered = np.sort(rows, axis=0)  # NaN sorts last
-    count = np.isfinite(rows).sum(axis=0)
-    low = np.maximum((count - 1) // 2, 0)[None]
-    high = (count // 2)[None].clip(max=len(rows) - 1)
-    middle = (np.take_along_axis(ordered, low, 0)[0] + np.take_along_axis(ordered, high, 0)[0]) / 2
-    return np.where(count > 0, middle, np.nan), count
+    n = len(rows)
+    ordered = rows.reshape(n, -1).T.copy()  # each column in one piece of memory
+    ordered.sort(axis=1)  # NaN last
+    count = n - np.isnan(ordered).sum(axis=1)
+    column = np.arange(len(ordered))
+    low, high = np.maximum((count - 1) // 2, 0), np.minimum(count // 2, n - 1)
+    middle = (ordered[column, low] + ordered[column, high]) / 2  # NaN where there are none
+    return middle.reshape(rows.shape[1:]), count.reshape(rows.shape[1:])

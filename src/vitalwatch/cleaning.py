@@ -1,14 +1,13 @@
 """Readings -> a regular causal grid with segments, carried-forward values and artefact marks.
 
-A row depends only on readings of its own step and of the `lookback` rows before it; nothing is interpolated and
-nothing crosses people. So a day in one call and a day in 288 calls give the same rows to the bit: `advance` keeps the
-last rows and the readings of the step that is still open.
+A row depends only on readings of its own step and on what `Carried` tells of the rows before it; nothing is
+interpolated and nothing crosses people. So a day in one call and a day in 288 calls give the same rows to the bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +40,8 @@ LOCK_WITHIN = 3.0  # bpm
 MOVING = 0.3  # intensity
 STILL = ("heart_rate", "respiratory_rate", "body_temperature", "heart_rate_variability_rmssd")  # never constant
 QUIET_STEPS = 8.0  # steps/min: below this a sudden heart-rate jump is not explained by walking
+ASLEEP = 0.5  # share of the step that sensors called sleep
+NAN = np.float32(np.nan)
 
 
 def grid_columns(schema: Schema) -> tuple[str, ...]:
@@ -49,26 +50,104 @@ def grid_columns(schema: Schema) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """Where everything stands and every limit in rows, worked out once for a schema and a choice.
+
+    Attributes:
+        schema: Columns and step.
+        names: Grid columns; `at` is the place of each.
+        copied: Grid column and its place, where a step with one reading takes the reading as it is.
+        jumping, still, optical: Places of the vitals judged for spikes, flat lines and signal quality.
+        jump: Largest believable change of the `jumping` ones.
+        flat: Equal comparisons in a row that make a flat line.
+        gap: Rows each vital is carried forward, and rows without any reading inside a segment, (v + 1,).
+        judged: Places of the vitals and of `count`, which those limits are about.
+        poor: Signal quality below which optical vitals are not believed.
+        low_saturation: Saturation below which dim light counts as low perfusion.
+    """
+
+    schema: Schema
+    names: tuple[str, ...]
+    at: Mapping[str, int]
+    copied: tuple[tuple[str, int], ...]
+    jumping: NDArray[np.intp]
+    still: NDArray[np.intp]
+    optical: NDArray[np.intp]
+    jump: Floats
+    flat: int
+    gap: NDArray[np.int64]
+    judged: NDArray[np.intp]
+    poor: float
+    low_saturation: float
+
+    @staticmethod
+    def of(schema: Schema, chosen: params.Cleaning) -> Plan:
+        """Return the plan for limits of carrying forward and of artefact rules."""
+        names, vitals, step = grid_columns(schema), schema.vitals, schema.step_minutes
+        at = {name: i for i, name in enumerate(names)}
+        slow, fast = minutes(chosen.max_gap_slow), minutes(chosen.max_gap)
+        gaps = [(slow if vital in SLOW else fast) // step for vital in vitals]
+        usual = schema.columns["oxygen_saturation"].usual
+        same = (*vitals, "heart_rate_spread", "steps", "intensity", "signal_quality")
+        same_from = (("heart_rate", "heart_rate_min"), ("heart_rate", "heart_rate_max"), ("intensity", "motion"))
+        return Plan(
+            schema=schema,
+            names=names,
+            at=at,
+            copied=(*((name, at[name]) for name in same), *((name, at[to]) for name, to in same_from)),
+            jumping=_places(at, SPIKE),
+            still=_places(at, STILL),
+            optical=_places(at, OPTICAL),
+            jump=np.asarray(list(SPIKE.values()), np.float32),
+            flat=max(minutes(chosen.flat_line) // step, 2) - 1,
+            gap=np.asarray([*gaps, max(fast // step, 1)], np.int64),
+            judged=np.asarray([*range(len(vitals)), at["count"]], np.intp),
+            poor=chosen.min_signal_quality,
+            low_saturation=(usual or (92.0, 100.0))[0],
+        )
+
+
+def _places(at: Mapping[str, int], names: Iterable[str]) -> NDArray[np.intp]:
+    return np.asarray([at[name] for name in names], np.intp)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a row leaves to the rows after it.
+
+    Attributes:
+        step: Its number since 1970, -1 before the first.
+        segment: Number of its segment, -1 before the first.
+        rows: It and the row before it, unmarked and unfilled, float32 (2, c).
+        run: Equal comparisons in a row up to it, of `Plan.still`, (s,).
+        value: Last believed value of each vital, float32 (v,).
+        age: Rows since that value, and since any reading, (v + 1,).
+    """
+
+    step: int
+    segment: int
+    rows: Floats
+    run: NDArray[np.int64]
+    value: Floats
+    age: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class State:
     """What cleaning remembers of one person between calls.
 
     Attributes:
         open: Readings of the newest step, which may still grow.
-        rows: Unmarked, unfilled grid rows, the newest step last (up to `lookback` + 1), float32 (k, c).
-        step: Number of the newest step since 1970.
-        segment: Number of the newest row's segment, and of the row before it.
+        carried: After the newest row.
+        before: Before it, for when its step grows.
     """
 
     open: Readings
-    rows: Floats
-    step: int
-    segment: tuple[int, int]
+    carried: Carried
+    before: Carried
 
 
-def lookback(schema: Schema, chosen: params.Cleaning) -> int:
-    """Return how many rows before its own a cleaned row may depend on: to fill from, and to judge what is filled."""
-    fill = max(minutes(chosen.max_gap), minutes(chosen.max_gap_slow)) // schema.step_minutes
-    return fill + max(minutes(chosen.flat_line) // schema.step_minutes, 2) + 1
+LONG_AGO = 10**6  # rows: longer than any limit
 
 
 def to_grid(readings: Readings, schema: Schema, chosen: params.Cleaning) -> Grid:
@@ -79,95 +158,102 @@ def to_grid(readings: Readings, schema: Schema, chosen: params.Cleaning) -> Grid
         schema: Columns and step.
         chosen: Limits of carrying forward and of artefact rules.
     """
-    return advance(begin(readings.person, schema), readings, schema, chosen)[1]
+    return advance(begin(readings.person, schema), readings, Plan.of(schema, chosen))[1]
 
 
 def begin(person: str, schema: Schema) -> State:
     """Return the state of a person of whom nothing is known."""
     nothing = Readings(person, np.empty(0, np.int64), np.empty(0, np.int16), {})
-    return State(nothing, np.empty((0, len(grid_columns(schema))), np.float32), -1, (0, 0))
+    vitals = len(schema.vitals)
+    carried = Carried(
+        step=-1,
+        segment=-1,
+        rows=np.full((2, len(grid_columns(schema))), np.nan, np.float32),
+        run=np.zeros(len(STILL), np.int64),
+        value=np.full(vitals, np.nan, np.float32),
+        age=np.full(vitals + 1, LONG_AGO, np.int64),
+    )
+    return State(nothing, carried, carried)
 
 
-def advance(state: State, new: Readings, schema: Schema, chosen: params.Cleaning) -> tuple[State, Grid]:
+def advance(state: State, new: Readings, plan: Plan) -> tuple[State, Grid]:
     """Return the next state and the rows that `new` adds or changes (the newest step may be told again).
 
     Args:
         state: From `begin` or an earlier call.
         new: Readings of the same person, sorted; none of an older step than the newest one known.
-        schema: Columns and step.
-        chosen: Limits of carrying forward and of artefact rules.
+        plan: From `Plan.of`.
     """
-    grown = len(new) > 0 and len(state.open) > 0 and new.time[0] // schema.step_ms == state.step
-    if grown:  # the newest step is summarised again from all its readings
-        state = replace(state, rows=state.rows[:-1], step=state.step - 1, segment=(state.segment[1], state.segment[1]))
-        new = _join(state.open, new)
     if not len(new):
-        return state, _empty(state.open.person, schema)
-    step, offset, rows = summarise(new, schema)
-    time, offset, rows = _regular(step, offset, rows, state, schema)
-    all_rows = np.concatenate((state.rows, rows))
-    segment, numbers = _segments(all_rows, len(state.rows), state.segment[0], schema, chosen)
-    grid = _clean(new.person, all_rows, len(state.rows), time, offset, segment, schema, chosen)
-    newest = int(step[-1])
-    first_open = int(np.searchsorted(new.time, newest * schema.step_ms))
-    still_open = new if first_open == 0 else new.rows(slice(first_open, None))
-    following = State(still_open, all_rows[-(lookback(schema, chosen) + 1) :], newest, numbers)
-    return following, grid
+        return state, _empty(state.open.person, plan)
+    carried, step_ms = state.carried, plan.schema.step_ms
+    if carried.step >= 0 and new.time[0] // step_ms == carried.step:  # summarised again from all its readings
+        carried, new = state.before, _join(state.open, new)
+    step, offset, rows = summarise(new, plan)
+    time, offset, rows = _regular(step, offset, rows, carried.step, plan)
+    before, after, grid = _clean(new.person, rows, time, offset, carried, plan)
+    first_open = int(new.time.searchsorted(after.step * step_ms))
+    return State(new if first_open == 0 else new.rows(slice(first_open, None)), after, before), grid
 
 
-def summarise(readings: Readings, schema: Schema) -> tuple[Times, NDArray[np.int16], Floats]:
+def summarise(readings: Readings, plan: Plan) -> tuple[Times, NDArray[np.int16], Floats]:
     """Summarise readings per grid step.
 
     Returns:
         Step numbers since 1970 (m,), clock offsets in minutes (m,), rows float32 (m, c) in `grid_columns` order.
     """
-    step = readings.time // schema.step_ms
+    step = readings.time // plan.schema.step_ms
+    if len(step) == 1 or (step[1:] != step[:-1]).all():
+        return step, readings.offset, _alone(readings, plan)
     starts = np.flatnonzero(np.concatenate(([True], step[1:] != step[:-1])))
-    alone = len(starts) == len(step)
-    out = np.full((len(starts), len(grid_columns(schema))), np.nan, np.float32)
-    column = {name: out[:, i] for i, name in enumerate(grid_columns(schema))}
-    for name in schema.vitals:
+    out = np.full((len(starts), len(plan.names)), np.nan, np.float32)
+    column = {name: out[:, i] for name, i in plan.at.items()}
+    for name in (*plan.schema.vitals, "intensity", "signal_quality"):
         if name in readings.values:
-            column[name][:] = _mean(readings.values[name], starts, alone)
-    _summarise_heart_rate(readings, starts, alone, column)
-    _summarise_oxygen(readings, starts, alone, column)
-    for name in ("intensity", "signal_quality"):
-        column[name][:] = _mean(readings.column(name), starts, alone)
-    intensity = readings.column("intensity")
-    column["motion"][:] = intensity if alone else _reduce(np.fmax, intensity, starts)
-    sleep = _mean(readings.column("sleep"), starts, alone)
-    column["sleep"][:] = np.where(np.isfinite(sleep), sleep >= 0.5, np.nan)
-    steps = readings.column("steps")
-    column["steps"][:] = steps if alone else _sum(steps, starts)
+            column[name][:] = _mean(readings.values[name], starts)
+    _summarise_heart_rate(readings, starts, column)
+    column["oxygen_saturation_min"][:] = np.fmin.reduceat(_lowest_saturation(readings), starts)
+    column["motion"][:] = np.fmax.reduceat(readings.column("intensity"), starts)
+    sleep = _mean(readings.column("sleep"), starts)
+    column["sleep"][:] = np.where(np.isfinite(sleep), sleep >= ASLEEP, np.nan)
+    column["steps"][:] = _sum(readings.column("steps"), starts)
     column["count"][:] = np.diff(np.append(starts, len(step)))
     return step[starts], readings.offset[starts], out
 
 
-def _summarise_heart_rate(readings: Readings, starts: NDArray[np.intp], alone: bool, column: dict[str, Floats]) -> None:
+def _alone(readings: Readings, plan: Plan) -> Floats:
+    """Return the rows of readings that are each the only one of their step."""
+    out = np.full((len(readings), len(plan.names)), NAN)
+    values = readings.values
+    for name, i in plan.copied:
+        if name in values:
+            out[:, i] = values[name]
+    if "sleep" in values:
+        sleep = values["sleep"]
+        out[:, plan.at["sleep"]] = np.where(sleep == sleep, sleep >= ASLEEP, NAN)  # NaN is not equal to itself
+    out[:, plan.at["oxygen_saturation_min"]] = _lowest_saturation(readings)
+    out[:, plan.at["count"]] = 1.0
+    return out
+
+
+def _lowest_saturation(readings: Readings) -> Floats:
+    return np.fmin(readings.column("oxygen_saturation"), readings.column("oxygen_saturation_min"))
+
+
+def _summarise_heart_rate(readings: Readings, starts: NDArray[np.intp], column: dict[str, Floats]) -> None:
     rate, told = readings.column("heart_rate"), readings.column("heart_rate_spread")
-    if alone:
-        column["heart_rate_min"][:] = column["heart_rate_max"][:] = rate
-        column["heart_rate_spread"][:] = told
-        return
-    column["heart_rate_min"][:] = _reduce(np.fmin, rate, starts)
-    column["heart_rate_max"][:] = _reduce(np.fmax, rate, starts)
+    column["heart_rate_min"][:] = np.fmin.reduceat(rate, starts)
+    column["heart_rate_max"][:] = np.fmax.reduceat(rate, starts)
     sizes = np.diff(np.append(starts, len(rate)))
     measured = np.isfinite(rate)
-    mean = np.repeat(_mean(rate, starts, False), sizes)
+    mean = np.repeat(_mean(rate, starts), sizes)
     square = np.where(measured, (rate.astype(np.float64) - mean) ** 2, 0.0)
     count = np.add.reduceat(measured.astype(np.float64), starts)
     spread = np.sqrt(np.add.reduceat(square, starts) / np.maximum(count, 1))
-    column["heart_rate_spread"][:] = np.where(count >= 3, spread, _mean(told, starts, False))
+    column["heart_rate_spread"][:] = np.where(count >= 3, spread, _mean(told, starts))
 
 
-def _summarise_oxygen(readings: Readings, starts: NDArray[np.intp], alone: bool, column: dict[str, Floats]) -> None:
-    lowest = np.fmin(readings.column("oxygen_saturation"), readings.column("oxygen_saturation_min"))
-    column["oxygen_saturation_min"][:] = lowest if alone else _reduce(np.fmin, lowest, starts)
-
-
-def _mean(values: Floats, starts: NDArray[np.intp], alone: bool) -> NDArray[np.floating]:
-    if alone:
-        return values
+def _mean(values: Floats, starts: NDArray[np.intp]) -> NDArray[np.floating]:
     measured = np.isfinite(values)
     count = np.add.reduceat(measured.astype(np.float64), starts)
     total = np.add.reduceat(np.where(measured, values, 0.0).astype(np.float64), starts)
@@ -180,169 +266,157 @@ def _sum(values: Floats, starts: NDArray[np.intp]) -> NDArray[np.floating]:
     return np.where(np.logical_or.reduceat(measured, starts), total, np.nan)
 
 
-def _reduce(function: np.ufunc, values: Floats, starts: NDArray[np.intp]) -> Floats:
-    reduced: Floats = function.reduceat(values, starts)
-    return reduced
-
-
 def _join(a: Readings, b: Readings) -> Readings:
-    if not len(a):
-        return b
-    if not len(b):
-        return a
     names = {**a.values, **b.values}
     values = {name: np.concatenate((a.column(name), b.column(name))) for name in names}
     return Readings(a.person, np.concatenate((a.time, b.time)), np.concatenate((a.offset, b.offset)), values)
 
 
 def _regular(
-    step: Times, offset: NDArray[np.int16], rows: Floats, state: State, schema: Schema
+    step: Times, offset: NDArray[np.int16], rows: Floats, last: int, plan: Plan
 ) -> tuple[Times, NDArray[np.int16], Floats]:
-    """Put rows of NaN between steps, at most a day of them, and continue from the state's last row."""
-    gaps = np.diff(step, prepend=state.step if len(state.rows) else step[0] - 1)
-    if (gaps == 1).all():
-        return step * schema.step_ms, offset, rows
-    kept = np.minimum(gaps, schema.steps_per_day + 1)
+    """Put rows of NaN between steps, at most a day of them, and continue from step `last` (-1: begin)."""
+    step_ms, whole = plan.schema.step_ms, plan.schema.steps_per_day
+    first = int(step[0])
+    if (last < 0 or first == last + 1) and int(step[-1]) - first == len(step) - 1:
+        return step * step_ms, offset, rows
+    gaps = np.diff(step, prepend=last if last >= 0 else first - 1)
+    kept = np.minimum(gaps, whole + 1)
     ends = np.cumsum(kept) - 1
-    out = np.full((int(ends[-1]) + 1, rows.shape[1]), np.nan, np.float32)
+    out = np.full((int(ends[-1]) + 1, rows.shape[1]), NAN)
     out[ends] = rows
     which = np.searchsorted(ends, np.arange(len(out)))  # the reading's row that ends each stretch
     time: Times = step[which] - (ends[which] - np.arange(len(out)))
-    return time * schema.step_ms, offset[which], out
+    return time * step_ms, offset[which], out
 
 
 def _clean(
-    person: str,
-    rows: Floats,
-    before: int,
-    time: Times,
-    offset: NDArray[np.int16],
-    segment: NDArray[np.int32],
-    schema: Schema,
-    chosen: params.Cleaning,
-) -> Grid:
-    """Mark and fill; return the rows after the first `before`, which only help."""
-    names = grid_columns(schema)
-    vitals = len(schema.vitals)
-    marks = _marks(rows, schema, chosen)
-    clean = rows.copy()
-    if marks.any():
-        clean[:, :vitals][marks > 0] = np.nan
+    person: str, rows: Floats, time: Times, offset: NDArray[np.int16], carried: Carried, plan: Plan
+) -> tuple[Carried, Carried, Grid]:
+    """Mark and fill new rows, in place; return what the last but one and the last row carry on, and the grid."""
+    vitals, n = len(plan.gap) - 1, len(rows)
+    index = np.arange(n)[:, None]
+    near = np.concatenate((carried.rows, rows))
+    run = _runs(near[1:, plan.still], carried.run, index)
+    marks = _marks(near, run, plan)
+    if np.count_nonzero(marks):
+        rows[:, :vitals][marks > 0] = NAN
         for summary, vital in (("heart_rate_spread", "heart_rate"), ("oxygen_saturation_min", "oxygen_saturation")):
-            clean[marks[:, schema.vitals.index(vital)] > 0, names.index(summary)] = np.nan
-    filled = _carry_forward(clean[:, :vitals], schema, chosen)
-    return Grid(
+            rows[marks[:, plan.at[vital]] > 0, plan.at[summary]] = NAN
+    measured = np.isfinite(rows[:, plan.judged])
+    last = np.maximum.accumulate(np.where(measured, index, -1 - carried.age), axis=0)  # below 0: before these rows
+    age = index - last
+    young = age <= plan.gap
+    believed = np.concatenate((carried.value[None], rows[:, :vitals]))
+    filled = young[:, :vitals] & ~measured[:, :vitals]
+    if np.count_nonzero(filled):
+        row, column = np.nonzero(filled)
+        rows[row, column] = believed[np.maximum(last[row, column] + 1, 0), column]
+    segment, numbers = _segments(measured[:, -1], young[:, -1], carried, plan)
+
+    def carry(i: int) -> Carried:
+        value = believed[np.maximum(last[i, :-1] + 1, 0), plan.judged[:-1]]
+        return Carried(int(time[i]) // plan.schema.step_ms, int(numbers[i]), near[i + 1 : i + 3], run[i], value, age[i])
+
+    grid = Grid(
         person=person,
         time=time,
         minute=((time // MINUTE + offset) % 1440).astype(np.int16),
         segment=segment,
-        names=names,
-        values=clean[before:],
-        filled=filled[before:],
-        artefact=marks[before:],
+        names=plan.names,
+        values=rows,
+        filled=filled,
+        artefact=marks,
     )
+    return carry(n - 2) if n > 1 else carried, carry(n - 1), grid
 
 
-def _empty(person: str, schema: Schema) -> Grid:
-    names = grid_columns(schema)
-    nothing = np.empty((0, len(schema.vitals)))
+def _empty(person: str, plan: Plan) -> Grid:
+    nothing = np.empty((0, len(plan.schema.vitals)))
     return Grid(
         person=person,
         time=np.empty(0, np.int64),
         minute=np.empty(0, np.int16),
         segment=np.empty(0, np.int32),
-        names=names,
-        values=np.empty((0, len(names)), np.float32),
+        names=plan.names,
+        values=np.empty((0, len(plan.names)), np.float32),
         filled=nothing.astype(np.bool_),
         artefact=nothing.astype(np.uint8),
     )
 
 
-def _gap_rows(schema: Schema, chosen: params.Cleaning) -> tuple[int, ...]:
-    slow, fast = minutes(chosen.max_gap_slow), minutes(chosen.max_gap)
-    return tuple((slow if vital in SLOW else fast) // schema.step_minutes for vital in schema.vitals)
-
-
-def _carry_forward(values: Floats, schema: Schema, chosen: params.Cleaning) -> Bools:
-    """Fill vitals in place from the last measured value while it is young enough; return where."""
-    measured = np.isfinite(values)
-    index = np.arange(len(values))[:, None]
-    last = np.maximum.accumulate(np.where(measured, index, -(10**6)), axis=0)
-    fill = ~measured & (index - last <= np.asarray(_gap_rows(schema, chosen)))
-    row, column = np.nonzero(fill)
-    values[row, column] = values[last[row, column], column]
-    return fill
-
-
 def _segments(
-    rows: Floats, before: int, number: int, schema: Schema, chosen: params.Cleaning
-) -> tuple[NDArray[np.int32], tuple[int, int]]:
+    read: Bools, near: Bools, carried: Carried, plan: Plan
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Number the stretches without a long gap.
 
+    Args:
+        read: Rows with a reading, (n,).
+        near: Rows with a reading at most the longest gap ago, (n,).
+        carried: From the row before.
+        plan: Limits.
+
     Returns:
-        Segment of each new row (-1 inside a gap), and the numbers of the last row and of the row before it.
+        Segment of each row, -1 inside a gap, (n,), and the number that the newest segment has by then, (n,).
     """
-    limit = max(minutes(chosen.max_gap) // schema.step_minutes, 1)
-    read = np.isfinite(rows[:, -1])  # count, the last column, is NaN where no reading fell into the step
-    index = np.arange(len(rows))
-    idle = index - np.maximum.accumulate(np.where(read, index, -limit - 1))
-    opens = read.copy()  # a reading after more than `limit` rows of nothing opens a new segment
-    opens[1:] &= idle[:-1] > limit
-    opens[: max(before, 1)] = False
-    numbers = number + np.cumsum(opens[before:])
-    segment = np.where(idle[before:] > limit, -1, numbers).astype(np.int32)
-    return segment, (int(numbers[-1]), int(numbers[-2]) if len(numbers) > 1 else number)
+    alone = read.copy()  # a reading after more than the longest gap opens a new segment
+    alone[1:] &= ~near[:-1]
+    alone[0] &= carried.age[-1] > plan.gap[-1]
+    numbers = carried.segment + np.cumsum(alone)
+    return np.where(near, numbers, -1).astype(np.int32), numbers
 
 
-def _marks(rows: Floats, schema: Schema, chosen: params.Cleaning) -> NDArray[np.uint8]:
-    """Return the artefact bits of every vital of every row, uint8 (n, v)."""
-    names, vitals = grid_columns(schema), schema.vitals
-    at = {name: i for i, name in enumerate(names)}
-    marks = np.zeros((len(rows), len(vitals)), np.uint8)
-    rate, cadence = rows[:, at["heart_rate"]], rows[:, at["steps"]] / schema.step_minutes
+def _runs(values: Floats, before: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many comparisons up to each row found a value equal to the one before it.
+
+    Args:
+        values: (1 + n, s), the row before first.
+        before: The answer for that row, (s,).
+        index: 0..n-1, (n, 1).
+    """
+    changed = np.where(values[1:] == values[:-1], -1 - before, index)
+    return index - np.maximum.accumulate(changed, axis=0)
+
+
+def _marks(near: Floats, run: NDArray[np.int64], plan: Plan) -> NDArray[np.uint8]:
+    """Return the artefact bits of every vital, uint8 (n, v).
+
+    Args:
+        near: Rows as summarised, two rows before them first, (2 + n, c).
+        run: From `_runs`, (n, s).
+        plan: Places and limits.
+    """
+    at, rows = plan.at, near[2:]
+    marks = np.zeros((len(rows), len(plan.gap) - 1), np.uint8)
+    cadence = near[1:, at["steps"]] / plan.schema.step_minutes
     quality = rows[:, at["signal_quality"]]
 
-    jump = _unsupported_jump(rows[:, [at[name] for name in SPIKE]], np.asarray(list(SPIKE.values()), np.float32))
-    if jump.any():
-        jump[:, 0] &= ~((cadence > QUIET_STEPS) | (rows[:, at["intensity"]] > MOVING))
-        marks[:, [vitals.index(name) for name in SPIKE]] |= jump * np.uint8(ARTEFACTS["spike"])
-    flat = _flat(rows[:, [at[name] for name in STILL]], max(minutes(chosen.flat_line) // schema.step_minutes, 2))
-    if flat.any():
-        marks[:, [vitals.index(name) for name in STILL]] |= flat * np.uint8(ARTEFACTS["flat_line"])
-    poor = quality < chosen.min_signal_quality
-    if poor.any():
-        marks[np.flatnonzero(poor)[:, None], [vitals.index(name) for name in OPTICAL]] |= np.uint8(
-            ARTEFACTS["low_signal_quality"]
-        )
-    locked = (np.abs(rate - cadence) < LOCK_WITHIN) & (cadence > LOCK_CADENCE)
-    if locked.any():
-        locked[1:] &= locked[:-1].copy()
-        locked[0] = False
-        marks[locked, vitals.index("heart_rate")] |= ARTEFACTS["cadence_lock"]
+    jump = _unsupported_jump(near[:, plan.jumping], plan.jump)
+    if np.count_nonzero(jump):
+        jump[:, 0] &= ~((cadence[1:] > QUIET_STEPS) | (rows[:, at["intensity"]] > MOVING))
+        marks[:, plan.jumping] |= jump * np.uint8(ARTEFACTS["spike"])
+    flat = run >= plan.flat
+    if np.count_nonzero(flat):
+        marks[:, plan.still] |= flat * np.uint8(ARTEFACTS["flat_line"])
+    poor, dim = quality < plan.poor, quality < LOW_PERFUSION_QUALITY
+    if np.count_nonzero(poor):
+        marks[np.flatnonzero(poor)[:, None], plan.optical] |= np.uint8(ARTEFACTS["low_signal_quality"])
+    if np.count_nonzero(dim):
+        dim &= rows[:, at["oxygen_saturation"]] < plan.low_saturation
+        marks[dim, at["oxygen_saturation"]] |= ARTEFACTS["low_perfusion"]
+    brisk = cadence > LOCK_CADENCE
+    if np.count_nonzero(brisk):
+        brisk &= np.abs(near[1:, at["heart_rate"]] - cadence) < LOCK_WITHIN
+        marks[brisk[1:] & brisk[:-1], at["heart_rate"]] |= ARTEFACTS["cadence_lock"]
     cold = rows[:, at["body_temperature"]] < DETACHED_BELOW
-    marks[cold, vitals.index("body_temperature")] |= ARTEFACTS["detached_sensor"]
-    low = (schema.columns["oxygen_saturation"].usual or (92.0, 100.0))[0]
-    dim = (quality < LOW_PERFUSION_QUALITY) & (rows[:, at["oxygen_saturation"]] < low)
-    marks[dim, vitals.index("oxygen_saturation")] |= ARTEFACTS["low_perfusion"]
+    if np.count_nonzero(cold):
+        marks[cold, at["body_temperature"]] |= ARTEFACTS["detached_sensor"]
     return marks
 
 
 def _unsupported_jump(values: Floats, limit: Floats) -> Bools:
     """True where a value is further than `limit` from both values before it (so a lasting change counts once)."""
-    jump = np.zeros(values.shape, np.bool_)
-    jump[1:] = np.abs(values[1:] - values[:-1]) > limit
-    jump[2:] &= ~(np.abs(values[2:] - values[:-2]) <= limit)
+    jump: Bools = np.abs(values[2:] - values[1:-1]) > limit
+    if np.count_nonzero(jump):
+        jump &= ~(np.abs(values[2:] - values[:-2]) <= limit)
     return jump
-
-
-def _flat(values: Floats, rows: int) -> Bools:
-    """True where the last `rows` values are one and the same (a living body is never that still)."""
-    run = np.zeros(values.shape, np.bool_)
-    run[1:] = values[1:] == values[:-1]
-    width = 1
-    while width < rows - 1:  # and of the last rows-1 comparisons, by doubling
-        shift = min(width, rows - 1 - width)
-        run[shift:] &= run[:-shift].copy()
-        run[:shift] = False
-        width += shift
-    return run

@@ -406,7 +406,7 @@ def _picture(figure: Any, name: str, alt: str, caption: str) -> Picture:
 
 
 def _svg(figure: Any, name: str) -> str:
-    """Return the figure as an <svg> element to stand in a page: no prolog, no metadata, ids of its own."""
+    """Return the figure as an <svg> element to stand in a page: no prolog, no metadata; `name` salts its ids."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -421,7 +421,6 @@ def _svg(figure: Any, name: str) -> str:
     text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1>", text, count=1)
     text = re.sub(r' d="[^"]*"', lambda path: DECIMALS.sub(r"\1", path.group()), text)
     text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href=", "href=")
-    text = re.sub(r'(id="|href="#|url\(#)(?=\w)', rf"\g<1>{name}-", text)
     for variable, colour in COLOURS.items():
         text = text.replace(colour, f"var(--{variable}, {colour})")
     return re.sub(r"\n\s*", "\n", text).strip()

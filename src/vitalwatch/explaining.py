@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import features
 from vitalwatch.baseline import CONTEXTS, ROOT, SIGNALS
-from vitalwatch.cleaning import ARTEFACTS
+from vitalwatch.cleaning import ARTEFACTS, grid_columns
 from vitalwatch.clinical import URGENT, news2
 from vitalwatch.features import ACTIVE
 from vitalwatch.residuals import Rows
@@ -50,43 +50,75 @@ FAULTS = ("flat_line", "cadence_lock", "detached_sensor")
 SURE = 1.0  # surprise this far above the threshold (ten times rarer) makes an unusual alarm medium
 
 
-def rule_rows(grid: Grid, context: NDArray[np.int8], schema: Schema) -> Bools:
-    """Return rows where a fixed clinical limit is passed at rest, or NEWS2 reaches 5, (n,).
+MOVED = ("heart_rate", "respiratory_rate", "heart_rate_variability_rmssd")  # say nothing while a person is active
+FAULT_BITS = np.uint8(sum(ARTEFACTS[name] for name in FAULTS))
 
-    Limits are schema.yaml's `usual`; heart rate and respiration only count while the person is not active.
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules that need no learning, worked out once for a schema.
+
+    Attributes:
+        columns: Places in the grid of the vitals with limits and then of those of NEWS2, (l + 5,).
+        low, high: Limits of the former, then QUIET bands of the latter, (l + 5,).
+        limited: l.
+        moved: True for limits that hold at rest only, (l,).
     """
-    limited = [name for name in schema.vitals if schema.columns[name].usual is not None]
-    values = grid.values[:, [grid.names.index(name) for name in limited]]
-    low, high = np.asarray([schema.columns[name].usual for name in limited]).T
-    with np.errstate(invalid="ignore"):
-        outside = (values < low) | (values > high)
-    outside[:, [i for i, name in enumerate(limited) if name in MOVED]] &= (context != ACTIVE)[:, None]
-    return outside.any(axis=1) | (warning_score(grid, context) >= URGENT)
 
+    columns: NDArray[np.intp]
+    low: Floats
+    high: Floats
+    limited: int
+    moved: Bools
 
-MOVED = ("heart_rate", "respiratory_rate", "heart_rate_variability_rmssd")
+    @staticmethod
+    def of(schema: Schema) -> Rules:
+        """Return the rules of schema.yaml's `usual` limits and of NEWS2."""
+        names = grid_columns(schema)
+        usual = {name: schema.columns[name].usual for name in schema.vitals}
+        limits = {name: limit for name, limit in usual.items() if limit is not None}
+        low, high = np.asarray([*limits.values(), *QUIET.values()], np.float32).T.copy()
+        return Rules(
+            columns=np.asarray([names.index(name) for name in (*limits, *QUIET)], np.intp),
+            low=low,
+            high=high,
+            limited=len(limits),
+            moved=np.asarray([name in MOVED for name in limits], np.bool_),
+        )
 
+    def rows(self, grid: Grid, context: NDArray[np.int8]) -> Bools:
+        """Return rows where a limit is passed, at rest where movement explains it, or NEWS2 reaches 5, (n,)."""
+        outside = self._outside(grid)
+        if not np.count_nonzero(outside):
+            return np.zeros(len(grid), np.bool_)
+        beyond = outside[:, : self.limited]
+        beyond &= ~(self.moved & (context == ACTIVE)[:, None])
+        return beyond.any(axis=1) | (self._warning(grid, context, outside) >= URGENT)
 
-def warning_score(grid: Grid, context: NDArray[np.int8]) -> Floats:
-    """Return NEWS2 (SpO2 scale 1) of rows where it can reach 5, else 0, (n,); activity is no illness."""
-    at = [grid.names.index(name) for name in QUIET]
-    values = grid.values[:, at]
-    low, high = np.asarray(list(QUIET.values())).T
-    with np.errstate(invalid="ignore"):
-        busy = ((values < low) | (values > high)).sum(axis=1)
-    total = np.zeros(len(grid), np.float32)
-    rows = np.flatnonzero((busy >= 2) & (context != ACTIVE))
-    if len(rows):
-        v = values[rows]
-        found = news2(respiration=v[:, 0], saturation=v[:, 1], systolic=v[:, 2], pulse=v[:, 3], temperature=v[:, 4])
-        total[rows] = np.nan_to_num(found.total)
-    return total
+    def warning_score(self, grid: Grid, context: NDArray[np.int8]) -> Floats:
+        """Return NEWS2 (SpO2 scale 1) of rows where it can reach 5, else 0, (n,); activity is no illness."""
+        return self._warning(grid, context, self._outside(grid))
+
+    def _outside(self, grid: Grid) -> Bools:
+        values = grid.values.take(self.columns, axis=1)
+        outside: Bools = (values < self.low) | (values > self.high)  # NaN is neither
+        return outside
+
+    def _warning(self, grid: Grid, context: NDArray[np.int8], outside: Bools) -> Floats:
+        total = np.zeros(len(grid), np.float32)
+        busy = np.add.reduce(outside[:, self.limited :], axis=1, dtype=np.int64)
+        rows = np.flatnonzero((busy >= 2) & (context != ACTIVE))
+        if len(rows):
+            v = grid.values[rows][:, self.columns[self.limited :]]
+            found = news2(respiration=v[:, 0], saturation=v[:, 1], systolic=v[:, 2], pulse=v[:, 3], temperature=v[:, 4])
+            total[rows] = np.nan_to_num(found.total)
+        return total
 
 
 def technical_rows(grid: Grid) -> Bools:
     """Return rows where a sensor is stuck, locked to the steps or off the skin, (n,)."""
-    bits = sum(ARTEFACTS[name] for name in FAULTS)
-    return (grid.artefact & np.uint8(bits)).any(axis=1)
+    faulty: Bools = np.logical_or.reduce(grid.artefact & FAULT_BITS, axis=1)
+    return faulty
 
 
 class Explainer:
@@ -99,8 +131,9 @@ class Explainer:
         scores: Scores,
         detector: Detector,
         schema: Schema,
+        rules: Rules,
     ) -> None:
-        self._grid, self._rows, self._scores, self._schema = grid, rows, scores, schema
+        self._grid, self._rows, self._scores, self._schema, self._rules = grid, rows, scores, schema, rules
         self._detector, self._limits = detector, detector.calibration
 
     def unusual(self, row: int, start: int) -> Alarm:
@@ -120,7 +153,7 @@ class Explainer:
 
     def rule(self, row: int, start: int) -> Alarm:
         """Fixed limits and NEWS2."""
-        total = float(warning_score(_row(self._grid, row), self._rows.context[row : row + 1])[0])
+        total = float(self._rules.warning_score(_row(self._grid, row), self._rows.context[row : row + 1])[0])
         priority = "high" if total >= 7 else "medium"
         parts = [f"NEWS2 is {total:.0f} of the vitals measured"] if total >= URGENT else []
         for name in self._schema.vitals:

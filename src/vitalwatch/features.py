@@ -1,8 +1,8 @@
 """Window statistics in pure numpy, each with a declared lookback; nothing here is learnt.
 
-A window sum is built by doubling (2 rows, 4 rows, 8 rows, ...), so that the value at a row is one fixed expression of
-the rows in its window: bit-equal whether one row is asked for or a month, with log2(window) additions for all rows at
-once. (Running sums drift; a plain reduction rounds differently by memory layout.)
+A window sum is built from shorter ones (2 rows of 1 and 1, 6 of three 2, 12 of two 6, ...), so that the value at a row
+is one fixed expression of the rows in its window: bit-equal whether one row is asked for or a month, and a new row costs
+about one addition a window. (Running sums drift; a plain reduction rounds differently by memory layout.)
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,49 +129,85 @@ GROUPS: dict[str, tuple[int, ...]] = {
 }
 
 
-def window_sums(values: Doubles, widths: Sequence[int], new: int) -> list[Doubles]:
-    """Return for each width the sum over the last `width` rows, for the last `new` rows.
+@dataclass(frozen=True)
+class Chain:
+    """How window sums are built from each other, shortest first.
+
+    Attributes:
+        widths: Rows of each window, rising; the first is 1.
+        terms: For each width, (which shorter window, rows it lies back), newest first; empty for the first.
+        keep: For each width, how many of its last sums later rows need.
+        asked: For each window asked for, its place in `widths`.
+    """
+
+    widths: tuple[int, ...]
+    terms: tuple[tuple[tuple[int, int], ...], ...]
+    keep: tuple[int, ...]
+    asked: tuple[int, ...]
+
+    def begin(self, columns: int) -> tuple[Doubles, ...]:
+        """Return the tails of somebody of whom nothing is known: sums of zero."""
+        return tuple(np.zeros((keep, columns)) for keep in self.keep)
+
+
+def chain_of(windows: Sequence[int], least: int = 0) -> Chain:
+    """Return how to build sums over `windows` rows; of single rows at least the last `least` are kept."""
+    widths = [1]
+    for width in sorted(set(windows)):
+        while width >= 4 * widths[-1]:  # double on the way, so that no sum has more than a few terms
+            widths.append(2 * widths[-1])
+        if width > widths[-1]:
+            widths.append(width)
+    keep, terms = [0] * len(widths), [()]
+    keep[0] = least
+    for i, width in enumerate(widths[1:], 1):
+        parts, shift = [], 0
+        while shift < width:
+            longest = max(j for j in range(i) if widths[j] <= width - shift)
+            parts.append((longest, shift))
+            keep[longest] = max(keep[longest], shift)
+            shift += widths[longest]
+        terms.append(tuple(parts))
+    return Chain(tuple(widths), tuple(terms), tuple(keep), tuple(widths.index(width) for width in windows))
+
+
+def window_sums(chain: Chain, tails: Sequence[Doubles], values: Doubles) -> tuple[tuple[Doubles, ...], list[Doubles]]:
+    """Return the next tails and, for each window asked for, the sum over its rows, (n, c) each.
 
     Args:
-        values: (n, c), oldest first; must reach max(widths) - 1 rows before the first new row, or the beginning.
-        widths: Rows, each >= 1.
-        new: How many rows at the end are asked for.
-
-    Returns:
-        One (new, c) array a width; rows before the first count as zero.
+        chain: From `chain_of`.
+        tails: From `Chain.begin` or an earlier call.
+        values: New rows, (n, c), oldest first; rows before the first ever count as zero.
     """
-    powers = [values]
-    while 2 ** len(powers) <= max(widths):
-        powers.append(_add_shifted(powers[-1], powers[-1], 2 ** (len(powers) - 1)))
-    sums = []
-    for width in widths:
-        total, reach = None, 0
-        for exponent in reversed(range(len(powers))):
-            if width >> exponent & 1:
-                total = powers[exponent] if total is None else _add_shifted(total, powers[exponent], reach)
-                reach += 2**exponent
-        assert total is not None
-        sums.append(total[len(total) - new :])
-    return sums
+    n, whole, sums, following = len(values), [], [], []
+    for parts, keep, tail in zip(chain.terms, chain.keep, tails, strict=True):
+        total = values
+        if parts:
+            (recent, _), (older, shift), *others = [(whole[i][len(whole[i]) - n - s :], s) for i, s in parts]
+            total = np.add(recent, older[:n])
+            for older, _ in others:
+                total += older[:n]
+        sums.append(total)
+        both = np.concatenate((tail, total)) if keep else total
+        whole.append(both)
+        following.append(last_rows(both, keep))
+    return tuple(following), [sums[i] for i in chain.asked]
 
 
-def _add_shifted(recent: Doubles, older: Doubles, shift: int) -> Doubles:
-    """Return recent[t] + older[t - shift], older taken as zero before the beginning."""
-    out = recent.copy()
-    if shift < len(out):
-        np.add(recent[shift:], older[:-shift], out=out[shift:])
-    return out
+def last_rows(values: NDArray[Any], keep: int) -> NDArray[Any]:
+    """Return the last rows; a copy where they are few of many, so that the many can be forgotten."""
+    last = values[len(values) - keep :]
+    return last.copy() if len(values) > 4 * keep + 16 else last
 
 
-def window_lowest(values: Doubles, width: int, new: int) -> Doubles:
-    """Return the minimum over the last `width` rows for the last `new` rows, (new, ...); by doubling."""
+def window_lowest(values: Doubles, width: int) -> Doubles:
+    """Return the minimum over `width` rows for all rows but the first `width` - 1, (n - width + 1,); by doubling."""
     lowest, reach = values, 1
     while reach < width:
         shift = min(reach, width - reach)
-        out = lowest.copy()
-        np.minimum(lowest[shift:], lowest[:-shift], out=out[shift:])
-        lowest, reach = out, reach + shift
-    return lowest[len(lowest) - new :]
+        lowest = np.minimum(lowest[shift:], lowest[:-shift])
+        reach += shift
+    return lowest
 
 
 @lru_cache(maxsize=1)
@@ -199,18 +236,25 @@ def person_row(profile: Profile, usual: Floats) -> Floats:
     return np.where(np.isfinite(told), told, usual)
 
 
+@lru_cache(maxsize=8)
+def _columns(names: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.intp]:
+    return np.asarray([names.index(name) for name in wanted], np.intp)
+
+
 def activity(grid: Grid, step_minutes: int) -> Doubles:
     """Return steps per minute, intensity, whether asleep and motion, (n, 4); not measured counts as none.
 
-    Without a sleep signal a person is taken as asleep at night (NIGHT, local); `moment` adds that they be still.
+    Without a sleep signal a person who takes no steps at night (NIGHT, local) counts as asleep.
     """
-    at = {name: i for i, name in enumerate(grid.names)}
-    columns = grid.values[:, [at["steps"], at["intensity"], at["sleep"], at["motion"]]].astype(np.float64)
-    night = (grid.minute >= NIGHT[0]) & (grid.minute < NIGHT[1])
-    unknown = np.isnan(columns[:, 2])
-    if unknown.any():
-        columns[:, 2] = np.where(unknown, night & ~(columns[:, 0] > 0) & np.isfinite(grid.values[:, 0]), columns[:, 2])
-    columns[np.isnan(columns)] = 0.0
+    columns = grid.values.take(_columns(grid.names, ("steps", "intensity", "sleep", "motion")), axis=1)
+    columns = columns.astype(np.float64)
+    unknown = np.isnan(columns)
+    if np.count_nonzero(unknown[:, 2]):
+        night = (grid.minute >= NIGHT[0]) & (grid.minute < NIGHT[1])
+        still = night & ~(columns[:, 0] > 0) & np.isfinite(grid.values[:, 0])
+        columns[:, 2] = np.where(unknown[:, 2], still, columns[:, 2])
+        unknown[:, 2] = False
+    np.copyto(columns, 0.0, where=unknown)
     columns[:, 0] /= step_minutes
     return columns
 
@@ -218,6 +262,41 @@ def activity(grid: Grid, step_minutes: int) -> Doubles:
 def rows_of(window: int, step_minutes: int) -> int:
     """Return a window in rows, at least one."""
     return max(window // step_minutes, 1)
+
+
+@dataclass(frozen=True)
+class MomentPlan:
+    """Where MOMENT columns come from, for one grid step.
+
+    Attributes:
+        chain: Sums over windows of steps per minute, intensity and asleep.
+        divisor: Rows of each sum, then 1 for motion and asleep of the row itself, (3 w + 2,).
+        source: Places of the MOMENT columns, but for the clock's, among those, (m - 4,).
+        recent: Places of the mean steps and intensity of 15 minutes.
+    """
+
+    chain: Chain
+    divisor: Doubles
+    source: NDArray[np.intp]
+    recent: tuple[int, int]
+
+
+@lru_cache(maxsize=4)
+def moment_plan(step_minutes: int) -> MomentPlan:
+    """Return the plan for a grid step."""
+    windows = sorted({*STEP_WINDOWS, *INTENSITY_WINDOWS, *SLEEP_WINDOWS})
+    widths = [rows_of(w, step_minutes) for w in windows]
+    means = [(c, w) for c, chosen in ((0, STEP_WINDOWS), (1, INTENSITY_WINDOWS)) for w in chosen]
+    own = 3 * len(windows)
+    source = [3 * windows.index(w) + c for c, w in means]
+    source += [own, own + 1, *(3 * windows.index(w) + 2 for w in SLEEP_WINDOWS)]
+    recent = 3 * windows.index(15)
+    return MomentPlan(
+        chain=chain_of(widths),
+        divisor=np.asarray([*np.repeat(widths, 3), 1, 1], np.float64),
+        source=np.asarray(source, np.intp),
+        recent=(recent, recent + 1),
+    )
 
 
 def moment(active: Doubles, minute: NDArray[np.int16], new: int, step_minutes: int) -> tuple[Floats, NDArray[np.int8]]:
@@ -232,26 +311,33 @@ def moment(active: Doubles, minute: NDArray[np.int16], new: int, step_minutes: i
     Returns:
         float32 (new, m) and index into CONTEXTS (new,).
     """
-    windows = sorted({*STEP_WINDOWS, *INTENSITY_WINDOWS, *SLEEP_WINDOWS})
-    widths = [rows_of(w, step_minutes) for w in windows]
-    sums = window_sums(active[:, :3], widths, new)
-    mean = {w: total / width for w, width, total in zip(windows, widths, sums, strict=True)}
-    out = np.empty((new, len(MOMENT)), np.float32)
-    i = 0
-    for column, chosen in ((0, STEP_WINDOWS), (1, INTENSITY_WINDOWS)):
-        for w in chosen:
-            out[:, i] = mean[w][:, column]
-            i += 1
-    out[:, i] = active[len(active) - new :, 3]
-    out[:, i + 1] = active[len(active) - new :, 2]
-    i += 2
-    for w in SLEEP_WINDOWS:
-        out[:, i] = mean[w][:, 2]
-        i += 1
-    out[:, i:] = clock_table()[minute]
-    moving = (mean[15][:, 0] > ACTIVE_STEPS) | (mean[15][:, 1] > ACTIVE_INTENSITY)
-    context = np.where(active[len(active) - new :, 2] > 0.5, ASLEEP, np.where(moving, ACTIVE, AT_REST))
-    return out, context.astype(np.int8)
+    before = np.zeros(len(active) - new, np.int16)
+    _, moments, context = advance_moment((), active, np.concatenate((before, minute)), step_minutes)
+    return moments[len(active) - new :], context[len(active) - new :]
+
+
+def advance_moment(
+    tails: Sequence[Doubles], active: Doubles, minute: NDArray[np.int16], step_minutes: int
+) -> tuple[tuple[Doubles, ...], Floats, NDArray[np.int8]]:
+    """Return the next tails, the MOMENT columns, float32 (n, m), and the context, index into CONTEXTS (n,), of new rows.
+
+    Args:
+        tails: From an earlier call, empty at first.
+        active: From `activity`, (n, 4).
+        minute: Local minute of the day, (n,).
+        step_minutes: Minutes in a grid step.
+    """
+    plan = moment_plan(step_minutes)
+    following, sums = window_sums(plan.chain, tails or plan.chain.begin(3), active[:, :3])
+    mean = np.concatenate((*sums, active[:, 3:1:-1]), axis=1)
+    mean /= plan.divisor
+    out = np.empty((len(active), len(MOMENT)), np.float32)
+    out[:, : len(plan.source)] = mean.take(plan.source, axis=1)
+    out[:, len(plan.source) :] = clock_table().take(minute, axis=0)
+    steps, intensity = plan.recent
+    moving = (mean[:, steps] > ACTIVE_STEPS) | (mean[:, intensity] > ACTIVE_INTENSITY)
+    context = np.where(active[:, 2] > 0.5, ASLEEP, np.where(moving, ACTIVE, AT_REST)).astype(np.int8)
+    return following, out, context
 
 
 def signals(grid: Grid) -> Doubles:
@@ -259,11 +345,10 @@ def signals(grid: Grid) -> Doubles:
 
     HRV and heart-rate spread are on a square-root scale.
     """
-    at = {name: i for i, name in enumerate(grid.names)}
-    out = grid.values[:, [at[name] for name in SIGNALS]].astype(np.float64)
-    vitals = grid.filled.shape[1]
-    out[:, :vitals][grid.filled] = np.nan
-    out[:, 6:8] = np.sqrt(np.maximum(out[:, 6:8], 0.0))
+    out = grid.values.take(_columns(grid.names, SIGNALS), axis=1).astype(np.float64)
+    np.copyto(out[:, : grid.filled.shape[1]], np.nan, where=grid.filled)
+    rooted = out[:, 6:8]
+    np.sqrt(np.maximum(rooted, 0.0, out=rooted), out=rooted)
     return out
 
 
@@ -275,31 +360,72 @@ def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles) -> Doubles:
         context: (n,).
         steps: Steps per minute, (n,).
     """
-    n, s = z.shape
-    out = np.zeros((n, 2 * len(TRACKS)))
+    (n, s), t = z.shape, len(TRACKS)
+    out = np.zeros((n, 2 * t))
     measured = np.isfinite(z)
-    t = len(TRACKS)
-    out[:, :s] = np.where(measured, z, 0.0)
+    np.copyto(out[:, :s], z, where=measured)
     out[:, t : t + s] = measured
-    rate, has_rate = out[:, 0], measured[:, 0]
-    for i, where in ((s, has_rate & (context == ACTIVE)), (s + 1, has_rate & (context != ACTIVE))):
-        out[:, i] = rate * where
-        out[:, t + i] = where
-    out[:, s + 2] = rate * rate
+    has_rate, active = measured[:, 0], context == ACTIVE
+    out[:, t + s] = has_rate & active
+    out[:, t + s + 1] = has_rate > active  # measured and not active
     out[:, t + s + 2] = has_rate
-    out[:, s + 3] = steps
     out[:, t + s + 3] = 1.0
+    out[:, s : s + 3] = out[:, :1] * out[:, t + s : t + s + 3]
+    out[:, s + 2] *= out[:, 0]
+    out[:, s + 3] = steps
     return out
 
 
+@dataclass(frozen=True)
+class DetectorPlan:
+    """Where the detector's features come from, for one grid step.
+
+    Attributes:
+        chain: Sums over WINDOWS of tracks.
+        least: Measured rows that a mean needs, (w, t).
+        source: Place of each feature among means (w t) and then EXTRAS, (f,).
+        lowest: Rows of the window of the lowest saturation.
+        hour, slow: Places in WINDOWS of one hour and of six.
+    """
+
+    chain: Chain
+    least: Doubles
+    source: NDArray[np.intp]
+    lowest: int
+    hour: int
+    slow: int
+
+
+EXTRAS = (
+    "heart_rate_spread_60min",
+    "oxygen_saturation_min_lowest_30min",
+    "steps_z_1440min",
+    "asleep",
+    "active",
+    "steps_60min",
+    "asleep_60min",
+)
+
+
 @lru_cache(maxsize=4)
-def _plan(step_minutes: int) -> tuple[tuple[int, ...], Doubles, NDArray[np.intp], NDArray[np.intp]]:
-    """Return widths in rows, least counts (w, t), and for each `mean` feature its place in FEATURES and in (w, t)."""
-    widths = tuple(rows_of(w, step_minutes) for w in WINDOWS)
-    least = np.asarray([[_least(track, width) for track in TRACKS] for width in widths], np.float64)
-    place = [i for i, f in enumerate(FEATURES) if f.statistic == "mean"]
-    source = [WINDOWS.index(FEATURES[i].window) * len(TRACKS) + TRACKS.index(FEATURES[i].track) for i in place]
-    return widths, least, np.asarray(place), np.asarray(source)
+def detector_plan(step_minutes: int) -> DetectorPlan:
+    """Return the plan for a grid step."""
+    widths = [rows_of(w, step_minutes) for w in WINDOWS]
+    lowest, t = rows_of(30, step_minutes), len(TRACKS)
+    source = [
+        WINDOWS.index(f.window) * t + TRACKS.index(f.track)
+        if f.statistic == "mean"
+        else len(WINDOWS) * t + EXTRAS.index(f.name)
+        for f in FEATURES
+    ]
+    return DetectorPlan(
+        chain=chain_of(widths, least=lowest - 1),
+        least=np.asarray([[_least(track, width) for track in TRACKS] for width in widths], np.float64),
+        source=np.asarray(source, np.intp),
+        lowest=lowest,
+        hour=WINDOWS.index(60),
+        slow=WINDOWS.index(360),
+    )
 
 
 def _least(track: str, width: int) -> int:
@@ -307,50 +433,53 @@ def _least(track: str, width: int) -> int:
     return 1 if sparse else max(int(np.ceil(LEAST_COVERAGE * width)), 1)
 
 
-def detector_features(
+RATE, SQUARE, WALKED = (TRACKS.index(name) for name in ("heart_rate", "heart_rate_square", "steps"))
+LOWEST = TRACKS.index("oxygen_saturation_min")
+MOMENT_EXTRAS = np.asarray([MOMENT.index(name) for name in EXTRAS[-2:]], np.intp)
+
+
+def advance_features(
+    tails: Sequence[Doubles],
     track: Doubles,
     moments: Floats,
     context: NDArray[np.int8],
     usual_steps: Doubles,
-    new: int,
     step_minutes: int,
-) -> tuple[Floats, Floats, Bools]:
-    """Return the detector's features of the last `new` rows and whether a row can be judged.
+) -> tuple[tuple[Doubles, ...], Floats, Floats, Bools]:
+    """Return the next tails, the detector's features of new rows, and whether a row can be judged.
 
     Args:
-        track: From `tracks`, (k + new, 2 t), reaching DETECTOR_LOOKBACK back where there are rows.
-        moments: From `moment`, (new, m).
-        context: (new,).
-        usual_steps: Own usual steps of a day and their spread, (new, 2).
-        new: Number of new rows.
+        tails: From an earlier call, empty at first.
+        track: From `tracks`, (n, 2 t).
+        moments: From `advance_moment`, (n, m).
+        context: (n,).
+        usual_steps: Own usual steps of a day and their spread, (n, 2).
         step_minutes: Minutes in a grid step.
 
     Returns:
-        float32 (new, f) in NAMES order, 0 (usual) where a window has too little; (new, s), the stronger of each
-        signal's means over the last hour and the last six, what contributions are told from; and (new,), False where
+        Tails; float32 (n, f) in NAMES order, 0 (usual) where a window has too little; (n, s), the stronger of each
+        signal's means over the last hour and the last six, what contributions are told from; and (n,), False where
         fewer than a quarter of the last hour's heart rates were measured.
     """
-    widths, least, place, source = _plan(step_minutes)
-    t = len(TRACKS)
-    sums = np.stack(window_sums(track, widths, new), axis=1)  # (new, w, 2 t)
-    count = sums[:, :, t:]
-    mean = sums[:, :, :t] / np.maximum(count, 1.0)
-    mean *= count >= least
-    out = np.empty((new, len(FEATURES)), np.float32)
-    out[:, place] = mean.reshape(new, -1)[:, source]
-    hour = WINDOWS.index(60)
-    square = mean[:, hour, TRACKS.index("heart_rate_square")] - mean[:, hour, 0] ** 2
-    z_low = np.where(track[:, t + 8] > 0, track[:, 8], 0.0)
-    walked = sums[:, -1, TRACKS.index("steps")] * step_minutes
-    column = {name: i for i, name in enumerate(NAMES)}
-    out[:, column["heart_rate_spread_60min"]] = np.sqrt(np.maximum(square, 0.0))
-    out[:, column["oxygen_saturation_min_lowest_30min"]] = window_lowest(z_low, rows_of(30, step_minutes), new)
-    day_worn = count[:, -1, 0] >= widths[-1] / 2
-    out[:, column["steps_z_1440min"]] = day_worn * (walked - usual_steps[:, 0]) / usual_steps[:, 1]
-    out[:, column["asleep"]] = context == ASLEEP
-    out[:, column["active"]] = context == ACTIVE
-    out[:, column["steps_60min"]] = moments[:, MOMENT.index("steps_60min")]
-    out[:, column["asleep_60min"]] = moments[:, MOMENT.index("asleep_60min")]
-    recent, slow = mean[:, hour, : len(SIGNALS)], mean[:, WINDOWS.index(360), : len(SIGNALS)]
+    plan, n, t = detector_plan(step_minutes), len(track), len(TRACKS)
+    tails = tails or plan.chain.begin(2 * t)
+    following, sums = window_sums(plan.chain, tails, track)
+    whole = np.concatenate(sums, axis=1).reshape(n, len(WINDOWS), 2 * t)
+    total, count = whole[:, :, :t], whole[:, :, t:]
+    enough = count >= plan.least
+    mean = total / np.maximum(count, 1.0)
+    mean *= enough
+    extra = np.empty((n, len(EXTRAS)))
+    rate = mean[:, plan.hour, RATE]
+    extra[:, 0] = np.sqrt(np.maximum(mean[:, plan.hour, SQUARE] - rate * rate, 0.0))
+    back = tails[0][len(tails[0]) - plan.lowest + 1 :, LOWEST]
+    extra[:, 1] = window_lowest(np.concatenate((back, track[:, LOWEST])), plan.lowest)
+    worn = count[:, -1, RATE] >= plan.chain.widths[plan.chain.asked[-1]] / 2
+    extra[:, 2] = worn * (total[:, -1, WALKED] * step_minutes - usual_steps[:, 0]) / usual_steps[:, 1]
+    extra[:, 3] = context == ASLEEP
+    extra[:, 4] = context == ACTIVE
+    extra[:, 5:] = moments.take(MOMENT_EXTRAS, axis=1)
+    out = np.concatenate((mean.reshape(n, -1), extra), axis=1).take(plan.source, axis=1).astype(np.float32)
+    recent, slow = mean[:, plan.hour, : len(SIGNALS)], mean[:, plan.slow, : len(SIGNALS)]
     stronger = np.where(np.abs(recent) >= np.abs(slow), recent, slow).astype(np.float32)
-    return out, stronger, count[:, hour, 0] >= least[hour, 0]
+    return following, out, stronger, enough[:, plan.hour, RATE]

@@ -97,6 +97,7 @@ class Monitor:
         told = {name: json.loads(files[f"{name}.json"]) for name in ("settings", "normal", "calibration", "forecast")}
         self.schema = Schema.model_validate(told["settings"]["schema"])
         self.chosen = Chosen.from_json(told["settings"])
+        self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self.card = card
         self.version = str(card.get("run", ""))
         usual = np.asarray(told["normal"]["usual_person"], np.float32)
@@ -154,7 +155,7 @@ class Monitor:
         if state.newest >= 0 and len(new) and new.time[0] < state.newest:
             on_time = new.time >= state.newest
             late, new = int((~on_time).sum()), new.rows(on_time)
-        clean, grid = cleaning.advance(state.cleaning, new, self.schema, self.chosen.cleaning)
+        clean, grid = cleaning.advance(state.cleaning, new, self._cleaning)
         if not len(grid):
             return state, replace(self._rows(state.before, state.person, grid, forecast)[1], late=late)
         body = state.before if grid.time[0] == state.newest else state.body
@@ -186,7 +187,7 @@ class Monitor:
     def features(self, readings: Readings, profile: Profile | None = None) -> Floats:
         """Return the detector's features of every grid row, float32 (n, f) in `features.NAMES` order."""
         state = self.begin(readings.person, profile)
-        grid = cleaning.advance(state.cleaning, readings, self.schema, self.chosen.cleaning)[1]
+        grid = cleaning.advance(state.cleaning, readings, self._cleaning)[1]
         return self._residuals(state.body, state.person, grid)[1].features
 
     def probe(self, probe: Mapping[str, Any]) -> dict[str, list[Any]]:

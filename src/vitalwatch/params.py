@@ -74,6 +74,8 @@ class Splits(Closed):
 
     test_people: Count
     calibration_people: Count
+    test_share: Share
+    calibration_share: Share
     test_days_share: Share
 
 

@@ -35,7 +35,8 @@ def render(evaluation: Json, facts: Json, examples: Sequence[Example]) -> str:
         evaluation: As `stages.evaluate.tables_of` returns it; parts that are missing are told as missing.
         facts: What is known of the run; any may be missing: `run`, `created` (UTC text), `settings` (mapping), `split`
             (sentence), `ingest`, `quality`, `transform`, `train` (what those stages return), `card` (of the bundle),
-            `people` (counts by name), `simulated` (whether the test people are), `units` (column -> unit as shown).
+            `people` (counts by name), `simulated` (whether the test people are), `units` (column -> unit as shown),
+            `realism` (`statistics` and `failures` by name, as `synthetic.realism` returns them).
         examples: People to draw; the first three are.
     """
     from jinja2 import Environment, StrictUndefined
@@ -45,7 +46,7 @@ def render(evaluation: Json, facts: Json, examples: Sequence[Example]) -> str:
     return template.from_string(page).render(
         run=str(facts.get("run", "")),
         created=str(facts.get("created", "")),
-        headline=summary(evaluation),
+        headline=list(_headlines(evaluation)),
         gates=_gates(evaluation),
         verdict=_verdict(evaluation),
         sections=sections(evaluation, facts, examples),
@@ -55,12 +56,16 @@ def render(evaluation: Json, facts: Json, examples: Sequence[Example]) -> str:
 
 def summary(evaluation: Json) -> list[str]:
     """Return at most 15 lines of plain text: headline figures beside their trivial baselines, and the gates."""
-    detection = evaluation.get("detection", {})
     failed = [gate for gate in evaluation.get("gates", ()) if gate["passed"] is False]
-    lines = [*_detection_lines(detection), *_forecast_line(evaluation), *_expected_line(evaluation)]
-    lines.append(f"Gates: {_verdict(evaluation)}")
+    lines = [*_headlines(evaluation), f"Gates: {_verdict(evaluation)}"]
     lines += [f"  failed: {_gate_words(gate)}: {fixed(gate['value'], 3)} ({_limit(gate)})" for gate in failed[:5]]
     return lines + ([f"  and {len(failed) - 5} more"] if len(failed) > 5 else [])
+
+
+def _headlines(evaluation: Json) -> Iterator[str]:
+    yield from _detection_lines(evaluation.get("detection", {}))
+    yield from _forecast_line(evaluation)
+    yield from _expected_line(evaluation)
 
 
 def _detection_lines(detection: Json) -> Iterator[str]:
@@ -126,7 +131,7 @@ def _gates(evaluation: Json) -> Table:
 
 
 def _gate_words(gate: Json) -> str:
-    return GATES.get(gate["name"], (words(gate["name"]), ""))[0]
+    return GATES.get(gate["name"], (words(gate["name"]).replace("vus pr", "VUS-PR"), ""))[0]
 
 
 def _limit(gate: Json) -> str:

@@ -6,8 +6,7 @@ in as arguments. State of one person is a day of rows and the last completed day
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +37,11 @@ class Learnt:
 
 @dataclass(frozen=True)
 class State:
-    """What is remembered of one person: tails of rows for the windows, today's rows, completed days."""
+    """What is remembered of one person: tails of window sums (none before the first row), today's rows, earlier days."""
 
-    active: Doubles  # (k, 4)
-    track: Doubles  # (k, 2 t)
-    date: int | None
+    active: tuple[Doubles, ...]
+    track: tuple[Doubles, ...]
+    date: int  # -1 before the first row
     today: tuple[tuple[NDArray[np.int8], Doubles, Doubles], ...]  # context, signals, steps of today's rows so far
     days: tuple[Day, ...]
     own: Own
@@ -80,9 +79,7 @@ class Rows:
 
 def begin(normal: Normal) -> State:
     """Return the state of a person of whom nothing is known: the population's normal holds."""
-    tracks = 2 * len(features.TRACKS)
-    own = Own(normal.centre, normal.spread, 0, float(normal.steps[0]), float(normal.steps[1]))
-    return State(np.empty((0, 4)), np.empty((0, tracks)), None, (), (), own)
+    return State((), (), -1, (), (), baseline.population(normal))
 
 
 def advance(
@@ -98,87 +95,82 @@ def advance(
         chosen: Personal baseline.
         step_minutes: Minutes in a grid step.
     """
-    new = len(grid)
-    active = np.concatenate((state.active, features.activity(grid, step_minutes)))
-    moments, context = features.moment(active, grid.minute, new, step_minutes)
-    about = np.empty((new, len(features.EXPECTATION)), np.float32)
+    n = len(grid)
+    active = features.activity(grid, step_minutes)
+    active_tails, moments, context = features.advance_moment(state.active, active, grid.minute, step_minutes)
+    about = np.empty((n, len(features.EXPECTATION)), np.float32)
     about[:, : moments.shape[1]] = moments
     about[:, moments.shape[1] :] = person
-    lift = learnt.expectation.run(x=about)["value"].reshape(new) if new else np.empty(0, np.float32)
+    lift = learnt.expectation.run(x=about)["value"].reshape(n) if n else np.empty(0, np.float32)
     signal = surplus(grid, lift, moments, context, learnt.normal)
     steps = grid.values[:, grid.names.index("steps")].astype(np.float64)
 
-    state, centre, spread, usual_steps, own_days = _through_days(
-        state, grid, context, signal, steps, learnt.normal, chosen, features.rows_of(1440, step_minutes)
+    date, today, days, owns, which = _through_days(
+        state, grid, (context, signal, steps), learnt.normal, chosen, features.rows_of(1440, step_minutes)
     )
-    z = np.clip((signal - centre) / spread, -Z_LIMIT, Z_LIMIT)
-    track = np.concatenate((state.track, features.tracks(z, context, active[len(active) - new :, 0])))
-    columns, stronger, assessable = features.detector_features(track, moments, context, usual_steps, new, step_minutes)
+    centre = np.array([own.centre for own in owns])[which, context]
+    spread = np.array([own.spread for own in owns])[which, context]
+    usual = np.array([own.usual for own in owns])[which]
+    z = (signal - centre) / spread
+    z = np.minimum(np.maximum(z, -Z_LIMIT, out=z), Z_LIMIT, out=z)
+    track = features.tracks(z, context, active[:, 0])
+    track_tails, columns, stronger, assessable = features.advance_features(
+        state.track, track, moments, context, usual, step_minutes
+    )
     expected = (lift + centre[:, 0]).astype(np.float32)
-    static = np.empty((new, len(STATIC)), np.float32)
+    static = np.empty((n, len(STATIC)), np.float32)
     static[:, : len(person)] = person
-    static[:, len(person) : -1] = usual_steps[:, 2:]
+    static[:, len(person) : -1] = usual[:, 2:]
     static[:, -1] = expected
-    rows = Rows(z, columns, stronger, context, moments, expected, centre, spread, static, own_days, assessable)
-    keep_active = features.rows_of(features.CONTEXT_LOOKBACK, step_minutes)
-    keep_track = features.rows_of(features.DETECTOR_LOOKBACK, step_minutes)
-    return replace(state, active=active[-keep_active:], track=track[-keep_track:]), rows
+    own_days = np.array([own.days for own in owns], np.int16)[which]
+    following = State(active_tails, track_tails, date, today, days, owns[-1])
+    return following, Rows(
+        z, columns, stronger, context, moments, expected, centre, spread, static, own_days, assessable
+    )
 
 
 def surplus(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:
     """Return the signals minus what the population does in such a moment, float64 (n, s); NaN is not measured.
 
-    Heart rate loses the expectation's lift, the others their slope on DRIVERS; sums in a fixed order, so that a row is
-    the same to the bit alone or among many.
+    Heart rate loses the expectation's lift (its slopes are zero), the others their slope on DRIVERS; added up driver
+    by driver, so that a row is the same to the bit alone or among many.
     """
     signal = features.signals(grid)
+    driver = moments.take(DRIVERS, axis=1).astype(np.float64)
+    signal -= np.add.reduce(normal.by_driver[context] * driver[:, :, None], axis=1)
     signal[:, 0] -= lift
-    slope = normal.slope[context]  # (n, s, k)
-    for k, name in enumerate(features.DRIVERS):
-        signal[:, 1:] -= slope[:, 1:, k] * moments[:, features.MOMENT.index(name)].astype(np.float64)[:, None]
     return signal
 
 
+DRIVERS = np.asarray([features.MOMENT.index(name) for name in features.DRIVERS], np.intp)
+Today = tuple[NDArray[np.int8], Doubles, Doubles]  # context, signals, steps of rows of one day
+
+
 def _through_days(
-    state: State,
-    grid: Grid,
-    context: NDArray[np.int8],
-    signal: Doubles,
-    steps: Doubles,
-    normal: Normal,
-    chosen: params.Baseline,
-    steps_per_day: int,
-) -> tuple[State, Doubles, Doubles, Doubles, NDArray[np.int16]]:
+    state: State, grid: Grid, rows: Today, normal: Normal, chosen: params.Baseline, steps_per_day: int
+) -> tuple[int, tuple[Today, ...], tuple[Day, ...], list[Own], NDArray[np.intp]]:
     """Walk through local days: each row is judged by the days completed before its own.
 
     Returns:
-        State, centre and spread of each row's context (n, s), own usual steps of a day with spread and own heart-rate
-        centres by context (n, 5), and days behind the own normal (n,).
+        The last row's date, the rows of that day, the days completed before it; what was normal on each day walked
+        through, and which of these each row is judged by, (n,).
     """
     n = len(grid)
-    date = grid.date if state.date is None else np.maximum(grid.date, state.date)
-    date = np.maximum.accumulate(date) if n else date
-    starts = np.flatnonzero(np.concatenate(([n > 0], date[1:] != date[:-1])))
-    centre, spread = np.empty_like(signal), np.empty_like(signal)
-    usual, own_days = np.empty((n, 5)), np.empty(n, np.int16)
+    date = np.maximum.accumulate(np.maximum(grid.date, state.date))
+    if n == 0 or date[-1] == state.date:
+        today = (*state.today, rows) if n else state.today
+        return state.date, today, state.days, [state.own], np.zeros(n, np.intp)
+    which = np.cumsum(np.diff(date, prepend=state.date) > 0) - (date[0] > state.date)
+    today, now, days, own, owns = state.today, state.date, state.days, state.own, []
+    starts = np.flatnonzero(np.diff(which, prepend=-1)).tolist()
     for start, stop in zip(starts, [*starts[1:], n], strict=True):
-        rows = slice(int(start), int(stop))
-        today = int(date[start])
-        if state.date != today:
-            state = _next_day(state, today, normal, chosen, steps_per_day)
-        own = state.own
-        centre[rows], spread[rows] = own.centre[context[rows]], own.spread[context[rows]]
-        usual[rows, 0], usual[rows, 1] = own.steps, own.steps_spread
-        usual[rows, 2:] = own.centre[:, 0]
-        own_days[rows] = own.days
-        state = replace(state, today=(*state.today, (context[rows], signal[rows], steps[rows])))
-    return state, centre, spread, usual, own_days
-
-
-def _next_day(state: State, today: int, normal: Normal, chosen: params.Baseline, steps_per_day: int) -> State:
-    days: Sequence[Day] = state.days
-    if state.date is not None and state.today:
-        context, signal, steps = (np.concatenate(parts) for parts in zip(*state.today, strict=True))
-        days = (*days, baseline.summarise(state.date, context, signal, steps, chosen, steps_per_day))
-    kept = tuple(day for day in days if day.date >= today - chosen.days_back)
-    return replace(state, date=today, today=(), days=kept, own=baseline.own(kept, today, normal, chosen))
+        if date[start] != now:
+            if today:
+                told = (np.concatenate(parts) for parts in zip(*today, strict=True))
+                days = (*days, baseline.summarise(now, *told, chosen, steps_per_day))
+            today, now = (), int(date[start])
+            days = tuple(day for day in days if day.date >= now - chosen.days_back)
+            own = baseline.own(days, now, normal, chosen)
+        owns.append(own)
+        today = (*today, tuple(part[start:stop].copy() for part in rows))
+    return now, today, days, owns, which

@@ -19,7 +19,7 @@ from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats
 
 STATES = ("awake", "asleep")
-FEW = 16  # rows up to which comparing with every knot beats searching
+FEW = 64  # scores up to which comparing with every knot beats searching
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ class Detector:
 
     def __init__(self, forest: Model, known: Model | None, kind: Model | None, calibration: Calibration) -> None:
         self._forest, self._known, self._kind, self.calibration = forest, known, kind, calibration
-        self._slopes = calibration.surprise.slopes
-        self._rarity_slopes = calibration.rarity.slopes
-        self._known_slopes = calibration.known_rarity.slopes if calibration.known_rarity else None
+        self._surprise = Table(calibration.surprise)
+        self._rarity = Table(calibration.rarity)
+        self._known_rarity = Table(calibration.known_rarity) if calibration.known_rarity else None
 
     def scores(self, x: Floats, assessable: Bools) -> Scores:
         """Return the scores of rows.
@@ -132,33 +132,22 @@ class Detector:
         if n == 0:
             nothing = np.empty(0, np.float32)
             return Scores(nothing, np.empty(0, np.int8), nothing, nothing)
-        by_group = self._forest.run(x=x)["score"]
-        surprise = self.surprise(by_group, x[:, ASLEEP] > 0)
-        group = surprise.argmax(axis=1)
-        unusual = surprise[np.arange(n), group]
-        rarity = look_up(self.calibration.rarity, self._rarity_slopes, unusual)
+        surprise = self.surprise(self._forest.run(x=x)["score"], x[:, ASLEEP] > 0)
+        unusual = np.maximum.reduce(surprise, axis=1)
+        rarity = self._rarity.look_up(unusual[:, None])[:, 0]
         known = np.full(n, np.nan, np.float32)
-        if self._known is not None and self.calibration.known_rarity and self._known_slopes is not None:
+        if self._known is not None and self._known_rarity is not None:
             known = self._known.run(x=x)["probability"].reshape(n)
-            rarity = np.maximum(rarity, look_up(self.calibration.known_rarity, self._known_slopes, known))
-        p_value = np.where(assessable, np.minimum(10.0 ** -np.maximum(rarity, 0.0), 1.0), np.nan)
-        return Scores(
-            unusual=np.where(assessable, unusual, np.nan).astype(np.float32),
-            group=group.astype(np.int8),
-            known=np.where(assessable, known, np.nan).astype(np.float32),
-            p_value=p_value.astype(np.float32),
-        )
+            rarity = np.maximum(rarity, self._known_rarity.look_up(known[:, None])[:, 0])
+        p_value = np.minimum(10.0**-rarity, 1.0)
+        told = np.array((unusual, known, p_value), np.float32)
+        told[:, ~assessable] = np.nan
+        return Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], told[2])
 
     def surprise(self, by_group: Floats, asleep: Bools) -> Doubles:
         """Return forest scores (n, g) on the common scale, (n, g); see the head of the module."""
-        scale = self.calibration.surprise
-        out = np.empty(by_group.shape)
-        for state in (0, 1):
-            rows = np.flatnonzero(asleep == bool(state))
-            for g in range(by_group.shape[1]) if len(rows) else ():
-                one = Scale(scale.knots[state, g], scale.values[state, g])
-                out[rows, g] = look_up(one, self._slopes[state, g], by_group[rows, g])
-        return out
+        groups = np.arange(by_group.shape[1])
+        return self._surprise.look_up(by_group, asleep[:, None] * len(groups) + groups)
 
     def kinds(self, x: Floats) -> NDArray[np.int16]:
         """Return the likeliest kind of rows in a known alarm, index into `calibration.kinds`, (n,)."""
@@ -170,8 +159,36 @@ class Detector:
 ASLEEP = features.NAMES.index("asleep")
 
 
-def look_up(scale: Scale, slopes: Doubles, score: NDArray[np.floating]) -> Doubles:
-    """Return the scale's value of each score, (n,)."""
-    score = score.astype(np.float64)
-    i = np.maximum(np.searchsorted(scale.knots, score, side="right") - 1, 0)
-    return np.maximum(scale.values[i] + (score - scale.knots[i]) * slopes[i], 0.0)
+class Table:
+    """One or more scales, ready to be looked up."""
+
+    def __init__(self, scale: Scale) -> None:
+        k = scale.knots.shape[-1]
+        self._knots, self._values, self._slopes = (
+            np.ascontiguousarray(part.reshape(-1, k)) for part in (scale.knots, scale.values, scale.slopes)
+        )
+
+    def look_up(self, score: NDArray[np.floating], which: NDArray[np.integer] | int = 0) -> Doubles:
+        """Return the value of each score, never below 0.
+
+        Args:
+            score: (n, g).
+            which: Number of the scale of each score, (n, g).
+        """
+        score = score.astype(np.float64)
+        which = np.broadcast_to(which, score.shape) if score.shape != np.shape(which) else which
+        place = self._place(score, which)
+        place += which * self._knots.shape[1]
+        knots, values, slopes = (table.ravel().take(place) for table in (self._knots, self._values, self._slopes))
+        return np.maximum(values + (score - knots) * slopes, 0.0)
+
+    def _place(self, score: Doubles, which: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Return the last knot at or below each score, the first for scores below all."""
+        if score.size <= FEW:
+            below = np.count_nonzero(self._knots[which] <= score[:, :, None], axis=2)
+        else:
+            below = np.empty(score.shape, np.intp)
+            for number, knots in enumerate(self._knots):
+                rows = which == number
+                below[rows] = knots.searchsorted(score[rows], side="right")
+        return np.maximum(below - 1, 0)

@@ -71,7 +71,8 @@ def _detection(detection: Json) -> Blocks:
     if "channels" not in detection:
         yield Note(missing(detection) or "Detection was not judged.")
         return
-    rows = {**detection["channels"], **detection.get("lines", {})}
+    ours = {name: detection["channels"][name] for name in CHANNELS if name in detection["channels"]}
+    rows = {**ours, **detection.get("lines", {})}
     yield Note(
         f"{detection['people']} people, {fixed(detection['person_days'], 1)} worn person-days, "
         f"{detection['episodes']} episodes ({detection['episodes_left_out']} more do not count: they begin before "
@@ -321,6 +322,7 @@ def _classical(classical: Json) -> Blocks:
 def _data(facts: Json) -> Blocks:
     yield from _ingest(facts.get("ingest", {}))
     yield from _quality(facts.get("quality", {}), facts.get("units", {}))
+    yield from _realism(facts.get("realism", {}))
     cleaned = {name: value for name, value in facts.get("transform", {}).items() if name not in ("how", "note")}
     yield as_table("Cleaning", "What|Number", [(words(name), literal(value)) for name, value in cleaned.items()])
 
@@ -373,6 +375,18 @@ def _quality(quality: Json, units: Json) -> Blocks:
     ]
     names = "Column|Unit|Measured|Minimum|Median|Maximum|Outside the usual range"
     yield as_table("Columns", names, rows)
+
+
+def _realism(realism: Json) -> Blocks:
+    if not realism:
+        return
+    failures = realism.get("failures", {})
+    yield Note("Figures on simulated people count as far as the simulation is like life. It is held against these:")
+    rows = [
+        (words(name), fixed(value, 3), str(failures.get(name, "no")))
+        for name, value in realism.get("statistics", {}).items()
+    ]
+    yield as_table("Realism of the simulation", "Statistic|Value|Out of bounds", rows)
 
 
 def _people(evaluation: Json, facts: Json) -> Blocks:

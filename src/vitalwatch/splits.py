@@ -68,8 +68,9 @@ class Split:
 def split_people(people: Iterable[str], chosen: params.Splits, seed: int) -> Split:
     """Divide people; the same people and seed give the same parts in whatever order they come.
 
-    Asked counts are scaled down where they would leave less than 40 % of the people for training; below ten people
-    the split is by time: the last `test_days_share` of everybody's days are test, half as many before them calibrate.
+    Of many people a share is held out instead of the asked counts; counts are scaled down where they would leave less
+    than 40 % of the people for training. Below ten people the split is by time: the last
+    `test_days_share` of everybody's days are test, half as many before them calibrate.
 
     Args:
         people: Pseudonyms; repeats count once.
@@ -88,7 +89,7 @@ def split_people(people: Iterable[str], chosen: params.Splits, seed: int) -> Spl
     parts = ["test"] * test + ["calibration"] * calibration
     parts += ["train"] * (len(known) - len(parts))
     note = f"By person: {parts.count('train')} train, {calibration} calibrate, {test} test; nobody is in two."
-    if (test, calibration) != (chosen.test_people, chosen.calibration_people):
+    if test < chosen.test_people or calibration < chosen.calibration_people:
         note += f" Asked: {chosen.calibration_people} and {chosen.test_people}; scaled down to the people there are."
     return Split("person", dict(zip(known, parts, strict=True)), chosen.test_days_share, note)
 
@@ -98,6 +99,7 @@ def _order(person: str, seed: int) -> str:
 
 
 def _counts(people: int, chosen: params.Splits) -> tuple[int, int]:
-    asked = chosen.test_people + chosen.calibration_people
-    scale = min(1.0, MOST_HELD_OUT * people / asked)
-    return max(int(chosen.test_people * scale), 1), max(int(chosen.calibration_people * scale), 1)
+    test = max(chosen.test_people, int(people * chosen.test_share))
+    calibration = max(chosen.calibration_people, int(people * chosen.calibration_share))
+    scale = min(1.0, MOST_HELD_OUT * people / (test + calibration))
+    return max(int(test * scale), 1), max(int(calibration * scale), 1)

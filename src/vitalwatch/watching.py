@@ -30,12 +30,34 @@ class Channel:
     open: Alarm | None = None
 
 
+@dataclass(frozen=True)
+class Rule:
+    """How rows become alarms, in rows and milliseconds.
+
+    Attributes:
+        need, of: Rows over the threshold, among how many.
+        merge_ms: Longest pause within an alarm.
+        cut_ms: Longest alarm.
+        step_ms: Length of a row.
+    """
+
+    need: int
+    of: int
+    merge_ms: int
+    cut_ms: int
+    step_ms: int
+
+    @staticmethod
+    def of_params(chosen: params.Alarms, step_ms: int) -> Rule:
+        """Return the rule of params.yaml for a grid step."""
+        return Rule(chosen.need, chosen.of, minutes(chosen.merge) * MINUTE, minutes(chosen.cut) * MINUTE, step_ms)
+
+
 def watch(
     channel: Channel,
     over: Bools,
     time: Times,
-    step_ms: int,
-    chosen: params.Alarms,
+    rule: Rule,
     begin: Callable[[int, int], Alarm],
 ) -> tuple[Channel, Bools, list[Alarm]]:
     """Return the next state of a channel, the rows that alarm, and the alarms that began, grew or ended.
@@ -44,28 +66,29 @@ def watch(
         channel: State before these rows.
         over: Rows over the channel's threshold, (n,).
         time: Their starts, UTC ms (n,).
-        step_ms: Length of a row.
-        chosen: Persistence, merging, cutting.
+        rule: Persistence, merging, cutting.
         begin: Makes an alarm from the row number and the start in ms; its end is set here.
     """
+    keep = rule.of - 1
+    if not any(channel.recent) and not np.count_nonzero(over):  # nothing to do, nearly always
+        quiet = (False,) * min(keep, len(channel.recent) + len(over))
+        return Channel(quiet, channel.open), over, [channel.open] if channel.open is not None else []
     before = len(channel.recent)
     flags = np.concatenate((np.asarray(channel.recent, np.bool_), over))
-    alarming = persistent(flags, chosen.need, chosen.of)[before:]
-    merge, cut = minutes(chosen.merge) * MINUTE, minutes(chosen.cut) * MINUTE
+    alarming = persistent(flags, rule.need, rule.of)[before:]
     ended: list[Alarm] = []
     current = channel.open
     for row in np.flatnonzero(alarming).tolist():
         start = int(time[row])
-        if current is not None and start - current.end > merge:
+        if current is not None and start - current.end > rule.merge_ms:
             ended.append(current)
             current = None
         if current is None:
             current = begin(row, start)
-        while start + step_ms > current.start + cut:
-            ended.append(replace(current, end=current.start + cut))
-            current = begin(row, current.start + cut)
-        current = replace(current, end=start + step_ms)
-    keep = chosen.of - 1
-    recent = tuple(bool(flag) for flag in flags[-keep:]) if keep else ()
+        while start + rule.step_ms > current.start + rule.cut_ms:
+            ended.append(replace(current, end=current.start + rule.cut_ms))
+            current = begin(row, current.start + rule.cut_ms)
+        current = replace(current, end=start + rule.step_ms)
+    recent = tuple(flags[-keep:].tolist()) if keep else ()
     told = [*ended, current] if current is not None else ended
     return Channel(recent, current), alarming, told

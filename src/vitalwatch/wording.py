@@ -26,6 +26,11 @@ LINES = {
     "raw_isolation_forest": "isolation forest on raw vitals",
     "max_abs_z": "largest deviation from own normal (max |z|)",
     "news2": "NEWS2 of 5 or more",
+    "fixed_limits": "fixed limits of the vitals",
+    "ewma_z_heart_rate": "moving average (EWMA) of heart rate, z",
+    "personal_z_heart_rate": "heart rate, z of the person",
+    "night_rate_yellow": "night resting rate, yellow (median + 3)",
+    "night_rate_red": "night resting rate, red (+ 4, two nights)",
 }
 
 

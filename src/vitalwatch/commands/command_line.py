@@ -71,15 +71,16 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 
 def _split(argv: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the first word that is neither an option nor an option's value, and the others."""
-    takes = {
-        option for action in _parser(RUN)._actions if action.nargs is None for option in action.option_strings
-    }  # options before the command can only be those that every command has, and those of `run`
+    """Return the first word that is neither an option nor an option's value, and the others; `run` without one."""
+    actions = [action for name in COMMANDS for action in _parser(name)._actions]
+    takes = {option: action.nargs is None for action in actions for option in action.option_strings}
     value = False
     for place, word in enumerate(argv):
         if not value and not word.startswith("-"):
             return word, [*argv[:place], *argv[place + 1 :]]
-        value = not value and word in takes
+        if not value and word.partition("=")[0] not in takes:
+            break  # unknown: whether a value follows cannot be told
+        value = not value and takes.get(word, False)
     return RUN, list(argv)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,17 +49,17 @@ class Screen:
         sys.stderr.flush()
 
     def table(self, rows: Sequence[Sequence[object]], head: Sequence[str] = ()) -> None:
-        """Print columns, numbers to the right."""
+        """Print columns; one that holds numbers only is aligned to the right."""
         shown = [[str(cell) for cell in row] for row in rows]
-        widths = [
-            max(len(row[i]) for row in [*shown, list(head)] if i < len(row)) for i in range(len(head or shown[0]))
-        ]
-        for row in [list(head), *shown] if head else shown:
-            cells = [
-                cell.rjust(width) if _numeric(cell) else cell.ljust(width)
-                for cell, width in zip(row, widths, strict=False)
-            ]
-            self.say("  " + "  ".join(cells).rstrip())
+        columns = list(zip(*shown, strict=True)) or [()] * len(head)
+        names = list(head) or [""] * len(columns)
+        aligned = []
+        for name, cells in zip(names, columns, strict=True):
+            width = max(map(len, (name, *cells)))
+            right = all(_numeric(cell) for cell in cells)
+            aligned.append([cell.rjust(width) if right else cell.ljust(width) for cell in (name, *cells)])
+        for row in list(zip(*aligned, strict=True))[0 if head else 1 :]:
+            self.say("  " + "  ".join(row).rstrip())
 
     def give(self, data: Mapping[str, Any]) -> None:
         """Print the object that `--json` asks for."""
@@ -146,4 +147,4 @@ def plain(value: Any) -> Any:
 
 
 def _numeric(text: str) -> bool:
-    return text[:1].isdigit() or (text[:1] in "+-" and text[1:2].isdigit())
+    return re.fullmatch(r"-?|[-+]?[\d.]+( [A-Za-z%]+)?", text) is not None

@@ -51,7 +51,13 @@ def failed_gates(gates: Sequence[Json]) -> list[str]:
 def show_gates(screen: Screen, gates: Sequence[Json]) -> None:
     """Print the gates as a table."""
     rows = [
-        (gate["name"], _shown(gate["value"]), _shown(gate["limit"]), VERDICTS[gate["passed"]], gate.get("why", ""))
+        (
+            gate["name"],
+            _shown(gate["value"]),
+            _shown(gate["limit"]),
+            VERDICTS[gate["passed"]],
+            gate.get("why", "").removeprefix("not assessable: "),
+        )
         for gate in gates
     ]
     screen.table(rows, ("gate", "value", "limit", "verdict", ""))

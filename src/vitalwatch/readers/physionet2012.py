@@ -38,7 +38,8 @@ OUTCOMES_NOTE = "Outcomes-a.txt lies beside it: deaths in hospital are no episod
 def recognises(path: Path) -> bool:
     """Return whether this is a file of the challenge, or a folder or archive of them."""
     if path.is_dir():
-        return any(text.head(file).startswith(HEADER) for file in sorted(path.rglob("*.txt"))[:3])
+        unpacked = any(text.head(file).startswith(HEADER) for file in sorted(path.rglob("*.txt"))[:3])
+        return unpacked or text.archived(path, ".txt")
     start = text.head(path)
     if start.startswith(b"PK"):
         return any(name.endswith(".txt") for name in text.names_in(path))

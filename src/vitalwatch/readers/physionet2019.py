@@ -36,7 +36,7 @@ def recognises(path: Path) -> bool:
     """Return whether this is a .psv file with the challenge's columns, or a folder or archive of them."""
     if path.is_dir():
         first = next(path.rglob("*.psv"), None)
-        return first is not None and recognises(first)
+        return text.archived(path, ".psv") if first is None else recognises(first)
     start = text.head(path)
     if start.startswith(b"PK"):
         return any(name.endswith(".psv") for name in text.names_in(path))

@@ -68,12 +68,16 @@ def head(path: Path) -> bytes:
 def members(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     """Yield (name, bytes) of every file of a folder, archive or single file whose name ends so, sorted by name.
 
-    Nothing is written to disk, so a name in an archive cannot lead anywhere; sizes are limited.
+    Archives inside a folder are read too; a file that lies unpacked beside its archive is read once. Nothing is written to disk, so a name in an archive cannot lead anywhere; sizes are limited.
     """
     with reading(path):
         if path.is_dir():
-            for file in sorted(path.rglob(f"*{ending}")):
+            unpacked = sorted(path.rglob(f"*{ending}"))
+            for file in unpacked:
                 yield file.name, file.read_bytes()
+            known = {file.name for file in unpacked}
+            for archive_path in sorted(path.rglob("*.zip")):
+                yield from (member for member in members(archive_path, ending) if member[0] not in known)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 for info in sorted(archive.infolist(), key=lambda info: info.filename):
@@ -85,6 +89,11 @@ def members(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
                         yield Path(info.filename).name, archive.read(info)
         else:
             yield path.name, path.read_bytes()
+
+
+def archived(folder: Path, ending: str) -> bool:
+    """Return whether an archive below the folder holds a file whose name ends so."""
+    return any(name.endswith(ending) for path in folder.rglob("*.zip") for name in names_in(path))
 
 
 def names_in(path: Path) -> list[str]:

@@ -1,0 +1,201 @@
+"""`score` writes the three tables of the contract, for recordings of any length, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from command_world import csv_of, day_of
+
+from vitalwatch.commands.score import contributions
+from vitalwatch.recordings import write_readings
+
+SCORES = {
+    "person": "string", "time": "timestamp[ms, tz=UTC]", "score": "float", "p_value": "float", "is_anomaly": "bool",
+    "expected_heart_rate": "float", "top_contributions": "string", "assessable": "bool", "own_baseline": "bool",
+}  # fmt: skip
+ALARMS = {
+    "person": "string", "start": "timestamp[ms, tz=UTC]", "end": "timestamp[ms, tz=UTC]", "kind": "string",
+    "channel": "string", "priority": "string", "explanation": "string",
+}  # fmt: skip
+FORECASTS = {
+    "person": "string", "time": "timestamp[ms, tz=UTC]", "vital": "string", "horizon": "int32", "q10": "float",
+    "q50": "float", "q90": "float",
+}  # fmt: skip
+
+
+def columns(path) -> dict[str, str]:
+    return {field.name: str(field.type) for field in pq.read_schema(path)}
+
+
+def test_the_tables_are_those_of_the_contract_and_the_answers_the_monitors(served, tiny_monitor, tmp_path, settings):
+    from tiny import somebody
+
+    one = somebody(7, days=3)
+    (tmp_path / "rec").mkdir()
+    write_readings(tmp_path / "rec" / "readings.parquet", settings.schema, [one.readings])
+    answer = served.do("score", "--source", str(tmp_path / "rec"), "--out", str(tmp_path / "out"))
+    scores, alarms, forecasts = (
+        pq.read_table(tmp_path / "out" / f"{name}.parquet", page_checksum_verification=True)
+        for name in ("scores", "alarms", "forecasts")
+    )
+    expected = tiny_monitor.answer(one.readings)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert columns(tmp_path / "out" / "scores.parquet") == SCORES
+    assert columns(tmp_path / "out" / "alarms.parquet") == ALARMS
+    assert columns(tmp_path / "out" / "forecasts.parquet") == FORECASTS
+    np.testing.assert_array_equal(expected.time, scores["time"].to_numpy().astype("datetime64[ms]").astype(np.int64))
+    np.testing.assert_array_equal(expected.score, scores["score"].to_numpy())
+    np.testing.assert_array_equal(expected.expected_heart_rate, scores["expected_heart_rate"].to_numpy())
+    assert [alarm.explanation for alarm in expected.alarms] == alarms["explanation"].to_pylist()
+    assert set(alarms["channel"].to_pylist()) <= {"unusual", "known", "rule", "technical"}
+    assert np.isfinite(expected.forecast).all(axis=3).sum() == len(forecasts)
+    assert set(expected.horizons) >= set(forecasts["horizon"].to_pylist())
+    assert all(np.isfinite(forecasts[name].to_numpy()).all() for name in ("q10", "q50", "q90"))
+    assert served.left() == []
+
+
+def test_several_processes_give_the_same_tables_in_the_same_order(served, tmp_path):
+    rows = [row for n in range(5) for row in day_of(f"own{n}", rate=58 + n)]
+    source = csv_of(tmp_path / "own.csv", rows)
+    served.do("score", "--source", str(source), "--out", str(tmp_path / "one"), sets=("config.jobs=1",))
+    served.do("score", "--source", str(source), "--out", str(tmp_path / "two"), sets=("config.jobs=2",))
+
+    for name in ("scores", "alarms", "forecasts"):
+        assert pq.read_table(tmp_path / "one" / f"{name}.parquet").equals(
+            pq.read_table(tmp_path / "two" / f"{name}.parquet")
+        )
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_too_little_history_is_said_not_refused(served, tmp_path, rows):
+    source = csv_of(tmp_path / "own.csv", day_of("anna")[:rows])
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
+    scores = pq.read_table(tmp_path / "out" / "scores.parquet")
+
+    assert answer.code == 0
+    assert len(scores) == rows
+    assert scores["own_baseline"].to_pylist() == [False] * rows
+    assert scores["assessable"].to_pylist()[0] is False
+    assert scores["score"].to_pylist()[0] is None
+
+
+def test_refused_rows_are_counted_kept_and_told_by_the_exit_code(served, tmp_path):
+    source = csv_of(tmp_path / "own.csv", [*day_of("anna"), "anna,2026-01-07T00:00:00Z,900"])
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"), "--json")
+
+    assert answer.code == 3
+    assert answer.json["rejected"] == {"out_of_physical_range": 1}
+    assert answer.json["tables"]["scores"] == 288
+    rejects = tmp_path / "out" / "quarantine" / "rejects.jsonl"
+    assert len(rejects.read_text().splitlines()) == 1
+    assert rejects.stat().st_mode & 0o077 == 0
+
+    served.do("score", "--source", str(csv_of(tmp_path / "good.csv", day_of("anna"))), "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out" / "quarantine").exists()
+
+
+def test_a_measured_value_is_never_printed(served, tmp_path):
+    source = csv_of(tmp_path / "own.csv", ["anna,2026-01-07T00:00:00Z,61", "anna,2026-01-07T00:05:00Z,987.25"])
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
+    assert "987" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "there is no such file"),
+        ("", "empty"),
+        ("one,two\n1,2\n", "is in no format known here"),
+        ("person,time,pulse\na,2026-01-05T00:00:00Z,60\n", "heart_rate"),
+        ("person,time,heart_rate\na,2026-01-05T00:00:00Z,900\n", "no row was accepted"),
+    ],
+)
+def test_an_unreadable_source_leaves_nothing_behind(served, tmp_path, content, told):
+    source = tmp_path / "own.csv"
+    if content is not None:
+        source.write_text(content)
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"), "--json")
+
+    assert answer.code == 4
+    assert told in answer.json["error"]
+    assert len(answer.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+    assert served.left() == []
+
+
+def test_an_earlier_result_survives_a_failed_call(served, tmp_path):
+    good, bad = csv_of(tmp_path / "good.csv", day_of("anna")), csv_of(tmp_path / "bad.csv", [])
+    served.do("score", "--source", str(good), "--out", str(tmp_path / "out"))
+    before = (tmp_path / "out" / "scores.parquet").read_bytes()
+
+    assert served.do("score", "--source", str(bad), "--out", str(tmp_path / "out")).code == 4
+    assert (tmp_path / "out" / "scores.parquet").read_bytes() == before
+
+
+def test_without_a_model_it_says_how_to_get_one(place, tmp_path):
+    source = csv_of(tmp_path / "own.csv", day_of("anna"))
+    answer = place.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
+    assert answer.code == 1
+    assert "A model in production not found. Run `python main.py`" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda models: (models / "forest.onnx").write_bytes(b"\x08other"), "forest.onnx is not what was signed"),
+        (lambda models: (models / "manifest.sig").unlink(), "manifest.sig is missing"),
+        (lambda models: (models / "manifest.sig").write_bytes(bytes(64)), "signature is by none of the trusted keys"),
+        (lambda models: (models / "more.pkl").write_bytes(b"\x80\x04."), "can run code when loaded"),
+        (shutil.rmtree, "cannot be opened"),
+    ],
+)
+def test_a_damaged_or_unsigned_bundle_is_refused(served, tmp_path, harm, told):
+    harm(served.store.folder("first") / "models")
+    source = csv_of(tmp_path / "own.csv", day_of("anna"))
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"), "--json")
+
+    assert answer.code == 1
+    assert told in answer.json["error"]
+    assert answer.json["next"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_can_be_named_and_one_that_is_not_there_cannot(served, tiny_bundle, tmp_path):
+    served.add_run("second", tiny_bundle, promote=False)
+    source = csv_of(tmp_path / "own.csv", day_of("anna"))
+    words = ("score", "--source", str(source), "--out", str(tmp_path / "out"), "--json")
+
+    assert served.do(*words).json["run"] == "first"
+    assert served.do(*words, "--run", "second").json["run"] == "second"
+    answer = served.do(*words, "--run", "../first")
+    assert (answer.code, answer.json["error"]) == (
+        1, "Run ../first not found. `python main.py runs` lists what is there.",
+    )  # fmt: skip
+
+
+def test_another_grid_step_in_schema_yaml_gives_way_to_the_models(served, tmp_path):
+    source = csv_of(tmp_path / "own.csv", day_of("anna"))
+    answer = served.do(
+        "score", "--source", str(source), "--out", str(tmp_path / "out"), "--json", sets=("schema.step=1min",)
+    )
+    assert "the model's grid step of 5 minutes is used" in answer.err
+    assert answer.json["tables"]["scores"] == 288
+
+
+def test_contributions_name_the_three_largest_in_order():
+    z = np.array([[0.5, -3.14, np.nan, 1.2, 0.7], [0, 0, 0, 0, 0], [np.nan, 2.0, 0, 0, 0]])
+    told = contributions(z, ("heart_rate", "oxygen_saturation", "a", "b", "c"))
+    assert told == ["oxygen_saturation:-3.1;b:+1.2;c:+0.7", "", "oxygen_saturation:+2.0"]
+
+
+def test_the_json_beside_the_tables_balances(served, tmp_path):
+    rows = day_of("anna")
+    source = csv_of(tmp_path / "own.csv", [*rows, rows[0], "anna,2026-01-07T00:00:00Z,900"])
+    served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
+    told = json.loads((tmp_path / "out" / "score.json").read_text())
+    assert told["read"] == 290 == told["accepted"] + told["duplicate"] + sum(told["rejected"].values())
