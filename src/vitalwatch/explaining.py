@@ -66,8 +66,8 @@ class Rules:
     """
 
     columns: NDArray[np.intp]
-    low: Floats
-    high: Floats
+    low: Doubles
+    high: Doubles
     limited: int
     moved: Bools
 
@@ -77,7 +77,7 @@ class Rules:
         names = grid_columns(schema)
         usual = {name: schema.columns[name].usual for name in schema.vitals}
         limits = {name: limit for name, limit in usual.items() if limit is not None}
-        low, high = np.asarray([*limits.values(), *QUIET.values()], np.float32).T.copy()
+        low, high = np.asarray([*limits.values(), *QUIET.values()], np.float64).T.copy()
         return Rules(
             columns=np.asarray([names.index(name) for name in (*limits, *QUIET)], np.intp),
             low=low,

@@ -479,7 +479,7 @@ def advance_features(
     extra[:, 3] = context == ASLEEP
     extra[:, 4] = context == ACTIVE
     extra[:, 5:] = moments.take(MOMENT_EXTRAS, axis=1)
-    out = np.concatenate((mean.reshape(n, -1), extra), axis=1).take(plan.source, axis=1).astype(np.float32)
+    out = np.concatenate((mean.reshape(n, plan.least.size), extra), axis=1).take(plan.source, axis=1).astype(np.float32)
     recent, slow = mean[:, plan.hour, : len(SIGNALS)], mean[:, plan.slow, : len(SIGNALS)]
     stronger = np.where(np.abs(recent) >= np.abs(slow), recent, slow).astype(np.float32)
     return following, out, stronger, enough[:, plan.hour, RATE]

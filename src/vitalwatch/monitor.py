@@ -25,7 +25,7 @@ from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
 from vitalwatch.scoring import Calibration, Detector, Scores
 from vitalwatch.tables import Alarm, Answers, Bools, Floats, Grid, Profile, Readings
-from vitalwatch.watching import Channel, watch
+from vitalwatch.watching import Channel, Rule, watch
 
 PROBE_TOLERANCE = {"features": 1e-4, "unusual": 1e-4, "known": 1e-4, "expected_heart_rate": 1e-3, "forecast": 1e-2}
 CHANNELS = ("unusual", "known", "rule", "technical")
@@ -36,7 +36,7 @@ class Body:
     """What is remembered of one person up to some row."""
 
     rows: residuals.State
-    tail: Grid | None
+    recent: Floats  # what the forecaster sees of the last rows
     channels: tuple[Channel, ...] = (Channel(),) * len(CHANNELS)
 
 
@@ -97,7 +97,6 @@ class Monitor:
         told = {name: json.loads(files[f"{name}.json"]) for name in ("settings", "normal", "calibration", "forecast")}
         self.schema = Schema.model_validate(told["settings"]["schema"])
         self.chosen = Chosen.from_json(told["settings"])
-        self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self.card = card
         self.version = str(card.get("run", ""))
         usual = np.asarray(told["normal"]["usual_person"], np.float32)
@@ -105,10 +104,13 @@ class Monitor:
         known = Model(files["known.onnx"]) if "known.onnx" in files else None
         kind = Model(files["kind.onnx"]) if "kind.onnx" in files else None
         self.detector = Detector(Model(files["forest.onnx"]), known, kind, Calibration.from_json(told["calibration"]))
-        self._forecaster = Model(files["forecast.onnx"]) if "forecast.onnx" in files else None
-        self._widening = np.asarray(told["forecast"]["widening"], np.float64)
-        self.horizons = sequences.horizons(self.chosen.forecaster, self.schema)
-        self.forecast_vitals = sequences.vitals(self.chosen.forecaster, self.schema)
+        forecaster = Model(files["forecast.onnx"]) if "forecast.onnx" in files else None
+        widening = np.asarray(told["forecast"]["widening"], np.float64)
+        self._stream = sequences.Stream(forecaster, widening, self.chosen.forecaster, self.schema)
+        self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
+        self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
+        self._rules = explaining.Rules.of(self.schema)
+        self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)
 
     @classmethod
     def open(cls, folder: Path, trusted: Sequence[Path], *, seal: str = "") -> Monitor:
@@ -138,7 +140,7 @@ class Monitor:
 
     def begin(self, person: str, profile: Profile | None = None) -> State:
         """Return the state of a person of whom no reading is known; the population's normal holds at first."""
-        body = Body(residuals.begin(self._learnt.normal), None)
+        body = Body(residuals.begin(self._learnt.normal), self._stream.begin())
         about = self.person_row(profile or Profile(person))
         return State(about, cleaning.begin(person, self.schema), body, body)
 
@@ -152,21 +154,20 @@ class Monitor:
             forecast: Whether to forecast at each row (an LSTM run a row).
         """
         late = 0
-        if state.newest >= 0 and len(new) and new.time[0] < state.newest:
+        if len(new) and new.time[0] < state.newest:
             on_time = new.time >= state.newest
             late, new = int((~on_time).sum()), new.rows(on_time)
         clean, grid = cleaning.advance(state.cleaning, new, self._cleaning)
         if not len(grid):
-            return state, replace(self._rows(state.before, state.person, grid, forecast)[1], late=late)
+            return state, self._rows(state.before, state.person, grid, forecast, late)[1]
         body = state.before if grid.time[0] == state.newest else state.body
         if len(grid) == 1:
-            before, (body, answers) = body, self._rows(body, state.person, grid, forecast)
+            before, (body, answers) = body, self._rows(body, state.person, grid, forecast, late)
         else:
-            before, first = self._rows(body, state.person, _part(grid, slice(None, -1)), forecast)
-            body, last = self._rows(before, state.person, _part(grid, slice(-1, None)), forecast)
+            before, first = self._rows(body, state.person, _part(grid, slice(None, -1)), forecast, late)
+            body, last = self._rows(before, state.person, _part(grid, slice(-1, None)), forecast, late)
             answers = _joined(first, last, grid)
-        following = State(state.person, clean, body, before, int(grid.time[-1]))
-        return following, replace(answers, late=late)
+        return State(state.person, clean, body, before, int(grid.time[-1])), answers
 
     def answer(self, readings: Readings, profile: Profile | None = None, *, forecast: bool = True) -> Answers:
         """Return the answers for all of one person's readings, from nothing known before."""
@@ -207,19 +208,16 @@ class Monitor:
     def _residuals(self, body: Body, person: Floats, grid: Grid) -> tuple[residuals.State, Rows]:
         return residuals.advance(body.rows, grid, person, self._learnt, self.chosen.baseline, self.schema.step_minutes)
 
-    def _rows(self, body: Body, person: Floats, grid: Grid, forecast: bool) -> tuple[Body, Answers]:
+    def _rows(self, body: Body, person: Floats, grid: Grid, forecast: bool, late: int) -> tuple[Body, Answers]:
         state, rows = self._residuals(body, person, grid)
         scores = self.detector.scores(rows.features, rows.assessable)
-        whole = grid if body.tail is None else _after(body.tail, grid)
-        told = self._forecast(whole, len(grid), rows) if forecast else self._no_forecast(len(grid))
+        recent, ahead = self._stream.advance(body.recent, grid, rows.static, ask=forecast)
         channels, alarms, anomalous, kind = self._alarms(body.channels, grid, rows, scores)
-        keep = max(sequences.history_rows(self.chosen.forecaster, self.schema), 1)
-        following = Body(state, _part(whole, slice(max(len(whole) - keep, 0), None)), channels)
         vitals = len(VITALS)
         answers = Answers(
             person=grid.person,
             time=grid.time,
-            score=(1.0 - scores.p_value).astype(np.float32),
+            score=np.float32(1.0) - scores.p_value,
             p_value=scores.p_value,
             is_anomaly=anomalous,
             unusual=scores.unusual,
@@ -231,53 +229,42 @@ class Monitor:
             vitals=VITALS,
             expected_heart_rate=rows.expected,
             usual_heart_rate_spread=rows.spread[:, 0].astype(np.float32),
-            forecast=told,
+            forecast=ahead,
             forecast_vitals=self.forecast_vitals,
             horizons=self.horizons,
             own_baseline=rows.own_days > 0,
             assessable=rows.assessable,
             grid=grid,
-            alarms=tuple(alarms),
+            alarms=alarms,
+            late=late,
         )
-        return following, answers
-
-    def _no_forecast(self, rows: int) -> Floats:
-        return np.full((rows, len(self.forecast_vitals), len(self.horizons), 3), np.nan, np.float32)
-
-    def _forecast(self, whole: Grid, new: int, rows: Rows) -> Floats:
-        if self._forecaster is None or not new:
-            return self._no_forecast(new)
-        ends = np.arange(len(whole) - new, len(whole))
-        x, last = sequences.windows(whole, ends, self.chosen.forecaster, self.schema)
-        return sequences.forecast(
-            self._forecaster, self._widening, x, rows.static, last, self.chosen.forecaster, self.schema
-        )
+        return Body(state, recent, channels), answers
 
     def _alarms(
         self, channels: tuple[Channel, ...], grid: Grid, rows: Rows, scores: Scores
-    ) -> tuple[tuple[Channel, ...], list[Alarm], Bools, NDArray[np.int16]]:
+    ) -> tuple[tuple[Channel, ...], tuple[Alarm, ...], Bools, NDArray[np.int16]]:
         """Return the channels' next states, alarms told, rows in an alarm of A or B, and kinds of rows in B's."""
         limits = self.detector.calibration
-        with np.errstate(invalid="ignore"):
-            over = {
-                "unusual": scores.unusual > limits.unusual_threshold,
-                "known": scores.known > limits.known_threshold,
-                "rule": explaining.rule_rows(grid, rows.context, self.schema),
-                "technical": explaining.technical_rows(grid),
-            }
-        explain = explaining.Explainer(grid, rows, scores, self.detector, self.schema)
-        following, alarms, alarming = [], [], {}
-        for name, channel in zip(CHANNELS, channels, strict=True):
-            state, alarming[name], told = watch(
-                channel, over[name], grid.time, self.schema.step_ms, self.chosen.alarms, getattr(explain, name)
-            )
+        over = (
+            scores.unusual > limits.unusual_threshold,  # NaN is not
+            scores.known > limits.known_threshold,
+            self._rules.rows(grid, rows.context),
+            explaining.technical_rows(grid),
+        )
+        explain = explaining.Explainer(grid, rows, scores, self.detector, self.schema, self._rules)
+        begin = (explain.unusual, explain.known, explain.rule, explain.technical)
+        following, alarms, alarming = [], [], []
+        for channel, rows_over, make in zip(channels, over, begin, strict=True):
+            state, rows_alarming, told = watch(channel, rows_over, grid.time, self._alarm_rule, make)
             following.append(state)
+            alarming.append(rows_alarming)
             alarms.extend(told)
+        unusual, known = alarming[:2]
         kind = np.full(len(grid), -1, np.int16)
-        named = np.flatnonzero(alarming["known"])
-        kind[named] = self.detector.kinds(rows.features[named])
+        if np.count_nonzero(known):
+            kind[known] = self.detector.kinds(rows.features[known])
         alarms.sort(key=lambda alarm: (alarm.start, alarm.channel))
-        return tuple(following), alarms, alarming["unusual"] | alarming["known"], kind
+        return tuple(following), tuple(alarms), unusual | known, kind
 
 
 def _part(grid: Grid, rows: slice) -> Grid:
@@ -290,12 +277,6 @@ def _part(grid: Grid, rows: slice) -> Grid:
         filled=grid.filled[rows],
         artefact=grid.artefact[rows],
     )
-
-
-def _after(a: Grid, b: Grid) -> Grid:
-    names = ("time", "minute", "segment", "values", "filled", "artefact")
-    columns: dict[str, Any] = {name: np.concatenate((getattr(a, name), getattr(b, name))) for name in names}
-    return replace(b, **columns)
 
 
 BY_ROW = (

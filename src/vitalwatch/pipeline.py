@@ -45,12 +45,14 @@ class Work:
         settings: All settings; a stage reads only the params that its `uses` names.
         inputs: Artifact -> where it lies, for what the stage declared to read.
         progress: Called with (done, total).
+        run: First digits of the identity of the run that this is for, as its folder is named.
     """
 
     folder: Path
     settings: Settings
     inputs: Mapping[str, Path]
     progress: Callable[[int, int], None]
+    run: str = ""
 
     def path(self, artifact: str) -> Path:
         """Return where an input lies; raises ValueError for one that the stage did not declare."""
@@ -309,7 +311,7 @@ class _Walk:
         if place.exists():  # asked for again, or damaged; runs that link to its files keep them
             discard(place)
         with building(place, "stage") as temp:
-            work = Work(temp / "files", self.settings, inputs, self._progress(stage.name))
+            work = Work(temp / "files", self.settings, inputs, self._progress(stage.name), self.identity[:12])
             work.folder.mkdir()
             clock = time.perf_counter()
             _reset_peak()

@@ -55,7 +55,7 @@ def render(evaluation: Json, facts: Json, examples: Sequence[Example]) -> str:
 
 
 def summary(evaluation: Json) -> list[str]:
-    """Return at most 15 lines of plain text: headline figures beside their trivial baselines, and the gates."""
+    """Return a few lines of plain text: headline figures beside their trivial baselines, and the gates."""
     failed = [gate for gate in evaluation.get("gates", ()) if gate["passed"] is False]
     lines = [*_headlines(evaluation), f"Gates: {_verdict(evaluation)}"]
     lines += [f"  failed: {_gate_words(gate)}: {fixed(gate['value'], 3)} ({_limit(gate)})" for gate in failed[:5]]
@@ -66,6 +66,11 @@ def _headlines(evaluation: Json) -> Iterator[str]:
     yield from _detection_lines(evaluation.get("detection", {}))
     yield from _forecast_line(evaluation)
     yield from _expected_line(evaluation)
+    if "own" in evaluation:
+        own = evaluation["own"]
+        yield f"Your own {own['people']['test']} people, by time, on their last days (above: synthetic people):"
+        yield from (f"  {line}" for line in (*_detection_lines(own["detection"]), *_forecast_line(own)))
+        yield from (f"  {line}" for line in _expected_line(own))
 
 
 def _detection_lines(detection: Json) -> Iterator[str]:

@@ -49,7 +49,9 @@ Blocks = Iterator[Table | Note | Picture | None]
 def sections(evaluation: Json, facts: Json, examples: Sequence[Example]) -> list[Section]:
     """Return the parts of the page in order; `facts` and `examples` as `report.render` takes them."""
     detection, forecast = evaluation.get("detection", {}), evaluation.get("forecast", {})
+    own = [("own", "Your own people, on their last days", _own(evaluation["own"], facts))] if "own" in evaluation else []
     parts: list[tuple[str, str, Blocks]] = [
+        *own,
         ("detection", "Detection", _detection(detection)),
         ("kinds", "By kind of episode", _kinds(detection)),
         ("alarms", "False alarms", _false_alarms(detection)),
@@ -65,6 +67,22 @@ def sections(evaluation: Json, facts: Json, examples: Sequence[Example]) -> list
         ("all", "Every figure", _everything(evaluation)),
     ]
     return [Section(anchor, title, tuple(b for b in blocks if b is not None)) for anchor, title, blocks in parts]
+
+
+def _own(own: Json, facts: Json) -> Blocks:
+    """Tell what is true of the user's own few people; everything after it is about the population that helped."""
+    yield Note(
+        f"{own['people']['test']} people were too few to hold some out, so they are judged by time, on days that came "
+        "after those learnt from. Whether this holds for people never seen is told by the sections after this one, on "
+        "the synthetic population."
+    )
+    for part in (own["detection"], own["forecast"], own["expected_heart_rate"]):
+        if missing(part):
+            yield Note(missing(part))
+    if "channels" in own["detection"]:
+        yield from _detection(own["detection"])
+    blocks = (*_forecast(own["forecast"], facts.get("units", {})), *_expected(own["expected_heart_rate"]))
+    yield from (block for block in blocks if isinstance(block, Table | Note))
 
 
 def _detection(detection: Json) -> Blocks:

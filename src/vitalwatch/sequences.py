@@ -86,14 +86,65 @@ def windows(grid: Grid, ends: NDArray[np.intp], chosen: Forecaster, schema: Sche
     rows = ends[:, None] + layout.back - first
     if lowest + 1 < length:
         np.maximum(rows, -1, out=rows)  # the table's last row stands for what was before the first
-    x = _table(grid, first, int(ends.max()) + 1, layout).take(rows, axis=0)
-    value = x[..., :v]
+    return _from_last(_table(grid, first, int(ends.max()) + 1, layout).take(rows, axis=0), layout)
+
+
+def _from_last(x: Floats, layout: _Layout) -> tuple[Floats, Floats]:
+    """Turn the vitals of windows (n, T, c) into differences from their last value, in place; return both."""
+    value = x[..., : len(layout.values)]
     unknown = np.isnan(value)
-    newest = length - 1 - unknown[:, ::-1].argmin(axis=1)  # the last row where all are unknown, which is NaN
-    last = value[np.arange(n)[:, None], newest, layout.order]
+    newest = layout.length - 1 - unknown[:, ::-1].argmin(axis=1)  # the last row where all are unknown, which is NaN
+    last = value[np.arange(len(x))[:, None], newest, layout.order]
     value -= last[:, None]
-    value[unknown] = 0.0
+    np.copyto(value, 0.0, where=unknown)
     return x, last
+
+
+class Stream:
+    """A forecaster that is fed row after row: `windows` and `forecast` of a whole grid, whatever the chunks.
+
+    Attributes:
+        vitals, horizons: What is forecast: names (v) and minutes (h).
+    """
+
+    def __init__(self, model: Runs | None, widening: Doubles, chosen: Forecaster, schema: Schema) -> None:
+        self.vitals, self.horizons = vitals(chosen, schema), horizons(chosen, schema)
+        self._model, self._widening = model, widening.astype(np.float32)
+        self._chosen, self._schema = chosen, schema
+        self._limits = _possible(chosen, schema)
+        self._layout: _Layout | None = None
+
+    def begin(self) -> Floats:
+        """Return the tail of somebody of whom nothing is known."""
+        return np.empty((0, 0), np.float32)
+
+    def advance(self, tail: Floats, grid: Grid, person: Floats, *, ask: bool) -> tuple[Floats, Floats]:
+        """Return the next tail, and the quantiles at each row of `grid`: float32 (n, v, h, 3), NaN unless asked for.
+
+        Args:
+            tail: From `begin` or an earlier call.
+            grid: New rows.
+            person: As in `forecast`, (n, s).
+            ask: Whether to forecast.
+        """
+        layout, n = self._laid(grid.names), len(grid)
+        if not len(tail) and layout.length > 1:
+            tail = _nothing(layout)
+        rows = np.concatenate((tail, _table(grid, 0, n, layout)[:n])) if len(tail) else _table(grid, 0, n, layout)[:n]
+        following = rows[len(rows) - layout.length + 1 :]
+        following = following.copy() if n > layout.length else following  # a month of rows can be forgotten
+        if not ask or self._model is None or not n:
+            return following, self._unknown(n)
+        x, last = _from_last(rows.take(np.arange(n)[:, None] + layout.window, axis=0), layout)
+        return following, _finish(_ahead(self._model, x, person, last), self._widening, last, *self._limits)
+
+    def _unknown(self, n: int) -> Floats:
+        return np.full((n, len(self.vitals), len(self.horizons), len(QUANTILES)), np.float32(np.nan))
+
+    def _laid(self, names: tuple[str, ...]) -> _Layout:
+        if self._layout is None:  # the same for every grid of a schema
+            self._layout = _layout(self._chosen, names, self._schema.vitals, self._schema.step_minutes)
+        return self._layout
 
 
 def targets(grid: Grid, ends: NDArray[np.intp], chosen: Forecaster, schema: Schema) -> Floats:
@@ -128,12 +179,16 @@ def forecast(
     """
     if not len(x):  # onnxruntime's LSTM ends the process when it is given no rows
         return np.empty((0, last.shape[1], *widening.shape[1:], len(QUANTILES)), np.float32)
+    return finish(_ahead(model, x, person, last), widening, last, chosen, schema)
+
+
+def _ahead(model: Runs, x: Floats, person: Floats, last: Floats) -> Floats:
     known = static(person, last)
     parts = [
         model.run(x=x[start : start + AT_ONCE], person=known[start : start + AT_ONCE])["quantiles"]
         for start in range(0, len(x), AT_ONCE)
     ]
-    return finish(parts[0] if len(parts) == 1 else np.concatenate(parts), widening, last, chosen, schema)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def static(person: Floats, last: Floats) -> Floats:
@@ -143,9 +198,12 @@ def static(person: Floats, last: Floats) -> Floats:
 
 def finish(ahead: Floats, widening: Doubles, last: Floats, chosen: Forecaster, schema: Schema) -> Floats:
     """Turn differences from the last value (n, v, h, 3) into widened, sorted, possible values; see `forecast`."""
-    lowest, highest = _limits(tuple([schema.columns[name].possible for name in chosen.vitals if name in schema.vitals]))
+    return _finish(ahead, widening.astype(np.float32), last, *_possible(chosen, schema))
+
+
+def _finish(ahead: Floats, wide: Floats, last: Floats, lowest: Floats, highest: Floats) -> Floats:
     moved = ahead + last[:, :, None, None]
-    middle, wide = moved[..., 1], widening.astype(np.float32)
+    middle = moved[..., 1]
     out = np.empty_like(moved)
     out[..., 0] = np.minimum(moved[..., 0] - wide, middle)
     out[..., 1] = middle + 0 * wide  # NaN where there is no calibration
@@ -161,6 +219,7 @@ class _Layout:
     length: int  # rows of a window
     width: int  # channels
     back: NDArray[np.intp]  # rows of a window relative to its end, oldest first
+    window: NDArray[np.intp]  # 0..T-1
     ahead: NDArray[np.intp]  # rows of the targets relative to the end
     values: NDArray[np.intp]  # columns of Grid.values of the vitals
     filled: NDArray[np.intp]  # columns of Grid.filled of the vitals
@@ -178,6 +237,7 @@ def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], 
         length=length,
         width=2 * len(used) + len(CONTEXT) + CLOCK.shape[1],
         back=np.arange(1 - length, 1),
+        window=np.arange(length),
         ahead=np.array(ahead, np.intp) // step,
         values=np.array([names.index(name) for name in used], np.intp),
         filled=np.array([known.index(name) for name in used], np.intp),
@@ -187,11 +247,10 @@ def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], 
     )
 
 
-@lru_cache(maxsize=8)
-def _limits(possible: tuple[tuple[float, float], ...]) -> tuple[Floats, Floats]:
+def _possible(chosen: Forecaster, schema: Schema) -> tuple[Floats, Floats]:
     """Return the lowest and the highest possible value of each vital, shape (v, 1, 1)."""
-    both = np.array(possible, np.float32).reshape(-1, 2, 1, 1)
-    return both[:, 0], both[:, 1]
+    both = np.array([schema.columns[name].possible for name in vitals(chosen, schema)], np.float32).reshape(-1, 2)
+    return both[:, 0, None, None], both[:, 1, None, None]
 
 
 def _rounded(horizons: tuple[int, ...], step: int) -> tuple[int, ...]:
@@ -214,3 +273,10 @@ def _table(grid: Grid, first: int, stop: int, layout: _Layout) -> Floats:
     rows[:, -2:] = CLOCK.take(grid.minute[first:stop], axis=0)
     table[m, :v] = np.nan
     return table
+
+
+def _nothing(layout: _Layout) -> Floats:
+    """Return the rows before the first: nothing is known, (T - 1, c)."""
+    rows = np.zeros((layout.length - 1, layout.width), np.float32)
+    rows[:, : len(layout.values)] = np.nan
+    return rows

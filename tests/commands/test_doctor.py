@@ -27,7 +27,8 @@ def test_a_good_machine_passes(served):
     assert (answer.code, answer.json["ok"]) == (0, True)
     assert found["production"]["verdict"] == "ok"
     assert set(found) >= {
-        "python", "settings", "artifacts", "disk", "production", "signing key", "leftovers", "mlflow", "real recordings",
+        "python", "settings", "artifacts", "disk", "production", "signing key", "leftovers", "mlflow",
+        "real recordings",
     }  # fmt: skip
     assert served.do("doctor").out.splitlines()[0].startswith("ok    python")
 

@@ -7,8 +7,8 @@ import os
 import subprocess
 
 import pytest
-from command_world import TINY, csv_of, day_of
 
+from command_world import TINY, csv_of, day_of
 from vitalwatch.commands import main
 from vitalwatch.commands.command_line import COMMANDS
 
@@ -55,7 +55,10 @@ def test_one_person_with_two_days_is_too_little_to_train_on(place, tmp_path):
 
 
 def test_more_refused_rows_than_allowed_end_the_training(place, tmp_path):
-    rows = [*day_of("anna", 10), *(f"anna,2026-02-0{1 + n % 9}T00:{n // 9 % 60:02d}:{n % 60:02d}Z,900" for n in range(3000))]
+    rows = [
+        *day_of("anna", 10),
+        *(f"anna,2026-02-0{1 + n % 9}T00:{n // 9 % 60:02d}:{n % 60:02d}Z,900" for n in range(3000)),
+    ]
     answer = place.do("--source", str(csv_of(tmp_path / "own.csv", rows)), sets=(*QUICK, "ingest.max_bad_share=0.2"))
     assert answer.code == 4
     assert "of the rows were refused, 20% is allowed" in sentence(answer)
@@ -108,7 +111,9 @@ def test_artifacts_that_are_a_file_are_told(place):
 def test_a_read_only_place_is_told(place, tmp_path):
     if os.geteuid() != 0:
         (tmp_path / "mine").mkdir(mode=0o500)
-    elif subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", _made(tmp_path / "mine")], check=False).returncode:
+    elif subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", _made(tmp_path / "mine")], check=False
+    ).returncode:
         pytest.skip("neither mount nor permissions can make a folder read-only for root here")
     try:
         place.settle(tmp_path / "mine" / "artifacts")
@@ -154,7 +159,9 @@ def test_stages_run_one_by_one_and_a_dry_run_says_what_is_left(place):
     assert place.store.runs() == []
 
 
-def test_an_unexpected_fault_is_one_sentence_and_the_traceback_goes_to_a_private_file(place, monkeypatch, tmp_path, capsys):
+def test_an_unexpected_fault_is_one_sentence_and_the_traceback_goes_to_a_private_file(
+    place, monkeypatch, tmp_path, capsys
+):
     def fault(given, desk):
         raise RuntimeError("secret 72 bpm")
 

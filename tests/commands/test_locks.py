@@ -32,7 +32,9 @@ def test_nothing_is_locked_that_nobody_asked_for():
         lines = (ROOT / f"{name}.txt").read_text().split("via -r requirements")
         direct = {re.findall(r"^([A-Za-z0-9_.-]+)==", part, re.M)[-1].lower() for part in lines[:-1]}
         text = (ROOT / f"{name}.txt").read_text()
-        several = re.findall(r"^([A-Za-z0-9_.-]+)==[^#]*# via\n(?:    #   [^\n]*\n)*?    #   -r requirements", text, re.M)
+        several = re.findall(
+            r"^([A-Za-z0-9_.-]+)==[^#]*# via\n(?:    #   [^\n]*\n)*?    #   -r requirements", text, re.M
+        )
         wanted = {requirement.name.lower().replace("_", "-") for requirement in asked(f"{name}.in")}
         assert wanted == {one.lower().replace("_", "-") for one in (direct | set(several))}
 
@@ -53,7 +55,6 @@ def test_the_dev_locks_agree_with_the_others():
 
 def test_the_lines_of_a_lock_are_read(tmp_path):
     file = tmp_path / "locked.txt"
-    file.write_text(
-        "# made\nNum_Py==2.4.6 ; python_full_version < '3.12' \\\n    --hash=sha256:aa\nnum-py==2.5.5 \\\n    --hash=sha256:bb\n"
-    )
+    two = ["Num_Py==2.4.6 ; python_full_version < '3.12' \\", "    --hash=sha256:aa", "num-py==2.5.5 \\"]
+    file.write_text("\n".join(["# made by hand", *two, "    --hash=sha256:bb", ""]))
     assert locked(file) == {"num-py": [("2.4.6", "python_full_version < '3.12'"), ("2.5.5", "")]}

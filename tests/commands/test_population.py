@@ -6,8 +6,8 @@ import dataclasses
 import json
 
 import pytest
-from command_world import csv_of, day_of
 
+from command_world import csv_of, day_of
 from vitalwatch.errors import SourceError
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import people, read_events, read_profiles

@@ -112,7 +112,6 @@ def test_a_name_that_is_no_run_is_refused(served, name):
 
 def test_evaluating_on_other_data_gives_tables_beside_trivial_lines(served, tmp_path, settings):
     from tiny import somebody
-
     from vitalwatch.recordings import write_events, write_profiles, write_readings
 
     crowd = [somebody(index, days=10) for index in (7, 8)]

@@ -14,7 +14,9 @@ def test_rows_that_pass_now_become_a_recording_that_can_be_read(served, tmp_path
     served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
     folder = tmp_path / "out" / "quarantine"
 
-    answer = served.do("replay", "--folder", str(folder), "--json", sets=("schema.columns.heart_rate.possible=[20,950]",))
+    answer = served.do(
+        "replay", "--folder", str(folder), "--json", sets=("schema.columns.heart_rate.possible=[20,950]",)
+    )
     assert answer.code == 3
     assert answer.json["accepted"] == 1
     assert answer.json["read"] == 2

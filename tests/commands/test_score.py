@@ -8,8 +8,8 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from command_world import csv_of, day_of
 
+from command_world import csv_of, day_of
 from vitalwatch.commands.score import contributions
 from vitalwatch.recordings import write_readings
 
@@ -59,6 +59,7 @@ def test_the_tables_are_those_of_the_contract_and_the_answers_the_monitors(serve
     assert served.left() == []
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_tables_in_the_same_order(served, tmp_path):
     rows = [row for n in range(5) for row in day_of(f"own{n}", rate=58 + n)]
     source = csv_of(tmp_path / "own.csv", rows)

@@ -30,7 +30,7 @@ def main(argv: Sequence[str], root: Path) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a sign that the terminal lacks must not end a training
     screen = Screen("--json" in argv)
-    work = root / "artifacts" / "work"
+    desk = Desk(root, screen)
     try:
         command, given = parse(argv)
         desk = Desk(root, screen, tuple(given.set), given.config)
@@ -45,7 +45,7 @@ def main(argv: Sequence[str], root: Path) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        where = _crash(work)
+        where = _crash(desk)
         return _failed(
             screen,
             f"An unexpected {type(error).__name__} ended this; production is unchanged. The traceback is in {where}.",
@@ -69,11 +69,11 @@ def _failed(screen: Screen, sentence: str, hint: str, code: int) -> int:
     return code
 
 
-def _crash(folder: Path) -> str:
+def _crash(desk: Desk) -> str:
     """Write the traceback where only its owner can read it; return the path, or where else it went."""
-    path = folder / f"crash-{os.getpid()}.txt"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path = desk.crash_folder() / f"crash-{os.getpid()}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             traceback.print_exc(file=file)
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitalwatch.errors import DONE
+from vitalwatch.errors import DONE, StoreError
 
 if TYPE_CHECKING:
     from vitalwatch.settings import Settings
@@ -119,10 +120,20 @@ class Desk:
 
     @cached_property
     def store(self) -> Store:
-        """The artifacts folder."""
-        from vitalwatch.store import Store
+        """The artifacts folder; raises StoreError when a file stands in its place."""
+        from vitalwatch.store import PROBLEMS, Store
 
-        return Store(self.settings.artifacts)
+        folder = self.settings.artifacts
+        if folder.exists() and not folder.is_dir():
+            raise StoreError(folder, *PROBLEMS[errno.ENOTDIR])
+        return Store(folder)
+
+    def crash_folder(self) -> Path:
+        """Return config.work, or the usual place where settings could not be read."""
+        try:
+            return self.settings.path(self.settings.config.work)
+        except Exception:  # whatever ended the command may be here again
+            return self.root / "artifacts" / "work"
 
     def now_ms(self) -> int:
         """Return the time, UTC milliseconds."""

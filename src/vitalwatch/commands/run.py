@@ -106,8 +106,9 @@ def _check(given: Namespace) -> None:
 
 def _champion(desk: Desk) -> str | None:
     """Return the run in production; a damaged pointer does not keep a new run from being made."""
+    store = desk.store
     try:
-        return desk.store.production()
+        return store.production()
     except StoreError as error:
         desk.screen.warn(f"Warning: {error}")
         return ANY

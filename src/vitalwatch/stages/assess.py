@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,10 @@ def evaluate(work: Work) -> dict[str, Any]:
     folder = work.out("reports/evaluation.json").parent
     (folder / "evaluation.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
     facts = {
+        "run": work.run,
+        "created": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "simulated": any(result.bookkeeping is not None for result in results),
+        "units": {name: column.shown for name, column in settings.schema.columns.items()},
         "split": splits["note"],
         "ingest": _read(work.path("ingest.json")),
         "quality": _read(work.path("quality.json")),
