@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ class Place:
             text=True,
             cwd=self.folder,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environ},
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
         )
 
     def call(self, *words: str, sets: tuple[str, ...] = TINY, **environ: str) -> Answer:

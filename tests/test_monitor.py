@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from tiny import small_settings, somebody, write_tiny
 
+from tiny import small_settings, somebody, write_tiny
 from vitalwatch import bundle, features
 from vitalwatch.errors import BundleRefused
 from vitalwatch.monitor import Monitor, State, probe_readings
@@ -121,9 +121,7 @@ def in_chunks(monitor: Monitor, readings: Readings, cuts: list[int], late: bool 
 
 def newest(told: list[Answers], name: str) -> dict[int, np.ndarray]:
     """The last word on each grid row."""
-    return {
-        int(time): value for one in told for time, value in zip(one.time.tolist(), getattr(one, name), strict=True)
-    }
+    return {int(time): value for one in told for time, value in zip(one.time.tolist(), getattr(one, name), strict=True)}
 
 
 def same(left: dict[int, np.ndarray], right: dict[int, np.ndarray]) -> bool:

@@ -30,6 +30,7 @@ SMALLER = (
     "regressor.max_rows=6000",
     "detector.trees=6",
     "detector.sample=64",
+    "detector.budget=3.0",
     "supervised.rounds=8",
     "supervised.leaves=4",
     "supervised.kind_rounds=2",

@@ -282,7 +282,7 @@ def _regular(
         return step * step_ms, offset, rows
     gaps = np.diff(step, prepend=last if last >= 0 else first - 1)
     kept = np.minimum(gaps, whole + 1)
-    ends = np.cumsum(kept) - 1
+    ends: Times = np.cumsum(kept) - 1
     out = np.full((int(ends[-1]) + 1, rows.shape[1]), NAN)
     out[ends] = rows
     which = np.searchsorted(ends, np.arange(len(out)))  # the reading's row that ends each stretch
@@ -297,13 +297,13 @@ def _clean(
     vitals, n = len(plan.gap) - 1, len(rows)
     index = np.arange(n)[:, None]
     near = np.concatenate((carried.rows, rows))
-    run = _runs(near[1:, plan.still], carried.run, index)
+    run = _runs(near[1:].take(plan.still, axis=1), carried.run, index)
     marks = _marks(near, run, plan)
     if np.count_nonzero(marks):
         rows[:, :vitals][marks > 0] = NAN
         for summary, vital in (("heart_rate_spread", "heart_rate"), ("oxygen_saturation_min", "oxygen_saturation")):
             rows[marks[:, plan.at[vital]] > 0, plan.at[summary]] = NAN
-    measured = np.isfinite(rows[:, plan.judged])
+    measured = np.isfinite(rows.take(plan.judged, axis=1))
     last = np.maximum.accumulate(np.where(measured, index, -1 - carried.age), axis=0)  # below 0: before these rows
     age = index - last
     young = age <= plan.gap
@@ -316,7 +316,8 @@ def _clean(
 
     def carry(i: int) -> Carried:
         value = believed[np.maximum(last[i, :-1] + 1, 0), plan.judged[:-1]]
-        return Carried(int(time[i]) // plan.schema.step_ms, int(numbers[i]), near[i + 1 : i + 3], run[i], value, age[i])
+        step = int(time[i]) // plan.schema.step_ms
+        return Carried(step, int(numbers[i]), near[i + 1 : i + 3].copy(), run[i].copy(), value, age[i].copy())
 
     grid = Grid(
         person=person,
@@ -345,9 +346,7 @@ def _empty(person: str, plan: Plan) -> Grid:
     )
 
 
-def _segments(
-    read: Bools, near: Bools, carried: Carried, plan: Plan
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _segments(read: Bools, near: Bools, carried: Carried, plan: Plan) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Number the stretches without a long gap.
 
     Args:
@@ -359,6 +358,9 @@ def _segments(
     Returns:
         Segment of each row, -1 inside a gap, (n,), and the number that the newest segment has by then, (n,).
     """
+    if carried.age[-1] <= plan.gap[-1] and np.count_nonzero(near) == len(near):  # nearly always: it goes on
+        numbers = np.full(len(near), carried.segment)
+        return numbers.astype(np.int32), numbers
     alone = read.copy()  # a reading after more than the longest gap opens a new segment
     alone[1:] &= ~near[:-1]
     alone[0] &= carried.age[-1] > plan.gap[-1]
@@ -391,7 +393,7 @@ def _marks(near: Floats, run: NDArray[np.int64], plan: Plan) -> NDArray[np.uint8
     cadence = near[1:, at["steps"]] / plan.schema.step_minutes
     quality = rows[:, at["signal_quality"]]
 
-    jump = _unsupported_jump(near[:, plan.jumping], plan.jump)
+    jump = _unsupported_jump(near.take(plan.jumping, axis=1), plan.jump)
     if np.count_nonzero(jump):
         jump[:, 0] &= ~((cadence[1:] > QUIET_STEPS) | (rows[:, at["intensity"]] > MOVING))
         marks[:, plan.jumping] |= jump * np.uint8(ARTEFACTS["spike"])

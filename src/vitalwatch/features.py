@@ -1,8 +1,8 @@
 """Window statistics in pure numpy, each with a declared lookback; nothing here is learnt.
 
 A window sum is built from shorter ones (2 rows of 1 and 1, 6 of three 2, 12 of two 6, ...), so that the value at a row
-is one fixed expression of the rows in its window: bit-equal whether one row is asked for or a month, and a new row costs
-about one addition a window. (Running sums drift; a plain reduction rounds differently by memory layout.)
+is one fixed expression of the rows in its window: bit-equal whether one row is asked for or a month, and a new row
+costs about one addition a window. (Running sums drift; a plain reduction rounds differently by memory layout.)
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +134,7 @@ class Chain:
 
     Attributes:
         widths: Rows of each window, rising; the first is 1.
-        terms: For each width, (which shorter window, rows it lies back), newest first; empty for the first.
+        terms: For each width, (which shorter window, where its rows begin in what is kept of it), newest first.
         keep: For each width, how many of its last sums later rows need.
         asked: For each window asked for, its place in `widths`.
     """
@@ -158,17 +157,22 @@ def chain_of(windows: Sequence[int], least: int = 0) -> Chain:
             widths.append(2 * widths[-1])
         if width > widths[-1]:
             widths.append(width)
-    keep, terms = [0] * len(widths), [()]
-    keep[0] = least
-    for i, width in enumerate(widths[1:], 1):
-        parts, shift = [], 0
-        while shift < width:
-            longest = max(j for j in range(i) if widths[j] <= width - shift)
-            parts.append((longest, shift))
-            keep[longest] = max(keep[longest], shift)
-            shift += widths[longest]
-        terms.append(tuple(parts))
-    return Chain(tuple(widths), tuple(terms), tuple(keep), tuple(widths.index(width) for width in windows))
+    parts = [_split(width, widths[:i]) for i, width in enumerate(widths)]
+    shifts = [[shift for part in parts for which, shift in part if which == i] for i in range(len(widths))]
+    keep = [max(back, default=0) for back in shifts]
+    keep[0] = max(keep[0], least)
+    terms = tuple(tuple((i, keep[i] - shift) for i, shift in part) for part in parts)
+    return Chain(tuple(widths), terms, tuple(keep), tuple(widths.index(width) for width in windows))
+
+
+def _split(width: int, shorter: Sequence[int]) -> list[tuple[int, int]]:
+    """Return which shorter windows make up a window, the longest first, and how many rows each lies back."""
+    parts, shift = [], 0
+    while shorter and shift < width:
+        longest = max(i for i, rows in enumerate(shorter) if rows <= width - shift)
+        parts.append((longest, shift))
+        shift += shorter[longest]
+    return parts
 
 
 def window_sums(chain: Chain, tails: Sequence[Doubles], values: Doubles) -> tuple[tuple[Doubles, ...], list[Doubles]]:
@@ -179,25 +183,23 @@ def window_sums(chain: Chain, tails: Sequence[Doubles], values: Doubles) -> tupl
         tails: From `Chain.begin` or an earlier call.
         values: New rows, (n, c), oldest first; rows before the first ever count as zero.
     """
-    n, whole, sums, following = len(values), [], [], []
-    for parts, keep, tail in zip(chain.terms, chain.keep, tails, strict=True):
-        total = values
+    n, total = len(values), values
+    known: list[Doubles] = []  # of each width: what was kept, and the new sums
+    sums, following = [], []
+    for parts, tail in zip(chain.terms, tails, strict=True):
         if parts:
-            (recent, _), (older, shift), *others = [(whole[i][len(whole[i]) - n - s :], s) for i, s in parts]
-            total = np.add(recent, older[:n])
-            for older, _ in others:
-                total += older[:n]
+            (i, at), (j, back), *others = parts
+            total = known[i][at : at + n] + known[j][back : back + n]
+            for j, back in others:
+                total += known[j][back : back + n]
+        both = np.concatenate((tail, total)) if len(tail) else total
         sums.append(total)
-        both = np.concatenate((tail, total)) if keep else total
-        whole.append(both)
-        following.append(last_rows(both, keep))
+        known.append(both)
+        following.append(both[n:].copy() if n > MANY else both[n:])  # a month of rows can be forgotten
     return tuple(following), [sums[i] for i in chain.asked]
 
 
-def last_rows(values: NDArray[Any], keep: int) -> NDArray[Any]:
-    """Return the last rows; a copy where they are few of many, so that the many can be forgotten."""
-    last = values[len(values) - keep :]
-    return last.copy() if len(values) > 4 * keep + 16 else last
+MANY = 64  # rows
 
 
 def window_lowest(values: Doubles, width: int) -> Doubles:
@@ -246,8 +248,8 @@ def activity(grid: Grid, step_minutes: int) -> Doubles:
 
     Without a sleep signal a person who takes no steps at night (NIGHT, local) counts as asleep.
     """
-    columns = grid.values.take(_columns(grid.names, ("steps", "intensity", "sleep", "motion")), axis=1)
-    columns = columns.astype(np.float64)
+    told = grid.values.take(_columns(grid.names, ("steps", "intensity", "sleep", "motion")), axis=1)
+    columns = told.astype(np.float64)
     unknown = np.isnan(columns)
     if np.count_nonzero(unknown[:, 2]):
         night = (grid.minute >= NIGHT[0]) & (grid.minute < NIGHT[1])
@@ -319,7 +321,7 @@ def moment(active: Doubles, minute: NDArray[np.int16], new: int, step_minutes: i
 def advance_moment(
     tails: Sequence[Doubles], active: Doubles, minute: NDArray[np.int16], step_minutes: int
 ) -> tuple[tuple[Doubles, ...], Floats, NDArray[np.int8]]:
-    """Return the next tails, the MOMENT columns, float32 (n, m), and the context, index into CONTEXTS (n,), of new rows.
+    """Return the next tails, and of new rows the MOMENT columns, float32 (n, m), and the index into CONTEXTS (n,).
 
     Args:
         tails: From an earlier call, empty at first.

@@ -37,7 +37,7 @@ class Learnt:
 
 @dataclass(frozen=True)
 class State:
-    """What is remembered of one person: tails of window sums (none before the first row), today's rows, earlier days."""
+    """What is remembered of one person: tails of window sums (none at first), today's rows, earlier days."""
 
     active: tuple[Doubles, ...]
     track: tuple[Doubles, ...]
@@ -166,11 +166,11 @@ def _through_days(
     for start, stop in zip(starts, [*starts[1:], n], strict=True):
         if date[start] != now:
             if today:
-                told = (np.concatenate(parts) for parts in zip(*today, strict=True))
-                days = (*days, baseline.summarise(now, *told, chosen, steps_per_day))
+                context, signal, steps = (np.concatenate(parts) for parts in zip(*today, strict=True))
+                days = (*days, baseline.summarise(now, context, signal, steps, chosen, steps_per_day))
             today, now = (), int(date[start])
             days = tuple(day for day in days if day.date >= now - chosen.days_back)
             own = baseline.own(days, now, normal, chosen)
         owns.append(own)
-        today = (*today, tuple(part[start:stop].copy() for part in rows))
+        today = (*today, (rows[0][start:stop].copy(), rows[1][start:stop].copy(), rows[2][start:stop].copy()))
     return now, today, days, owns, which

@@ -19,7 +19,7 @@ from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats
 
 STATES = ("awake", "asleep")
-FEW = 64  # scores up to which comparing with every knot beats searching
+RAREST = 12.0  # a p-value is never below 10 to the minus this: beyond the last knot nothing is known
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ class Detector:
 
     def __init__(self, forest: Model, known: Model | None, kind: Model | None, calibration: Calibration) -> None:
         self._forest, self._known, self._kind, self.calibration = forest, known, kind, calibration
-        self._surprise = Table(calibration.surprise)
-        self._rarity = Table(calibration.rarity)
-        self._known_rarity = Table(calibration.known_rarity) if calibration.known_rarity else None
+        self._surprise = Scales(calibration.surprise)
+        self._rarity_slopes = calibration.rarity.slopes
+        self._known_slopes = calibration.known_rarity.slopes if calibration.known_rarity else None
 
     def scores(self, x: Floats, assessable: Bools) -> Scores:
         """Return the scores of rows.
@@ -134,20 +134,19 @@ class Detector:
             return Scores(nothing, np.empty(0, np.int8), nothing, nothing)
         surprise = self.surprise(self._forest.run(x=x)["score"], x[:, ASLEEP] > 0)
         unusual = np.maximum.reduce(surprise, axis=1)
-        rarity = self._rarity.look_up(unusual[:, None])[:, 0]
+        rarity = look_up(self.calibration.rarity, self._rarity_slopes, unusual)
         known = np.full(n, np.nan, np.float32)
-        if self._known is not None and self._known_rarity is not None:
+        if self._known is not None and self.calibration.known_rarity and self._known_slopes is not None:
             known = self._known.run(x=x)["probability"].reshape(n)
-            rarity = np.maximum(rarity, self._known_rarity.look_up(known[:, None])[:, 0])
-        p_value = np.minimum(10.0**-rarity, 1.0)
+            rarity = np.maximum(rarity, look_up(self.calibration.known_rarity, self._known_slopes, known))
+        p_value = 10.0 ** -np.minimum(rarity, RAREST)
         told = np.array((unusual, known, p_value), np.float32)
-        told[:, ~assessable] = np.nan
+        np.copyto(told, np.nan, where=~assessable)
         return Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], told[2])
 
     def surprise(self, by_group: Floats, asleep: Bools) -> Doubles:
         """Return forest scores (n, g) on the common scale, (n, g); see the head of the module."""
-        groups = np.arange(by_group.shape[1])
-        return self._surprise.look_up(by_group, asleep[:, None] * len(groups) + groups)
+        return self._surprise.look_up(by_group, asleep)
 
     def kinds(self, x: Floats) -> NDArray[np.int16]:
         """Return the likeliest kind of rows in a known alarm, index into `calibration.kinds`, (n,)."""
@@ -159,36 +158,44 @@ class Detector:
 ASLEEP = features.NAMES.index("asleep")
 
 
-class Table:
-    """One or more scales, ready to be looked up."""
+class Scales:
+    """A scale for each state and group, looked up all at once.
+
+    Knots stand in one table as (number of the scale) + i (knot): complex numbers sort by their real part first, so
+    that a single search finds the place in the right scale.
+    """
 
     def __init__(self, scale: Scale) -> None:
-        k = scale.knots.shape[-1]
-        self._knots, self._values, self._slopes = (
-            np.ascontiguousarray(part.reshape(-1, k)) for part in (scale.knots, scale.values, scale.slopes)
-        )
+        states, groups, k = scale.knots.shape
+        number = np.arange(states * groups, dtype=np.float64)
+        self._knots, self._values, self._slopes = (np.ravel(part) for part in (scale.knots, scale.values, scale.slopes))
+        self._ordered = np.repeat(number, k) + 1j * self._knots
+        self._number = number.reshape(states, groups)
+        self._first = (self._number * k).astype(np.intp)
 
-    def look_up(self, score: NDArray[np.floating], which: NDArray[np.integer] | int = 0) -> Doubles:
-        """Return the value of each score, never below 0.
+    def look_up(self, score: Floats, state: NDArray[Any]) -> Doubles:
+        """Return the value of each score, never below 0, (n, g).
 
         Args:
             score: (n, g).
-            which: Number of the scale of each score, (n, g).
+            state: 0 or 1, (n,).
         """
-        score = score.astype(np.float64)
-        which = np.broadcast_to(which, score.shape) if score.shape != np.shape(which) else which
-        place = self._place(score, which)
-        place += which * self._knots.shape[1]
-        knots, values, slopes = (table.ravel().take(place) for table in (self._knots, self._values, self._slopes))
-        return np.maximum(values + (score - knots) * slopes, 0.0)
+        state = state.astype(np.intp)
+        wanted = np.empty(score.shape, np.complex128)
+        wanted.real, wanted.imag = self._number[state], score
+        place = self._ordered.searchsorted(wanted, side="right") - 1
+        np.maximum(place, self._first[state], out=place)  # a score below all knots belongs to the first
+        return _on_line(score, self._knots.take(place), self._values.take(place), self._slopes.take(place))
 
-    def _place(self, score: Doubles, which: NDArray[np.integer]) -> NDArray[np.intp]:
-        """Return the last knot at or below each score, the first for scores below all."""
-        if score.size <= FEW:
-            below = np.count_nonzero(self._knots[which] <= score[:, :, None], axis=2)
-        else:
-            below = np.empty(score.shape, np.intp)
-            for number, knots in enumerate(self._knots):
-                rows = which == number
-                below[rows] = knots.searchsorted(score[rows], side="right")
-        return np.maximum(below - 1, 0)
+
+def look_up(scale: Scale, slopes: Doubles, score: NDArray[np.floating]) -> Doubles:
+    """Return the scale's value of each score, never below 0, (n,)."""
+    place = scale.knots[1:].searchsorted(score, side="right")
+    return _on_line(score, scale.knots.take(place), scale.values.take(place), slopes.take(place))
+
+
+def _on_line(score: NDArray[np.floating], knots: Doubles, values: Doubles, slopes: Doubles) -> Doubles:
+    apart: Doubles = score - knots
+    apart *= slopes
+    apart += values
+    return np.maximum(apart, 0.0, out=apart)

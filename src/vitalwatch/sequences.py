@@ -109,7 +109,7 @@ class Stream:
 
     def __init__(self, model: Runs | None, widening: Doubles, chosen: Forecaster, schema: Schema) -> None:
         self.vitals, self.horizons = vitals(chosen, schema), horizons(chosen, schema)
-        self._model, self._widening = model, widening.astype(np.float32)
+        self._model, self._outwards = model, _outwards(widening)
         self._chosen, self._schema = chosen, schema
         self._limits = _possible(chosen, schema)
         self._layout: _Layout | None = None
@@ -136,7 +136,7 @@ class Stream:
         if not ask or self._model is None or not n:
             return following, self._unknown(n)
         x, last = _from_last(rows.take(np.arange(n)[:, None] + layout.window, axis=0), layout)
-        return following, _finish(_ahead(self._model, x, person, last), self._widening, last, *self._limits)
+        return following, _finish(_ahead(self._model, x, person, last), self._outwards, last, *self._limits)
 
     def _unknown(self, n: int) -> Floats:
         return np.full((n, len(self.vitals), len(self.horizons), len(QUANTILES)), np.float32(np.nan))
@@ -198,16 +198,21 @@ def static(person: Floats, last: Floats) -> Floats:
 
 def finish(ahead: Floats, widening: Doubles, last: Floats, chosen: Forecaster, schema: Schema) -> Floats:
     """Turn differences from the last value (n, v, h, 3) into widened, sorted, possible values; see `forecast`."""
-    return _finish(ahead, widening.astype(np.float32), last, *_possible(chosen, schema))
+    return _finish(ahead, _outwards(widening), last, *_possible(chosen, schema))
 
 
-def _finish(ahead: Floats, wide: Floats, last: Floats, lowest: Floats, highest: Floats) -> Floats:
-    moved = ahead + last[:, :, None, None]
-    middle = moved[..., 1]
-    out = np.empty_like(moved)
-    out[..., 0] = np.minimum(moved[..., 0] - wide, middle)
-    out[..., 1] = middle + 0 * wide  # NaN where there is no calibration
-    out[..., 2] = np.maximum(moved[..., 2] + wide, middle)
+def _outwards(widening: Doubles) -> Floats:
+    """Return how far each quantile moves, (v, h, 3); NaN where there is no calibration."""
+    wide = widening.astype(np.float32)
+    return np.stack((-wide, 0 * wide, wide), axis=-1)
+
+
+def _finish(ahead: Floats, outwards: Floats, last: Floats, lowest: Floats, highest: Floats) -> Floats:
+    out: Floats = ahead + last[:, :, None, None]
+    out += outwards
+    low, middle, high = out[..., 0], out[..., 1], out[..., 2]
+    np.minimum(low, middle, out=low)
+    np.maximum(high, middle, out=high)
     np.maximum(out, lowest, out=out)
     return np.minimum(out, highest, out=out)
 

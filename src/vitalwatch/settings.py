@@ -103,7 +103,9 @@ def load_settings(
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of all three files, for editors and `main.py show --schema`."""
-    return {name: model.model_json_schema() for name, model in (("schema", Schema), ("params", Params), ("config", Config))}
+    return {
+        name: model.model_json_schema() for name, model in (("schema", Schema), ("params", Params), ("config", Config))
+    }
 
 
 def _environment(root: Path, name: str) -> Path:
@@ -117,7 +119,9 @@ def _load(path: Path) -> Box:
     try:
         box = Box.from_yaml(filename=str(path), Loader=yaml.SafeLoader, box_dots=False)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise SettingsError(str(path), "", f"cannot be read ({error.strerror})", "Restore it or name another.") from None
+        raise SettingsError(
+            str(path), "", f"cannot be read ({error.strerror})", "Restore it or name another."
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
@@ -156,10 +160,14 @@ def _close(model: type[M], box: Box, file: str) -> M:
     try:
         return model.model_validate(box.to_dict())
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
+        found = error.errors(include_input=False, include_url=False)
+        # a misspelt key is also a missing one: what stands in the file is told first
+        first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
         place = [str(part) for part in first["loc"]]
         if first["type"] == "extra_forbidden":
-            raise SettingsError(file, ".".join(place), "unknown key", _nearest(place[-1], _known(model, place))) from None
+            raise SettingsError(
+                file, ".".join(place), "unknown key", _nearest(place[-1], _known(model, place))
+            ) from None
         raise SettingsError(file, ".".join(place), first["msg"].removeprefix("Value error, ")) from None
 
 

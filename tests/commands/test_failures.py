@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -185,6 +187,20 @@ def test_ctrl_c_says_that_production_is_unchanged(place, monkeypatch):
     answer = place.do("runs")
     assert answer.code == 130
     assert sentence(answer) == "Interrupted; production is unchanged. Run it again."
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_a_library_turns_into_its_own_error_is_still_one(place, monkeypatch, number):
+    def importing(given, desk):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except BaseException as error:
+            raise ImportError("half of a library") from error
+
+    monkeypatch.setattr("vitalwatch.commands.production.runs", importing)
+    answer = place.do("runs")
+    assert (answer.code, sentence(answer)) == (128 + number, "Interrupted; production is unchanged. Run it again.")
 
 
 def test_the_json_of_an_error_tells_the_next_step(place):

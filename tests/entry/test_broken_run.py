@@ -55,7 +55,7 @@ def test_interrupted_while_training_production_is_unchanged(place, number):
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
 
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + number, err
     if number == signal.SIGINT:
         assert "Interrupted; production is unchanged." in err
         assert '"exit_code": 130' in out

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 from vitalwatch.commands.command_line import COMMANDS, RUN, Command, parse
 from vitalwatch.commands.desk import Desk, Outcome, Screen
@@ -30,11 +33,12 @@ def main(argv: Sequence[str], root: Path) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a sign that the terminal lacks must not end a training
     screen = Screen("--json" in argv)
-    desk = Desk(root, screen)
+    desk, stopped = Desk(root, screen), list[int]()
     try:
         command, given = parse(argv)
         desk = Desk(root, screen, tuple(given.set), given.config)
-        outcome = _do(command, given, desk)
+        with _stoppable(stopped):
+            outcome = _do(command, given, desk)
         screen.give(outcome.data)
     except VitalsError as error:
         return _failed(screen, str(error), getattr(error, "hint", ""), error.exit_code)
@@ -45,6 +49,8 @@ def main(argv: Sequence[str], root: Path) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
+        if stopped:  # a library under way (an import, C++) made another error of the interruption
+            return _failed(screen, "Interrupted; production is unchanged.", "Run it again.", 128 + stopped[0])
         where = _crash(desk)
         return _failed(
             screen,
@@ -53,6 +59,28 @@ def main(argv: Sequence[str], root: Path) -> int:
             FAILED,
         )
     return outcome.code
+
+
+@contextlib.contextmanager
+def _stoppable(stopped: list[int]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM unwind the stack, so that what is half-written is removed; note which of them came."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _do(command: Command, given: Namespace, desk: Desk) -> Outcome:

@@ -16,6 +16,7 @@ from vitalwatch.export import boosted_to_onnx
 from vitalwatch.tables import Floats
 
 NAME = "heart_rate"
+RANKED = 20_000  # rows that ranks are compared on
 
 
 def fit(
@@ -55,12 +56,24 @@ def fit(
 
 
 def leaks(x: Floats, heart_rate: Floats, limit: float = 0.98) -> list[str]:
-    """Return the names of columns that follow heart rate more closely than activity ever does (|r| above `limit`)."""
+    """Return the names of columns that follow heart rate more closely than activity ever does (|r| above `limit`).
+
+    In a line (Pearson) or in any curve that only rises or falls (Spearman, on at most `RANKED` rows).
+    """
+    some = slice(None, None, max(len(x) // RANKED, 1))
+    ranks = _ranks(heart_rate[some])
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = [abs(np.corrcoef(x[:, i], heart_rate)[0, 1]) for i in range(x.shape[1])]
+        line = [abs(np.corrcoef(x[:, i], heart_rate)[0, 1]) for i in range(x.shape[1])]
+        curve = [abs(np.corrcoef(_ranks(x[some, i]), ranks)[0, 1]) for i in range(x.shape[1])]
+    r = np.fmax(line, curve)  # NaN where a column is constant
     names = features.EXPECTATION if x.shape[1] == len(features.EXPECTATION) else [f"column {i}" for i in range(len(r))]
     banned = [name for name in names if name.startswith(("heart_rate", "hr_", "rmssd"))]
     return sorted({*banned, *(name for name, value in zip(names, r, strict=True) if value > limit)})
+
+
+def _ranks(column: Floats) -> NDArray[np.float64]:
+    _, place, count = np.unique(column, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - count / 2)[place]
 
 
 def sample(rows: int, most: int, seed: int) -> Any:

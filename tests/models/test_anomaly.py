@@ -1,0 +1,141 @@
+"""Forests say how unusual a row is, high is unusual; calibration says how surprising that is among normal people."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tiny import small_settings
+from vitalwatch import features
+from vitalwatch.models import anomaly
+from vitalwatch.runtime import Model
+from vitalwatch.scoring import Detector, Scale
+from vitalwatch.tables import MINUTE
+
+DETECTOR = small_settings().params.detector
+GROUPS = len(features.GROUPS)
+BLOCK = 72  # rows of six hours
+
+
+def rows(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 1, (n, len(features.NAMES))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def forest() -> Model:
+    return Model(anomaly.fit(rows(2000, 1), DETECTOR, seed=1))
+
+
+def test_each_group_scores_what_is_unusual_for_its_own_organ(forest):
+    x = np.zeros((GROUPS + 1, len(features.NAMES)), np.float32)
+    for number, columns in enumerate(features.GROUPS.values()):
+        x[number, list(columns)] = 6.0
+    score = forest.run(x=x)["score"]
+
+    assert (GROUPS + 1, GROUPS) == score.shape
+    assert (score[range(GROUPS), range(GROUPS)] > score[GROUPS] + 0.1).all()
+
+
+def test_training_twice_gives_the_same_bytes_and_another_seed_gives_others():
+    x = rows(300, 2)
+
+    assert anomaly.fit(x, DETECTOR, seed=1) == anomaly.fit(x, DETECTOR, seed=1)
+    assert anomaly.fit(x, DETECTOR, seed=1) != anomaly.fit(x, DETECTOR, seed=2)
+
+
+def test_fewer_rows_than_a_trees_sample_are_enough():
+    assert np.isfinite(Model(anomaly.fit(rows(20, 3), DETECTOR, seed=1)).run(x=rows(5, 4))["score"]).all()
+
+
+def surprise_of(scale: Scale, score: np.ndarray, asleep: np.ndarray) -> np.ndarray:
+    return Detector(None, None, None, anomaly.uncalibrated(scale)).surprise(score, asleep)
+
+
+def on(scale: Scale, score: np.ndarray) -> np.ndarray:
+    """Return the scale's value of each score, (n,): linear between knots and beyond the last two."""
+    place = np.maximum(np.searchsorted(scale.knots, score, side="right") - 1, 0)
+    return np.maximum(scale.values[place] + (score - scale.knots[place]) * scale.slopes[place], 0.0)
+
+
+def test_a_block_is_as_surprising_as_its_highest_row_is_rare_among_blocks():
+    rng, days = np.random.default_rng(5), 1500
+    normal, new = (rng.random((days * BLOCK, 1)).astype(np.float32) for _ in range(2))
+    blocks, awake = np.repeat(np.arange(days), BLOCK), np.zeros(days * BLOCK, np.bool_)
+    scale = anomaly.surprise_scale(normal, awake, blocks)
+    highest = surprise_of(scale, new, awake)[:, 0].reshape(days, BLOCK).max(axis=1)
+
+    for share in (0.5, 0.2, 0.1, 0.02):
+        assert share == pytest.approx((highest > -np.log10(share)).mean(), rel=0.3)
+
+
+def test_surprise_rises_with_the_score_beyond_all_that_calibration_saw():
+    rng = np.random.default_rng(6)
+    scale = anomaly.surprise_scale(
+        rng.random((40 * BLOCK, 2)).astype(np.float32), rng.random(40 * BLOCK) < 0.3, np.repeat(np.arange(40), BLOCK)
+    )
+    score = np.linspace(-0.5, 2, 400)[:, None].repeat(2, axis=1)
+
+    for asleep in (False, True):
+        surprise = surprise_of(scale, score, np.full(400, asleep))
+        assert (np.diff(surprise, axis=0) >= 0).all()
+        assert (np.diff(surprise[score[:, 0] > 1], axis=0) > 0).all()
+        assert (surprise >= 0).all()
+
+
+def test_sleep_has_a_scale_of_its_own():
+    asleep = np.tile(np.repeat([True, False], BLOCK // 2), 200)
+    score = np.random.default_rng(7).random((len(asleep), 1)) + 2.0 * ~asleep[:, None]
+    scale = anomaly.surprise_scale(score.astype(np.float32), asleep, np.repeat(np.arange(200), BLOCK))
+    usual_by_day = np.asarray([[2.5]])
+
+    assert surprise_of(scale, usual_by_day, np.asarray([False]))[0, 0] < 0.1
+    assert surprise_of(scale, usual_by_day, np.asarray([True]))[0, 0] > 2
+
+
+def test_without_a_sleep_signal_both_states_share_one_scale():
+    score = np.random.default_rng(8).random((20 * BLOCK, 1)).astype(np.float32)
+    scale = anomaly.surprise_scale(score, np.zeros(len(score), np.bool_), np.repeat(np.arange(20), BLOCK))
+
+    assert np.array_equal(scale.knots[0], scale.knots[1])
+    assert np.array_equal(scale.values[0], scale.values[1])
+
+
+def test_rarity_is_the_conformal_p_value_of_normal_rows():
+    rng = np.random.default_rng(9)
+    normal, new = rng.gamma(2.0, size=4000), rng.gamma(2.0, size=200)
+    p = 10.0 ** -on(anomaly.rarity_scale(normal.astype(np.float32)), new)
+    exact = (1 + (normal[None, :] >= new[:, None]).sum(axis=1)) / (len(normal) + 1)
+
+    assert np.allclose(exact, p, rtol=0.1, atol=1 / 4000)
+
+
+def test_the_promise_of_a_p_value_holds_on_new_normal_rows():
+    rng = np.random.default_rng(10)
+    scale = anomaly.rarity_scale(rng.normal(size=20_000).astype(np.float32))
+    p = 10.0 ** -on(scale, rng.normal(size=20_000))
+
+    for promised in (0.5, 0.1, 0.01):
+        assert promised == pytest.approx((p <= promised).mean(), rel=0.25)
+
+
+def test_rows_that_cannot_be_judged_do_not_calibrate():
+    score = np.random.default_rng(11).random(500).astype(np.float32)
+    holes = np.insert(score, [0, 100, 400], np.nan)
+
+    assert np.array_equal(anomaly.rarity_scale(score).knots, anomaly.rarity_scale(holes).knots)
+
+
+def test_a_block_belongs_to_one_person_and_six_hours():
+    hours = np.asarray([0, 5, 6, 11, 0]) * 60 * MINUTE
+    number = anomaly.blocks(hours, np.asarray([0, 0, 0, 0, 1]), 360 * MINUTE)
+
+    assert number[0] == number[1] != number[2] == number[3]
+    assert number[4] not in number[:4]
+
+
+def test_an_uncalibrated_detector_raises_no_alarm():
+    nothing = Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))
+    limits = anomaly.uncalibrated(nothing, ["fever"])
+
+    assert [np.inf, np.inf] == [limits.unusual_threshold, limits.known_threshold]
+    assert ("fever",) == limits.kinds

@@ -1,0 +1,171 @@
+"""Thresholds come from calibration people and the budget; what is trained depends on what somebody labelled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tiny import random_forecaster, small_settings
+from training_world import grid, seen
+from vitalwatch import sequences
+from vitalwatch.export import lstm_to_onnx
+from vitalwatch.metrics.budget import Cohort
+from vitalwatch.metrics.events import Rule
+from vitalwatch.models import anomaly, episodes
+from vitalwatch.runtime import Model
+from vitalwatch.scoring import ASLEEP, Calibration, Detector
+from vitalwatch.settings import Settings
+from vitalwatch.splits import CALIBRATION, TRAIN
+from vitalwatch.stages import train
+from vitalwatch.stages.people import Member, enrolled_until, having, head, labelled_groups
+from vitalwatch.stages.train import Seen, Windows
+from vitalwatch.tables import DAY, Event, Profile
+
+SETTINGS = small_settings()
+RULE = Rule.of_params(SETTINGS.params.alarms, SETTINGS.schema.step_ms)
+
+
+def asking(**detector: float) -> Settings:
+    chosen = SETTINGS.params.detector.model_copy(update={"budget": 0.5, **detector})
+    return replace(SETTINGS, params=SETTINGS.params.model_copy(update={"detector": chosen}))
+
+
+@pytest.fixture(scope="module")
+def held() -> Seen:
+    return seen(people=5, days=6, seed=2)
+
+
+@pytest.fixture(scope="module")
+def forest() -> bytes:
+    return anomaly.fit(seen(people=2, seed=3).x, SETTINGS.params.detector, seed=1)
+
+
+@pytest.fixture(scope="module")
+def known() -> bytes:
+    here = seen(people=3, seed=4)
+    return episodes.fit(here.x, here.episode, SETTINGS.params.supervised, 1, 1)
+
+
+def false_rate(held: Seen, score: np.ndarray, threshold: float) -> float:
+    cohort = Cohort(held.tracks, RULE)
+    stops = np.cumsum([len(track.time) for track in held.tracks])[:-1]
+    return cohort.false_rate(cohort.levels(np.split(score, stops)), threshold)
+
+
+def unusual(held: Seen, forest: bytes, limits: Calibration) -> np.ndarray:
+    detector = Detector(Model(forest), None, None, limits)
+    return detector.surprise(Model(forest).run(x=held.x)["score"], held.x[:, ASLEEP] > 0).max(axis=1)
+
+
+def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_budget(held, forest):
+    limits = train._calibrate(held, forest, None, (), asking(share_unusual=0.35))
+    whole = train._calibrate(held, forest, None, (), asking(share_unusual=1.0))
+
+    assert limits.known_rarity is None
+    assert np.inf == limits.known_threshold
+    assert whole.unusual_threshold == limits.unusual_threshold
+    assert 0.25 < false_rate(held, unusual(held, forest, limits), limits.unusual_threshold) <= 0.5
+
+
+def test_with_labels_the_channels_share_the_budget(held, forest, known):
+    limits = train._calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
+    probability = Model(known).run(x=held.x)["probability"].ravel()
+
+    assert false_rate(held, unusual(held, forest, limits), limits.unusual_threshold) <= 0.4 * 0.5
+    assert false_rate(held, probability, limits.known_threshold) <= 0.6 * 0.5
+    assert train._calibrate(held, forest, None, (), asking()).unusual_threshold < limits.unusual_threshold
+    assert ("kind_0", "kind_1") == limits.kinds
+
+
+def test_a_larger_budget_lowers_both_thresholds(held, forest, known):
+    strict, loose = (train._calibrate(held, forest, known, (), asking(budget=budget)) for budget in (0.4, 1.2))
+
+    assert loose.unusual_threshold < strict.unusual_threshold
+    assert loose.known_threshold < strict.known_threshold
+
+
+def test_labelled_episodes_do_not_calibrate_what_is_normal(held, forest):
+    louder = replace(held, x=np.where((held.episode >= 0)[:, None], 9 * held.x, held.x))
+
+    assert (
+        train._calibrate(held, forest, None, (), asking()).surprise.to_json()
+        == train._calibrate(louder, forest, None, (), asking()).surprise.to_json()
+    )
+
+
+def test_too_few_labelled_episodes_train_no_head():
+    few = seen(people=2, days=9)
+    assert 2 * 4 == len(np.unique(few.episode)) - 1 < train.LEAST_EPISODES
+
+    assert (None, None) == train._heads(few, ("kind_0", "kind_1"), SETTINGS)
+
+
+def test_one_kind_trains_a_head_that_finds_and_none_that_names():
+    many = seen(people=3, days=9, every=288)
+    known, kind = train._heads(many, ("kind_0",), SETTINGS)
+
+    assert known is not None
+    assert kind is None
+
+
+def test_an_interval_is_widened_only_by_what_calibration_people_showed():
+    fitted = random_forecaster(SETTINGS)
+    onnx = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+    chosen, schema = SETTINGS.params.forecaster, SETTINGS.schema
+    vitals, horizons = sequences.vitals(chosen, schema), sequences.horizons(chosen, schema)
+    empty = Windows(
+        np.empty((0, *fitted.shape), np.float32),
+        np.empty((0, 11), np.float32),
+        np.empty((0, len(vitals), len(horizons)), np.float32),
+        np.empty((0, len(vitals)), np.float32),
+    )
+
+    assert np.array_equal(np.zeros((len(vitals), len(horizons))), train._widening(onnx, empty, SETTINGS))
+
+
+def test_an_episode_without_a_judged_row_is_excused():
+    step = SETTINGS.schema.step_ms
+    time = np.arange(100, 200, dtype=np.int64) * step
+    spans = {"before": (10, 20), "into": (90, 110), "inside": (150, 160), "after": (300, 310)}
+    events = [Event("a", name, start * step, end * step) for name, (start, end) in spans.items()]
+    track = train._track(time, events, step)
+
+    assert ("inside",) == track.kinds
+    assert [[150 * step, 160 * step]] == track.episodes.tolist()
+    assert 3 == len(track.excused)
+    assert 100 * step / DAY == track.person_days
+
+
+def member(rows: int, stops: tuple[int, int]) -> Member:
+    part = np.repeat([TRAIN, CALIBRATION, 2], np.diff([0, *stops, rows])).astype(np.int8)
+    return Member(grid(rows=rows, heart_rate=60.0), Profile("a"), None, part, True)
+
+
+def test_training_sees_nobodys_later_days():
+    one = member(1000, (600, 800))
+
+    assert 600 == len(one.until(TRAIN).grid)
+    assert 800 == len(one.until(CALIBRATION).grid)
+    assert [one] == having([one], TRAIN)
+    assert [] == having([member(10, (10, 10))], CALIBRATION)
+
+
+def test_the_first_rows_of_a_grid_are_all_of_its_columns():
+    cut = head(grid(rows=10, heart_rate=60.0), 4)
+
+    assert [4] * 6 == [len(getattr(cut, n)) for n in ("time", "minute", "segment", "values", "filled", "artefact")]
+
+
+def test_enrolment_days_are_not_judged_unless_the_recording_is_short():
+    assert 7 * DAY == enrolled_until(grid(rows=12 * 288), 7)
+    assert 0 == enrolled_until(grid(rows=8 * 288), 7)
+    assert 0 == enrolled_until(grid(rows=0), 7)
+
+
+def test_one_label_says_that_a_group_was_labelled():
+    labels = {"p1": [Event("p1", "fever", 0, 1)], "p2": [], "synthetic-p0": []}
+
+    assert {"own"} == labelled_groups(labels)
+    assert set() == labelled_groups({"p1": []})

@@ -1,0 +1,168 @@
+"""Features: what is declared is true, they look back only so far, and a made-up day gives the numbers it gave."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from vitalwatch import cleaning, features
+from vitalwatch.features import chain_of, window_lowest, window_sums
+from vitalwatch.monitor import Monitor
+from vitalwatch.settings import Settings
+from vitalwatch.stages.train import probe_day
+from vitalwatch.tables import MINUTE, Grid, Profile, Readings
+
+GOLDEN = Path(__file__).parent / "golden" / "features.json"
+SHOWN = 12  # every so many rows of the day
+
+
+def grid_of(readings: Readings, settings: Settings) -> Grid:
+    return cleaning.to_grid(readings, settings.schema, settings.params.cleaning)
+
+
+def moments(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    return features.moment(features.activity(grid, 5), grid.minute, len(grid), 5)
+
+
+@examples(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=5),
+    st.integers(1, 80),
+    st.sets(st.integers(1, 79), max_size=8),
+    st.integers(0, 99),
+)
+def test_window_sums_are_sums_and_the_same_in_any_chunks(widths: list[int], n: int, cuts: set[int], seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=(n, 2))
+    chain = chain_of(widths)
+    _, whole = window_sums(chain, chain.begin(2), values)
+    for width, total in zip(widths, whole, strict=True):
+        expected = [values[max(t - width + 1, 0) : t + 1].sum(axis=0) for t in range(n)]
+        np.testing.assert_allclose(expected, total, atol=1e-12)
+    tails, parts = chain.begin(2), []
+    inside = sorted(cut for cut in cuts if cut < n)
+    for start, stop in zip([0, *inside], [*inside, n], strict=True):
+        tails, sums = window_sums(chain, tails, values[start:stop])
+        parts.append(np.stack(sums))
+
+    assert np.array_equal(np.stack(whole), np.concatenate(parts, axis=1))
+
+
+@pytest.mark.parametrize("step", [1, 5, 15, 60])
+def test_a_new_row_costs_few_additions_for_any_grid_step(step: int) -> None:
+    chain = features.detector_plan(step).chain
+    widest = 1440 // step
+
+    assert sum(max(len(parts) - 1, 0) for parts in chain.terms) <= 2 * len(chain.widths)
+    assert sum(chain.keep) <= 1.5 * widest + 30
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 6, 30])
+def test_the_lowest_of_a_window(width: int) -> None:
+    values = np.random.default_rng(width).normal(size=60)
+
+    assert [values[t - width + 1 : t + 1].min() for t in range(width - 1, 60)] == window_lowest(values, width).tolist()
+
+
+def test_every_feature_is_named_once_and_every_group_has_some() -> None:
+    assert len(features.NAMES) == len(set(features.NAMES))
+    assert all(len(columns) >= 2 for columns in features.GROUPS.values())
+    assert len(features.FEATURES) == len(features.detector_plan(5).source)
+
+
+def test_nothing_that_explains_the_heart_rate_knows_the_heart_rate(settings: Settings) -> None:
+    day = probe_day(settings)
+    other = dict(day.values)
+    rng = np.random.default_rng(0)
+    for name in other:
+        if name in settings.schema.vitals or settings.schema.columns[name].role == "detail":
+            other[name] = (other[name] * rng.uniform(0.8, 1.2, len(day))).astype(np.float32)
+    same = [moments(grid_of(replace(day, values=values), settings)) for values in (day.values, other)]
+
+    assert np.array_equal(same[0][0], same[1][0])
+    assert np.array_equal(same[0][1], same[1][1])
+    assert not any("heart" in name for name in features.EXPECTATION)
+
+
+def test_without_a_sleep_signal_heart_rate_tells_only_whether_the_sensor_is_worn(settings: Settings) -> None:
+    day = probe_day(settings)
+    values = {**day.values, "sleep": np.full(len(day), np.nan, np.float32)}
+    faster = {**values, "heart_rate": values["heart_rate"] + np.float32(20.0)}
+    same = [moments(grid_of(replace(day, values=v), settings))[0] for v in (values, faster)]
+
+    assert np.array_equal(same[0], same[1])
+    assert 1 == same[0][30, features.MOMENT.index("asleep")]  # 02:30, still
+
+
+def test_contexts(settings: Settings) -> None:
+    _, context = moments(grid_of(probe_day(settings), settings))
+
+    assert [features.ASLEEP, features.ACTIVE, features.AT_REST] == [int(context[12 * hour + 6]) for hour in (3, 9, 13)]
+
+
+def test_missing_parts_of_a_profile_are_the_middle_persons() -> None:
+    usual = np.arange(7, dtype=np.float32)
+    row = features.person_row(Profile("a", age=50.0), usual)
+
+    assert 50 == row[0]
+    assert usual[3:6].tolist() == row[3:6].tolist()
+
+
+def changed(readings: Readings, rows: slice, seed: int = 0) -> Readings:
+    """The same readings with all vitals, steps and sleep of some rows changed."""
+    rng, values = np.random.default_rng(seed), {}
+    for name, column in readings.values.items():
+        values[name] = column.copy()
+        values[name][rows] = np.abs(column[rows] + rng.normal(0, 2, len(column[rows])))
+    return replace(readings, values=values)
+
+
+def test_no_feature_looks_further_back_than_it_says(tiny_monitor: Monitor, settings: Settings) -> None:
+    day = probe_day(settings)
+    two = Readings(
+        day.person,
+        np.concatenate((day.time, day.time + 1440 * MINUTE)),
+        np.concatenate((day.offset, day.offset)),
+        {name: np.concatenate((column, column)) for name, column in day.values.items()},
+    )
+    # before days_skip days are over nobody has an own baseline, so that only windows can carry anything on
+    at = 100
+    cleaned = 90 + 60  # minutes that cleaning may look back: carried slow vitals, flat lines
+    moment = 360  # minutes that the expected heart rate looks back
+    before, after = (tiny_monitor.features(one) for one in (two, changed(two, slice(at, at + 1))))
+    moved = np.flatnonzero((before != after).any(axis=1))
+
+    assert at == moved[0]
+    for i, feature in enumerate(features.FEATURES):
+        last = np.flatnonzero(before[:, i] != after[:, i])
+        if len(last):
+            assert (int(last[-1]) - at) * 5 < feature.window + moment + cleaned, feature.name
+
+
+def test_a_made_up_day_gives_the_features_it_always_gave(tiny_monitor: Monitor, settings: Settings) -> None:
+    grid = grid_of(probe_day(settings), settings)
+    signals = features.signals(grid)
+    centre, spread = np.nanmean(signals, axis=0), np.nanstd(signals, axis=0) + 0.5
+    made, context = moments(grid)
+    active = features.activity(grid, 5)
+    track = features.tracks((signals - centre) / spread, context, active[:, 0])
+    usual = np.tile([8000.0, 2500.0], (len(grid), 1))
+    _, columns, stronger, assessable = features.advance_features((), track, made, context, usual, 5)
+    got = {"features": columns[::SHOWN], "moments": made[::SHOWN], "stronger": stronger[::SHOWN]}
+    if os.environ.get("VITALWATCH_WRITE_GOLDEN"):
+        told = {name: np.round(values.astype(float), 8).tolist() for name, values in got.items()}
+        GOLDEN.write_text(json.dumps({"names": features.NAMES, "moment_names": features.MOMENT, **told}))
+    golden = json.loads(GOLDEN.read_text())
+
+    assert golden["names"] == list(features.NAMES)
+    assert golden["moment_names"] == list(features.MOMENT)
+    for name, values in got.items():
+        np.testing.assert_allclose(golden[name], values, rtol=1e-6, atol=1e-6)
+    assert [False, True] == [assessable[0], assessable[3]]

@@ -1,0 +1,129 @@
+"""Rules of the house that no single module can hold: sizes, leftovers, dead keys, links."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from vitalwatch.params import Params
+
+ROOT = Path(__file__).parent.parent
+SOURCE = sorted((ROOT / "src").rglob("*.py"))
+LONGEST = 500  # lines
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_there_is_source_to_judge():
+    assert len(SOURCE) > 50
+
+
+def test_no_module_is_longer_than_five_hundred_lines():
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCE}
+
+    assert {} == {name: n for name, n in lengths.items() if n > LONGEST}
+
+
+def test_nothing_is_left_for_later():
+    leftover = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b")
+    found = [
+        f"{name_of(path)}:{number}"
+        for path in SOURCE
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if leftover.search(line)
+    ]
+
+    assert [] == found
+
+
+def test_only_commands_print_to_the_terminal():
+    found = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in SOURCE
+        if "commands" not in path.parts
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        if not any(keyword.arg == "file" for keyword in node.keywords)  # a pipe that was handed in is no terminal
+    ]
+
+    assert [] == found
+
+
+def test_no_path_of_somebodys_machine_is_written_down():
+    elsewhere = re.compile(r"(?<![\w.:/])/(home|root|tmp|work|Users|usr|opt|mnt)(/|\b)")
+    files = [*SOURCE, ROOT / "main.py", ROOT / "params.yaml", ROOT / "schema.yaml"]
+    found = [
+        f"{name_of(path)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if elsewhere.search(line)
+    ]
+
+    assert [] == found
+
+
+def fields_of(model: type[BaseModel]) -> list[tuple[str, str]]:
+    """Return (block, key) of every key in params.yaml."""
+    found = [("", name) for name, field in model.model_fields.items() if not hasattr(field.annotation, "model_fields")]
+    for block, field in model.model_fields.items():
+        if hasattr(field.annotation, "model_fields"):
+            found += [(block, key) for key in field.annotation.model_fields]
+    return found
+
+
+@cache
+def attributes_read() -> frozenset[str]:
+    """Return every attribute and every string that the source reads outside the classes of params.yaml."""
+    nodes = [node for path in SOURCE if path.name != "params.py" for node in ast.walk(tree_of(path))]
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    return frozenset(read)
+
+
+@pytest.mark.parametrize(("block", "key"), fields_of(Params))
+def test_no_key_of_params_is_dead(block, key):
+    assert key in attributes_read(), f"{block}.{key} steers nothing"
+
+
+def blocks_read() -> set[str]:
+    """Return the blocks that some module reads as `params.<block>` or hands on by that name."""
+    return {block for block, key in fields_of(Params) if block} & attributes_read()
+
+
+def test_no_block_of_params_is_dead():
+    assert {block for block, key in fields_of(Params) if block} == blocks_read()
+
+
+def links(page: Path) -> list[str]:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"\]\(([^)\s]+)\)", text)
+    return [link.partition("#")[0] for link in found if not re.match(r"[a-z]+:", link) and not link.startswith("#")]
+
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_of_a_page_leads_somewhere(page):
+    assert [] == [link for link in links(page) if not (page.parent / link).exists()]
+
+
+def test_commands_that_the_readme_shows_exist():
+    readme = ROOT / "README.md"
+    if not readme.is_file():
+        pytest.skip("no README.md yet")
+    shown = set(re.findall(r"python main\.py (\w[\w-]*)", readme.read_text(encoding="utf-8")))
+    known = (ROOT / "src" / "vitalwatch" / "commands" / "command_line.py").read_text(encoding="utf-8")
+
+    assert set() == {command for command in shown if f'"{command}"' not in known}

@@ -1,0 +1,102 @@
+"""Scores on one scale: rising, linear between knots, the same alone and in bulk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vitalwatch import features
+from vitalwatch.monitor import Monitor
+from vitalwatch.scoring import Calibration, Detector, Scale, Scales, look_up
+
+
+class Fixed:
+    """A model that answers what it was given."""
+
+    def __init__(self, **answers: np.ndarray) -> None:
+        self.answers = answers
+
+    def run(self, **_: np.ndarray) -> dict[str, np.ndarray]:
+        return self.answers
+
+
+LINE = Scale(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0, 3.0]))
+
+
+def looked_up(*scores: float) -> list[float]:
+    return look_up(LINE, LINE.slopes, np.asarray(scores)).tolist()
+
+
+def test_between_knots_it_is_a_line():
+    assert [0.0, 1.0, 2.0, 2.5, 3.0] == looked_up(0.0, 0.5, 1.0, 2.0, 3.0)
+
+
+def test_beyond_the_last_knot_it_goes_on():
+    assert [4.0] == looked_up(5.0)
+
+
+def test_below_the_first_knot_it_is_never_negative():
+    assert [0.0] == looked_up(-3.0)
+
+
+def test_every_state_and_group_has_its_own_scale():
+    rng = np.random.default_rng(0)
+    knots = np.sort(rng.random((2, 3, 7)), axis=-1)
+    scale = Scale(knots, np.sort(rng.random((2, 3, 7)), axis=-1))
+    score = rng.uniform(-0.2, 1.2, (50, 3)).astype(np.float32)
+    score[:7, 0] = knots[0, 0]
+    state = rng.integers(0, 2, 50)
+    expected = [
+        [
+            look_up(one, one.slopes, score[i, g : g + 1])[0]
+            for g in range(3)
+            for one in [Scale(knots[state[i], g], scale.values[state[i], g])]
+        ]
+        for i in range(50)
+    ]
+
+    assert np.array_equal(expected, Scales(scale).look_up(score, state))
+
+
+def test_a_row_that_cannot_be_judged_has_no_score(tiny_monitor: Monitor):
+    x = np.zeros((2, len(features.NAMES)), np.float32)
+    scores = tiny_monitor.detector.scores(x, np.asarray([True, False]))
+
+    assert [False, True] == np.isnan(scores.unusual).tolist()
+    assert [False, True] == np.isnan(scores.p_value).tolist()
+
+
+def test_what_is_more_unusual_is_rarer(tiny_monitor: Monitor):
+    x = np.zeros((3, len(features.NAMES)), np.float32)
+    x[1:, :20] = [[2.0], [6.0]]
+    scores = tiny_monitor.detector.scores(x, np.ones(3, bool))
+
+    assert scores.unusual[0] < scores.unusual[1] <= scores.unusual[2]
+    assert 1 >= scores.p_value[0] > scores.p_value[2] > 0
+
+
+def test_the_rarer_of_both_channels_counts(tiny_monitor: Monitor):
+    calibration = tiny_monitor.detector.calibration
+    quiet, n = np.zeros((1, len(features.GROUPS)), np.float32), len(features.NAMES)
+    p_values = [
+        Detector(Fixed(score=quiet), Fixed(probability=np.asarray([known], np.float32)), None, calibration)
+        .scores(np.zeros((1, n), np.float32), np.ones(1, bool))
+        .p_value[0]
+        for known in (0.0, 0.99)
+    ]
+
+    assert p_values[0] > p_values[1]
+
+
+def test_a_calibration_survives_json(tiny_monitor: Monitor):
+    calibration = tiny_monitor.detector.calibration
+    again = Calibration.from_json(calibration.to_json())
+
+    assert calibration.to_json() == again.to_json()
+    assert calibration.known_threshold == pytest.approx(again.known_threshold)
+
+
+def test_without_labels_the_known_channel_never_fires(tiny_monitor: Monitor):
+    told = {**tiny_monitor.detector.calibration.to_json(), "known_threshold": None, "known_rarity": None}
+
+    assert float("inf") == Calibration.from_json(told).known_threshold
