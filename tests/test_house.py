@@ -22,8 +22,8 @@ def name_of(path: Path) -> str:
 
 
 @cache
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def test_there_is_source_to_judge():
@@ -53,7 +53,7 @@ def test_only_commands_print_to_the_terminal():
         f"{name_of(path)}:{node.lineno}"
         for path in SOURCE
         if "commands" not in path.parts
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
         if not any(keyword.arg == "file" for keyword in node.keywords)  # a pipe that was handed in is no terminal
     ]
@@ -86,7 +86,7 @@ def fields_of(model: type[BaseModel]) -> list[tuple[str, str]]:
 @cache
 def attributes_read() -> frozenset[str]:
     """Return every attribute and every string that the source reads outside the classes of params.yaml."""
-    nodes = [node for path in SOURCE if path.name != "params.py" for node in ast.walk(tree_of(path))]
+    nodes = [node for path in SOURCE if path.name != "params.py" for node in nodes_of(path)]
     read = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
     return frozenset(read)
 

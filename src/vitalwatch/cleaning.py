@@ -308,16 +308,14 @@ def _clean(
     age = index - last
     young = age <= plan.gap
     believed = np.concatenate((carried.value[None], rows[:, :vitals]))
-    filled = young[:, :vitals] & ~measured[:, :vitals]
-    if np.count_nonzero(filled):
-        row, column = np.nonzero(filled)
-        rows[row, column] = believed[np.maximum(last[row, column] + 1, 0), column]
+    held = believed[np.maximum(last[:, :vitals] + 1, 0), plan.judged[:vitals]]
+    filled = young[:, :vitals] > measured[:, :vitals]  # young enough, and not measured
+    np.copyto(rows[:, :vitals], held, where=filled)
     segment, numbers = _segments(measured[:, -1], young[:, -1], carried, plan)
 
     def carry(i: int) -> Carried:
-        value = believed[np.maximum(last[i, :-1] + 1, 0), plan.judged[:-1]]
-        step = int(time[i]) // plan.schema.step_ms
-        return Carried(step, int(numbers[i]), near[i + 1 : i + 3].copy(), run[i].copy(), value, age[i].copy())
+        step, recent = int(time[i]) // plan.schema.step_ms, near[i + 1 : i + 3]
+        return Carried(step, int(numbers[i]), recent.copy(), run[i].copy(), held[i].copy(), age[i].copy())
 
     grid = Grid(
         person=person,

@@ -89,25 +89,26 @@ class Rules:
     def rows(self, grid: Grid, context: NDArray[np.int8]) -> Bools:
         """Return rows where a limit is passed, at rest where movement explains it, or NEWS2 reaches 5, (n,)."""
         outside = self._outside(grid)
-        if not np.count_nonzero(outside):
-            return np.zeros(len(grid), np.bool_)
-        beyond = outside[:, : self.limited]
-        beyond &= ~(self.moved & (context == ACTIVE)[:, None])
-        return beyond.any(axis=1) | (self._warning(grid, context, outside) >= URGENT)
+        passed, busy = outside[:, : self.limited], outside[:, self.limited :]
+        found = np.zeros(len(grid), np.bool_)
+        if np.count_nonzero(passed):
+            found |= (passed & ~(self.moved & (context == ACTIVE)[:, None])).any(axis=1)
+        if np.count_nonzero(busy) >= 2:
+            found |= self._warning(grid, context, busy) >= URGENT
+        return found
 
     def warning_score(self, grid: Grid, context: NDArray[np.int8]) -> Floats:
         """Return NEWS2 (SpO2 scale 1) of rows where it can reach 5, else 0, (n,); activity is no illness."""
-        return self._warning(grid, context, self._outside(grid))
+        return self._warning(grid, context, self._outside(grid)[:, self.limited :])
 
     def _outside(self, grid: Grid) -> Bools:
         values = grid.values.take(self.columns, axis=1)
         outside: Bools = (values < self.low) | (values > self.high)  # NaN is neither
         return outside
 
-    def _warning(self, grid: Grid, context: NDArray[np.int8], outside: Bools) -> Floats:
+    def _warning(self, grid: Grid, context: NDArray[np.int8], busy: Bools) -> Floats:
         total = np.zeros(len(grid), np.float32)
-        busy = np.add.reduce(outside[:, self.limited :], axis=1, dtype=np.int64)
-        rows = np.flatnonzero((busy >= 2) & (context != ACTIVE))
+        rows = np.flatnonzero((np.add.reduce(busy, axis=1, dtype=np.int64) >= 2) & (context != ACTIVE))
         if len(rows):
             v = grid.values[rows][:, self.columns[self.limited :]]
             found = news2(respiration=v[:, 0], saturation=v[:, 1], systolic=v[:, 2], pulse=v[:, 3], temperature=v[:, 4])

@@ -301,6 +301,9 @@ def moment_plan(step_minutes: int) -> MomentPlan:
     )
 
 
+CONTEXT_OF = np.asarray([AT_REST, ACTIVE, ASLEEP, ASLEEP], np.int8)  # by moving + 2 asleep
+
+
 def moment(active: Doubles, minute: NDArray[np.int16], new: int, step_minutes: int) -> tuple[Floats, NDArray[np.int8]]:
     """Return the MOMENT columns and the context of the last `new` rows.
 
@@ -338,7 +341,7 @@ def advance_moment(
     out[:, len(plan.source) :] = clock_table().take(minute, axis=0)
     steps, intensity = plan.recent
     moving = (mean[:, steps] > ACTIVE_STEPS) | (mean[:, intensity] > ACTIVE_INTENSITY)
-    context = np.where(active[:, 2] > 0.5, ASLEEP, np.where(moving, ACTIVE, AT_REST)).astype(np.int8)
+    context = CONTEXT_OF.take(moving + 2 * (active[:, 2] > 0.5))
     return following, out, context
 
 

@@ -422,6 +422,8 @@ def _model(facts: Json) -> Blocks:
         yield Note("No model card was handed to this report.")
     if card.get("purpose"):
         yield Note(str(card["purpose"]))
+    for sentence in card.get("notes", ()):
+        yield Note(str(sentence))
     listed = {name: value for name, value in card.items() if isinstance(value, (list, Mapping))}
     single = {name: value for name, value in card.items() if name not in listed and name != "purpose"}
     yield as_table("Card", "What|Value", flat_rows(single))

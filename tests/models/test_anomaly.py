@@ -58,7 +58,7 @@ def on(scale: Scale, score: np.ndarray) -> np.ndarray:
 
 
 def test_a_block_is_as_surprising_as_its_highest_row_is_rare_among_blocks():
-    rng, days = np.random.default_rng(5), 1500
+    rng, days = np.random.default_rng(5), 1000
     normal, new = (rng.random((days * BLOCK, 1)).astype(np.float32) for _ in range(2))
     blocks, awake = np.repeat(np.arange(days), BLOCK), np.zeros(days * BLOCK, np.bool_)
     scale = anomaly.surprise_scale(normal, awake, blocks)
@@ -66,6 +66,7 @@ def test_a_block_is_as_surprising_as_its_highest_row_is_rare_among_blocks():
 
     for share in (0.5, 0.2, 0.1, 0.02):
         assert share == pytest.approx((highest > -np.log10(share)).mean(), rel=0.3)
+    assert np.log10(days + 1) == pytest.approx(surprise_of(scale, normal, awake).max(), rel=1e-4)
 
 
 def test_surprise_rises_with_the_score_beyond_all_that_calibration_saw():

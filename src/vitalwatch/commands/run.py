@@ -258,7 +258,7 @@ def _summary(
     say(f"  report   {desk.shown(folder / REPORT)}")
     say(f"  figures  {desk.shown(folder / EVALUATION)}")
     say()
-    for note in ingest["notes"]:
+    for note in (*ingest["notes"], *json.loads((folder / "models" / "card.json").read_bytes())["notes"]):
         say(f"Note: {note}")
     tell_refused(ingest, desk, desk.shown(folder / "quarantine"))
     show_summary(desk.screen, evaluation)

@@ -167,7 +167,7 @@ def conformal(ahead: Floats, y: Floats, last: Floats, *, covered: float = COVERE
     return widening
 
 
-def save_windows(path: Path, x: Floats, person: Floats, y: Floats, last: Floats) -> None:
+def save_windows(path: Path, x: NDArray[Any], person: Floats, y: Floats, last: Floats) -> None:
     """Write training windows for `fit_files`; `x` is stored as float16 (steps of 0.06 at a difference of 100)."""
     np.savez(path, x=x.astype(np.float16), person=person, y=y, last=last)
 

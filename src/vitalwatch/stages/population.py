@@ -22,6 +22,7 @@ from vitalwatch.stages.transform import POPULATION
 from vitalwatch.stages.validate import MIN_PERSON_DAYS
 from vitalwatch.synthetic import write_recording
 
+MANY_PERSON_DAYS = 20_000  # below, starting processes costs more time and memory than they save
 FEW = 10  # own people; fewer cannot tell what is normal for people in general
 SUMMED = ("read", "accepted", "merged", "duplicate", "conflict", "rows", "people", "person_days", "quarantined",
           "events", "profiles")  # fmt: skip
@@ -84,7 +85,7 @@ def _simulated(work: Work, scratch: Path, out: Path, prefix: str, now_ms: int) -
         seed=settings.params.seed,
         schema=settings.schema,
         params=settings.params.synthetic,
-        jobs=settings.config.jobs,
+        jobs=settings.config.jobs if people * settings.params.synthetic.days >= MANY_PERSON_DAYS else 1,
         prefix=prefix,
         on_person=lambda done: work.progress(done, people),
     )

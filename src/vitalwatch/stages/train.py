@@ -5,13 +5,15 @@ The forecaster trains in a process of its own beside the rest: Keras and jax tak
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import json
 import multiprocessing
 import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ from vitalwatch.tables import DAY, MINUTE, Bools, Event, Floats, Readings, Times
 
 PROBE_ROWS = 12
 LEAST_EPISODES = 20  # labelled training episodes that a supervised head needs
+BLOCK = 2048  # windows answered at a time
 STEPS = 7
 
 
@@ -85,15 +88,19 @@ def train(work: Work) -> dict[str, Any]:
         params.seed,
         settings.config.jobs,
     )
+    give_back()
     clock.done("expectation")
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
     with _forecasting(work) as train_forecaster:
         seen, windows = _see(learners, TRAIN, learnt, settings, kinds, params.forecaster.max_windows)
         future = train_forecaster(windows)
+        del windows
+        give_back()
         clock.done("features")
         forest = anomaly.fit(seen.x, params.detector, params.seed)
         known, kind = _heads(seen, kinds, settings)
         del seen
+        give_back()
         clock.done("forests and episode heads")
         held, probation = _see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
         calibration = _calibrate(held, forest, known, kinds if kind else (), settings)
@@ -114,12 +121,26 @@ def train(work: Work) -> dict[str, Any]:
         "settings.json": _json({"schema": settings.schema.model_dump(mode="json"), **_chosen(settings).to_json()}),
     }
     card = _card(members, calibration, held, fitted, settings)
+    card["notes"] = _notes(members, held, known, widening, settings)
     probe = _probe(calibrators[0], files, card, settings)
     key = bundle.SigningKey.load_or_create(settings.path(settings.config.signing.key))
     bundle.write(work.out("models"), files, card, probe, key)
     clock.done("bundle")
     sizes = {name: len(data) for name, data in files.items()}
-    return {"bytes": sum(sizes.values()), "files": sizes, "seconds": clock.seconds, "people": card["people"]}
+    return {
+        "bytes": sum(sizes.values()),
+        "files": sizes,
+        "seconds": clock.seconds,
+        "people": card["people"],
+        "notes": card["notes"],
+    }
+
+
+def give_back() -> None:
+    """Return freed memory to the system, where the C library knows how (glibc keeps it otherwise)."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 class _Clock:
@@ -139,7 +160,7 @@ class _Clock:
 class Windows:
     """Forecaster windows of a part: inputs, what is known of the person, targets, last values."""
 
-    x: Floats
+    x: NDArray[np.float16]
     person: Floats
     y: Floats
     last: Floats
@@ -216,10 +237,11 @@ def _windows(
     chosen, schema = settings.params.forecaster, settings.schema
     ends = np.flatnonzero(mine & person.grid.worn & (rng.random(len(mine)) < share))
     x, last = sequences.windows(person.grid, ends, chosen, schema)
-    return Windows(x, rows.static[ends], sequences.targets(person.grid, ends, chosen, schema), last)
+    half = x.astype(np.float16)  # as the forecaster is trained: steps of 0.06 at a difference of 100
+    return Windows(half, rows.static[ends], sequences.targets(person.grid, ends, chosen, schema), last)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _forecasting(work: Work) -> Iterator[Any]:
     """Yield a function that starts training the forecaster on windows in a fresh process and returns its future."""
     folder = work.out("forecaster.npz").parent
@@ -292,9 +314,10 @@ def _widening(forecast_onnx: bytes, probation: Windows, settings: Settings) -> N
     """Widen the interval on calibration people until it holds 80 % of what came."""
     if not len(probation.x):
         return np.zeros(probation.y.shape[1:])
-    given = {"x": probation.x, "person": sequences.static(probation.person, probation.last)}
-    ahead = Model(forecast_onnx).run(**given)["quantiles"]
-    return forecaster.conformal(ahead, probation.y, probation.last)
+    model, known = Model(forecast_onnx), sequences.static(probation.person, probation.last)
+    blocks = (slice(start, start + BLOCK) for start in range(0, len(known), BLOCK))
+    ahead = [model.run(x=probation.x[rows].astype(np.float32), person=known[rows])["quantiles"] for rows in blocks]
+    return forecaster.conformal(np.concatenate(ahead), probation.y, probation.last)
 
 
 def _chosen(settings: Settings) -> Chosen:
@@ -333,6 +356,37 @@ def _card(
         "forecast_loss_by_epoch": [round(loss, 4) for loss in fitted.loss],
         "trained_on": sorted(member.grid.person for member in members if member.of(TRAIN).any()),
     }
+
+
+def _notes(
+    members: Sequence[Member], held: Seen, known: bytes | None, widening: NDArray[np.float64], settings: Settings
+) -> list[str]:
+    """Return sentences on what these models cannot do with these data."""
+    schema, params = settings.schema, settings.params
+    step, notes = schema.step_minutes, []
+    if dropped := sequences.dropped_horizons(params.forecaster, schema):
+        ahead = ", ".join(map(str, dropped))
+        notes.append(
+            f"Forecasts {ahead} minutes ahead are not given: they are shorter than the {step}-minute grid step."
+        )
+    if (shorter := [w for w in features.WINDOWS if w < step]) and step > 1:
+        notes.append(f"Detector windows of {', '.join(map(str, shorter))} minutes read a single {step}-minute row.")
+    vitals = sequences.vitals(params.forecaster, schema)
+    if silent := [name for name, width in zip(vitals, widening, strict=True) if np.isnan(width).all()]:
+        notes.append(f"Too rarely measured to be forecast: {', '.join(silent)}.")
+    if known is None:
+        notes.append(f"No kind of episode is named: fewer than {LEAST_EPISODES} labelled ones to learn from.")
+    if not held.told.any():
+        notes.append("No episodes are labelled, so every alarm on calibration people counted as false.")
+    if not any(np.isfinite(member.grid.column("steps")).any() for member in members):
+        notes.append("No activity was measured: the expected heart rate is the usual one of person and hour.")
+    days = [(member.grid.time[-1] - member.grid.time[0]) / DAY for member in members]
+    if short := sum(day < params.baseline.enrolment_days for day in days):
+        notes.append(
+            f"{short} of {len(members)} people have fewer than {params.baseline.enrolment_days} days: they are judged "
+            "by the population's normal, from their first reading on."
+        )
+    return notes
 
 
 def _probe(member: Member, files: dict[str, bytes], card: dict[str, Any], settings: Settings) -> dict[str, Any]:
