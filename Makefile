@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE  # libraries are compiled once, not at every start
 
-.PHONY: run test check bench lock clean
+.PHONY: run test check bench picture lock clean
 
 run: $(VENV)/.installed  ## retrain everything
 	$(BIN)/python main.py
@@ -25,6 +25,9 @@ check: $(VENV)/.installed-dev  ## format, lint, types, import layers, locks
 
 bench: $(VENV)/.installed  ## print measured figures
 	for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+
+picture: $(VENV)/.installed  ## docs/person.svg, drawn with the production run
+	$(BIN)/python docs/picture.py
 
 lock: $(UV)  ## requirements*.in -> requirements*.txt, exact versions and hashes
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements.in -o requirements.txt

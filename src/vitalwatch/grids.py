@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vitalwatch.cleaning import grid_columns
-from vitalwatch.recordings import storing
+from vitalwatch.recordings import checked, storing
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Grid
 
@@ -39,12 +39,12 @@ def write_grids(path: Path, grids: Iterable[Grid], schema: Schema) -> int:
 
 
 def read_grids(path: Path, schema: Schema) -> Iterator[Grid]:
-    """Yield the grids as written, person by person."""
+    """Yield the grids as written, person by person; raises SourceError where the file is missing or damaged."""
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path, page_checksum_verification=True)
-    for group in range(file.num_row_groups):
-        yield from _grids(file.read_row_group(group), schema)
+    with checked(path, lambda: pq.ParquetFile(path, page_checksum_verification=True)) as file:
+        for group in range(file.num_row_groups):
+            yield from _grids(checked(path, lambda g=group: file.read_row_group(g)), schema)
 
 
 def _flush(path: Path, writer: Any, tables: list[Any]) -> Any:

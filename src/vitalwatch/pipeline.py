@@ -11,7 +11,6 @@ import datetime as dt
 import hashlib
 import json
 import math
-import platform
 import re
 import resource
 import signal
@@ -20,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,8 +26,8 @@ from vitalwatch.errors import NotFound, UsageError
 from vitalwatch.params import Params
 from vitalwatch.settings import Settings
 from vitalwatch.store import Store, building, difference, discard, file_list, link_tree, sha256, stamp, write_atomic
+from vitalwatch.versions import commit_of, library_versions
 
-LIBRARIES = ("numpy", "scikit-learn", "lightgbm", "keras", "jax", "onnx")  # a new version may move results
 SHELLS = ("api", "ui", "spark", "commands")  # parts of the package that no stage depends on
 UNCHANGED = "unchanged: same schema, params, code and input"
 FACTS = ("seconds", "peak_rss_mb", "summary")
@@ -186,15 +184,6 @@ def code_hashes(package: Path) -> dict[str, str]:
     files = sorted(path for kind in ("*.py", "*.html") for path in package.rglob(kind))
     names = {path.relative_to(package): path for path in files}
     return {name.as_posix(): sha256(path) for name, path in names.items() if name.parts[0] not in SHELLS}
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of what may move results."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
 
 
 class _Walk:
@@ -381,7 +370,7 @@ class _Walk:
             },
             "started": stamp(began),
             "finished": stamp(self.store.now()),
-            "commit": _commit(self.settings.root),
+            "commit": commit_of(self.settings.root),
             "libraries": self.versions,
             "stages": shown,
             "files": file_list(folder),
@@ -486,17 +475,3 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _commit(root: Path) -> str | None:
-    """Return the git commit of a checkout, read from its files; None elsewhere."""
-    with contextlib.suppress(OSError):
-        head = (root / ".git" / "HEAD").read_text().strip()
-        if not head.startswith("ref: "):
-            return head
-        ref = head.removeprefix("ref: ")
-        if (root / ".git" / ref).is_file():
-            return (root / ".git" / ref).read_text().strip()
-        packed = (root / ".git" / "packed-refs").read_text()
-        return next((line.split()[0] for line in packed.splitlines() if line.endswith(f" {ref}")), None)
-    return None

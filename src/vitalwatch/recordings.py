@@ -123,7 +123,7 @@ def iter_people(path: Path, schema: Schema, *, only: Collection[str] | None = No
         for group in range(file.num_row_groups):
             if only is not None and not _holds(file, path, group, only):
                 continue
-            table = _checked(
+            table = checked(
                 path, lambda g=group: file.read_row_group(g, columns=["person", "time", "utc_offset", *names])
             )
             for readings in _split(table, names):
@@ -258,11 +258,11 @@ def _open(path: Path) -> Iterator[Any]:
 
     if not path.is_file():
         raise SourceError(str(path), "there is no such file", "Run the stage that writes it first.")
-    with _checked(path, lambda: pq.ParquetFile(path, page_checksum_verification=True)) as file:
+    with checked(path, lambda: pq.ParquetFile(path, page_checksum_verification=True)) as file:
         yield file
 
 
-def _checked(path: Path, read: Any) -> Any:
+def checked(path: Path, read: Any) -> Any:
     """Return what `read` returns; a damaged page or footer is a SourceError that names the file."""
     import pyarrow as pa
 
@@ -273,7 +273,7 @@ def _checked(path: Path, read: Any) -> Any:
 
 
 def _group_people(file: Any, path: Path, group: int) -> list[str]:
-    column = _checked(path, lambda: file.read_row_group(group, columns=["person"])).column(0)
+    column = checked(path, lambda: file.read_row_group(group, columns=["person"])).column(0)
     return [str(person) for person in column.unique().to_pylist()]
 
 
@@ -316,7 +316,7 @@ def _rows(path: Path, stamps: tuple[str, ...] = ()) -> list[Mapping[str, Any]]:
     if not path.is_file():
         return []
     with _open(path) as file:
-        table = _checked(path, file.read)
+        table = checked(path, file.read)
     for name in stamps:
         place = table.schema.get_field_index(name)
         table = table.set_column(place, name, table.column(name).cast(pa.timestamp("ms", "UTC")).cast(pa.int64()))

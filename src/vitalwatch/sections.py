@@ -49,7 +49,9 @@ Blocks = Iterator[Table | Note | Picture | None]
 def sections(evaluation: Json, facts: Json, examples: Sequence[Example]) -> list[Section]:
     """Return the parts of the page in order; `facts` and `examples` as `report.render` takes them."""
     detection, forecast = evaluation.get("detection", {}), evaluation.get("forecast", {})
-    own = [("own", "Your own people, on their last days", _own(evaluation["own"], facts))] if "own" in evaluation else []
+    own: list[tuple[str, str, Blocks]] = []
+    if "own" in evaluation:
+        own = [("own", "Your own people, on their last days", _own(evaluation["own"], facts))]
     parts: list[tuple[str, str, Blocks]] = [
         *own,
         ("detection", "Detection", _detection(detection)),

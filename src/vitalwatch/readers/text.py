@@ -68,7 +68,8 @@ def head(path: Path) -> bytes:
 def members(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     """Yield (name, bytes) of every file of a folder, archive or single file whose name ends so, sorted by name.
 
-    Archives inside a folder are read too; a file that lies unpacked beside its archive is read once. Nothing is written to disk, so a name in an archive cannot lead anywhere; sizes are limited.
+    Archives inside a folder are read too; a file that lies unpacked beside its archive is read once. Nothing is written
+    to disk, so a name in an archive cannot lead anywhere; sizes are limited.
     """
     with reading(path):
         if path.is_dir():
