@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/features.py [--people 20]
 
-Prints rows/s of each part and of all, beside the target of 100,000 and, as a yardstick in the same run, pandas computing
+Prints rows/s of each part and of all, beside the target of 100,000 and, as a yardstick in the same run, pandas doing
 as many bare rolling means as there are features (without expectation, baselines, contexts or coverage).
 """
 

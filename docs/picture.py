@@ -1,6 +1,6 @@
 """Draw docs/person.svg: one synthetic person, seen by the production run, who was never learnt from.
 
-    python docs/picture.py [--index 100007]     # `make picture`
+python docs/picture.py [--index 100007]     # `make picture`
 """
 
 from __future__ import annotations
