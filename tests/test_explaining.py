@@ -10,7 +10,10 @@ from vitalwatch.explaining import Rules, in_units, technical_rows
 from vitalwatch.features import ACTIVE, AT_REST
 from vitalwatch.monitor import Monitor
 from vitalwatch.settings import Settings
-from vitalwatch.tables import Grid, Readings
+from vitalwatch.tables import MINUTE, Grid, Readings
+
+
+RATES = np.asarray([60, 61, 62], np.float32)
 
 
 def grid_of(settings: Settings, given: Readings) -> Grid:
@@ -50,7 +53,25 @@ def test_nothing_measured_is_nothing_told(settings: Settings) -> None:
 def test_a_stuck_sensor_is_a_technical_row(settings: Settings) -> None:
     grid = grid_of(settings, readings(heart_rate=[63] * 14))
 
-    assert [False] * 11 + [True] * 3 == technical_rows(grid).tolist()
+    assert [False] * 11 + [True] * 3 == technical_rows(grid, 5).tolist()
+
+
+def test_hourly_values_that_repeat_are_no_stuck_sensor(settings: Settings) -> None:
+    schema = settings.schema.model_validate(settings.schema.model_dump() | {"step": "60min"})
+    grid = cleaning.to_grid(readings(heart_rate=[63] * 14, step_ms=60 * MINUTE), schema, settings.params.cleaning)
+
+    assert not technical_rows(grid, 60).any()
+    assert [63.0] * 14 == grid.column("heart_rate").tolist()
+
+
+def test_a_silence_is_told_in_its_first_hour_and_not_for_ever(settings: Settings) -> None:
+    before, after = readings(heart_rate=[60, 61]), readings(start=200 * MINUTE, heart_rate=[62])
+    both = Readings("a", np.append(before.time, after.time), np.zeros(3, np.int16), {"heart_rate": RATES})
+    grid = grid_of(settings, both)
+
+    silent = technical_rows(grid, 5)
+    # two readings, three steps inside max_gap, an hour that is told, the rest of the gap, a reading
+    assert [False] * 5 + [True] * 12 + [False] * 24 == silent.tolist()
 
 
 def test_z_is_told_in_the_vitals_unit() -> None:

@@ -33,6 +33,8 @@ CONTEXT = ("steps", "intensity", "motion", "sleep", "signal_quality", "count")
 SPIKE = {"heart_rate": 45.0, "oxygen_saturation": 20.0, "respiratory_rate": 18.0, "body_temperature": 1.5}
 OPTICAL = ("heart_rate", "oxygen_saturation", "heart_rate_variability_rmssd")
 SLOW = ("body_temperature", "blood_pressure_systolic", "blood_pressure_diastolic", "heart_rate_variability_rmssd")
+COARSE = 15  # minutes: at longer steps two equal values are no stuck sensor, and a jump is no spike
+NEVER = 2**31
 DETACHED_BELOW = 34.0  # Cel: a body this cold is rarer by far than a sensor off the skin
 LOW_PERFUSION_QUALITY = 0.5
 LOCK_CADENCE = 95.0  # steps/min: walking briskly enough for a wrist sensor to count steps as beats
@@ -98,8 +100,8 @@ class Plan:
             jumping=_places(at, SPIKE),
             still=_places(at, STILL),
             optical=_places(at, OPTICAL),
-            jump=np.asarray(list(SPIKE.values()), np.float32),
-            flat=max(minutes(chosen.flat_line) // step, 2) - 1,
+            jump=np.asarray(list(SPIKE.values()) if step <= COARSE else [np.inf] * len(SPIKE), np.float32),
+            flat=max(minutes(chosen.flat_line) // step, 2) - 1 if step <= COARSE else NEVER,
             gap=np.asarray([*gaps, max(fast // step, 1)], np.int64),
             judged=np.asarray([*range(len(vitals)), at["count"]], np.intp),
             poor=chosen.min_signal_quality,

@@ -116,9 +116,17 @@ class Rules:
         return total
 
 
-def technical_rows(grid: Grid) -> Bools:
-    """Return rows where a sensor is stuck, locked to the steps or off the skin, (n,)."""
+def technical_rows(grid: Grid, step_minutes: int) -> Bools:
+    """Return rows where a sensor is stuck, locked to the steps, off the skin, or newly silent, (n,).
+
+    A silence is told once, in its first hour: not worn is a state, not an alarm that never ends.
+    """
     faulty: Bools = np.logical_or.reduce(grid.artefact & FAULT_BITS, axis=1)
+    silent = grid.segment < 0
+    if np.count_nonzero(silent):  # a gap's rows come all at once, with the reading that ends it
+        index = np.arange(len(grid))
+        since = index - np.maximum.accumulate(np.where(silent, -1, index))
+        faulty |= silent & (since <= max(60 // step_minutes, 3))
     return faulty
 
 
@@ -178,6 +186,9 @@ class Explainer:
             for fault, vitals in found.items()
             if vitals
         ]
+        if self._grid.segment[row] < 0:
+            told = "No reading came for a while: is the device worn, charged and connected?"
+            return Alarm(self._grid.person, start, start, "silence", "technical", "low", told)
         kind = next((fault for fault, vitals in found.items() if vitals), "sensor")
         sentence = f"Check the sensor: {'; '.join(parts) or 'it was unreliable a moment ago'}."
         return Alarm(self._grid.person, start, start, kind, "technical", "low", sentence)

@@ -249,7 +249,7 @@ class Monitor:
             scores.unusual > limits.unusual_threshold,  # NaN is not
             scores.known > limits.known_threshold,
             self._rules.rows(grid, rows.context),
-            explaining.technical_rows(grid),
+            explaining.technical_rows(grid, self.schema.step_minutes),
         )
         explain = explaining.Explainer(grid, rows, scores, self.detector, self.schema, self._rules)
         begin = (explain.unusual, explain.known, explain.rule, explain.technical)
