@@ -14,7 +14,7 @@ run: $(VENV)/.installed  ## retrain everything
 
 test: $(VENV)/.installed-dev  ## the fast circle, then the slow tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 0 -m slow $(PYTEST_ARGS)  # one at a time: they train, and kill
 
 check: $(VENV)/.installed-dev  ## format, lint, types, import layers, locks
 	$(BIN)/ruff format --check .

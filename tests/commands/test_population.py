@@ -29,10 +29,14 @@ def work(tmp_path, small) -> Work:
     return Work(tmp_path / "work", small, {}, lambda done, total: None)
 
 
+def names(work: Work) -> list[str]:
+    return [f"p{work.settings.params.seed}-00000{index}" for index in range(3)]
+
+
 def test_without_a_source_everybody_is_synthetic(work):
     report = gather(work, (), None, NOW)
 
-    assert people(work.folder / "readings.parquet") == ["p000000", "p000001", "p000002"]
+    assert people(work.folder / "readings.parquet") == names(work)
     assert report["synthetic_people"] == 3
     assert report["rejected"] == {}
     assert [source["source"] for source in report["sources"]] == ["3 synthetic people"]
@@ -47,7 +51,7 @@ def test_few_people_of_ones_own_are_joined_by_synthetic_ones(work, tmp_path):
     report = gather(work, [source], None, NOW)
 
     found = people(work.folder / "readings.parquet")
-    assert found == ["anna", "synthetic-p000000", "synthetic-p000001", "synthetic-p000002", "zoe"]
+    assert found == ["anna", *(f"synthetic-{name}" for name in names(work)), "zoe"]
     assert (report["own_people"], report["synthetic_people"], report["people"]) == (2, 3, 5)
     assert "2 people of your own are fewer than 10" in report["notes"][-1]
     assert report["read"] == report["accepted"] + report["duplicate"] + sum(report["rejected"].values())

@@ -91,7 +91,8 @@ def test_the_stage_writes_everybodys_grid_and_part_and_counts_what_it_did(work):
     grids = list(read_grids(work.folder / "grid.parquet", SCHEMA))
     splits = json.loads((work.folder / "splits.json").read_text())
 
-    assert ["a", "p000000", "p000001"] == [grid.person for grid in grids] == sorted(splits["people"])
+    named = ["a", somebody(0, 3).profile.person, somebody(1, 3).profile.person]
+    assert named == [grid.person for grid in grids] == sorted(splits["people"])
     assert 3 == told["people"]
     assert sum(map(len, grids)) == told["rows"]
     assert 3 + sum(len(somebody(i, 3).readings) for i in (0, 1)) == told["readings"]

@@ -7,7 +7,7 @@ import pytest
 
 from vitalwatch.schema import Schema
 from vitalwatch.synthetic import SyntheticPerson, identity, people, person, realism
-from vitalwatch.synthetic.noise import heavy, normal, streams
+from vitalwatch.synthetic.noise import first_order, heavy, normal, streams, two_orders
 from vitalwatch.tables import DAY
 
 SEED = 7
@@ -88,7 +88,7 @@ def test_blood_pressure_is_taken_about_hourly_awake_and_less_at_night(crowd):
 
 
 def test_profiles_are_a_plausible_population(settings):
-    drawn = [people.draw(streams(SEED, index)["traits"], index) for index in range(1500)]
+    drawn = [people.draw(streams(SEED, index)["traits"], f"p{index}") for index in range(1500)]
     resting = np.array([t.resting for t in drawn])
     beta = np.array(["beta_blocker" in t.profile.medication for t in drawn])
 
@@ -178,6 +178,19 @@ def test_random_numbers_by_quantiles_have_mean_zero_and_variance_one():
     assert np.mean(tailed**4) > 5
 
 
+def test_a_filter_by_doubling_is_the_recursion_and_treats_each_row_alone():
+    x = np.random.default_rng(SEED).standard_normal((3, 700)).astype(np.float32)
+    p, q = np.exp(-1 / 4), np.exp(-1 / 40)
+    quick, slow = np.zeros_like(x, np.float64), np.zeros_like(x, np.float64)
+    for t in range(x.shape[1]):
+        quick[:, t] = p * quick[:, t - 1] * (t > 0) + (1 - p) * x[:, t]
+        slow[:, t] = q * slow[:, t - 1] * (t > 0) + (1 - q) * x[:, t]
+
+    np.testing.assert_allclose(quick, first_order(x, 4), atol=1e-5)
+    np.testing.assert_allclose(quick + 0.1 * slow, two_orders(x, 4, 40, 0.1), atol=1e-5)
+    np.testing.assert_array_equal(first_order(x[1], 40), first_order(x, 40)[1])
+
+
 def test_five_minute_statistics_are_those_of_real_wearers(crowd):
     assert realism.failures(realism.statistics([one.readings for one in crowd]), 5) == {}
 
@@ -202,3 +215,16 @@ def test_white_noise_is_not_realistic(crowd):
     fake = dataclasses.replace(one, values={**one.values, "heart_rate": noise})
 
     assert "persistence_5" in realism.failures(realism.statistics([fake]), 5)
+
+
+def test_no_clock_is_further_from_utc_than_clocks_are(settings):
+    traveller = 92  # at home eight hours behind UTC, then a journey six hours west
+    offset = person(traveller, settings.schema, settings.params.synthetic, 20261122).readings.offset
+
+    assert [-720, -480] == np.unique(offset).tolist()
+
+
+def test_people_of_two_seeds_have_other_names(settings):
+    names = {person(3, settings.schema, settings.params.synthetic, seed, days=8).profile.person for seed in (1, 2)}
+
+    assert {"p1-000003", "p2-000003"} == names

@@ -34,7 +34,7 @@ def test_a_recording_holds_the_people_in_order(write, settings):
 
     assert {f"{name}.parquet" for name in TABLES} == {file.name for file in out.iterdir()}
     assert seen == [1, 2, 3]
-    assert table["person"].unique().to_pylist() == ["p000000", "p000001", "p000002"]
+    assert table["person"].unique().to_pylist() == ["p3-000000", "p3-000001", "p3-000002"]
     assert counts["readings"] == table.num_rows
     assert ("person", "time", "utc_offset", *settings.schema.names) == tuple(table.column_names)
     np.testing.assert_array_equal(one.time, table["time"].to_numpy().astype("datetime64[ms]").astype(np.int64)[rows])

@@ -1,4 +1,4 @@
-"""Everybody of a run, loaded once: grid, profile, events, and the part of each row."""
+"""People of a run, loaded once: grid, profile, events, and the part of each row."""
 
 from __future__ import annotations
 
@@ -47,14 +47,19 @@ class Member:
         return Person(head(self.grid, stop), self.profile, self.events or ())
 
 
-def load_members(work: Work) -> list[Member]:
-    """Return everybody, from grid.parquet, profiles.parquet, events.parquet and splits.json."""
+def load_learners(work: Work) -> list[Member]:
+    """Return everybody with rows to learn from or to calibrate on; test people are not even loaded.
+
+    Reads grid.parquet, profiles.parquet, events.parquet and splits.json.
+    """
     splits = read_splits(work.path("splits.json"))["people"]
     profiles, events = read_profiles(work.path("profiles.parquet")), read_events(work.path("events.parquet"))
     labelled = labelled_groups(events)
     found = []
     for grid in read_grids(work.path("grid.parquet"), work.settings.schema):
         person = grid.person
+        if splits[person]["part"] == "test":
+            continue
         known = tuple(events.get(person, ())) if group_of(person) in labelled else None
         entry: Mapping[str, Any] = splits[person]
         part = parts(dict(entry), grid.time)
@@ -98,4 +103,4 @@ def enrolled_until(grid: Grid, days: int) -> int:
     return int(grid.time[np.searchsorted(date, date[0] + days)])
 
 
-__all__ = ["CALIBRATION", "TEST", "TRAIN", "Member", "enrolled_until", "group_of", "having", "head", "load_members"]
+__all__ = ["CALIBRATION", "TEST", "TRAIN", "Member", "enrolled_until", "group_of", "having", "head", "load_learners"]

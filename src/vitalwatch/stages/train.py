@@ -36,7 +36,7 @@ from vitalwatch.schema import minutes
 from vitalwatch.scoring import ASLEEP, Calibration, Detector, Scale
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
-from vitalwatch.stages.people import Member, enrolled_until, having, load_members
+from vitalwatch.stages.people import Member, enrolled_until, having, load_learners
 from vitalwatch.tables import DAY, MINUTE, Bools, Event, Floats, Readings, Times
 
 PROBE_ROWS = 12
@@ -75,7 +75,7 @@ def train(work: Work) -> dict[str, Any]:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two trainings share the cores: waiting must not burn them
     settings, params = work.settings, work.settings.params
     clock = _Clock(work)
-    members = load_members(work)
+    members = load_learners(work)
     learners, calibrators = having(members, TRAIN), having(members, CALIBRATION)
     if not learners or not calibrators:
         raise NotEnoughData(f"{len(members)} people", "at least one to learn from and one to calibrate on")

@@ -149,7 +149,7 @@ def plan(rng: np.random.Generator, traits: Traits, habits: Habits, params: Synth
     names = tuple(KINDS)
     weight = np.array([traits.susceptible[name] for name in names]) * np.exp(0.3 * rng.standard_normal(len(names)))
     wanted = int(rng.poisson(per_28_days(params) / (1 - NEVER_ILL) * days / 28))
-    chosen = rng.choice(len(names), wanted, p=weight / weight.sum())
+    chosen = np.searchsorted(np.cumsum(weight), weight.sum() * rng.random(wanted)).clip(max=len(names) - 1)
     planned: list[Episode] = []
     for name in sorted((names[k] for k in chosen), key=lambda name: -KINDS[name].hours[1]):  # long ones first
         for luck in rng.random((TRIES, 3)).tolist():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalwatch.synthetic.noise import normal
 from vitalwatch.synthetic.people import Traits
 from vitalwatch.tables import Bools, Doubles, Floats
 
@@ -224,10 +225,11 @@ def _bouts(
     level = traits.active * np.where(weekend, 0.95, 1.0)
 
     def starts(rate: float) -> tuple[Minutes, NDArray[np.intp]]:
-        u = np.sort(rng.random(int(rng.poisson(rate * traits.active * days)))) * edges[-1]
-        cell = np.searchsorted(edges, u, side="right") - 1
-        day = np.minimum(cell // 24, days - 1)
-        place = (cell % 24 + rng.random(len(u))) / 24
+        apart = np.cumsum(rng.exponential(1.0, int(rng.poisson(rate * traits.active * days)) + 1))
+        u = apart[:-1] * (edges[-1] / apart[-1])  # uniform, and in order without sorting
+        day, hour = np.divmod(np.searchsorted(edges, u, side="right") - 1, 24)
+        day = np.minimum(day, days - 1)
+        place = (hour + rng.random(len(u))) / 24
         return np.rint(wake[day] + place * (bed - wake)[day]).astype(np.intp), day
 
     def chosen(rate: float, low: float, high: float) -> tuple[Minutes, NDArray[np.intp]]:
@@ -253,7 +255,7 @@ def _bouts(
     )
     cadence = np.concatenate(
         [
-            np.clip(20 * np.exp(0.7 * rng.standard_normal(n)), 3, 100),
+            np.clip(20 * np.exp(0.7 * normal(rng, n)), 3, 100),
             np.clip(94 + 11 * rng.standard_normal(m), 60, 125),
             np.where(running, 158 + 7 * rng.standard_normal(k), 114 + 8 * rng.standard_normal(k)),
             np.clip(6 * np.exp(0.8 * rng.standard_normal(q)), 0, 40),
@@ -278,10 +280,10 @@ def _share(
     run = np.zeros(n, np.bool_)
     run[before : before + k] = running
     net = np.where(run, 0.2 + 0.9 * grade, 0.1 + 1.8 * grade) * speed
-    net += (kind == MICRO) * 1.5 * np.exp(0.4 * rng.standard_normal(n))  # standing up, arms, loads
+    net += (kind == MICRO) * 1.5 * np.exp(0.4 * normal(rng, n))  # standing up, arms, loads
     share = net / (traits.vo2max - 3.5)
     low = kind == LOW_STEP
-    share[low] = np.clip(0.45 + 0.12 * rng.standard_normal(int(low.sum())), 0.15, 0.8)
+    share[low] = np.clip(0.45 + 0.12 * normal(rng, int(low.sum())), 0.15, 0.8)
     return np.minimum(share, 0.6 + 0.3 * (1 - np.exp(-share)))
 
 
@@ -311,18 +313,19 @@ def minutes_of(bouts: Bouts, removed: Bools, rng: np.random.Generator, days: int
     length = bouts.length
     first = np.cumsum(length) - length
     row = np.repeat(np.arange(len(length)), length)
-    within = np.arange(len(row)) - first[row]
-    minute = bouts.start[row] + within
+    minute = np.arange(len(row)) + (bouts.start - first)[row]
     pace = np.where(bouts.kind == MICRO, np.float32(0.45), np.float32(0.07))[row]
-    factor = np.maximum(1 + pace * rng.standard_normal(len(row), dtype=np.float32), np.float32(0.05))
-    edge = np.flatnonzero((within == 0) | (within == length[row] - 1))
+    factor = np.maximum(1 + pace * normal(rng, len(row)), np.float32(0.05))
+    edge = np.concatenate([first, (first + length - 1)[length > 1]])
     factor[edge] *= np.float32(0.3) + np.float32(0.7) * rng.random(len(edge), dtype=np.float32)
-    factor[removed[row]] = 0  # nothing else is done instead
-    used = np.flatnonzero((minute >= 0) & (minute < n))
-    row, at, factor = row[used], minute[used], factor[used]
+    if removed.any():
+        factor[removed[row]] = 0  # nothing else is done instead
+    if len(minute) and (minute.min() < 0 or minute.max() >= n):
+        used = np.flatnonzero((minute >= 0) & (minute < n))
+        row, minute, factor = row[used], minute[used], factor[used]
     steps, demand, hidden = (np.zeros(n, np.float32) for _ in range(3))
-    steps[at] = np.rint(bouts.cadence.astype(np.float32)[row] * factor)
-    demand[at] = bouts.share.astype(np.float32)[row] * factor
-    low = at[bouts.kind[row] == LOW_STEP]
+    steps[minute] = np.rint(bouts.cadence.astype(np.float32)[row] * factor)
+    demand[minute] = bouts.share.astype(np.float32)[row] * factor
+    low = minute[bouts.kind[row] == LOW_STEP]
     hidden[low] = demand[low]
     return steps, demand, hidden

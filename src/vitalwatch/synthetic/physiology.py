@@ -31,6 +31,8 @@ DRIFT = {
     "diastolic": (2.2, 1),
 }
 MEMORY = 0.68  # correlation of the drift from day to day
+OWN_TAUS, OWN_SDS = (15.0, 130.0), (0.75, 0.72)  # autonomic noise of each slow signal, unit variance
+ADDED = {"log_rmssd": 0.21, "spo2": 0.39, "temperature": 0.08, "diastolic": 2.1}  # its size, where nothing changes it
 FAST_TAUS, FAST_SDS = (2.6, 11.0), (3.4, 1.0)  # autonomic noise of the heart rate: minutes, bpm
 SLOW_TAUS, SLOW_SDS = (45.0, 240.0), (2.3, 2.1)
 ON_TAPS = 6  # minutes of demand that the quick rise looks back on
@@ -91,18 +93,16 @@ def simulate(
         boxes(habits.asleep[:, 0] // base, habits.asleep[:, 1] // base, np.ones(len(habits.asleep)), n), 1
     )
     depth = first_order(asleep, 22 / base)
-    shared = _contexts(habits, base, n)
-    drift = _drift(rng, habits.days, base, n)
+    level, tension, (calm, *noises) = _courses(rng, habits, base, n)
     response = _response(demand, traits, params.time_constants)
     clock = _clock(habits, base, n)
     awake = 1 - np.float32(0.55) * depth
 
-    calm, slow_noise = _slowly(rng, 2, base, n, SLOW_TAUS, SLOW_SDS)
     lively = (
         np.exp(calm * np.float32(VOLATILITY / np.hypot(*SLOW_SDS))) * awake * np.float32(traits.noise * traits.fast)
     )
-    slow_noise *= awake * np.float32(traits.noise)
-    slow = shared["heart_rate"] + drift["heart_rate"] + slow_noise + np.float32(traits.resting)
+    tension *= awake * np.float32(traits.noise)
+    slow = level["heart_rate"] + tension + np.float32(traits.resting)
     slow += np.float32(traits.swing) * clock
     slow -= depth * np.float32(0.09 * traits.resting)
     fast = wander(normal(rng, len(demand)), FAST_TAUS, FAST_SDS)
@@ -112,7 +112,7 @@ def simulate(
     heart += fast * finer(lively, base)
 
     effort = blocks(response, base) / np.float32(traits.maximum - traits.resting)
-    latent = _others(rng, traits, base, depth, shared, drift, clock, effort, slow_noise)
+    latent = _others(traits, base, depth, level, noises, clock, effort, tension)
     result = Latent(base, heart, steps, demand, hidden, depth=depth, effort=effort, **latent)
     for episode in episodes:
         _apply(result, episode, own)
@@ -135,7 +135,8 @@ def _response(demand: Floats, traits: Traits, slower: float) -> Floats:
     x = demand * np.float32(traits.maximum - traits.resting)
     off = two_orders(x, traits.tau_off * slower, 28 * slower, 0.10)
     pole = np.exp(-1.0 / (traits.tau_on * slower))
-    weights = (pole ** np.arange(ON_TAPS) / np.sum(pole ** np.arange(ON_TAPS))).astype(np.float32)
+    taps = pole ** np.arange(ON_TAPS)
+    weights = (taps / taps.sum()).astype(np.float32)
     on = x * weights[0]  # an exponential this short is a few taps
     for lag in range(1, ON_TAPS):
         on[lag:] += x[:-lag] * weights[lag]
@@ -151,16 +152,34 @@ def _blunt(heart: Floats, demand: Floats, episode: Episode, traits: Traits, slow
     heart[span] += _response(weak, traits, slower) - _response(demand[span], traits, slower)
 
 
-def _contexts(habits: Habits, base: int, n: int) -> dict[str, Floats]:
-    """Return the summed effect of everyday contexts on each signal, with soft edges."""
+def _courses(
+    rng: np.random.Generator, habits: Habits, base: int, n: int
+) -> tuple[dict[str, Floats], Floats, list[Floats]]:
+    """Return what moves within hours and days, drawn every 15 minutes, straight lines in between.
+
+    Returns:
+        The offset of every channel by contexts, drift and its own noise; the slow noise of the heart rate, bpm; and
+        four noises: of the size of its fast noise, and of unit variance for blood pressure, beat and breath.
+    """
+    times = _coarser(base, 15)
+    every, k = times * base, n // times
+    offset = _contexts(habits, every, k) + _drift(rng, habits.days, k)
+    own = _noise(rng, 3 + len(ADDED), every, k, OWN_TAUS, OWN_SDS)
+    for row, (name, size) in zip(own[3:], ADDED.items(), strict=True):
+        offset[CHANNELS.index(name)] += np.float32(size) * row
+    heart = _noise(rng, 2, every, k, SLOW_TAUS, SLOW_SDS)
+    fine = list(finer(np.concatenate([offset, heart, own[:3]]), times))
+    tension, *noises = fine[len(CHANNELS) :]
+    return dict(zip(CHANNELS, fine, strict=False)), tension, noises
+
+
+def _contexts(habits: Habits, every: int, n: int) -> Floats:
+    """Return the summed effect of everyday contexts on each channel, with soft edges, shape (channels, n)."""
     rows = habits.contexts
     table = np.array(list(CONTEXTS.values()))
     moves = np.flatnonzero((table != 0).any(axis=1).take(rows.kind))
     heights = table[rows.kind[moves]] * rows.size[moves, None]
-    times = _coarser(base, 15)
-    coarse = times * base
-    sums = soft_boxes(rows.start[moves] / coarse, rows.end[moves] / coarse, heights, habits.days * DAYTIME // coarse)
-    return dict(zip(CHANNELS, finer(first_order(sums, 12 / coarse), times), strict=True))
+    return first_order(soft_boxes(rows.start[moves] / every, rows.end[moves] / every, heights, n), 12 / every)
 
 
 def _coarser(base: int, about: int) -> int:
@@ -168,44 +187,38 @@ def _coarser(base: int, about: int) -> int:
     return next(k for k in range(max(about // base, 1), 0, -1) if DAYTIME % (k * base) == 0)
 
 
-def _slowly(
-    rng: np.random.Generator, rows: int, base: int, n: int, taus: tuple[float, float], sds: tuple[float, float]
+def _noise(
+    rng: np.random.Generator, rows: int, every: int, n: int, taus: tuple[float, float], sds: tuple[float, float]
 ) -> Floats:
-    """Return noise of the given time constants (minutes), shape (rows, n), drawn every 10 minutes, lines between."""
-    times = _coarser(base, 10)
-    knots = n // times
-    white = normal(rng, rows * knots).reshape(rows, knots)
-    return finer(wander(white, (taus[0] / (times * base), taus[1] / (times * base)), sds), times)
+    """Return noise of the given time constants (minutes), one number in `every` minutes, shape (rows, n)."""
+    return wander(normal(rng, rows * n).reshape(rows, n), (taus[0] / every, taus[1] / every), sds)
 
 
-def _drift(rng: np.random.Generator, days: int, base: int, n: int) -> dict[str, Floats]:
-    """Return the drift of every signal: autoregressive over days, straight lines in between."""
-    sd, sign = np.array(list(DRIFT.values())).T[:, :, None]
-    white = np.sqrt(1 - MEMORY**2) * rng.standard_normal((len(DRIFT), days + 2))
+def _drift(rng: np.random.Generator, days: int, n: int) -> Floats:
+    """Return the drift of every channel: autoregressive over days, straight lines in between; (channels, n)."""
+    sd, sign = np.array([DRIFT[name] for name in CHANNELS]).T[:, :, None]
+    white = np.sqrt(1 - MEMORY**2) * rng.standard_normal((len(CHANNELS), days + 2))
     white[:, 0] /= np.sqrt(1 - MEMORY**2)
     own = lfilter([1.0], [1.0, -MEMORY], white)
     value = sd * (0.94 * own + 0.33 * sign * rng.standard_normal(days + 2))
-    return dict(zip(DRIFT, finer(value.astype(np.float32), DAYTIME // base)[:, :n], strict=True))
+    return finer(value.astype(np.float32), n // days)[:, :n]
 
 
 def _clock(habits: Habits, base: int, n: int) -> Floats:
     """Return the body clock, 1 in the late afternoon (17:00), -1 twelve hours apart; it follows travel in days."""
-    moved = first_order(habits.shift.astype(np.float64), 2.0)
-    late = finer(moved, DAYTIME // base)[:n]
-    hour = np.tile(np.arange(DAYTIME // base, dtype=np.float32) * np.float32(base / 60), habits.days)
-    if not late.any():
-        day = np.cos((hour[: DAYTIME // base] - 17) * np.float32(np.pi / 12)).astype(np.float32)
-        return np.tile(day, habits.days)
-    return np.cos((hour + late - 17) * np.float32(np.pi / 12)).astype(np.float32)
+    hour = np.arange(DAYTIME // base, dtype=np.float32) * np.float32(base / 60) - 17
+    if not habits.shift.any():
+        return np.tile(np.cos(hour * np.float32(np.pi / 12)), habits.days)
+    late = finer(first_order(habits.shift.astype(np.float64), 2.0), DAYTIME // base)[:n]
+    return np.cos((np.tile(hour, habits.days) + late) * np.float32(np.pi / 12))
 
 
 def _others(
-    rng: np.random.Generator,
     traits: Traits,
     base: int,
     depth: Floats,
-    shared: dict[str, Floats],
-    drift: dict[str, Floats],
+    level: dict[str, Floats],
+    own: list[Floats],
     clock: Floats,
     effort: Floats,
     tension: Floats,
@@ -213,25 +226,23 @@ def _others(
     """Return the slow signals, coupled to effort, sleep, clock and the slow noise of the heart rate."""
     n = len(depth)
     f = np.float32
-    # one row a signal: autonomic noise within hours, unit variance
-    own = _slowly(rng, 7, base, n, (15.0, 130.0), (0.75, 0.72))
-    both = {name: shared[name] + drift[name] for name in DRIFT if name != "heart_rate"}
+    squeeze, beat, breath = own
     warm = first_order(effort, 35 / base)
     asleep_noise = 1 - f(0.35) * depth
-    pressure = f(5.3) * own[0] * asleep_noise + f(0.35) * tension
+    pressure = f(5.3) * squeeze * asleep_noise + f(0.35) * tension
     return {
-        "beat": np.exp(f(0.3) + f(0.17) * own[1] - f(0.25) * depth),
-        "log_rmssd": both["log_rmssd"] + f(traits.log_rmssd) + f(0.28) * depth - f(2.2) * effort
-        - f(0.014) * tension + f(0.21) * own[2],
-        "respiration": both["respiration"] + f(traits.respiration) - f(1.3) * depth + f(19) * effort
-        + f(0.04) * tension + f(0.86) * own[3] * asleep_noise,
-        "spo2": both["spo2"] + f(traits.spo2) - f(0.7) * depth - f(0.8) * effort + f(0.39) * own[4],
-        "temperature": both["temperature"] + f(traits.temperature) + f(0.22) * clock - f(0.12) * depth
-        + f(0.9) * warm + f(0.08) * own[5],
-        "systolic": both["systolic"] + f(traits.systolic) - f(0.12 * traits.systolic) * depth + f(2.5) * clock
+        "beat": np.exp(f(0.3) + f(0.17) * beat - f(0.25) * depth),
+        "log_rmssd": level["log_rmssd"] + f(traits.log_rmssd) + f(0.28) * depth - f(2.2) * effort
+        - f(0.014) * tension,
+        "respiration": level["respiration"] + f(traits.respiration) - f(1.3) * depth + f(19) * effort
+        + f(0.04) * tension + f(0.86) * breath * asleep_noise,
+        "spo2": level["spo2"] + f(traits.spo2) - f(0.7) * depth - f(0.8) * effort,
+        "temperature": level["temperature"] + f(traits.temperature) + f(0.22) * clock - f(0.12) * depth
+        + f(0.9) * warm,
+        "systolic": level["systolic"] + f(traits.systolic) - f(0.12 * traits.systolic) * depth + f(2.5) * clock
         + f(55) * effort + pressure,
-        "diastolic": both["diastolic"] + f(traits.diastolic) - f(0.13 * traits.diastolic) * depth + f(1.5) * clock
-        + f(8) * effort + f(0.55) * pressure + f(2.1) * own[6],
+        "diastolic": level["diastolic"] + f(traits.diastolic) - f(0.13 * traits.diastolic) * depth + f(1.5) * clock
+        + f(8) * effort + f(0.55) * pressure,
         "desaturation": np.zeros(n, np.float32),
     }  # fmt: skip
 
@@ -242,12 +253,13 @@ def _apply(latent: Latent, episode: Episode, rng: np.random.Generator) -> None:
     rows, strength = episode.envelope(base)
     minutes = slice(rows.start * base, rows.stop * base)
     courses = knots(rng, len(episode.change), len(strength), max(30 // base, 1))
-    for course, (signal, change) in zip(courses, episode.change.items(), strict=True):
+    sizes = np.array(list(episode.change.values()), np.float32)[:, None]
+    effects = sizes * strength * (1 + np.float32(0.2) * courses)
+    for effect, (signal, change) in zip(effects, episode.change.items(), strict=True):
         if signal == "jitter":
             jitter = np.repeat(strength, base)
             latent.heart_rate[minutes] += np.float32(change) * jitter * normal(rng, len(jitter))
         elif signal != "gain":
-            effect = np.float32(change) * strength * (1 + np.float32(0.2) * course)
             if signal == "heart_rate":
                 latent.heart_rate[minutes] += finer(effect, base)
             else:

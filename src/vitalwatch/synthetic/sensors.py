@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.synthetic.habits import DAYTIME, EXERCISE, WALK, Habits
-from vitalwatch.synthetic.noise import blocks, boxes, first_order, heavy, normal
+from vitalwatch.synthetic.noise import blocks, boxes, first_order, heavy, normal, uniform16
 from vitalwatch.synthetic.people import Traits
 from vitalwatch.synthetic.physiology import Latent
 from vitalwatch.tables import Bools, Floats
@@ -234,13 +234,12 @@ def _break(rng: np.random.Generator, values: dict[str, Floats], broken: tuple[Fa
 
 def _lose(rng: np.random.Generator, values: dict[str, Floats], motion: Floats) -> None:
     """Blank what the device cannot tell: SpO2, respiration and HRV in motion, and a little of everything."""
-    n = len(motion)
-    for name, base, slope, partner in LOST:
-        chance = rng.random(n, dtype=np.float32)
-        lost = np.flatnonzero(chance < np.float32(base) + np.float32(slope) * motion)
-        values[name][lost] = np.nan
+    luck = uniform16(rng, len(LOST) * len(motion)).astype(np.float32).reshape(len(LOST), -1)
+    base, slope = (np.array([65536 * row[k] for row in LOST], np.float32)[:, None] for k in (1, 2))
+    for (name, _, _, partner), lost in zip(LOST, luck < base + slope * motion, strict=True):
+        np.putmask(values[name], lost, np.nan)
         if partner:
-            values[partner][lost] = np.nan
+            np.putmask(values[partner], lost, np.nan)
 
 
 def _worn(habits: Habits, step: int, n: int) -> Bools:
@@ -268,10 +267,11 @@ DISPLAY = {
 
 def _rounded(values: dict[str, Floats], rows: NDArray[np.intp]) -> dict[str, Floats]:
     """Return the worn rows as a device shows them."""
-    table = np.stack([values[name] for name in DISPLAY]).take(rows, axis=1)
+    table = np.empty((len(DISPLAY), len(rows)), np.float32)
+    for row, name in zip(table, DISPLAY, strict=True):
+        values[name].astype(np.float32, copy=False).take(rows, out=row, mode="clip")
     low, high, parts = np.array(list(DISPLAY.values()), np.float32).T[:, :, None]
-    np.maximum(table, low, out=table)
-    np.minimum(table, high, out=table)
+    np.clip(table, low, high, out=table)
     table *= parts
     np.rint(table, out=table)
     table /= parts

@@ -13,6 +13,8 @@ from vitalwatch.synthetic import events, habits, people, physiology, sensors
 from vitalwatch.synthetic.noise import streams
 from vitalwatch.tables import MINUTE, Event, Profile, Readings
 
+ZONES = (-720, 840)  # minutes from UTC that clocks somewhere show; a journey goes no further
+
 
 @dataclass(frozen=True)
 class SyntheticPerson:
@@ -44,7 +46,7 @@ def person(index: int, schema: Schema, params: Synthetic, seed: int, *, days: in
     days = params.days if days is None else days
     step = schema.step_minutes
     rng = streams(seed, index)
-    traits = people.draw(rng["traits"], index)
+    traits = people.draw(rng["traits"], people.pseudonym(index, seed))
     calendar = habits.draw(rng["habits"], traits, days, params.start.weekday())
     planned = events.plan(rng["events"], traits, calendar, params)
     gone = events.removed(calendar, planned)
@@ -57,7 +59,7 @@ def person(index: int, schema: Schema, params: Synthetic, seed: int, *, days: in
     readings = Readings(
         person=name,
         time=midnight + rows * np.int64(schema.step_ms),
-        offset=(traits.offset + 60 * calendar.shift[day]).astype(np.int16),
+        offset=np.clip(traits.offset + 60 * calendar.shift[day], *ZONES).astype(np.int16),
         values={column: values[column] if column in values else _absent(len(rows)) for column in schema.names},
     )
     labels = tuple(
@@ -90,19 +92,19 @@ def _bookkeeping(
     end = np.minimum(rows.end, calendar.days * habits.DAYTIME)
     everyday = (rows.kind == habits.KINDS.index("meal")) | (rows.kind == habits.KINDS.index("caffeine"))
     shown = np.flatnonzero((~everyday | (rows.size > habits.EVERYDAY)) & (rows.start >= 0) & (end > rows.start))
-    found = [(f"fault:{f.name}", f.start, f.end, f.size) for f in broken]
+    found = [(f"fault:{f.name}", f.start, f.end, round(f.size, 3)) for f in broken]
     found += [
         (f"context:{habits.KINDS[kind]}", start, stop, size)
         for kind, start, stop, size in zip(
             rows.kind[shown].tolist(),
             rows.start[shown].tolist(),
             end[shown].tolist(),
-            rows.size[shown].tolist(),
+            np.round(rows.size[shown], 3).tolist(),
             strict=True,
         )
     ]
     found.sort(key=lambda row: row[1])
     return tuple(
-        Event(name, kind, midnight + start * MINUTE, midnight + stop * MINUTE, round(size, 3))
+        Event(name, kind, midnight + start * MINUTE, midnight + stop * MINUTE, size)
         for kind, start, stop, size in found
     )

@@ -17,13 +17,21 @@ from vitalwatch.params import Synthetic
 from vitalwatch.schema import Schema
 from vitalwatch.synthetic.people import Identity, identities
 from vitalwatch.synthetic.simulation import SyntheticPerson, person
-from vitalwatch.tables import Event, Profile
+from vitalwatch.tables import Event, Floats, Profile
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS = ("parquet", "csv", "jsonl")
 GROUP_ROWS = 100_000  # rows of a Parquet row group, at least; whole persons
+MANY_VALUES = {  # columns for which a dictionary takes longer than it spares
+    "heart_rate",
+    "respiratory_rate",
+    "body_temperature",
+    "heart_rate_variability_rmssd",
+    "heart_rate_spread",
+    "steps",
+}
 WORN_AT_LEAST = 0.7  # share of the grid that a person wears the sensor, for planning groups
 
 
@@ -178,8 +186,18 @@ def _readings(crowd: list[SyntheticPerson], schema: Schema) -> pa.Table:
     }
     for name in schema.names:
         values = np.concatenate([one.readings.values[name] for one in crowd])
-        columns[name] = pa.array(values, pa.float32(), from_pandas=True)  # NaN becomes null: not measured
+        columns[name] = _nullable(values)
     return pa.table(columns)
+
+
+def _nullable(values: Floats) -> pa.Array:
+    """Return the column with null for NaN, which is not measured."""
+    import pyarrow as pa
+
+    known = ~np.isnan(values)
+    missing = len(known) - int(np.count_nonzero(known))
+    mask = pa.py_buffer(np.packbits(known, bitorder="little")) if missing else None
+    return pa.Array.from_buffers(pa.float32(), len(values), [mask, pa.py_buffer(values)], missing)
 
 
 def _profiles(profiles: list[Profile]) -> pa.Table:
@@ -247,14 +265,15 @@ class _Sink:
             import pyarrow as pa
 
             times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
+            encoding = dict.fromkeys(times, "DELTA_BINARY_PACKED")
+            encoding |= dict.fromkeys(MANY_VALUES & set(table.column_names), "BYTE_STREAM_SPLIT")
             keys = [name for name in ("person", "time") if name in table.column_names]
             self._writer = pq.ParquetWriter(
                 self.path,
                 table.schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=[name for name in table.column_names if name not in times],
-                column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+                compression="snappy",
+                use_dictionary=[name for name in table.column_names if name not in encoding],
+                column_encoding=encoding,
                 write_statistics=keys,
                 write_page_checksum=True,
             )
