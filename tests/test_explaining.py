@@ -12,7 +12,6 @@ from vitalwatch.monitor import Monitor
 from vitalwatch.settings import Settings
 from vitalwatch.tables import MINUTE, Grid, Readings
 
-
 RATES = np.asarray([60, 61, 62], np.float32)
 
 

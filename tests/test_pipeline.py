@@ -168,7 +168,7 @@ def test_a_changed_schema_source_or_seed_is_named(bench):
 
 def test_where_it_runs_does_not_count(bench, settings):
     first = bench.run()
-    config = settings.config.model_copy(update={"jobs": 16, "log_level": "DEBUG"})
+    config = settings.config.model_copy(update={"jobs": 16})
     bench.settings = dataclasses.replace(settings, config=config)
 
     assert not bench.run().new

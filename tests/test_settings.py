@@ -59,7 +59,7 @@ def spoil(path: Path, before: str, after: str) -> None:
             "unit",
         ),
         ("schema.yaml", "  medication:", "  medicatoin:", "profile.medicatoin", "medication"),
-        ("config/base.yaml", "log_level: INFO", "log_levl: INFO", "log_levl", "log_level"),
+        ("config/base.yaml", "tracking: sqlite", "trackin: sqlite", "trackin", "tracking"),
         ("config/base.yaml", "  trusted: [artifacts", "  trustd: [artifacts", "signing.trustd", "trusted"),
     ],
 )
@@ -97,7 +97,6 @@ def test_a_missing_key_is_told(home):
         ("alarms.merge=soon", "alarms.merge"),
         ("seed=-1", "seed"),
         ("synthetic.prevalence=rare", "synthetic.prevalence"),
-        ("config.log_level=LOUD", "log_level"),
         ("config.jobs=0", "jobs"),
         ("schema.step=7min", "step"),
     ],
@@ -162,7 +161,7 @@ def test_a_set_without_key_or_value_is_told(home, text):
         ("detector.bugdet=1", "Did you mean budget?"),
         ("detectr.budget=1", "Did you mean detector?"),
         ("params.detector.bugdet=1", "Did you mean budget?"),
-        ("config.log_levl=INFO", "Did you mean log_level?"),
+        ("config.trackin=env", "Did you mean tracking?"),
         ("schema.columns.heart_rat.unit=x", "Did you mean heart_rate?"),
     ],
 )
@@ -259,7 +258,7 @@ def test_a_refusal_never_repeats_the_value(home, monkeypatch):
         refusal(home, overrides=[f"config.jobs={secret}"]),
         refusal(home, overrides=[f"seed=[{secret}"]),
     ]
-    spoil(home / "config" / "base.yaml", "log_level: INFO", f"log_level: {secret}")
+    spoil(home / "config" / "base.yaml", "jobs: 2", f"jobs: {secret}")
 
     for error in (*told, refusal(home)):
         assert secret not in str(error)
@@ -346,6 +345,6 @@ def test_each_params_key_changes_the_run_and_a_stage_of_it(settings, dry, keys):
 
 
 def test_where_it_runs_changes_nothing(settings, dry):
-    config = settings.config.model_copy(update={"jobs": 9, "log_level": "DEBUG", "artifacts": Path("elsewhere")})
+    config = settings.config.model_copy(update={"jobs": 9, "artifacts": Path("elsewhere")})
 
     assert dry(settings) == dry(dataclasses.replace(settings, config=config))

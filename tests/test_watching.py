@@ -57,6 +57,16 @@ def test_a_rule_of_one_row_needs_no_memory():
     assert [(10, 11), (12, 13)] == watched(row(10, 12), rule=rule)
 
 
+def test_an_alarm_is_told_when_it_grows_and_never_again():
+    told, channel = [], Channel()
+    for number, over in enumerate(row(10, 11, n=40)):
+        channel, _, found = watch(channel, np.asarray([over]), np.asarray([number * STEP]), RULE, alarm)
+        told += [number] * len(found)
+
+    assert [11, 12] == told
+    assert channel.open is None  # the hour in which another could have joined it is over
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=150), st.sets(st.integers(1, 149), max_size=20))
 def test_any_chunks_give_the_same_alarms(over: list[bool], cuts: set[int]) -> None:
     inside = tuple(sorted(cut for cut in cuts if cut < len(over)))

@@ -72,4 +72,4 @@ def seen(people: int = 6, days: int = 8, seed: int = 1, every: int = 2 * A_DAY) 
     x[kind == 1] -= 2
     owner = np.repeat(np.arange(people), rows)
     told = np.ones(len(x), np.bool_)
-    return Seen(x, np.tile(time, people), episode, kind, far.ravel(), owner, told, tuple(tracks))
+    return Seen(x, np.tile(time, people), episode, kind, far.ravel(), told.copy(), owner, told, tuple(tracks))

@@ -48,7 +48,6 @@ DRIVERS = ("steps_15min", "steps_60min", "intensity_15min", "clock_sin", "clock_
 EXTRA = ("heart_rate_active", "heart_rate_quiet", "heart_rate_square", "steps")
 TRACKS = (*SIGNALS, *EXTRA)
 WINDOWS = (10, 30, 60, 90, 180, 360, 720, 1440)
-DETECTOR_LOOKBACK = 1440  # minutes
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from vitalwatch import features
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats
 
-STATES = ("awake", "asleep")
 RAREST = 12.0  # a p-value is never below 10 to the minus this: beyond the last knot nothing is known
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from box import Box
@@ -39,7 +39,6 @@ class Config(Closed):
     work: Path
     signing: Signing
     jobs: int = Field(ge=1)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
     tracking: str | None
     columns: dict[str, str]
 

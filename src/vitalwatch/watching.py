@@ -72,7 +72,7 @@ def watch(
     keep = rule.of - 1
     if not any(channel.recent) and not np.count_nonzero(over):  # nothing to do, nearly always
         quiet = (False,) * min(keep, len(channel.recent) + len(over))
-        return Channel(quiet, channel.open), over, [channel.open] if channel.open is not None else []
+        return Channel(quiet, _still_open(channel.open, time, rule)), over, []
     before = len(channel.recent)
     flags = np.concatenate((np.asarray(channel.recent, np.bool_), over))
     alarming = persistent(flags, rule.need, rule.of)[before:]
@@ -90,5 +90,11 @@ def watch(
             current = begin(row, current.start + rule.cut_ms)
         current = replace(current, end=start + rule.step_ms)
     recent = tuple(flags[-keep:].tolist()) if keep else ()
-    told = [*ended, current] if current is not None else ended
-    return Channel(recent, current), alarming, told
+    told = [*ended, current] if current is not None and current is not channel.open else ended
+    return Channel(recent, _still_open(current, time, rule)), alarming, told
+
+
+def _still_open(alarm: Alarm | None, time: Times, rule: Rule) -> Alarm | None:
+    """Return the alarm while a later row could still join it."""
+    over = alarm is None or (len(time) > 0 and time[-1] + rule.step_ms - alarm.end > rule.merge_ms)
+    return None if over else alarm

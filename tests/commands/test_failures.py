@@ -95,7 +95,7 @@ def test_wrong_use_is_told_with_the_nearest_name(place, words, told):
 
 
 def test_unreadable_yaml_names_the_line(place):
-    place.config.write_text("artifacts: [\nlog_level: INFO\n")
+    place.config.write_text("artifacts: [\njobs: 2\n")
     answer = place.do("runs", "--json")
     assert answer.code == 2
     assert "is not valid YAML at line" in answer.json["error"]

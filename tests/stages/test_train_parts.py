@@ -10,6 +10,7 @@ import pytest
 from tiny import random_forecaster, small_settings
 from training_world import grid, seen
 from vitalwatch import sequences
+from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import Rule
@@ -79,6 +80,29 @@ def test_with_labels_the_channels_share_the_budget(held, forest, known):
     assert ("kind_0", "kind_1") == limits.kinds
 
 
+def test_people_nobody_labelled_do_not_calibrate_where_others_are_labelled(held, forest):
+    only = held.person != 0
+    mixed = replace(held, told=only, x=np.where(only[:, None], held.x, 50 + held.x))
+    limits = train._calibrate(mixed, forest, None, (), asking())
+    alone = train._calibrate(train._labelled(replace(held, told=only)), forest, None, (), asking())
+
+    assert alone.unusual_threshold == limits.unusual_threshold
+
+
+def test_rows_that_cannot_be_judged_calibrate_nothing(held, forest):
+    unsure = np.arange(len(held.x)) % 10 == 0
+    wild = replace(held, sure=~unsure, x=np.where(unsure[:, None], 50 + held.x, held.x))
+    quiet = replace(held, sure=~unsure)
+
+    wild_limits, limits = (train._calibrate(some, forest, None, (), asking()) for some in (wild, quiet))
+    assert limits.unusual_threshold == wild_limits.unusual_threshold
+
+
+def test_too_few_judged_rows_say_so():
+    with pytest.raises(NotEnoughData, match="that can be judged"):
+        train._enough(np.empty((train.LEAST_ROWS - 1, 3)), "to learn from")
+
+
 def test_a_larger_budget_lowers_both_thresholds(held, forest, known):
     strict, loose = (train._calibrate(held, forest, known, (), asking(budget=budget)) for budget in (0.4, 1.2))
 
@@ -130,7 +154,8 @@ def test_an_episode_without_a_judged_row_is_excused():
     time = np.arange(100, 200, dtype=np.int64) * step
     spans = {"before": (10, 20), "into": (90, 110), "inside": (150, 160), "after": (300, 310)}
     events = [Event("a", name, start * step, end * step) for name, (start, end) in spans.items()]
-    track = train._track(time, events, step)
+    everything = np.ones(len(time), np.bool_)
+    track = train._track(time, everything, everything, events, step)
 
     assert ("inside",) == track.kinds
     assert [[150 * step, 160 * step]] == track.episodes.tolist()

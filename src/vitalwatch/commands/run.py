@@ -163,7 +163,7 @@ def _settled(
     failed = failed_gates(gates)
     if result.new:
         _log(tracking, run, folder, evaluation, desk)
-    promoted, sentence = _promote(result, run, champion, failed, given.no_promote, tracking, desk)
+    promoted, sentence = _promote(result, run, champion, gates, given.no_promote, tracking, desk)
     ingest = json.loads((folder / "ingest.json").read_bytes())
     _summary(result, folder, evaluation, gates, ingest, sentence, desk)
     warnings = tracking.close()
@@ -218,13 +218,15 @@ def _promote(
     result: RunResult,
     run: str,
     champion: str | None,
-    failed: Sequence[str],
+    gates: Sequence[Mapping[str, Any]],
     kept: bool,
     tracking: _Tracking,
     desk: Desk,
 ) -> tuple[bool, str]:
     """Return whether the run is in production now because of this call, and a sentence."""
-    store = desk.store
+    store, failed = desk.store, failed_gates(gates)
+    unjudged = [gate["name"] for gate in gates if gate["passed"] is None]
+    passed = f"Every gate that could be judged passed (not {', '.join(unjudged)})" if unjudged else "Every gate passed"
     unchanged = "production is unchanged" + (
         f" (run {champion})" if champion not in (None, ANY) else " (there is none)"
     )
@@ -236,11 +238,11 @@ def _promote(
             store.refuse(run, why)
         return False, f"Not promoted, {unchanged}; {why}."
     if kept:
-        return False, f"Every gate passed. Not promoted as asked, {unchanged}; `python main.py promote {run}` does it."
-    store.promote(run, "every gate passed", champion=champion)
+        return False, f"{passed}. Not promoted as asked, {unchanged}; `python main.py promote {run}` does it."
+    store.promote(run, passed.lower(), champion=champion)
     if tracker := tracking.start():
         tracker.set_champion(run)
-    return True, f"Every gate passed: run {run} is in production now."
+    return True, f"{passed}: run {run} is in production now."
 
 
 def _summary(

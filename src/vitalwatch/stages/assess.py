@@ -90,7 +90,9 @@ def evaluate_on(
     parts = _Everybody()
     people = iter_people(folder / "readings.parquet", settings.schema)
     results = list(answer_all(monitor, people, known, parts, {}, settings, progress, 0))
-    return _tables(results, monitor, settings, "Everybody is tested; nobody here was learnt from.", by_time=False)
+    seen = len({result.person for result in results} & set(monitor.card["trained_on"]))
+    note = f"Everybody is tested; {seen or 'none'} of them bear names that the run learnt from or was calibrated on."
+    return _tables(results, monitor, settings, note, by_time=False)
 
 
 def trusted_keys(settings: Settings) -> list[Path]:

@@ -41,6 +41,7 @@ from vitalwatch.tables import DAY, MINUTE, Bools, Event, Floats, Readings, Times
 
 PROBE_ROWS = 12
 LEAST_EPISODES = 20  # labelled training episodes that a supervised head needs
+LEAST_ROWS = 500  # judged rows, to learn from and to calibrate on
 BLOCK = 2048  # windows answered at a time
 STEPS = 7
 
@@ -55,6 +56,7 @@ class Seen:
         episode: Number of the episode a row lies in, over all people, -1 for none (n,).
         kind: Index into the kinds, -1 for none (n,).
         far: Rows away from every episode (n,).
+        sure: Rows that can be judged (n,); the others keep their place in time, as when serving.
         person: Number of the person (n,).
         told: Rows of people whose episodes somebody labelled (n,).
         tracks: What each person is judged on.
@@ -65,6 +67,7 @@ class Seen:
     episode: NDArray[np.int64]
     kind: NDArray[np.int64]
     far: Bools
+    sure: Bools
     person: NDArray[np.int64]
     told: Bools
     tracks: tuple[Track, ...]
@@ -93,6 +96,7 @@ def train(work: Work) -> dict[str, Any]:
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
     with _forecasting(work) as train_forecaster:
         seen, windows = _see(learners, TRAIN, learnt, settings, kinds, params.forecaster.max_windows)
+        _enough(seen.x, "to learn from")
         future = train_forecaster(windows)
         del windows
         give_back()
@@ -103,7 +107,8 @@ def train(work: Work) -> dict[str, Any]:
         give_back()
         clock.done("forests and episode heads")
         held, probation = _see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
-        calibration = _calibrate(held, forest, known, kinds if kind else (), settings)
+        _enough(held.x[held.far & held.sure], "away from episodes to calibrate on")
+        calibration = _calibrate(held, forest, known, kinds if known else (), settings)
         clock.done("calibration")
         fitted = forecaster.Fitted.load(future.result())
     clock.done("forecaster")
@@ -134,6 +139,12 @@ def train(work: Work) -> dict[str, Any]:
         "people": card["people"],
         "notes": card["notes"],
     }
+
+
+def _enough(rows: NDArray[Any], what: str) -> None:
+    if len(rows) < LEAST_ROWS:
+        need = f"{LEAST_ROWS}: hours with a heart rate in at least a quarter of the steps"
+        raise NotEnoughData(f"{len(rows)} grid rows that can be judged {what}", need)
 
 
 def give_back() -> None:
@@ -187,6 +198,7 @@ def _see(
         episode=np.concatenate(columns),
         kind=np.concatenate([one.kind for one, _ in found]),
         far=np.concatenate([one.far for one, _ in found]),
+        sure=np.concatenate([one.sure for one, _ in found]),
         person=np.concatenate([one.person for one, _ in found]),
         tracks=tuple(track for one, _ in found for track in one.tracks),
         told=np.concatenate([one.told for one, _ in found]),
@@ -204,31 +216,35 @@ def _look(
     grid = person.grid
     rows = learning.rows_of(person, learnt, params.baseline, schema.step_minutes)
     mine = member.part[: len(grid)] == part
-    judged = rows.assessable & mine & (grid.time >= enrolled_until(member.grid, params.baseline.enrolment_days))
+    kept = mine & (grid.time >= enrolled_until(member.grid, params.baseline.enrolment_days))
+    if part == TRAIN:
+        kept &= rows.assessable
     number_of, far = learning.episode_rows(grid, person.events, schema.step_ms, minutes(params.alarms.grace) * MINUTE)
     names = np.asarray([kinds.index(event.kind) if event.kind in kinds else -1 for event in person.events] + [-1])
     one = Seen(
-        x=rows.features[judged],
-        time=grid.time[judged],
-        episode=number_of[judged],
-        kind=names[number_of[judged]],
-        far=far[judged],
-        person=np.full(int(judged.sum()), number),
-        tracks=(_track(grid.time[judged], person.events, schema.step_ms),),
-        told=np.full(int(judged.sum()), member.events is not None),
+        x=rows.features[kept],
+        time=grid.time[kept],
+        episode=number_of[kept],
+        kind=names[number_of[kept]],
+        far=far[kept],
+        sure=rows.assessable[kept],
+        person=np.full(int(kept.sum()), number),
+        tracks=(_track(grid.time[kept], grid.worn[kept], rows.assessable[kept], person.events, schema.step_ms),),
+        told=np.full(int(kept.sum()), member.events is not None),
     )
     return one, _windows(person, rows, mine, share, np.random.default_rng([params.seed, number, part]), settings)
 
 
-def _track(time_ms: Times, events: Sequence[Event], step_ms: int) -> Track:
-    """Return judged rows and the episodes among them; episodes without a judged row are excused."""
+def _track(time_ms: Times, worn: Bools, sure: Bools, events: Sequence[Event], step_ms: int) -> Track:
+    """Return what a person is judged on, by the rules of evaluation; episodes without a worn row are excused."""
     counted: list[Event] = []
     excused: list[Event] = []
     for event in events:
-        inside = ((time_ms + step_ms > event.start) & (time_ms < event.end)).any()
-        (counted if inside and event.start >= time_ms[0] else excused).append(event)
+        inside = worn & (time_ms + step_ms > event.start) & (time_ms < event.end)
+        (counted if inside.any() and event.start >= time_ms[0] else excused).append(event)
     spans = [np.asarray([(e.start, e.end) for e in some], np.int64).reshape(-1, 2) for some in (counted, excused)]
-    return Track(time_ms, len(time_ms) * step_ms / DAY, spans[0], tuple(e.kind for e in counted), spans[1])
+    days = float((worn & sure).sum()) * step_ms / DAY
+    return Track(time_ms, days, spans[0], tuple(e.kind for e in counted), spans[1])
 
 
 def _windows(
@@ -271,6 +287,7 @@ def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> tuple[bytes 
     params, threads = settings.params, settings.config.jobs
     if len(np.unique(seen.episode[seen.episode >= 0])) < LEAST_EPISODES:
         return None, None
+    seen = _labelled(seen)  # where nobody labelled, "no episode" is not known
     known = episodes.fit(seen.x, seen.episode, params.supervised, params.seed, threads)
     kind = episodes.fit_kinds(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
     return known, kind
@@ -279,29 +296,47 @@ def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> tuple[bytes 
 def _calibrate(
     held: Seen, forest: bytes, known: bytes | None, kinds: tuple[str, ...], settings: Settings
 ) -> Calibration:
-    """Choose scales and thresholds on calibration people; each channel gets its share of the false-alarm budget."""
+    """Choose scales and thresholds on calibration people; each channel gets its share of the false-alarm budget.
+
+    Where some of them are labelled, only those: of the others nobody knows which alarms are false.
+    """
     params = settings.params
+    held = _labelled(held)
     by_group = Model(forest).run(x=held.x)["score"]
     asleep = held.x[:, ASLEEP] > 0
     blocks = anomaly.blocks(held.time, held.person, minutes(params.detector.block) * MINUTE)
-    scale = anomaly.surprise_scale(by_group[held.far], asleep[held.far], blocks[held.far])
+    quiet = held.far & held.sure
+    scale = anomaly.surprise_scale(by_group[quiet], asleep[quiet], blocks[quiet])
     detector = Detector(Model(forest), None, None, anomaly.uncalibrated(scale))
-    unusual = detector.surprise(by_group, asleep).max(axis=1)
+    unusual = np.where(held.sure, detector.surprise(by_group, asleep).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
-    probability = Model(known).run(x=held.x)["probability"].reshape(len(held.x)) if known else None
     known_rarity: Scale | None = None
     known_threshold = float("inf")
-    if probability is not None:
-        known_rarity = anomaly.rarity_scale(probability[held.far])
+    if known:
+        probability = Model(known).run(x=held.x)["probability"].reshape(len(held.x))
+        probability = np.where(held.sure, probability, np.nan)
+        known_rarity = anomaly.rarity_scale(probability[quiet])
         known_threshold = _threshold(held, probability, params.detector.budget * (1 - share), settings)
     return Calibration(
         surprise=scale,
-        rarity=anomaly.rarity_scale(unusual[held.far]),
+        rarity=anomaly.rarity_scale(unusual[quiet]),
         known_rarity=known_rarity,
         unusual_threshold=_threshold(held, unusual, params.detector.budget * share, settings),
         known_threshold=known_threshold,
         kinds=kinds,
     )
+
+
+def _labelled(held: Seen) -> Seen:
+    """Return the rows and tracks of labelled people, or everything where all or none are labelled."""
+    if held.told.all() or not held.told.any():
+        return held
+    rows = held.told
+    known = set(held.person[rows].tolist())
+    columns = {
+        name: getattr(held, name)[rows] for name in ("x", "time", "episode", "kind", "far", "sure", "person", "told")
+    }
+    return Seen(**columns, tracks=tuple(track for i, track in enumerate(held.tracks) if i in known))
 
 
 def _threshold(held: Seen, score: NDArray[Any], budget: float, settings: Settings) -> float:
@@ -354,7 +389,7 @@ def _card(
         "horizons_minutes": list(sequences.horizons(settings.params.forecaster, settings.schema)),
         "horizons_dropped_minutes": list(sequences.dropped_horizons(settings.params.forecaster, settings.schema)),
         "forecast_loss_by_epoch": [round(loss, 4) for loss in fitted.loss],
-        "trained_on": sorted(member.grid.person for member in members if member.of(TRAIN).any()),
+        "trained_on": sorted(member.grid.person for member in members),
     }
 
 
