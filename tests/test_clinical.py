@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitalwatch.clinical import BANDS, PARTS, news2, outside_usual, usual_distance
+from vitalwatch.clinical import BANDS, PARTS, news2, usual_distance
 
 WELL = {
     "respiration": 16.0,
@@ -79,14 +79,12 @@ def test_a_well_person_scores_zero_and_a_very_ill_one_twenty():
 
     assert 0 == news2(**WELL).total[0]
     assert 20 == news2(**ill).total[0]
-    assert not news2(**ill).partial[0]
 
 
-def test_a_missing_part_scores_nothing_and_is_said():
+def test_a_missing_part_scores_nothing():
     found = news2(**{**WELL, "pulse": np.array([140.0, np.nan]), "respiration": 22.0})
 
     assert [5.0, 2.0] == found.total.tolist()
-    assert [False, True] == found.partial.tolist()
 
 
 def test_without_any_measurement_there_is_no_total():
@@ -108,17 +106,6 @@ def test_a_single_three_asks_for_review_below_the_urgent_total():
 def test_there_is_no_third_scale():
     with pytest.raises(ValueError, match="scale"):
         news2(**WELL, scale=3)
-
-
-def test_the_usual_limits_themselves_are_usual(settings):
-    values = {
-        "heart_rate": np.array([39.9, 40, 130, 130.1, np.nan]),
-        "oxygen_saturation": np.array([91.9, 92, 100, 98, 98]),
-    }
-    sides = outside_usual(values, settings.schema)
-
-    assert [-1, 0, 0, 1, 0] == sides[:, settings.schema.vitals.index("heart_rate")].tolist()
-    assert [-1, 0, 0, 0, 0] == sides[:, settings.schema.vitals.index("oxygen_saturation")].tolist()
 
 
 def test_distance_one_is_a_limit_and_full_saturation_is_no_distance(settings):

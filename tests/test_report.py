@@ -8,14 +8,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
 
 from report_world import NASTY, evaluation_of, result, small_evaluation
+from tiny import somebody
 from vitalwatch import report
 from vitalwatch.report import Example
+from vitalwatch.stages.realism import realism_of
 from vitalwatch.wording import detector
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -197,6 +201,40 @@ def test_facts_of_the_run_are_told(parsed):
         "Test people were never learnt from.",
     ):
         assert told in parsed.text
+
+
+def test_realism_of_simulated_people_is_told_as_it_was_measured():
+    world = [somebody(index, days=3).readings for index in range(2)]
+    found = realism_of(world, 5)
+    assert found["statistics"]["persistence_5"] > 1
+
+    page = Page(report.render({}, {"realism": json.loads(json.dumps(found, allow_nan=False))}, [])).text
+    told = page.split("Realism of the simulation")[1]
+
+    for name, value in found["statistics"].items():
+        assert f"{name.replace('_', ' ')} {value:.3f} {found['failures'].get(name, 'no')}" in told
+
+
+def test_what_is_not_realistic_says_so_and_people_without_activity_are_left_out():
+    one = somebody(0, days=3).readings
+    flat = replace(one, values={**one.values, "heart_rate": np.full(len(one), 60, np.float32)})
+    noise = np.random.default_rng(1).normal(75, 10, len(one)).astype(np.float32)
+    wild = replace(one, values={**one.values, "heart_rate": noise})
+    still = replace(one, values={**one.values, "steps": np.zeros(len(one), np.float32)})
+
+    assert "is not 4.6" in realism_of([wild], 5)["failures"]["persistence_5"]
+    assert realism_of([one], 5) == realism_of([still, flat, one.rows(slice(0, 9)), one], 5)
+    assert {} == realism_of([still, flat], 5)
+
+
+def test_the_constant_answer_stands_beside_the_expected_heart_rate_row_by_row():
+    one, learner = result("a", "test"), result("b", "train", seed=1)
+    told = evaluation_of([one, learner])
+    text = Page(report.render(told, {}, [])).text.split("Row by row")[-1]
+    figures = told["classical"]["test"]["expected_heart_rate"]
+
+    assert f"test mean of training people 1 {figures['rows']} {figures['constant']['rmse']:.3f}" in text
+    assert f"test model 1 {figures['rows']} {figures['rmse']:.3f}" in text
 
 
 def test_data_is_never_markup(evaluation):

@@ -7,7 +7,7 @@ import pytest
 
 from vitalwatch import sequences
 from vitalwatch.cleaning import grid_columns
-from vitalwatch.schema import Schema
+from vitalwatch.schema import Schema, minutes
 from vitalwatch.settings import Settings
 from vitalwatch.tables import Grid
 
@@ -83,7 +83,7 @@ def test_a_window_has_one_channel_for_each_name(settings: Settings) -> None:
     chosen, schema = settings.params.forecaster, settings.schema
     x, last = sequences.windows(small_grid(settings, 40), np.arange(40), chosen, schema)
 
-    assert x.shape == (40, sequences.history_rows(chosen, schema), len(sequences.channels(chosen, schema)))
+    assert x.shape == (40, minutes(chosen.history) // schema.step_minutes, len(sequences.channels(chosen, schema)))
     assert last.shape == (40, len(sequences.vitals(chosen, schema)))
     assert np.isfinite(x).all()
     assert x.dtype == last.dtype == np.float32

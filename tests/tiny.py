@@ -14,6 +14,7 @@ from vitalwatch.models import anomaly, episodes
 from vitalwatch.models.forecast import Fitted
 from vitalwatch.monitor import Monitor, probe_of
 from vitalwatch.residuals import STATIC
+from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import train
@@ -116,7 +117,7 @@ def random_forecaster(settings: Settings, seed: int = 5) -> Fitted:
     normal = {name: np.ones(shape, np.float32) for name, shape in ones.items()}
     normal |= {"x_mean": np.zeros(width, np.float32), "person_mean": np.zeros(static, np.float32)}
     weights = {name: rng.normal(0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()}
-    return Fitted(weights, normal, (sequences.history_rows(chosen, schema), width), (1.0,))
+    return Fitted(weights, normal, (minutes(chosen.history) // schema.step_minutes, width), (1.0,))
 
 
 def as_json(value: object) -> bytes:

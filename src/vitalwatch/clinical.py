@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vitalwatch.schema import Schema
-from vitalwatch.tables import Bools, Floats
+from vitalwatch.tables import Floats
 
 PARTS = ("respiration", "saturation", "oxygen", "systolic", "pulse", "consciousness", "temperature")
 BANDS = ("low", "low_medium", "medium", "high")  # 0-4; a single 3; 5-6; 7 and more
@@ -43,11 +43,6 @@ class News2:
 
     total: Floats
     parts: Floats
-
-    @property
-    def partial(self) -> Bools:
-        """True where at least one part is missing, so that the true total may be higher, shape (n,)."""
-        return np.asarray(np.isnan(self.parts).any(axis=1), np.bool_)
 
     @property
     def band(self) -> NDArray[np.int8]:
@@ -117,26 +112,6 @@ def _scale_2(percent: NDArray[np.float64], given: NDArray[np.float64]) -> NDArra
     on_air, on_oxygen = points(percent, SATURATION_2_AIR), points(percent, SATURATION_2_OXYGEN)
     untold = np.where(on_air == on_oxygen, on_air, np.nan)  # from 93 up it depends on what we were not told
     return np.where(np.isnan(given), untold, np.where(given > 0, on_oxygen, on_air))
-
-
-def outside_usual(values: Mapping[str, ArrayLike], schema: Schema) -> NDArray[np.int8]:
-    """Return -1 below, 1 above, 0 inside (or not measured) the usual limits.
-
-    Args:
-        values: Vital -> values in the schema's unit, shape (n,); vitals without `usual` or not given are 0.
-        schema: Its `usual` ranges are the limits; the limits themselves are usual.
-
-    Returns:
-        int8, shape (n, v) in `schema.vitals` order.
-    """
-    distance = usual_distance(values, schema)
-    wide = {name: np.asarray(values[name], np.float64) for name in schema.vitals if name in values}
-    out = np.zeros(distance.shape, np.int8)
-    for i, name in enumerate(schema.vitals):
-        usual = schema.columns[name].usual
-        if name in wide and usual is not None:
-            out[:, i] = (wide[name] > usual[1]).astype(np.int8) - (wide[name] < usual[0]).astype(np.int8)
-    return out
 
 
 def usual_distance(values: Mapping[str, ArrayLike], schema: Schema) -> Floats:

@@ -140,12 +140,6 @@ def people(path: Path) -> list[str]:
         return [person for group in range(file.num_row_groups) for person in _group_people(file, path, group)]
 
 
-def count_rows(path: Path) -> int:
-    """Return the number of rows of a readings.parquet."""
-    with _open(path) as file:
-        return int(file.metadata.num_rows)
-
-
 def write_profiles(path: Path, profiles: Iterable[Profile]) -> None:
     """Write profiles.parquet; lists are joined by `;`."""
     import pyarrow as pa

@@ -40,11 +40,6 @@ def vitals(chosen: Forecaster, schema: Schema) -> tuple[str, ...]:
     return tuple(name for name in chosen.vitals if name in schema.vitals)
 
 
-def history_rows(chosen: Forecaster, schema: Schema) -> int:
-    """Return the rows of a window, T, its end row included; at least 1."""
-    return max(minutes(chosen.history) // schema.step_minutes, 1)
-
-
 def horizons(chosen: Forecaster, schema: Schema) -> tuple[int, ...]:
     """Return the minutes ahead that are forecast: rounded to whole steps, none twice, none shorter than a step."""
     return _rounded(chosen.horizons, schema.step_minutes)

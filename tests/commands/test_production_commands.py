@@ -126,3 +126,8 @@ def test_evaluating_on_other_data_gives_tables_beside_trivial_lines(served, tmp_
     assert answer.json["people"]["test"] == 2
     assert "persistence" in answer.json["forecast"]["vitals"]["heart_rate"]["60"]["lines"]
     assert served.left() == []
+    other = ("evaluation.draws=20", "alarms.grace=0min", "alarms.need=1", "alarms.of=1", "baseline.enrolment_days=1")
+    same = served.do("evaluate", "--source", str(tmp_path / "rec"), "--json", sets=other)
+    assert "the model's own baseline and alarms settings are used" in same.err
+    assert answer.json["detection"] == same.json["detection"]
+    assert answer.json["people"] == same.json["people"]

@@ -149,6 +149,28 @@ def test_an_interval_is_widened_only_by_what_calibration_people_showed():
     assert np.array_equal(np.zeros((len(vitals), len(horizons))), train._widening(onnx, empty, SETTINGS))
 
 
+def test_an_interval_is_moved_until_it_holds_four_fifths_of_what_calibration_people_showed():
+    fitted, rng, n = random_forecaster(SETTINGS), np.random.default_rng(7), 400
+    onnx = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+    chosen, schema = SETTINGS.params.forecaster, SETTINGS.schema
+    vitals, horizons = sequences.vitals(chosen, schema), sequences.horizons(chosen, schema)
+    x = rng.normal(size=(n, *fitted.shape)).astype(np.float16)
+    person = rng.normal(size=(n, 11)).astype(np.float32)
+    last = np.full((n, len(vitals)), 60, np.float32)
+    told = Model(onnx).run(x=x.astype(np.float32), person=sequences.static(person, last))["quantiles"]
+    above = np.tile(np.arange(1, n + 1, dtype=np.float32), (len(horizons), len(vitals), 1)).T  # by 1, 2, .. 400
+    y = last[:, :, None] + told[..., 2] + above
+    y[:, 0, 0] = np.nan
+    y[:29, 0, 0] = 60.0  # too few to say anything
+
+    widening = train._widening(onnx, Windows(x, person, y, last), SETTINGS)
+    inside = y <= last[:, :, None] + told[..., 2] + widening + 0.01
+
+    assert np.isnan(widening[0, 0])
+    assert np.allclose(321, widening.ravel()[1:], atol=0.01)  # 0.8 x 401, upwards
+    assert np.allclose(0.8, inside.mean(axis=0).ravel()[1:], atol=0.005)
+
+
 def test_an_episode_without_a_judged_row_is_excused():
     step = SETTINGS.schema.step_ms
     time = np.arange(100, 200, dtype=np.int64) * step

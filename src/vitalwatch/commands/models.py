@@ -55,14 +55,17 @@ def place_of(desk: Desk, run: str | None) -> Place:
 
 
 def served_settings(monitor: Monitor, desk: Desk) -> Settings:
-    """Return the settings with the model's own schema: readings are judged by the rules that it was trained with."""
-    settings = desk.settings
+    """Return the settings with the model's own schema and serving rules: people are judged as it serves them."""
+    settings, own = desk.settings, {"baseline": monitor.chosen.baseline, "alarms": monitor.chosen.alarms}
     if settings.schema.step_minutes != monitor.schema.step_minutes:
         desk.screen.warn(
             f"Note: the model's grid step of {monitor.schema.step_minutes} minutes is used, "
             f"not the {settings.schema.step_minutes} minutes of schema.yaml."
         )
-    return replace(settings, schema=monitor.schema)
+    other = [name for name, block in own.items() if getattr(settings.params, name) != block]
+    if other:
+        desk.screen.warn(f"Note: the model's own {' and '.join(other)} settings are used, not those of params.yaml.")
+    return replace(settings, schema=monitor.schema, params=settings.params.model_copy(update=own))
 
 
 @contextlib.contextmanager

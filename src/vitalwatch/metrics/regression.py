@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch.metrics.bootstrap import Estimate, difference, estimate, ratio
+from vitalwatch.metrics.bootstrap import Estimate, estimate, ratio
 from vitalwatch.tables import Doubles
 
 Numbers = NDArray[np.floating]
@@ -56,11 +56,6 @@ def skill(sums: Doubles, line: Doubles, draws: Doubles, confidence: float) -> Es
         return 1 - ratio(mae(total[..., :5]), mae(total[..., 5:]))
 
     return estimate(figure, np.concatenate((sums, line), axis=1), draws, confidence)
-
-
-def mae_difference(a: Doubles, b: Doubles, draws: Doubles, confidence: float) -> Estimate:
-    """Return MAE of a - b on the same people, paired."""
-    return difference(mae, a, b, draws, confidence)
 
 
 def pinball_sums(true: Numbers, told: Numbers, quantiles: Numbers) -> Doubles:

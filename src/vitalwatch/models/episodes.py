@@ -31,7 +31,8 @@ def fit(x: Floats, episode: NDArray[np.int64], chosen: params.Supervised, seed: 
     """
     rows, weight = _rows(episode, chosen.normal_rows_per_episode_row, seed)
     options = {**_options(chosen, seed, threads), "objective": "binary"}
-    return boosted_to_onnx(_train(x[rows], episode[rows] >= 0, weight, options, chosen.rounds), x.shape[1])
+    used = x if len(rows) == len(x) else x[rows]  # a copy of everything would cost as much memory again
+    return boosted_to_onnx(_train(used, episode[rows] >= 0, weight, options, chosen.rounds), x.shape[1])
 
 
 def fit_kinds(

@@ -22,6 +22,7 @@ from vitalwatch.stages import leakage
 from vitalwatch.stages.evaluate import tables_of
 from vitalwatch.stages.judging import PersonResult, Thresholds
 from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups
+from vitalwatch.stages.realism import realism_of
 from vitalwatch.stages.transform import read_splits
 from vitalwatch.tables import DAY, Event, Profile, Readings
 
@@ -66,6 +67,7 @@ def evaluate(work: Work) -> dict[str, Any]:
         "simulated": any(result.bookkeeping is not None for result in results),
         "units": {name: column.shown for name, column in settings.schema.columns.items()},
         "split": splits["note"],
+        "realism": _realism(work, parts) if known.bookkeeping else {},
         "ingest": _read(work.path("ingest.json")),
         "quality": _read(work.path("quality.json")),
         "card": dict(monitor.card),
@@ -149,6 +151,13 @@ def answer_all(
         yield result
 
 
+def _realism(work: Work, parts: Mapping[str, str]) -> dict[str, Any]:
+    """Return how like life the simulated test people are: figures on them count as far as that goes."""
+    schema = work.settings.schema
+    people = iter_people(work.path("readings.parquet"), schema, only={p for p, part in parts.items() if part == "test"})
+    return realism_of(people, schema.step_minutes)
+
+
 def judge(
     results: Sequence[PersonResult], monitor: Monitor, settings: Settings, splits: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -174,7 +183,7 @@ def _tables(
     return tables_of(
         results,
         settings,
-        thresholds=Thresholds(limits.unusual_threshold, known),
+        thresholds=Thresholds(limits.unusual_threshold, known, nominal=monitor.card["promised_false_alarms"]),
         trained_on=monitor.card["trained_on"],
         rng=np.random.default_rng(settings.params.seed),
         split_note=note,

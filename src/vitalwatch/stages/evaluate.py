@@ -23,6 +23,7 @@ from vitalwatch.stages.number_tables import estimates
 __all__ = ["PersonResult", "Thresholds", "gates_of", "tables_of"]
 
 NO_SKILL_ROOM = 1.25  # a detector without skill may reach this times what a constant one does
+CHANCE_ROOM = 0.05  # of event F1 above the interval of chance alarms, or what one lucky hit is worth if that is more
 
 Gate = dict[str, Any]
 
@@ -135,7 +136,8 @@ def gates_of(tables: Mapping[str, Any], chosen: params.Gates, champion: Mapping[
             _value(tables, "expected_heart_rate", "all", "lines", "person_mean", "skill"),
             chosen.min_regressor_skill,
         ),
-        *_leakage(detection, headline),
+        *_promises(detection),
+        *_leakage(detection),
         *_against_champion(tables, champion, chosen),
     ]
 
@@ -146,12 +148,24 @@ def headline_of(tables: Mapping[str, Any]) -> str:
     return next((name for name in ("both", "unusual", "known") if "event_f1" in channels.get(name, {})), "both")
 
 
-def _leakage(detection: Mapping[str, Any], headline: str) -> list[Gate]:
-    real = estimates(detection, "channels", headline, "event_f1")
-    permuted = detection.get("no_skill", {}).get("permuted_labels", {}).get("event_f1")
-    found = [_at_most("permuted_labels_score_below_ours", permuted, real.low if real is not None else None)]
-    if permuted is not None and real is not None:
-        found[0]["passed"] = bool(permuted < real.low)  # strictly: nought is not better than nought
+def _promises(detection: Mapping[str, Any]) -> list[Gate]:
+    """Return whether calibrated rates of false alarms came true: the interval begins at or below what is allowed."""
+    found = []
+    for name in ("unusual", "known", "both"):
+        realised = estimates(detection, "nominal", name, "realised")
+        allowed = detection.get("nominal", {}).get(name, {}).get("allowed")
+        found.append(_at_most(f"false_alarms_as_promised_{name}", None if realised is None else realised.low, allowed))
+    return found
+
+
+def _leakage(detection: Mapping[str, Any]) -> list[Gate]:
+    """Return whether what has no skill scores like it: else the judging, not the detector, finds the episodes."""
+    no_skill = detection.get("no_skill", {})
+    permuted = no_skill.get("permuted_labels", {}).get("event_f1")
+    chance = estimates(no_skill, "chance_alarms", "event_f1")
+    room = max(CHANCE_ROOM, 2 / (1 + detection.get("episodes", 0)))  # 2: event F1 counts a hit twice
+    limit = None if chance is None or not np.isfinite(chance.high) else chance.high + room
+    found = [_at_most("permuted_labels_at_chance", permuted, limit)]
     for figure in ("average_precision", "vus_pr"):
         constant = _value(detection, "no_skill", "constant", figure)
         limit = None if constant is None else NO_SKILL_ROOM * constant

@@ -229,35 +229,47 @@ def _expected_part(sums: Sums, part: str, draws: Doubles, confidence: float) -> 
 
 
 def classical(results: Sequence[PersonResult]) -> dict[str, Any]:
-    """Return row-by-row figures of train and test people: expected heart rate, and anomalies beside constant answers.
+    """Return row-by-row figures of train and test people: expected heart rate and anomalies, beside constant answers.
 
     Rows of one long episode are not independent, so nothing here is a headline; accuracy of a rare event is won by
-    the constant answer, which stands beside it.
+    the constant answer, which stands beside it. Of heart rate it is the mean of training people.
     """
-    return {part: _classical(part, [r for r in results if r.split == part]) for part in ("train", "test")}
+    of = {part: [result for result in results if result.split == part] for part in ("train", "test")}
+    learnt = sum((_expected_sums(result) for result in of["train"]), np.zeros(5))
+    constant = float(ratio(learnt[regression.TRUE], learnt[regression.ROWS]))
+    return {part: _classical(part, people, constant) for part, people in of.items()}
 
 
-def _classical(part: str, results: Sequence[PersonResult]) -> dict[str, Any]:
+def _classical(part: str, results: Sequence[PersonResult], constant: float) -> dict[str, Any]:
     if not results:
         return not_assessable(f"no {part} people among the results")
     numbers = sum((_expected_sums(result) for result in results), np.zeros(5))
+    beside = sum((_expected_sums(result, constant) for result in results), np.zeros(5))
     labelled = [result for result in results if result.events is not None]
     cells = sum((_confusion(result) for result in labelled), np.zeros(4))
     return {
         "people": len(results),
         "expected_heart_rate": {
             "rows": int(numbers[regression.ROWS]),
-            "mae": plain(float(regression.mae(numbers))),
-            "rmse": plain(float(regression.rmse(numbers))),
-            "r2": plain(float(regression.r2(numbers))),
+            **_number_figures(numbers),
+            "constant": _number_figures(beside)
+            if np.isfinite(constant)
+            else not_assessable("no training people among the results to take the mean of"),
         },
         "rows": row_figures(cells) if cells.sum() else not_assessable("no labelled rows"),
     }
 
 
-def _expected_sums(result: PersonResult) -> Doubles:
+def _number_figures(sums: Doubles) -> dict[str, float | None]:
+    figures = {"mae": regression.mae, "rmse": regression.rmse, "r2": regression.r2}
+    return {name: plain(float(figure(sums))) for name, figure in figures.items()}
+
+
+def _expected_sums(result: PersonResult, constant: float | None = None) -> Doubles:
+    """Return the sums of the model's errors, or of a constant's on the same rows."""
     rate = np.where(judged_rows(result), forecast.measured(result.answers.grid, "heart_rate"), np.nan)
-    return regression.error_sums(rate, result.answers.expected_heart_rate)
+    told = result.answers.expected_heart_rate
+    return regression.error_sums(rate, told if constant is None else np.where(np.isfinite(told), constant, np.nan))
 
 
 def row_labels(answers: Answers, result: PersonResult) -> Bools:
