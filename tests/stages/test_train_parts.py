@@ -99,8 +99,8 @@ def test_rows_that_cannot_be_judged_calibrate_nothing(held, forest):
 
 
 def test_too_few_judged_rows_say_so():
-    with pytest.raises(NotEnoughData, match="that can be judged"):
-        train._enough(np.empty((train.LEAST_ROWS - 1, 3)), "to learn from")
+    with pytest.raises(NotEnoughData, match="grid rows can be learnt from"):
+        train._enough(np.empty((train.LEAST_ROWS - 1, 3)), "can be learnt from")
 
 
 def test_a_larger_budget_lowers_both_thresholds(held, forest, known):

@@ -41,7 +41,7 @@ from vitalwatch.tables import DAY, MINUTE, Bools, Event, Floats, Readings, Times
 
 PROBE_ROWS = 12
 LEAST_EPISODES = 20  # labelled training episodes that a supervised head needs
-LEAST_ROWS = 500  # judged rows, to learn from and to calibrate on
+LEAST_ROWS = 200  # judged rows, to learn from and to calibrate on
 BLOCK = 2048  # windows answered at a time
 STEPS = 7
 
@@ -96,7 +96,7 @@ def train(work: Work) -> dict[str, Any]:
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
     with _forecasting(work) as train_forecaster:
         seen, windows = _see(learners, TRAIN, learnt, settings, kinds, params.forecaster.max_windows)
-        _enough(seen.x, "to learn from")
+        _enough(seen.x, "can be learnt from")
         future = train_forecaster(windows)
         del windows
         give_back()
@@ -107,7 +107,7 @@ def train(work: Work) -> dict[str, Any]:
         give_back()
         clock.done("forests and episode heads")
         held, probation = _see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
-        _enough(held.x[held.far & held.sure], "away from episodes to calibrate on")
+        _enough(held.x[held.far & held.sure], "away from episodes can be calibrated on")
         calibration = _calibrate(held, forest, known, kinds if known else (), settings)
         clock.done("calibration")
         fitted = forecaster.Fitted.load(future.result())
@@ -143,8 +143,10 @@ def train(work: Work) -> dict[str, Any]:
 
 def _enough(rows: NDArray[Any], what: str) -> None:
     if len(rows) < LEAST_ROWS:
-        need = f"{LEAST_ROWS}: hours with a heart rate in at least a quarter of the steps"
-        raise NotEnoughData(f"{len(rows)} grid rows that can be judged {what}", need)
+        hint = (
+            "a row counts with a heart rate in a quarter of the last hour's steps; hourly data wants schema.step=60min"
+        )
+        raise NotEnoughData(f"{len(rows)} grid rows {what}", f"{LEAST_ROWS} ({hint}) are")
 
 
 def give_back() -> None:
