@@ -67,7 +67,7 @@ def evaluate(work: Work) -> dict[str, Any]:
         "simulated": any(result.bookkeeping is not None for result in results),
         "units": {name: column.shown for name, column in settings.schema.columns.items()},
         "split": splits["note"],
-        "realism": _realism(work, parts) if known.bookkeeping else {},
+        "realism": _realism(work, parts, known),
         "ingest": _read(work.path("ingest.json")),
         "quality": _read(work.path("quality.json")),
         "card": dict(monitor.card),
@@ -151,11 +151,12 @@ def answer_all(
         yield result
 
 
-def _realism(work: Work, parts: Mapping[str, str]) -> dict[str, Any]:
+def _realism(work: Work, parts: Mapping[str, str], known: Known) -> dict[str, Any]:
     """Return how like life the simulated test people are: figures on them count as far as that goes."""
     schema = work.settings.schema
-    people = iter_people(work.path("readings.parquet"), schema, only={p for p, part in parts.items() if part == "test"})
-    return realism_of(people, schema.step_minutes)
+    simulated = {person for person, part in parts.items() if part == "test" and person in known.bookkeeping}
+    people = iter_people(work.path("readings.parquet"), schema, only=simulated)
+    return realism_of(people, schema.step_minutes) if simulated else {}
 
 
 def judge(
