@@ -39,6 +39,7 @@ def main() -> None:
         opened = opened.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
     paper = '<rect width="100%" height="100%" fill="#ffffff"/>'
     (ROOT / "docs" / "person.svg").write_text(f"{opened}>{paper}{rest}\n", encoding="utf-8")
+    print(f"docs/person.svg shows a person of seed {settings.params.seed}, as run {run} sees them.")
 
 
 if __name__ == "__main__":

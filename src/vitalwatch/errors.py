@@ -82,7 +82,7 @@ class NotFound(VitalsError):
         self.what, self.hint = what, hint
 
     def __str__(self) -> str:
-        return f"{self.what} not found. {self.hint}"
+        return f"{self.what} was not found. {self.hint}"
 
 
 class StoreError(VitalsError):

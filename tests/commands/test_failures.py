@@ -206,7 +206,7 @@ def test_an_interruption_that_a_library_turns_into_its_own_error_is_still_one(pl
 def test_the_json_of_an_error_tells_the_next_step(place):
     answer = place.do("show", "nope", "--json")
     assert answer.json == {
-        "error": "Run nope not found. `python main.py runs` lists what is there.",
+        "error": "Run nope was not found. `python main.py runs` lists what is there.",
         "next": "`python main.py runs` lists what is there.",
         "exit_code": 1,
     }

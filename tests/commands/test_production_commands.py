@@ -107,7 +107,7 @@ def test_a_name_that_is_no_run_is_refused(served, name):
     for command in ("show", "report", "promote"):
         answer = served.do(command, name)
         assert answer.code == 1
-        assert f"Run {name} not found" in answer.err
+        assert f"Run {name} was not found" in answer.err
 
 
 def test_evaluating_on_other_data_gives_tables_beside_trivial_lines(served, tmp_path, settings):

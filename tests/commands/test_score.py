@@ -138,11 +138,22 @@ def test_an_earlier_result_survives_a_failed_call(served, tmp_path):
     assert (tmp_path / "out" / "scores.parquet").read_bytes() == before
 
 
+def test_a_folder_with_something_else_in_it_is_left_alone(served, tmp_path):
+    source = csv_of(tmp_path / "good.csv", day_of("anna"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "scores.parquet").write_text("mine")
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "mine"))
+
+    assert answer.code == 1
+    assert "holds something that `score` did not write" in answer.err
+    assert (tmp_path / "mine" / "scores.parquet").read_text() == "mine"
+
+
 def test_without_a_model_it_says_how_to_get_one(place, tmp_path):
     source = csv_of(tmp_path / "own.csv", day_of("anna"))
     answer = place.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
     assert answer.code == 1
-    assert "A model in production not found. Run `python main.py`" in answer.err
+    assert "A model in production was not found. Run `python main.py`" in answer.err
 
 
 @pytest.mark.parametrize(
@@ -175,7 +186,7 @@ def test_a_run_can_be_named_and_one_that_is_not_there_cannot(served, tiny_bundle
     assert served.do(*words, "--run", "second").json["run"] == "second"
     answer = served.do(*words, "--run", "../first")
     assert (answer.code, answer.json["error"]) == (
-        1, "Run ../first not found. `python main.py runs` lists what is there.",
+        1, "Run ../first was not found. `python main.py runs` lists what is there.",
     )  # fmt: skip
 
 

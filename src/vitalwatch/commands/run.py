@@ -84,15 +84,16 @@ def refused_rows(report: Mapping[str, Any]) -> int:
     return sum(count for reason, count in report.get("rejected", {}).items() if reason != EMPTY)
 
 
-def tell_refused(report: Mapping[str, Any], desk: Desk, where: str) -> None:
-    """Print how many rows were refused and why."""
+def tell_refused(report: Mapping[str, Any], desk: Desk, where: str, replay: str = "") -> None:
+    """Print how many rows were refused and why, and how to run them again; `replay` names a folder if it must."""
     if refused_rows(report):
         from vitalwatch.reading import REASONS
 
         worst = sorted(report["rejected"].items(), key=lambda item: -item[1])
         reasons = "; ".join(f"{count} {reason} ({REASONS[reason]})" for reason, count in worst if reason != EMPTY)
         desk.screen.say(
-            f"{refused_rows(report)} of {report['read']} rows were refused: {reasons}. They lie in {where}."
+            f"{refused_rows(report)} of {report['read']} rows were refused: {reasons}. They lie in {where}; "
+            f"`python main.py replay{replay}` runs them again."
         )
 
 
@@ -236,7 +237,7 @@ def _promote(
         why = f"gates failed: {', '.join(failed)}"
         if result.new and not kept:
             store.refuse(run, why)
-        return False, f"Not promoted, {unchanged}; {why}."
+        return False, f"Not promoted, {unchanged}; {why}. `python main.py promote {run}` puts it there all the same."
     if kept:
         return False, f"{passed}. Not promoted as asked, {unchanged}; `python main.py promote {run}` does it."
     store.promote(run, passed.lower(), champion=champion)

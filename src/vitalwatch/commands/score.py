@@ -44,6 +44,8 @@ def score(given: Namespace, desk: Desk) -> Outcome:
     settings = served_settings(place.open(), desk)
     if given.out.exists() and not given.out.is_dir():
         raise StoreError(given.out, "is a file", "Name a folder with --out.")
+    if given.out.is_dir() and any(given.out.iterdir()) and not (given.out / "score.json").is_file():
+        raise StoreError(given.out, "holds something that `score` did not write", "Name an empty or a new folder.")
     with _written(given.out) as out, scratch(desk) as folder, desk.screen.progress() as move:
         report = ingested(sources, folder, settings, given.format, desk.now_ms(), move)
         profiles = read_profiles(folder / "profiles.parquet")
@@ -246,4 +248,4 @@ def _tell(data: Mapping[str, Any], report: Mapping[str, Any], out: Path, desk: D
     desk.screen.table([(f"{name}.parquet", count) for name, count in data["tables"].items()], (desk.shown(out), "rows"))
     for note in report["notes"]:
         desk.screen.say(f"Note: {note}")
-    tell_refused(report, desk, desk.shown(out / "quarantine"))
+    tell_refused(report, desk, desk.shown(out / "quarantine"), replay=f" --folder {desk.shown(out / 'quarantine')}")

@@ -197,10 +197,7 @@ def examples(results: Sequence[PersonResult]) -> list[report.Example]:
     """Return a few test people to draw: those with most labelled episodes first."""
     tested = [result for result in results if result.split == "test" and len(result.answers) > DAY // 300_000]
     ordered = sorted(tested, key=lambda result: -len(result.events or ()))[:EXAMPLES]
-    return [
-        report.Example(result.person, result.answers, result.events or (), f"Person {result.person}")
-        for result in ordered
-    ]
+    return [report.Example(result.person, result.answers, result.events or (), "Heart rate") for result in ordered]
 
 
 def _read(path: Path) -> dict[str, Any]:
