@@ -13,7 +13,6 @@ from vitalwatch.features import ACTIVE, AT_REST, PERSON
 from vitalwatch.features import ASLEEP as IN_SLEEP
 from vitalwatch.learning import Person
 from vitalwatch.runtime import Model
-from vitalwatch.stages.people import head
 from vitalwatch.tables import Event, Grid, Profile
 
 FOUR_DAYS = 4 * A_DAY
@@ -186,7 +185,7 @@ def test_a_row_is_judged_without_what_came_later():
     expectation, learnt = learning.learn(everybody, params.regressor, params.baseline, 5, 1, 1)
     one = everybody[0]
     whole = learning.rows_of(one, learnt, params.baseline, 5)
-    early = learning.rows_of(Person(head(one.grid, 700), one.profile), learnt, params.baseline, 5)
+    early = learning.rows_of(Person(one.grid.rows(slice(700)), one.profile), learnt, params.baseline, 5)
 
     assert ("x",) == Model(expectation).inputs
     assert (FOUR_DAYS, len(features.NAMES)) == whole.features.shape

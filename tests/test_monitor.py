@@ -15,26 +15,13 @@ from hypothesis import strategies as st
 from tiny import small_settings, somebody, write_tiny
 from vitalwatch import bundle, features
 from vitalwatch.errors import BundleRefused
-from vitalwatch.monitor import Monitor, State, probe_readings
+from vitalwatch.monitor import BY_ROW, Monitor, State, probe_readings
 from vitalwatch.tables import MINUTE, Alarm, Answers, Readings
 
 SEEDED = (Phase.explicit, Phase.reuse, Phase.generate)  # a smaller seed is no simpler life: nothing to shrink
 STEP = 5 * MINUTE
 PEOPLE = 6
-EXACT = (
-    "score",
-    "p_value",
-    "is_anomaly",
-    "unusual",
-    "known",
-    "kind",
-    "residual",
-    "contribution",
-    "expected_heart_rate",
-    "usual_heart_rate_spread",
-    "own_baseline",
-    "assessable",
-)
+EXACT = tuple(name for name in BY_ROW if name not in ("time", "forecast"))
 
 
 class Open(Monitor):

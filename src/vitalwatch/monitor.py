@@ -164,8 +164,8 @@ class Monitor:
         if len(grid) == 1:
             before, (body, answers) = body, self._rows(body, state.person, grid, forecast, late)
         else:
-            before, first = self._rows(body, state.person, _part(grid, slice(None, -1)), forecast, late)
-            body, last = self._rows(before, state.person, _part(grid, slice(-1, None)), forecast, late)
+            before, first = self._rows(body, state.person, grid.rows(slice(None, -1)), forecast, late)
+            body, last = self._rows(before, state.person, grid.rows(slice(-1, None)), forecast, late)
             answers = _joined(first, last, grid)
         return State(state.person, clean, body, before, int(grid.time[-1])), answers
 
@@ -265,18 +265,6 @@ class Monitor:
             kind[known] = self.detector.kinds(rows.features[known])
         alarms.sort(key=lambda alarm: (alarm.start, alarm.channel))
         return tuple(following), tuple(alarms), unusual | known, kind
-
-
-def _part(grid: Grid, rows: slice) -> Grid:
-    return replace(
-        grid,
-        time=grid.time[rows],
-        minute=grid.minute[rows],
-        segment=grid.segment[rows],
-        values=grid.values[rows],
-        filled=grid.filled[rows],
-        artefact=grid.artefact[rows],
-    )
 
 
 BY_ROW = (

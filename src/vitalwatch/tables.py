@@ -113,6 +113,18 @@ class Grid:
         """Return one grid column, shape (n,)."""
         return self.values[:, self.names.index(name)]
 
+    def rows(self, keep: slice) -> Grid:
+        """Return the chosen rows."""
+        return replace(
+            self,
+            time=self.time[keep],
+            minute=self.minute[keep],
+            segment=self.segment[keep],
+            values=self.values[keep],
+            filled=self.filled[keep],
+            artefact=self.artefact[keep],
+        )
+
     @property
     def date(self) -> NDArray[np.int64]:
         """Local days since 1970, shape (n,); the clock offset is told from `minute`, so +12 h counts as -12 h."""

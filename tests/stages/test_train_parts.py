@@ -20,7 +20,7 @@ from vitalwatch.scoring import ASLEEP, Calibration, Detector
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import train
-from vitalwatch.stages.people import Member, enrolled_until, having, head, labelled_groups
+from vitalwatch.stages.people import Member, enrolled_until, having, labelled_groups
 from vitalwatch.stages.train import Seen, Windows
 from vitalwatch.tables import DAY, Event, Profile
 
@@ -200,7 +200,7 @@ def test_training_sees_nobodys_later_days():
 
 
 def test_the_first_rows_of_a_grid_are_all_of_its_columns():
-    cut = head(grid(rows=10, heart_rate=60.0), 4)
+    cut = grid(rows=10, heart_rate=60.0).rows(slice(4))
 
     assert [4] * 6 == [len(getattr(cut, n)) for n in ("time", "minute", "segment", "values", "filled", "artefact")]
 

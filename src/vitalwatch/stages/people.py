@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Member:
     def until(self, part: int) -> Person:
         """Return the person up to the end of a part, so that nothing later is seen."""
         stop = int(np.flatnonzero(self.part <= part)[-1]) + 1 if (self.part <= part).any() else 0
-        return Person(head(self.grid, stop), self.profile, self.events or ())
+        return Person(self.grid.rows(slice(stop)), self.profile, self.events or ())
 
 
 def load_learners(work: Work) -> list[Member]:
@@ -82,19 +82,6 @@ def having(members: Sequence[Member], part: int) -> list[Member]:
     return [member for member in members if member.of(part).any()]
 
 
-def head(grid: Grid, rows: int) -> Grid:
-    """Return the first rows of a grid."""
-    return replace(
-        grid,
-        time=grid.time[:rows],
-        minute=grid.minute[:rows],
-        segment=grid.segment[:rows],
-        values=grid.values[:rows],
-        filled=grid.filled[:rows],
-        artefact=grid.artefact[:rows],
-    )
-
-
 def enrolled_until(grid: Grid, days: int) -> int:
     """Return the UTC ms from which rows are judged: after the enrolment days, at once in a short recording."""
     date = grid.date
@@ -103,4 +90,4 @@ def enrolled_until(grid: Grid, days: int) -> int:
     return int(grid.time[np.searchsorted(date, date[0] + days)])
 
 
-__all__ = ["CALIBRATION", "TEST", "TRAIN", "Member", "enrolled_until", "group_of", "having", "head", "load_learners"]
+__all__ = ["CALIBRATION", "TEST", "TRAIN", "Member", "enrolled_until", "group_of", "having", "load_learners"]

@@ -17,13 +17,13 @@ from vitalwatch.pipeline import Work
 from vitalwatch.quarantine import FILE
 from vitalwatch.recordings import storing
 from vitalwatch.settings import Settings
+from vitalwatch.splits import FEW
 from vitalwatch.stages.ingest import ingest
 from vitalwatch.stages.transform import POPULATION
 from vitalwatch.stages.validate import MIN_PERSON_DAYS
 from vitalwatch.synthetic import write_recording
 
 MANY_PERSON_DAYS = 20_000  # below, starting processes costs more time and memory than they save
-FEW = 10  # own people; fewer cannot tell what is normal for people in general
 SUMMED = ("read", "accepted", "merged", "duplicate", "conflict", "rows", "people", "person_days", "quarantined",
           "events", "profiles")  # fmt: skip
 
