@@ -139,9 +139,6 @@ def main() -> None:
         forests(trees, x)
     boosted("regressor", x, 70 + 10 * line, "value", objective="regression")
     boosted("binary", x, line > 1, "probability", objective="binary", num_leaves=15)
-    boosted(
-        "9 kinds", x, np.digitize(line, np.linspace(-2, 2, 8)), "probabilities", objective="multiclass", num_class=9
-    )
     for units in options.units:
         lstm(units, rng)
 

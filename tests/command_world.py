@@ -26,7 +26,6 @@ TINY = (
     "regressor.max_rows=20000",
     "detector.trees=10",
     "supervised.rounds=10",
-    "supervised.kind_rounds=2",
     "forecaster.epochs=1",
     "forecaster.max_windows=2000",
     "evaluation.draws=50",

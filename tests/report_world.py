@@ -57,6 +57,7 @@ def result(
         is_anomaly=over,
         unusual=score,
         known=score,
+        probability=score,
         kind=np.where(over, 0, -1).astype(np.int16),
         kinds=kinds,
         residual=np.repeat(((rate - expected) / 4).astype(np.float32)[:, None], len(VITALS), axis=1),

@@ -109,17 +109,17 @@ def test_a_forest_on_columns_that_are_not_there_is_refused(
         export.forests_to_onnx([(forests[0][0], columns)], COLUMNS)
 
 
-OUTPUT = {"regression": "value", "quantile": "value", "binary": "probability", "multiclass": "probabilities"}
+OUTPUT = {"regression": "value", "quantile": "value", "binary": "probability"}
 
 
 def boosted(objective: str, x: np.ndarray, **more: Any) -> Any:
     import lightgbm
 
     line = np.nan_to_num(x[:, 0]) + np.nan_to_num(x[:, 1]) ** 2 + 2 * np.isnan(x[:, 2])
-    label = {"binary": line > 1, "multiclass": np.digitize(line, [0.0, 1.0, 2.0])}.get(objective, 70 + 10 * line)
+    label = {"binary": line > 1, "multiclass": np.digitize(line, [0.0, 1.0])}.get(objective, 70 + 10 * line)
     chosen = {"objective": objective, "num_leaves": 15, "verbose": -1, "num_threads": 1, "deterministic": True, **more}
     if objective == "multiclass":
-        chosen["num_class"] = 4
+        chosen["num_class"] = 3
     return lightgbm.train(chosen, lightgbm.Dataset(x, label), num_boost_round=15)
 
 
@@ -155,11 +155,22 @@ def test_a_row_on_a_threshold_goes_the_way_lightgbm_sends_it(rows: np.ndarray) -
     np.testing.assert_allclose(model.run(x=edge)["value"], booster.predict(edge.astype(np.float64)), rtol=1e-6)
 
 
-def test_a_forest_by_boosting_code_is_averaged(rows: np.ndarray) -> None:
-    booster = boosted("regression", rows, boosting="rf", bagging_freq=1, bagging_fraction=0.5)
-    model = Model(export.boosted_to_onnx(booster, COLUMNS))
+def test_heads_against_the_rest_answer_each_for_itself_and_all_together(rows: np.ndarray) -> None:
+    heads = [boosted("binary", rows * sign) for sign in (np.float32(1), np.float32(-1), np.float32(0.5))]
+    model, asked = Model(export.one_against_rest_to_onnx(heads, COLUMNS)), holes(rows, 0.3)
+    alone = np.stack([head.predict(asked.astype(np.float64)) for head in heads], axis=1)
+    answer = model.run(x=asked)
 
-    np.testing.assert_allclose(model.run(x=rows)["value"], booster.predict(rows.astype(np.float64)), rtol=1e-6)
+    np.testing.assert_allclose(1 / (1 + np.exp(-answer["margin"].astype(np.float64))), alone, atol=1e-5)
+    np.testing.assert_allclose(answer["probability"], 1 - np.prod(1 - alone, axis=1), atol=1e-5)
+    for name in ("margin", "probability"):
+        np.testing.assert_array_equal(answer[name], in_chunks(model, asked, name, seed=1))
+
+
+@pytest.mark.parametrize("objectives", [(), ("regression",), ("binary", "regression")])
+def test_only_binary_heads_stand_against_the_rest(rows: np.ndarray, objectives: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="objective"):
+        export.one_against_rest_to_onnx([boosted(objective, rows) for objective in objectives], COLUMNS)
 
 
 def test_what_cannot_be_written_is_refused(rows: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from vitalwatch import features
 from vitalwatch.monitor import Monitor
-from vitalwatch.scoring import Calibration, Detector, Scale, Scales, look_up
+from vitalwatch.scoring import Calibration, Detector, Scale, Scales, Scores, look_up
 
 
 class Fixed:
@@ -76,16 +76,38 @@ def test_what_is_more_unusual_is_rarer(tiny_monitor: Monitor):
 
 
 def test_the_rarer_of_both_channels_counts(tiny_monitor: Monitor):
-    calibration = tiny_monitor.detector.calibration
-    quiet, n = np.zeros((1, len(features.GROUPS)), np.float32), len(features.NAMES)
-    p_values = [
-        Detector(Fixed(score=quiet), Fixed(probability=np.asarray([known], np.float32)), None, calibration)
-        .scores(np.zeros((1, n), np.float32), np.ones(1, bool))
-        .p_value[0]
-        for known in (0.0, 0.99)
-    ]
+    quiet, surer = (judged(tiny_monitor, margin).p_value[0] for margin in (-20.0, 20.0))
 
-    assert p_values[0] > p_values[1]
+    assert quiet > surer
+
+
+def test_the_kind_that_is_rarest_at_its_margin_is_named(tiny_monitor: Monitor):
+    kinds = len(tiny_monitor.detector.calibration.kinds)
+    margin = np.full(kinds, -20.0)
+    margin[1] = 20.0
+
+    assert 1 == judged(tiny_monitor, *margin).kind[0]
+    assert judged(tiny_monitor, *margin).known[0] > judged(tiny_monitor, *np.full(kinds, -20.0)).known[0]
+
+
+def test_without_heads_there_is_no_known_score(tiny_monitor: Monitor):
+    told = {**tiny_monitor.detector.calibration.to_json(), "level": None, "known_rarity": None, "known_threshold": None}
+    quiet = Fixed(score=np.zeros((1, len(features.GROUPS)), np.float32))
+    scores = Detector(quiet, None, Calibration.from_json(told)).scores(
+        np.zeros((1, len(features.NAMES)), np.float32), np.ones(1, bool)
+    )
+
+    assert np.isnan([scores.known[0], scores.probability[0]]).all()
+    assert -1 == scores.kind[0]
+
+
+def judged(monitor: Monitor, *margin: float) -> Scores:
+    """Return the scores of one quiet row with the margins of every kind (the same for all, if one is given)."""
+    calibration = monitor.detector.calibration
+    kinds = np.broadcast_to(np.asarray(margin, np.float32), (1, len(calibration.kinds)))
+    forest = Fixed(score=np.zeros((1, len(features.GROUPS)), np.float32))
+    heads = Fixed(margin=kinds, probability=np.asarray([0.5], np.float32))
+    return Detector(forest, heads, calibration).scores(np.zeros((1, len(features.NAMES)), np.float32), np.ones(1, bool))
 
 
 def test_a_calibration_survives_json(tiny_monitor: Monitor):

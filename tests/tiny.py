@@ -34,7 +34,6 @@ SMALLER = (
     "detector.budget=3.0",
     "supervised.rounds=8",
     "supervised.leaves=4",
-    "supervised.kind_rounds=2",
     "supervised.min_rows_a_leaf=20",
     "forecaster.max_windows=400",
 )
@@ -66,8 +65,7 @@ def train_tiny(settings: Settings) -> tuple[dict[str, bytes], dict[str, object]]
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
     seen, _ = train._see(learners, TRAIN, learnt, settings, kinds, 10)
     forest = anomaly.fit(seen.x, chosen.detector, chosen.seed)
-    known = episodes.fit(seen.x, seen.episode, chosen.supervised, chosen.seed, 1)
-    kind = episodes.fit_kinds(seen.x, seen.episode, seen.kind, len(kinds), chosen.supervised, chosen.seed, 1)
+    known = episodes.fit(seen.x, seen.episode, seen.kind, len(kinds), chosen.supervised, chosen.seed, 1)
     held, probation = train._see(calibrators, CALIBRATION, learnt, settings, kinds, 1000)
     calibration = train._calibrate(held, forest, known, kinds, settings)
     fitted = random_forecaster(settings)
@@ -78,7 +76,6 @@ def train_tiny(settings: Settings) -> tuple[dict[str, bytes], dict[str, object]]
         "forest.onnx": forest,
         "forecast.onnx": forecast,
         "known.onnx": known,
-        "kind.onnx": kind or b"",
         "normal.json": as_json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": as_json(calibration.to_json()),
         "forecast.json": as_json({"widening": np.nan_to_num(train._widening(forecast, probation, settings)).tolist()}),

@@ -14,7 +14,7 @@ from vitalwatch.clinical import URGENT, news2
 from vitalwatch.features import ACTIVE
 from vitalwatch.residuals import Rows
 from vitalwatch.schema import Schema
-from vitalwatch.scoring import Detector, Scores
+from vitalwatch.scoring import Calibration, Scores
 from vitalwatch.tables import Alarm, Bools, Doubles, Floats, Grid
 
 # How soon somebody should look, in the words of IEC 60601-1-8; chosen with a clinician's order of urgency in mind
@@ -138,12 +138,12 @@ class Explainer:
         grid: Grid,
         rows: Rows,
         scores: Scores,
-        detector: Detector,
+        limits: Calibration,
         schema: Schema,
         rules: Rules,
     ) -> None:
         self._grid, self._rows, self._scores, self._schema, self._rules = grid, rows, scores, schema, rules
-        self._detector, self._limits = detector, detector.calibration
+        self._limits = limits
 
     def unusual(self, row: int, start: int) -> Alarm:
         """Channel A: what the firing group's vitals do."""
@@ -154,11 +154,10 @@ class Explainer:
 
     def known(self, row: int, start: int) -> Alarm:
         """Channel B: the likeliest kind, and what the vitals do."""
-        kinds = self._limits.kinds
-        kind = kinds[int(self._detector.kinds(self._rows.features[row : row + 1])[0])] if kinds else ""
+        kind = self._limits.kinds[int(self._scores.kind[row])]
         sentence = self._sentence(row, tuple(range(len(SIGNALS))))
-        named = f"Looks like {kind.replace('_', ' ')}: " if kind else ""
-        return Alarm(self._grid.person, start, start, kind, "known", PRIORITY.get(kind, "low"), named + sentence)
+        named = f"Looks like {kind.replace('_', ' ')}: {sentence}"
+        return Alarm(self._grid.person, start, start, kind, "known", PRIORITY.get(kind, "low"), named)
 
     def rule(self, row: int, start: int) -> Alarm:
         """Fixed limits and NEWS2."""

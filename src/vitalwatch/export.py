@@ -58,8 +58,8 @@ def forests_to_onnx(forests: Sequence[tuple[Any, Sequence[int]]], n_features: in
 def boosted_to_onnx(booster: Any, n_features: int) -> bytes:
     """Return a LightGBM booster as ONNX: `x` (n, n_features) float32, NaN allowed, to plain float32 arrays.
 
-    The output is `value` (n,) for a regressor, `probability` (n,) for a binary and `probabilities` (n, kinds) for a
-    multiclass objective. NaN goes where LightGBM sends it.
+    The output is `value` (n,) for a regressor and `probability` (n,) for a binary objective. NaN goes where LightGBM
+    sends it.
 
     Args:
         booster: `lightgbm.Booster`, or a fitted scikit-learn wrapper of one; numerical columns only.
@@ -70,37 +70,76 @@ def boosted_to_onnx(booster: Any, n_features: int) -> bytes:
     """
     from onnx import helper
 
-    dump = getattr(booster, "booster_", booster).dump_model()
-    if dump["max_feature_idx"] + 1 != n_features:
-        raise ValueError(f"the booster has {dump['max_feature_idx'] + 1} columns, not {n_features}")
-    objective, *options = dump.get("objective", "none").split()
-    targets = dump["num_tree_per_iteration"]
-    nodes = _Nodes()
-    for position, tree in enumerate(dump["tree_info"]):
-        nodes.add(_lightgbm_tree(tree["tree_structure"]), position % targets)
-    nodes.centre(targets, targets / len(dump["tree_info"]) if dump.get("average_output") else 1.0)
-
+    objective, options, nodes = _boosted([booster], n_features)
     outputs: dict[str, tuple[str | int, ...]]
-    constants: dict[str, NDArray[Any]] = {}
+    constants: dict[str, NDArray[Any]] = {"flat": np.array([-1], np.int64)}
     if objective in {"regression", "regression_l1", "huber", "fair", "quantile", "mape"} and "sqrt" not in options:
         after, outputs = [helper.make_node("Reshape", ["raw", "flat"], ["value"])], {"value": ("n",)}
-        constants["flat"] = np.array([-1], np.int64)
     elif objective == "binary":
-        slope = float(dict(option.split(":") for option in options if ":" in option).get("sigmoid", 1.0))
         after = [
             helper.make_node("Reshape", ["raw", "flat"], ["line"]),
             helper.make_node("Mul", ["line", "slope"], ["logit"]),
             helper.make_node("Sigmoid", ["logit"], ["probability"]),
         ]
         outputs = {"probability": ("n",)}
-        constants |= {"flat": np.array([-1], np.int64), "slope": np.array(slope, np.float32)}
-    elif objective == "multiclass":
-        after = [helper.make_node("Softmax", ["raw"], ["probabilities"], axis=1)]
-        outputs = {"probabilities": ("n", targets)}
+        constants["slope"] = np.array(_slope(options), np.float32)
     else:
-        raise ValueError(f"no ONNX for the LightGBM objective {dump.get('objective')!r}")
-    first = nodes.regressor("x", "raw", targets)
+        raise ValueError(f"no ONNX for the LightGBM objective {objective!r}")
+    first = nodes.regressor("x", "raw", 1)
     return _bytes(_graph([first, *after], {"x": ("n", n_features)}, outputs, constants))
+
+
+def one_against_rest_to_onnx(boosters: Sequence[Any], n_features: int) -> bytes:
+    """Return binary LightGBM boosters as one ONNX model: `x` (n, n_features) float32 -> `margin` and `probability`.
+
+    `margin` (n, boosters) is each one's log-odds, `probability` (n,) that at least one is right, taken as independent.
+
+    Args:
+        boosters: `lightgbm.Booster` with the binary objective, at least one.
+        n_features: Columns of `x`.
+
+    Raises:
+        ValueError: No booster, another objective, or a split or a number of columns that this writer does not know.
+    """
+    from onnx import helper
+
+    objective, options, nodes = _boosted(boosters, n_features)
+    if objective != "binary" or _slope(options) != 1.0:
+        raise ValueError(f"no ONNX for the LightGBM objective {objective!r} against the rest")
+    node = helper.make_node
+    steps = [
+        nodes.regressor("x", "margin", len(boosters)),
+        node("Neg", ["margin"], ["against"]),
+        node("Sigmoid", ["against"], ["not_this"]),
+        node("ReduceProd", ["not_this", "kinds"], ["none"], keepdims=0),
+        node("Sub", ["one", "none"], ["probability"]),
+    ]
+    constants: dict[str, NDArray[Any]] = {"kinds": np.array([1], np.int64), "one": np.array(1.0, np.float32)}
+    outputs: dict[str, tuple[str | int, ...]] = {"margin": ("n", len(boosters)), "probability": ("n",)}
+    return _bytes(_graph(steps, {"x": ("n", n_features)}, outputs, constants))
+
+
+def _boosted(boosters: Sequence[Any], n_features: int) -> tuple[str, list[str], _Nodes]:
+    """Return the objective that all boosters share, its options, and their trees, a target a booster."""
+    nodes, objectives = _Nodes(), set[str]()
+    for target, booster in enumerate(boosters):
+        dump = getattr(booster, "booster_", booster).dump_model()
+        if dump["max_feature_idx"] + 1 != n_features:
+            raise ValueError(f"the booster has {dump['max_feature_idx'] + 1} columns, not {n_features}")
+        if dump["num_tree_per_iteration"] != 1 or dump.get("average_output"):
+            raise ValueError(f"no ONNX for the LightGBM objective {dump.get('objective')!r}")
+        objectives.add(dump.get("objective", "none"))
+        for tree in dump["tree_info"]:
+            nodes.add(_lightgbm_tree(tree["tree_structure"]), target)
+    if len(objectives) != 1:
+        raise ValueError(f"{len(boosters)} boosters with {len(objectives)} objectives cannot stand in one model")
+    objective, *options = objectives.pop().split()
+    nodes.centre(len(boosters))
+    return objective, options, nodes
+
+
+def _slope(options: Sequence[str]) -> float:
+    return float(dict(option.split(":") for option in options if ":" in option).get("sigmoid", 1.0))
 
 
 def lstm_to_onnx(
@@ -201,17 +240,16 @@ class _Nodes:
         self.trees.append(tree)
         self.targets.append(target)
 
-    def centre(self, n_targets: int, factor: float) -> None:
-        """Multiply by `factor` and move each tree's mean leaf into the base value, which is added last.
+    def centre(self, n_targets: int) -> None:
+        """Move each tree's mean leaf into the base value, which is added last.
 
         So the sum stays near 0 while it grows, where float32 is finest: ten times nearer to the original.
         """
         base = np.zeros(n_targets)
         for i, (tree, target) in enumerate(zip(self.trees, self.targets, strict=True)):
-            weight = tree.weight * factor
-            mean = weight[tree.feature < 0].mean()
+            mean = tree.weight[tree.feature < 0].mean()
             base[target] += mean
-            self.trees[i] = replace(tree, weight=weight - mean)
+            self.trees[i] = replace(tree, weight=tree.weight - mean)
         self.base = base.tolist()
 
     def regressor(self, source: str, result: str, n_targets: int) -> Any:

@@ -27,7 +27,14 @@ from vitalwatch.scoring import Calibration, Detector, Scores
 from vitalwatch.tables import Alarm, Answers, Bools, Floats, Grid, Profile, Readings
 from vitalwatch.watching import Channel, Rule, watch
 
-PROBE_TOLERANCE = {"features": 1e-4, "unusual": 1e-4, "known": 1e-4, "expected_heart_rate": 1e-3, "forecast": 1e-2}
+PROBE_TOLERANCE = {
+    "features": 1e-4,
+    "unusual": 1e-4,
+    "known": 1e-4,
+    "probability": 1e-4,
+    "expected_heart_rate": 1e-3,
+    "forecast": 1e-2,
+}
 CHANNELS = ("unusual", "known", "rule", "technical")
 
 
@@ -102,8 +109,7 @@ class Monitor:
         usual = np.asarray(told["normal"]["usual_person"], np.float32)
         self._learnt = Learnt(Model(files["heart_rate.onnx"]), Normal.from_json(told["normal"]), usual)
         known = Model(files["known.onnx"]) if "known.onnx" in files else None
-        kind = Model(files["kind.onnx"]) if "kind.onnx" in files else None
-        self.detector = Detector(Model(files["forest.onnx"]), known, kind, Calibration.from_json(told["calibration"]))
+        self.detector = Detector(Model(files["forest.onnx"]), known, Calibration.from_json(told["calibration"]))
         forecaster = Model(files["forecast.onnx"]) if "forecast.onnx" in files else None
         widening = np.asarray(told["forecast"]["widening"], np.float64)
         self._stream = sequences.Stream(forecaster, widening, self.chosen.forecaster, self.schema)
@@ -200,6 +206,7 @@ class Monitor:
             "features": columns,
             "unusual": answers.unusual,
             "known": answers.known,
+            "probability": answers.probability,
             "expected_heart_rate": answers.expected_heart_rate,
             "forecast": answers.forecast,
         }
@@ -222,6 +229,7 @@ class Monitor:
             is_anomaly=anomalous,
             unusual=scores.unusual,
             known=scores.known,
+            probability=scores.probability,
             kind=kind,
             kinds=self.detector.calibration.kinds,
             residual=rows.z[:, :vitals].astype(np.float32),
@@ -251,7 +259,7 @@ class Monitor:
             self._rules.rows(grid, rows.context),
             explaining.technical_rows(grid, self.schema.step_minutes),
         )
-        explain = explaining.Explainer(grid, rows, scores, self.detector, self.schema, self._rules)
+        explain = explaining.Explainer(grid, rows, scores, limits, self.schema, self._rules)
         begin = (explain.unusual, explain.known, explain.rule, explain.technical)
         following, alarms, alarming = [], [], []
         for channel, rows_over, make in zip(channels, over, begin, strict=True):
@@ -262,7 +270,7 @@ class Monitor:
         unusual, known = alarming[:2]
         kind = np.full(len(grid), -1, np.int16)
         if np.count_nonzero(known):
-            kind[known] = self.detector.kinds(rows.features[known])
+            kind[known] = scores.kind[known]
         alarms.sort(key=lambda alarm: (alarm.start, alarm.channel))
         return tuple(following), tuple(alarms), unusual | known, kind
 
@@ -274,6 +282,7 @@ BY_ROW = (
     "is_anomaly",
     "unusual",
     "known",
+    "probability",
     "kind",
     "residual",
     "contribution",

@@ -101,7 +101,7 @@ class Detector(Closed):
 
 
 class Supervised(Closed):
-    """Channel B: boosted head on labelled episodes."""
+    """Channel B: boosted heads on labelled episodes, one a kind."""
 
     rounds: Count
     learning_rate: Positive
@@ -109,8 +109,7 @@ class Supervised(Closed):
     min_rows_a_leaf: Count
     columns_a_tree: Annotated[float, Field(gt=0, le=1)]
     l2: Annotated[float, Field(ge=0)]
-    normal_rows_per_episode_row: Positive
-    kind_rounds: Count
+    normal_rows: Count
 
 
 class Forecaster(Closed):

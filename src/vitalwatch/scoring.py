@@ -4,6 +4,9 @@ Channel A: a forest per organ group. A group's score is put on one scale by conf
 log10 of the share of six-hour blocks of calibration people, asleep or awake alike, whose highest score reaches it
 (block maxima, because neighbouring rows are one event; Vovk et al. 2005 for the conformal p-value). The largest
 surprise of all groups is the channel's score.
+
+Channel B: a supervised head a kind. A head's log-odds are put on one scale, minus log10 of the false alarms a day that
+a threshold there costs calibration people; the largest of all kinds is the channel's score, and names the kind.
 """
 
 from __future__ import annotations
@@ -56,13 +59,15 @@ class Calibration:
     Attributes:
         surprise: By state and group, knots (2, g, k).
         rarity: Channel A's score -> minus log10 of the share of normal rows at least as high, knots (k,).
-        known_rarity: The same for channel B, None without labels.
+        level: By kind, log-odds -> channel B's scale, knots (kinds, k); None without labels.
+        known_rarity: As `rarity` for channel B, None without labels.
         unusual_threshold, known_threshold: A row is over when its score is above; infinite where there is no channel.
-        kinds: Names in the order of the kind model's classes.
+        kinds: Names in the order of the heads.
     """
 
     surprise: Scale
     rarity: Scale
+    level: Scale | None
     known_rarity: Scale | None
     unusual_threshold: float
     known_threshold: float
@@ -74,6 +79,7 @@ class Calibration:
         return {
             "surprise": self.surprise.to_json(),
             "rarity": self.rarity.to_json(),
+            "level": self.level.to_json() if self.level else None,
             "known_rarity": self.known_rarity.to_json() if self.known_rarity else None,
             "unusual_threshold": self.unusual_threshold,
             "known_threshold": known if np.isfinite(known) else None,
@@ -87,6 +93,7 @@ class Calibration:
         return Calibration(
             surprise=Scale.from_json(data["surprise"]),
             rarity=Scale.from_json(data["rarity"]),
+            level=Scale.from_json(data["level"]) if data["level"] else None,
             known_rarity=Scale.from_json(data["known_rarity"]) if data["known_rarity"] else None,
             unusual_threshold=float(data["unusual_threshold"]),
             known_threshold=float("inf") if known is None else float(known),
@@ -101,22 +108,28 @@ class Scores:
     Attributes:
         unusual: Channel A's surprise (n,).
         group: Index into `features.GROUPS` of the most surprising group (n,).
-        known: Channel B's probability (n,), NaN without a supervised model.
+        known: Channel B's score, minus log10 of false alarms a day (n,), NaN without supervised heads.
+        kind: Index of its kind (n,), -1 without supervised heads.
+        probability: Of any labelled kind (n,), NaN without supervised heads.
         p_value: Share of normal calibration rows at least as unusual, by the rarer of both channels, (0, 1] (n,).
     """
 
     unusual: Floats
     group: NDArray[np.int8]
     known: Floats
+    kind: NDArray[np.int16]
+    probability: Floats
     p_value: Floats
 
 
 class Detector:
-    """The forests, the supervised head and their calibration."""
+    """The forests, the supervised heads and their calibration."""
 
-    def __init__(self, forest: Model, known: Model | None, kind: Model | None, calibration: Calibration) -> None:
-        self._forest, self._known, self._kind, self.calibration = forest, known, kind, calibration
+    def __init__(self, forest: Model, known: Model | None, calibration: Calibration) -> None:
+        self._forest, self.calibration = forest, calibration
+        self._known = known if calibration.level else None
         self._surprise = Scales(calibration.surprise)
+        self._level = Scales(_one_state(calibration.level)) if calibration.level else None
         self._rarity_slopes = calibration.rarity.slopes
         self._known_slopes = calibration.known_rarity.slopes if calibration.known_rarity else None
 
@@ -130,28 +143,37 @@ class Detector:
         n = len(x)
         if n == 0:
             nothing = np.empty(0, np.float32)
-            return Scores(nothing, np.empty(0, np.int8), nothing, nothing)
+            return Scores(nothing, np.empty(0, np.int8), nothing, np.empty(0, np.int16), nothing, nothing)
         surprise = self.surprise(self._forest.run(x=x)["score"], x[:, ASLEEP] > 0)
         unusual = np.maximum.reduce(surprise, axis=1)
         rarity = look_up(self.calibration.rarity, self._rarity_slopes, unusual)
-        known = np.full(n, np.nan, np.float32)
-        if self._known is not None and self.calibration.known_rarity and self._known_slopes is not None:
-            known = self._known.run(x=x)["probability"].reshape(n)
-            rarity = np.maximum(rarity, look_up(self.calibration.known_rarity, self._known_slopes, known))
-        p_value = 10.0 ** -np.minimum(rarity, RAREST)
-        told = np.array((unusual, known, p_value), np.float32)
+        told = np.full((4, n), np.nan, np.float32)
+        kind = np.full(n, -1, np.int16)
+        if self._known is not None:
+            found = self._known.run(x=x)
+            level = self.level(found["margin"])
+            kind = level.argmax(axis=1).astype(np.int16)
+            told[1] = known = np.maximum.reduce(level, axis=1)
+            told[2] = found["probability"]
+            if self.calibration.known_rarity and self._known_slopes is not None:
+                rarity = np.maximum(rarity, look_up(self.calibration.known_rarity, self._known_slopes, known))
+        told[0] = unusual
+        told[3] = 10.0 ** -np.minimum(rarity, RAREST)
         np.copyto(told, np.nan, where=~assessable)
-        return Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], told[2])
+        return Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], kind, told[2], told[3])
 
     def surprise(self, by_group: Floats, asleep: Bools) -> Doubles:
         """Return forest scores (n, g) on the common scale, (n, g); see the head of the module."""
         return self._surprise.look_up(by_group, asleep)
 
-    def kinds(self, x: Floats) -> NDArray[np.int16]:
-        """Return the likeliest kind of rows in a known alarm, index into `calibration.kinds`, (n,)."""
-        if self._kind is None or not len(x):
-            return np.zeros(len(x), np.int16)
-        return self._kind.run(x=x)["probabilities"].argmax(axis=1).astype(np.int16)
+    def level(self, margin: Floats) -> Doubles:
+        """Return log-odds of kinds (n, k) on channel B's scale, (n, k); see the head of the module."""
+        assert self._level is not None
+        return self._level.look_up(margin, np.zeros(len(margin), np.intp))
+
+
+def _one_state(scale: Scale) -> Scale:
+    return Scale(scale.knots[None], scale.values[None])
 
 
 ASLEEP = features.NAMES.index("asleep")

@@ -168,7 +168,9 @@ class Answers:
         p_value: Share of normal rows at least as unusual, in (0, 1] (n,).
         is_anomaly: An alarm of channel A or B covers this row (n,).
         unusual: Channel A, score by the forests, higher is more unusual (n,); threshold in the bundle's card.
-        known: Channel B, probability of an episode, NaN where there is no supervised model (n,).
+        known: Channel B, minus log10 of the false alarms a day that a threshold here would cost, NaN where nothing was
+            labelled to learn from (n,); threshold in the bundle's card.
+        probability: Of an episode of a known kind, NaN where nothing was labelled to learn from (n,).
         kind: Index into `kinds` for rows in a `known` alarm, else -1 (n,).
         kinds: Names that `kind` indexes.
         residual: z of each vital against the person's own normal, (n, v) in `vitals` order; NaN is not measured.
@@ -192,6 +194,7 @@ class Answers:
     is_anomaly: Bools
     unusual: Floats
     known: Floats
+    probability: Floats
     kind: NDArray[np.int16]
     kinds: tuple[str, ...]
     residual: Floats

@@ -48,7 +48,7 @@ def test_fewer_rows_than_a_trees_sample_are_enough():
 
 
 def surprise_of(scale: Scale, score: np.ndarray, asleep: np.ndarray) -> np.ndarray:
-    return Detector(None, None, None, anomaly.uncalibrated(scale)).surprise(score, asleep)
+    return Detector(None, None, anomaly.uncalibrated(scale)).surprise(score, asleep)
 
 
 def on(scale: Scale, score: np.ndarray) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_a_block_belongs_to_one_person_and_six_hours():
 
 def test_an_uncalibrated_detector_raises_no_alarm():
     nothing = Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))
-    limits = anomaly.uncalibrated(nothing, ["fever"])
+    limits = anomaly.uncalibrated(nothing)
 
     assert [np.inf, np.inf] == [limits.unusual_threshold, limits.known_threshold]
-    assert ("fever",) == limits.kinds
+    assert () == limits.kinds

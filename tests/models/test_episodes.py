@@ -10,15 +10,22 @@ from sklearn.metrics import roc_auc_score
 
 from tiny import small_settings
 from training_world import A_DAY, seen
+from vitalwatch.metrics.budget import Cohort
+from vitalwatch.metrics.events import Rule
 from vitalwatch.models import episodes
 from vitalwatch.runtime import Model
+from vitalwatch.scoring import Scale, Scales
 from vitalwatch.stages.train import Seen
 
-CHOSEN = small_settings().params.supervised.model_copy(update={"rounds": 20, "kind_rounds": 6, "learning_rate": 0.2})
+CHOSEN = small_settings().params.supervised.model_copy(update={"rounds": 20, "learning_rate": 0.2})
 
 
-def probability(model: bytes, x: np.ndarray) -> np.ndarray:
-    return Model(model).run(x=x)["probability"].reshape(len(x))
+def fitted(rows: Seen, seed: int = 1) -> Model:
+    return Model(episodes.fit(rows.x, rows.episode, rows.kind, 2, CHOSEN, seed, 1))
+
+
+def probability(model: Model, x: np.ndarray) -> np.ndarray:
+    return model.run(x=x)["probability"]
 
 
 def one_column(rows: Seen) -> Seen:
@@ -30,7 +37,7 @@ def one_column(rows: Seen) -> Seen:
 
 def test_episodes_are_found_in_people_never_seen():
     here, there = seen(people=3, seed=1), seen(people=3, seed=2)
-    found = probability(episodes.fit(here.x, here.episode, CHOSEN, 1, 1), there.x)
+    found = probability(fitted(here), there.x)
 
     assert roc_auc_score(there.episode >= 0, found) > 0.95
     assert (found >= 0).all()
@@ -39,39 +46,66 @@ def test_episodes_are_found_in_people_never_seen():
 
 def test_permuted_labels_are_chance_on_held_out_people():
     here, there = (one_column(seen(people=4, seed=seed)) for seed in (3, 4))
-    permuted = np.random.default_rng(5).permutation(here.episode)
-    skill = [
-        roc_auc_score(there.episode >= 0, probability(episodes.fit(here.x, labels, CHOSEN, 1, 1), there.x))
-        for labels in (here.episode, permuted)
-    ]
+    order = np.random.default_rng(5).permutation(len(here.x))
+    permuted = replace(here, episode=here.episode[order], kind=here.kind[order])
+    skill = [roc_auc_score(there.episode >= 0, probability(fitted(rows), there.x)) for rows in (here, permuted)]
 
     assert skill[0] > 0.8
     assert 0.5 == pytest.approx(skill[1], abs=0.08)
 
 
-def test_the_kind_is_named():
+def test_each_head_finds_its_own_kind():
     here, there = seen(people=4, seed=6), seen(people=2, seed=7)
-    model = episodes.fit_kinds(here.x, here.episode, here.kind, 2, CHOSEN, 1, 1)
+    margin = fitted(here).run(x=there.x)["margin"]
     inside = there.episode >= 0
-    share = Model(model).run(x=there.x[inside])["probabilities"]
 
-    assert (int(inside.sum()), 2) == share.shape
-    assert np.allclose(1, share.sum(axis=1), atol=1e-4)
-    assert (share.argmax(axis=1) == there.kind[inside]).mean() > 0.95
-
-
-@pytest.mark.parametrize("kinds", [0, 1])
-def test_with_fewer_than_two_kinds_there_is_nothing_to_name(kinds):
-    here = seen(people=1)
-
-    assert episodes.fit_kinds(here.x, here.episode, here.kind, kinds, CHOSEN, 1, 1) is None
+    assert (len(there.x), 2) == margin.shape
+    assert (margin[inside].argmax(axis=1) == there.kind[inside]).mean() > 0.95
+    assert (margin[there.kind == 1, 0] < 0).mean() > 0.9
 
 
 def test_training_twice_gives_the_same_bytes_and_another_seed_gives_others():
     here = seen(people=2)
+    once, again, other = (episodes.fit(here.x, here.episode, here.kind, 2, CHOSEN, seed, 1) for seed in (1, 1, 2))
 
-    assert episodes.fit(here.x, here.episode, CHOSEN, 1, 1) == episodes.fit(here.x, here.episode, CHOSEN, 1, 1)
-    assert episodes.fit(here.x, here.episode, CHOSEN, 1, 1) != episodes.fit(here.x, here.episode, CHOSEN, 2, 1)
+    assert once == again
+    assert once != other
+
+
+def levels(margin: np.ndarray, rows: Seen) -> np.ndarray:
+    cohort = Cohort(rows.tracks, Rule.of_params(small_settings().params.alarms, small_settings().schema.step_ms))
+    scale = episodes.level_scale(margin, cohort)
+    return Scales(Scale(scale.knots[None], scale.values[None])).look_up(margin, np.zeros(len(margin), np.intp))
+
+
+def test_kinds_stand_on_one_scale_of_false_alarms_whatever_their_margins():
+    rows = seen(people=4, days=20, seed=1)
+    once = np.random.default_rng(1).normal(0, 1, len(rows.x)).astype(np.float32)
+    found = levels(np.stack((once, 100 + 7 * once), axis=1), rows)
+    seen_before = found[:, 0] < np.log10(80)  # days: beyond, a margin counts for itself
+
+    np.testing.assert_allclose(found[seen_before, 0], found[seen_before, 1], atol=0.02)
+    assert found[seen_before, 0].max() > 0.5
+
+
+def test_a_level_is_the_rarity_of_false_alarms_at_its_threshold():
+    rows = seen(people=6, days=30, seed=1)
+    margin = np.random.default_rng(1).normal(0, 1, (len(rows.x), 1)).astype(np.float32)
+    score = levels(margin, rows)[:, 0]
+    tracks, stops = rows.tracks, np.cumsum([len(track.time) for track in rows.tracks])[:-1]
+    cohort = Cohort(tracks, Rule.of_params(small_settings().params.alarms, small_settings().schema.step_ms))
+    level = cohort.levels(np.split(score, stops))
+
+    for wanted in (0.5, 0.2, 0.1):
+        assert cohort.false_rate(level, -np.log10(wanted)) == pytest.approx(wanted, rel=0.35)
+
+
+def test_rows_that_cannot_be_judged_have_no_level():
+    rows = seen(people=2, days=8)
+    margin = np.random.default_rng(1).normal(0, 1, (len(rows.x), 1)).astype(np.float32)
+    margin[5:9] = np.nan
+
+    assert [5, 6, 7, 8] == np.flatnonzero(np.isnan(levels(margin, rows)[:, 0])).tolist()
 
 
 def test_a_row_weighs_less_in_a_longer_episode_by_the_root_of_its_length():
@@ -85,21 +119,19 @@ def test_of_four_times_the_length_an_episode_weighs_twice_as_much_altogether():
     assert 2 == pytest.approx(by_episode[1] / by_episode[0])
 
 
-def test_all_episode_rows_train_and_the_normal_rows_drawn_stand_for_all_others():
+def test_normal_rows_drawn_stand_for_all_others():
     episode = np.full(10 * A_DAY, -1)
     episode[100:110], episode[500:540] = 0, 1
-    rows, weight = episodes._rows(episode, ratio=4.0, seed=1)
-    inside = episode[rows] >= 0
+    drawn = episodes._normal_rows(episode, 200, seed=1)
+    used = np.concatenate((episode[drawn], episode[episode >= 0]))
+    weight = episodes._weight(used, outside=len(episode) - 50)
 
-    assert 50 == inside.sum()
-    assert 200 == (~inside).sum()
-    assert np.array_equal(np.unique(rows), rows)
-    assert len(episode) - 50 == pytest.approx(weight[~inside].sum())
-    assert 50 == pytest.approx(weight[inside].sum())
-    assert weight[inside][0] == pytest.approx(2 * weight[inside][-1])
+    assert 200 == len(np.unique(drawn))
+    assert {-1} == set(episode[drawn].tolist())
+    assert len(episode) - 50 == pytest.approx(weight[:200].sum())
+    assert 50 == pytest.approx(weight[200:].sum())
+    assert weight[200] == pytest.approx(2 * weight[-1])
 
 
 def test_fewer_normal_rows_than_asked_all_train():
-    rows, _ = episodes._rows(np.asarray([0, 0, 0, -1, -1]), ratio=4.0, seed=1)
-
-    assert [0, 1, 2, 3, 4] == rows.tolist()
+    assert [3, 4] == sorted(episodes._normal_rows(np.asarray([0, 0, 0, -1, -1]), 9, seed=1).tolist())

@@ -6,8 +6,6 @@ is high = unusual, and no label is ever asked of it (Liu, Ting and Zhou 2008, do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,7 +91,7 @@ def blocks(time: Times, person: NDArray[np.int64], block_ms: int) -> NDArray[np.
     return person * 10**9 + time // block_ms
 
 
-def uncalibrated(scale: Scale, kinds: Sequence[str] = ()) -> Calibration:
-    """Return a calibration that only puts groups on one scale: what thresholds are then chosen with."""
+def uncalibrated(scale: Scale, level: Scale | None = None) -> Calibration:
+    """Return a calibration that only puts groups, and kinds, on one scale: what thresholds are then chosen with."""
     nothing = Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))
-    return Calibration(scale, nothing, None, float("inf"), float("inf"), tuple(kinds))
+    return Calibration(scale, nothing, level, None, float("inf"), float("inf"), ())

@@ -1,7 +1,9 @@
-"""Channel B: boosted trees on labelled episodes; one head says how likely an episode is, one names its kind.
+"""Channel B: boosted trees on labelled episodes, a head a kind against normal rows.
 
-Regularised so that it learns kinds and not people: a third of the columns a tree, strong L2, large leaves, and rows
-weighted so that a long episode counts as much as a short one (figures in docs/decisions.md).
+One head for all kinds learns the long and easy ones, whose rows outnumber the rest; a head a kind, each put on the same
+scale of false alarms by calibration people, finds the short ones too (figures in docs/decisions.md). Regularised so
+that it learns kinds and not people: a third of the columns a tree, strong L2, large leaves, and rows weighted so that
+a long episode counts as much as a short one.
 """
 
 from __future__ import annotations
@@ -12,30 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import params
-from vitalwatch.export import boosted_to_onnx
-from vitalwatch.tables import Floats
+from vitalwatch.export import one_against_rest_to_onnx
+from vitalwatch.metrics.budget import Cohort
+from vitalwatch.scoring import Scale
+from vitalwatch.tables import Doubles, Floats
 
 NAME = "episodes"
-MOST_KIND_ROWS = 20_000
+LEVEL_KNOTS = 24
+COMMONEST = 0.03  # share of normal rows above the lowest knot
 
 
-def fit(x: Floats, episode: NDArray[np.int64], chosen: params.Supervised, seed: int, threads: int) -> bytes:
-    """Train the head that says how likely a row belongs to an episode; return it as ONNX.
-
-    Args:
-        x: Assessable rows of training people, `features.NAMES` columns, float32 (n, f).
-        episode: Number of the episode a row is in, -1 for none, (n,).
-        chosen: Hyperparameters.
-        seed: For normal rows drawn and LightGBM.
-        threads: Cores to use.
-    """
-    rows, weight = _rows(episode, chosen.normal_rows_per_episode_row, seed)
-    options = {**_options(chosen, seed, threads), "objective": "binary"}
-    used = x if len(rows) == len(x) else x[rows]  # a copy of everything would cost as much memory again
-    return boosted_to_onnx(_train(used, episode[rows] >= 0, weight, options, chosen.rounds), x.shape[1])
-
-
-def fit_kinds(
+def fit(
     x: Floats,
     episode: NDArray[np.int64],
     kind: NDArray[np.int64],
@@ -43,57 +32,93 @@ def fit_kinds(
     chosen: params.Supervised,
     seed: int,
     threads: int,
-) -> bytes | None:
-    """Train the head that names the kind, on rows of episodes only; None with fewer than two kinds.
+) -> bytes:
+    """Train a head a kind and return them as one ONNX model: `margin` (n, kinds), log-odds against a normal row, and
+    `probability` (n,) of any of them.
 
     Args:
-        x: As in `fit`.
-        episode: As in `fit`.
+        x: Assessable rows of training people, `features.NAMES` columns, float32 (n, f).
+        episode: Number of the episode a row is in, -1 for none, (n,).
         kind: Index of the kind of a row's episode, -1 for none, (n,).
         kinds: How many kinds there are.
         chosen: Hyperparameters.
-        seed: For LightGBM.
+        seed: For normal rows drawn and LightGBM.
         threads: Cores to use.
     """
-    if kinds < 2:
-        return None
-    rows = np.flatnonzero(episode >= 0)
-    rows = rows[:: max(len(rows) // MOST_KIND_ROWS, 1)]  # neighbours say the same: every few rows are enough
-    weight = _episode_weight(episode[rows])
-    by_kind = np.bincount(kind[rows], weights=weight, minlength=kinds)
-    weight *= (weight.sum() / kinds / np.maximum(by_kind, 1e-9))[kind[rows]]
-    options = {**_options(chosen, seed, threads), "objective": "multiclass", "num_class": kinds}
-    return boosted_to_onnx(_train(x[rows], kind[rows], weight, options, chosen.kind_rounds), x.shape[1])
+    import lightgbm
+
+    normal = _normal_rows(episode, chosen.normal_rows, seed)
+    rows = np.sort(np.concatenate((np.flatnonzero(episode >= 0), normal)))
+    episode, kind, outside = episode[rows], kind[rows], int((episode < 0).sum())
+    options = _options(chosen, seed, threads)
+    binned = lightgbm.Dataset(x[rows], episode >= 0, params=options).construct()  # once for all heads
+    heads = []
+    for number in range(kinds):
+        used = np.flatnonzero((episode < 0) | (kind == number))
+        own = episode[used] >= 0
+        data = binned.subset(used.tolist()).construct()
+        data.set_label(own.astype(np.float32)).set_weight(_weight(episode[used], outside))
+        heads.append(lightgbm.train(options, data, chosen.rounds))
+    return one_against_rest_to_onnx(heads, x.shape[1])
 
 
-def _rows(episode: NDArray[np.int64], ratio: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the rows to train on, all of episodes and a draw of the others, and their weights."""
-    inside, outside = np.flatnonzero(episode >= 0), np.flatnonzero(episode < 0)
-    most = min(len(outside), int(ratio * len(inside)))
-    drawn = np.random.default_rng([seed, len(episode)]).choice(outside, most, replace=False)
-    rows = np.sort(np.concatenate((inside, drawn)))
-    weight = np.ones(len(rows))
-    positive = episode[rows] >= 0
-    weight[positive] = _episode_weight(episode[rows][positive])
-    weight[~positive] = len(outside) / max(most, 1)
-    weight[positive] *= len(inside) / max(weight[positive].sum(), 1e-9)
-    return rows, weight
+def level_scale(margin: Floats, cohort: Cohort) -> Scale:
+    """Return by kind how rare a margin is: minus log10 of the false alarms a day that a threshold there would cost.
+
+    Args:
+        margin: Log-odds of the rows of calibration people, NaN where they cannot be judged, (n, kinds).
+        cohort: Their tracks, n rows.
+
+    Returns:
+        Knots (kinds, k).
+    """
+    stops = np.cumsum([len(track.time) for track in cohort.tracks])[:-1]
+    found = [_levels(cohort, cohort.levels(np.split(column, stops))) for column in margin.T]
+    knots, values = (np.stack(parts) for parts in zip(*found, strict=True))
+    return Scale(knots, values)
 
 
-def _episode_weight(episode: NDArray[np.int64]) -> NDArray[np.float64]:
+def _levels(cohort: Cohort, level: Doubles) -> tuple[Doubles, Doubles]:
+    normal = np.sort(level[np.isfinite(level) & ~cohort.labels])
+    n, days = max(len(normal), 1), max(float(cohort.person_days.sum()), 1e-9)
+    share = np.geomspace(COMMONEST, 1.0 / n, LEVEL_KNOTS)
+    knots = normal[((1.0 - share) * (n - 1)).astype(np.intp)] if len(normal) else np.zeros(LEVEL_KNOTS)
+    # one more than were seen, because so many more people may show one more (Laplace's rule)
+    alarms = np.asarray([cohort.false_rate(level, float(knot)) * days + 1.0 for knot in knots])
+    knots = np.maximum.accumulate(knots) + np.arange(LEVEL_KNOTS) * 1e-6
+    values = np.maximum.accumulate(-np.log10(alarms / days))
+    rising = np.diff(values, prepend=-np.inf) > 0
+    # where nothing more was counted, and beyond all normal rows: a tenth as many for ten times the odds
+    beyond = np.arange(1, LEVEL_KNOTS + 2 - rising.sum())
+    knots, values = knots[rising], values[rising]
+    return np.append(knots, knots[-1] + beyond * np.log(10)), np.append(values, values[-1] + beyond)
+
+
+def _normal_rows(episode: NDArray[np.int64], most: int, seed: int) -> NDArray[np.intp]:
+    outside = np.flatnonzero(episode < 0)
+    return np.random.default_rng([seed, len(episode)]).choice(outside, min(len(outside), most), replace=False)
+
+
+def _weight(episode: NDArray[np.int64], outside: int) -> Doubles:
+    """Return weights of a head's rows, (n,): the normal ones drawn stand for all `outside`, those of episodes for
+    themselves on average, less in a longer episode.
+    """
+    inside = episode >= 0
+    weight = np.full(len(episode), outside / max(int((~inside).sum()), 1))
+    weight[inside] = _episode_weight(episode[inside])
+    weight[inside] *= inside.sum() / max(weight[inside].sum(), 1e-9)
+    return weight
+
+
+def _episode_weight(episode: NDArray[np.int64]) -> Doubles:
     """Return weights that fall with the root of an episode's length, (n,)."""
     _, number, length = np.unique(episode, return_inverse=True, return_counts=True)
     return 1.0 / np.sqrt(length[number].astype(np.float64))
 
 
-def _train(x: Floats, y: NDArray[Any], weight: NDArray[np.float64], options: dict[str, Any], rounds: int) -> Any:
-    import lightgbm
-
-    return lightgbm.train(options, lightgbm.Dataset(x, y.astype(np.float32), weight=weight), rounds)
-
-
 def _options(chosen: params.Supervised, seed: int, threads: int) -> dict[str, Any]:
     return {
+        "objective": "binary",
         "learning_rate": chosen.learning_rate,
         "num_leaves": chosen.leaves,
         "min_data_in_leaf": chosen.min_rows_a_leaf,

@@ -84,8 +84,8 @@ def detection(
     tables["false_alarms_by_cause"] = {name: by_cause(score, world) for name, score in scores.items()}
     tables["nominal"] = nominal(world, thresholds, scores)
     tables["curve"] = {name: drawn(curve) for name, curve in curves.items()}
-    tables["known_probability"] = probability(world, ours.get("known"))
-    tables["kind_named"] = kind_named(world, ours.get("known"))
+    tables["known_probability"] = probability(world) if "known" in ours else not_assessable("no supervised model")
+    tables["kind_named"] = kind_named(world) if "known" in ours else not_assessable("no supervised model")
     tables["no_skill"] = no_skill(world, ours, surfaces, rng)
     return tables
 
@@ -357,12 +357,11 @@ def drawn(curve: Mapping[float, EventScore]) -> list[dict[str, float | None]]:
     ]
 
 
-def probability(world: World, known: Detector | None) -> dict[str, Any]:
+def probability(world: World) -> dict[str, Any]:
     """Return how far the supervised channel's probability can be believed: Brier score and reliability."""
-    if known is None:
-        return not_assessable("no supervised model")
     keep = world.rank_rows
-    labels, told = world.cohort.labels[keep], np.concatenate(known.scores)[keep]
+    told = np.concatenate([case.result.answers.probability[case.judged] for case in world.cases])[keep]
+    labels = world.cohort.labels[keep]
     owner = world.cohort.row_person[keep]
     constant = np.where(np.isfinite(told), labels.mean(), np.nan)
     return {
@@ -374,10 +373,8 @@ def probability(world: World, known: Detector | None) -> dict[str, Any]:
     }
 
 
-def kind_named(world: World, known: Detector | None) -> dict[str, Any]:
+def kind_named(world: World) -> dict[str, Any]:
     """Return how often the kind named most within an episode is the true one, among episodes with a named row."""
-    if known is None:
-        return not_assessable("no supervised model")
     sums = np.zeros((len(world.cases), 2))
     for i, case in enumerate(world.cases):
         answers, grace = case.result.answers, world.cohort.rule.grace_ms

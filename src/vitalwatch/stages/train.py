@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from vitalwatch import bundle, features, learning, sequences
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import lstm_to_onnx
-from vitalwatch.metrics.budget import Track, threshold_for_budget
+from vitalwatch.metrics.budget import Cohort, Track, threshold_for_budget
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.models import forecast as forecaster
@@ -102,7 +102,7 @@ def train(work: Work) -> dict[str, Any]:
         give_back()
         clock.done("features")
         forest = anomaly.fit(seen.x, params.detector, params.seed)
-        known, kind = _heads(seen, kinds, settings)
+        known = _heads(seen, kinds, settings)
         del seen
         give_back()
         clock.done("forests and episode heads")
@@ -119,7 +119,6 @@ def train(work: Work) -> dict[str, Any]:
         "forest.onnx": forest,
         "forecast.onnx": forecast_onnx,
         **({"known.onnx": known} if known else {}),
-        **({"kind.onnx": kind} if kind else {}),
         "normal.json": _json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": _json(calibration.to_json()),
         "forecast.json": _json({"widening": [[None if np.isnan(w) else float(w) for w in row] for row in widening]}),
@@ -284,15 +283,13 @@ def _fit_forecaster(source: Path, target: Path, chosen: Any, seed: int) -> Path:
     return target
 
 
-def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> tuple[bytes | None, bytes | None]:
+def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> bytes | None:
     """Train channel B where there are labels enough."""
     params, threads = settings.params, settings.config.jobs
     if len(np.unique(seen.episode[seen.episode >= 0])) < LEAST_EPISODES:
-        return None, None
+        return None
     seen = _labelled(seen)  # where nobody labelled, "no episode" is not known
-    known = episodes.fit(seen.x, seen.episode, params.supervised, params.seed, threads)
-    kind = episodes.fit_kinds(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
-    return known, kind
+    return episodes.fit(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
 
 
 def _calibrate(
@@ -309,21 +306,26 @@ def _calibrate(
     blocks = anomaly.blocks(held.time, held.person, minutes(params.detector.block) * MINUTE)
     quiet = held.far & held.sure
     scale = anomaly.surprise_scale(by_group[quiet], asleep[quiet], blocks[quiet])
-    detector = Detector(Model(forest), None, None, anomaly.uncalibrated(scale))
+    cohort = Cohort(held.tracks, Rule.of_params(params.alarms, settings.schema.step_ms))
+    level = margin = None
+    if known:
+        margin = np.where(held.sure[:, None], Model(known).run(x=held.x)["margin"], np.nan)
+        level = episodes.level_scale(margin, cohort)
+    detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, asleep).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
     known_rarity: Scale | None = None
     known_threshold = float("inf")
-    if known:
-        probability = Model(known).run(x=held.x)["probability"].reshape(len(held.x))
-        probability = np.where(held.sure, probability, np.nan)
-        known_rarity = anomaly.rarity_scale(probability[quiet])
-        known_threshold = _threshold(held, probability, params.detector.budget * (1 - share), settings)
+    if margin is not None:
+        score = detector.level(margin).max(axis=1)
+        known_rarity = anomaly.rarity_scale(score[quiet])
+        known_threshold = _threshold(cohort, score, params.detector.budget * (1 - share))
     return Calibration(
         surprise=scale,
         rarity=anomaly.rarity_scale(unusual[quiet]),
+        level=level,
         known_rarity=known_rarity,
-        unusual_threshold=_threshold(held, unusual, params.detector.budget * share, settings),
+        unusual_threshold=_threshold(cohort, unusual, params.detector.budget * share),
         known_threshold=known_threshold,
         kinds=kinds,
     )
@@ -341,10 +343,9 @@ def _labelled(held: Seen) -> Seen:
     return Seen(**columns, tracks=tuple(track for i, track in enumerate(held.tracks) if i in known))
 
 
-def _threshold(held: Seen, score: NDArray[Any], budget: float, settings: Settings) -> float:
-    rule = Rule.of_params(settings.params.alarms, settings.schema.step_ms)
-    stops = np.cumsum([len(track.time) for track in held.tracks])[:-1]
-    return threshold_for_budget(held.tracks, np.split(score, stops), budget, rule)
+def _threshold(cohort: Cohort, score: NDArray[Any], budget: float) -> float:
+    stops = np.cumsum([len(track.time) for track in cohort.tracks])[:-1]
+    return threshold_for_budget(cohort.tracks, np.split(score, stops), budget, cohort.rule)
 
 
 def _widening(forecast_onnx: bytes, probation: Windows, settings: Settings) -> NDArray[np.float64]:
