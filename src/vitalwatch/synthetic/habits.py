@@ -51,10 +51,10 @@ class Bouts:
 
     start: Minutes
     length: Minutes
-    cadence: Doubles
-    share: Doubles
+    cadence: Floats
+    share: Floats
     kind: NDArray[np.intp]
-    luck: Doubles
+    luck: Floats
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,13 @@ def draw(rng: np.random.Generator, traits: Traits, days: int, first_weekday: int
     bed, wake = _nights(rng, traits, weekend, shift)
     naps = _naps(rng, traits, wake)
     contexts = _contexts(rng, traits, wake, bed, days, weekend)
-    bouts = _bouts(rng, traits, wake[:days], bed[1:], weekend[:days], naps)
+    bouts = _bouts(rng, traits, wake[:days], bed[1:], weekend[:days])
     extra = _named(bouts, naps, travel)
-    contexts = Contexts(*(np.concatenate(pair) for pair in zip(_columns(contexts), extra, strict=True)))
+    everyday = (contexts.kind, contexts.start, contexts.end, contexts.size)
+    contexts = Contexts(*(np.concatenate(pair) for pair in zip(everyday, extra, strict=True)))
     return Habits(
         days, bed, wake, _asleep(rng, traits, bed, wake, naps), shift, bouts, contexts, _off(rng, traits, bed, wake)
     )
-
-
-def _columns(contexts: Contexts) -> tuple[np.ndarray, ...]:
-    return contexts.kind, contexts.start, contexts.end, contexts.size
 
 
 def _travel(rng: np.random.Generator, days: int) -> tuple[NDArray[np.intp], Minutes]:
@@ -162,128 +159,120 @@ def _asleep(rng: np.random.Generator, traits: Traits, bed: Minutes, wake: Minute
 def _contexts(
     rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes, days: int, weekend: Bools
 ) -> Contexts:
-    rows: list[tuple[np.ndarray, ...]] = []
-    day = np.arange(days)
+    rows: list[tuple[int, float, np.ndarray, np.ndarray]] = []
+    u = rng.random((3, days))
 
-    def add(kind: str, start: np.ndarray, length: np.ndarray, size: np.ndarray) -> None:
-        n = len(start)
-        begin = np.rint(start).astype(np.intp)
-        rows.append((np.full(n, KINDS.index(kind)), begin, begin + np.rint(length).astype(np.intp), size))
+    def add(kind: str, start: np.ndarray, low: float, high: float, spread: float = 0.4) -> None:
+        rows.append((KINDS.index(kind), spread, start, low + (high - low) * rng.random(len(start))))
 
-    def sizes(n: int, spread: float = 0.4) -> np.ndarray:
-        return np.exp(spread * rng.standard_normal(n))
-
-    eaten = np.repeat(day, 3)
-    n = len(eaten)
-    hour = np.tile([40.0, 330.0, 690.0], days) + 40 * rng.standard_normal(n)
-    add("meal", wake[eaten] + hour, rng.uniform(50, 120, n), sizes(n))
-    coffee = np.repeat(day, rng.poisson(1.6, days))
-    n = len(coffee)
-    add("caffeine", wake[coffee] + 30 + 480 * rng.random(n) ** 1.5, rng.uniform(100, 220, n), sizes(n))
-    tense = np.repeat(day, rng.poisson(np.where(weekend[:days], 0.25, 0.7)))
-    n = len(tense)
-    add("stress", wake[tense] + rng.uniform(60, 720, n), rng.uniform(20, 140, n), sizes(n))
-    drink = np.flatnonzero(rng.random(days) < np.where(weekend[:days], 0.3, 0.1))
-    n = len(drink)
-    add("alcohol", bed[drink + 1] - rng.uniform(30, 180, n), rng.uniform(240, 480, n), sizes(n))
-    bath = np.flatnonzero(rng.random(days) < 0.06)
-    n = len(bath)
-    add("hot_bath", bed[bath + 1] - rng.uniform(40, 150, n), rng.uniform(12, 35, n), sizes(n, 0.25))
-    heat = np.flatnonzero(rng.random(days) < 0.5 / 7)
-    n = len(heat)
-    add("heat", heat * DAYTIME + rng.uniform(620, 760, n), rng.uniform(240, 560, n), sizes(n))
+    eaten = wake[:days, None] + np.array([40.0, 330.0, 690.0])
+    add("meal", (eaten + 40 * rng.standard_normal((days, 3))).reshape(-1), 50, 120)
+    coffee = np.arange(days).repeat(rng.poisson(1.6, days))
+    add("caffeine", wake[coffee] + 30 + 480 * rng.random(len(coffee)) ** 1.5, 100, 220)
+    tense = np.arange(days).repeat(rng.poisson(np.where(weekend[:days], 0.25, 0.7)))
+    add("stress", wake[tense] + 60 + 660 * rng.random(len(tense)), 20, 140)
+    drink = np.flatnonzero(u[0] < np.where(weekend[:days], 0.3, 0.1))
+    add("alcohol", bed[drink + 1] - 30 - 150 * rng.random(len(drink)), 240, 480)
+    bath = np.flatnonzero(u[1] < 0.06)
+    add("hot_bath", bed[bath + 1] - 40 - 110 * rng.random(len(bath)), 12, 35, 0.25)
+    heat = np.flatnonzero(u[2] < 0.5 / 7)
+    add("heat", heat * DAYTIME + 620 + 140 * rng.random(len(heat)), 240, 560)
     if traits.cycle >= 0:
         luteal = np.arange(15 - traits.cycle, days, 28)
-        n = len(luteal)
-        add("luteal", luteal * DAYTIME + rng.uniform(-600, 600, n), np.full(n, 13.0 * DAYTIME), sizes(n, 0.2))
+        add("luteal", luteal * DAYTIME - 600 + 1200 * rng.random(len(luteal)), 13 * DAYTIME, 13 * DAYTIME, 0.2)
     if rng.random() < 0.05 * days / 28 and days > 10 and "beta_blocker" not in traits.profile.medication:
-        add("medication_start", rng.uniform(8, days, 1) * DAYTIME, np.array([days * 1440.0]), sizes(1, 0.2))
-    return Contexts(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+        add("medication_start", rng.uniform(8, days, 1) * DAYTIME, days * DAYTIME, days * DAYTIME, 0.2)
+    numbers = [len(start) for _, _, start, _ in rows]
+    kind, spread = np.array([row[:2] for row in rows]).repeat(numbers, axis=0).T
+    begin = np.rint(np.concatenate([row[2] for row in rows])).astype(np.intp)
+    length = np.rint(np.concatenate([row[3] for row in rows])).astype(np.intp)
+    return Contexts(kind.astype(np.intp), begin, begin + length, np.exp(spread * rng.standard_normal(len(begin))))
 
 
 def _named(bouts: Bouts, naps: Minutes, travel: Minutes) -> tuple[np.ndarray, ...]:
     """Return naps, travel and low-step exercise as rows of `Contexts`; they act through sleep, clock and demand."""
-    low = bouts.kind == LOW_STEP
-    parts = (
-        ("low_step_exercise", np.stack([bouts.start[low], (bouts.start + bouts.length)[low]], 1), bouts.share[low]),
-        ("nap", naps, np.ones(len(naps))),
-        ("travel", travel, np.ones(len(travel))),
-    )
-    kind = np.concatenate([np.full(len(span), KINDS.index(name)) for name, span, _ in parts])
-    span = np.concatenate([span for _, span, _ in parts])
-    return kind, span[:, 0], span[:, 1], np.concatenate([size for *_, size in parts])
+    low = np.flatnonzero(bouts.kind == LOW_STEP)
+    exercise = np.stack([bouts.start[low], bouts.start[low] + bouts.length[low]], 1)
+    numbers = (len(low), len(naps), len(travel))
+    kind = np.repeat([KINDS.index(name) for name in ("low_step_exercise", "nap", "travel")], numbers)
+    span = np.concatenate([exercise, naps, travel])
+    size = np.ones(len(kind))
+    size[: len(low)] = bouts.share[low]
+    return kind, span[:, 0], span[:, 1], size
 
 
-def _bouts(
-    rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes, weekend: Bools, naps: Minutes
-) -> Bouts:
+def _bouts(rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes, weekend: Bools) -> Bouts:
     """Draw bouts; busy and quiet hours alternate, so that movement comes in clusters."""
     days = len(wake)
-    hours = np.exp(0.75 * rng.standard_normal((days, 24)))  # how busy each 1/24 of the waking day is
-    hours *= np.exp(0.3 * rng.standard_normal((days, 1)))
-    edges = np.concatenate([[0.0], np.cumsum(hours)])
+    hours = 0.75 * normal(rng, days, 24) + 0.3 * normal(rng, days, 1)
+    busy = np.exp(hours).reshape(-1).cumsum(dtype=np.float64)  # how busy each 1/24 of the waking day is
     level = traits.active * np.where(weekend, 0.95, 1.0)
+    awake = bed - wake
+    hour = (awake[:, None] / 24).repeat(24, axis=1)  # length and begin of each, minutes
+    begin = (wake[:, None] + hour * np.arange(24)).reshape(-1)
+    hour = hour.reshape(-1)
 
-    def starts(rate: float) -> tuple[Minutes, NDArray[np.intp]]:
-        apart = np.cumsum(rng.exponential(1.0, int(rng.poisson(rate * traits.active * days)) + 1))
-        u = apart[:-1] * (edges[-1] / apart[-1])  # uniform, and in order without sorting
-        day, hour = np.divmod(np.searchsorted(edges, u, side="right") - 1, 24)
-        day = np.minimum(day, days - 1)
-        place = (hour + rng.random(len(u))) / 24
-        return np.rint(wake[day] + place * (bed - wake)[day]).astype(np.intp), day
+    def starts(rate: float) -> Minutes:
+        apart = rng.standard_exponential(int(rng.poisson(rate * traits.active * days)) + 1).cumsum()
+        u = apart[:-1] * (busy[-1] / apart[-1])  # uniform, and in order without sorting
+        until = u.searchsorted(busy)
+        until[-1] = len(u)
+        until[1:] -= until[:-1].copy()
+        return np.rint(begin.repeat(until) + hour.repeat(until) * rng.random(len(u))).astype(np.intp)
 
-    def chosen(rate: float, low: float, high: float) -> tuple[Minutes, NDArray[np.intp]]:
+    def chosen(rate: float, low: float, high: float) -> Minutes:
         day = np.flatnonzero(rng.random(days) < np.minimum(rate * level, 0.9))
-        place = np.where(
-            rng.random(len(day)) < 0.45, rng.uniform(0.55, high, len(day)), rng.uniform(low, high, len(day))
-        )
-        return np.rint(wake[day] + place * (bed - wake)[day]).astype(np.intp), day
+        evening, place = rng.random((2, len(day)))
+        least = np.where(evening < 0.45, 0.55, low)
+        return np.rint(wake[day] + (least + (high - least) * place) * awake[day]).astype(np.intp)
 
-    micro, _ = starts(85.0)
-    walk, _ = starts(4.6)
-    sport, _ = chosen(0.75 * traits.sporty, 0.05, 0.85)
-    quiet, _ = chosen(0.35 * traits.sporty, 0.05, 0.85)
-    n, m, k, q = len(micro), len(walk), len(sport), len(quiet)
-    running = rng.random(k) < np.clip(0.25 + 0.02 * (traits.vo2max - 35), 0.02, 0.6)
+    parts = [
+        starts(85.0),
+        starts(4.6),
+        chosen(0.75 * traits.sporty, 0.05, 0.85),
+        chosen(0.35 * traits.sporty, 0.05, 0.85),
+    ]
+    n, m, k, q = numbers = [len(part) for part in parts]
+    running = rng.random(k) < min(max(0.25 + 0.02 * (traits.vo2max - 35), 0.02), 0.6)
     length = np.concatenate(
         [
-            1 + np.floor(rng.exponential(1.8, n)),
-            np.clip(4 + rng.exponential(7, m), 4, 60),
-            np.clip(38 * np.exp(0.4 * rng.standard_normal(k)), 15, 120),
-            np.clip(40 * np.exp(0.4 * rng.standard_normal(q)), 15, 120),
+            1 + np.floor(1.8 * rng.standard_exponential(n, np.float32)),
+            np.minimum(4 + 7 * rng.standard_exponential(m, np.float32), 60),
+            np.clip(38 * np.exp(0.4 * normal(rng, k)), 15, 120),
+            np.clip(40 * np.exp(0.4 * normal(rng, q)), 15, 120),
         ]
     )
     cadence = np.concatenate(
         [
             np.clip(20 * np.exp(0.7 * normal(rng, n)), 3, 100),
-            np.clip(94 + 11 * rng.standard_normal(m), 60, 125),
-            np.where(running, 158 + 7 * rng.standard_normal(k), 114 + 8 * rng.standard_normal(k)),
-            np.clip(6 * np.exp(0.8 * rng.standard_normal(q)), 0, 40),
+            np.clip(94 + 11 * normal(rng, m), 60, 125),
+            np.where(running, 158 + 7 * normal(rng, k), 114 + 8 * normal(rng, k)),
+            np.clip(6 * np.exp(0.8 * normal(rng, q)), 0, 40),
         ]
     )
-    kind = np.repeat([MICRO, WALK, EXERCISE, LOW_STEP], [n, m, k, q])
-    share = _share(rng, traits, cadence, kind, running, n + m, k)
-    start = np.concatenate([micro, walk, sport, quiet])
-    return Bouts(start, np.rint(length).astype(np.intp), cadence, share, kind, rng.random(len(start)))
+    share = _share(rng, traits, cadence, running, numbers)
+    kind = np.repeat([MICRO, WALK, EXERCISE, LOW_STEP], numbers)
+    luck = rng.random(len(kind), np.float32)
+    return Bouts(np.concatenate(parts), np.rint(length).astype(np.intp), cadence, share, kind, luck)
 
 
-def _share(
-    rng: np.random.Generator, traits: Traits, cadence: Doubles, kind: np.ndarray, running: Bools, before: int, k: int
-) -> Doubles:
+def _share(rng: np.random.Generator, traits: Traits, cadence: Floats, running: Bools, numbers: list[int]) -> Floats:
     """Return demand as a share of the VO2 reserve by the ACSM equations (walking 3.5 + 0.1 v + 1.8 v g; running
-    3.5 + 0.2 v + 0.9 v g; ml/kg/min, v in m/min) on a grade that stands for slopes, stairs and loads.
+    3.5 + 0.2 v + 0.9 v g; ml/kg/min, v in m/min) on a grade that stands for slopes, stairs and loads; `numbers` are
+    how many bouts of each kind there are.
     """
-    n = len(cadence)
+    n, m, k, q = numbers
     stride = traits.profile.height / 100 * 0.415 * np.sqrt(np.maximum(cadence, 20) / 100)  # m, longer when faster
     speed = cadence * stride
-    grade = 0.025 + 0.025 * rng.exponential(1.0, n) * (kind <= WALK)
-    run = np.zeros(n, np.bool_)
-    run[before : before + k] = running
-    net = np.where(run, 0.2 + 0.9 * grade, 0.1 + 1.8 * grade) * speed
-    net += (kind == MICRO) * 1.5 * np.exp(0.4 * normal(rng, n))  # standing up, arms, loads
+    grade = np.full(len(cadence), 0.025, np.float32)
+    grade[: n + m] += 0.025 * rng.standard_exponential(n + m, np.float32)
+    net = 0.1 + 1.8 * grade
+    sport = slice(n + m, n + m + k)
+    net[sport] = np.where(running, 0.2 + 0.9 * grade[sport], net[sport])
+    net *= speed
+    net[:n] += 1.5 * np.exp(0.4 * normal(rng, n))  # standing up, arms, loads
     share = net / (traits.vo2max - 3.5)
-    low = kind == LOW_STEP
-    share[low] = np.clip(0.45 + 0.12 * normal(rng, int(low.sum())), 0.15, 0.8)
+    share[n + m + k :] = np.clip(0.45 + 0.12 * normal(rng, q), 0.15, 0.8)
     return np.minimum(share, 0.6 + 0.3 * (1 - np.exp(-share)))
 
 
@@ -291,31 +280,40 @@ def _off(rng: np.random.Generator, traits: Traits, bed: Minutes, wake: Minutes) 
     """Return stretches without the sensor: charging, showers, nights and days left out."""
     days = len(wake) - 1
     every = 1 if rng.random() < 0.4 else 2
-    charge = np.arange(0, days, every)
-    n = len(charge)
-    evening = rng.random(n) < 0.7
-    at = np.where(evening, bed[charge + 1] - rng.uniform(20, 200, n), wake[charge] + rng.uniform(5, 300, n))
-    spans = [(at, at + rng.uniform(25, 100, n))]
-    shower = np.flatnonzero(rng.random(days) < 0.75)
-    at = wake[shower] + rng.uniform(5, 60, len(shower))
-    spans.append((at, at + rng.uniform(8, 25, len(shower))))
-    night = np.flatnonzero(rng.random(days) < traits.nights_off)
-    spans.append((bed[night] - rng.uniform(0, 40, len(night)), wake[night] + rng.uniform(5, 50, len(night))))
-    day = np.flatnonzero(rng.random(days) < traits.unworn)
-    at = wake[day] + rng.uniform(0, 300, len(day))
-    spans.append((at, at + rng.uniform(240, 1100, len(day))))
-    return np.concatenate([np.rint(np.stack(pair, 1)) for pair in spans]).astype(np.intp)
+    u = rng.random((12, days))
+    wake, tonight, last = wake[:days], bed[1:], bed[:days]
+    charge = np.where(u[0] < 0.7, tonight - 20 - 180 * u[1], wake + 5 + 295 * u[1])
+    shower = wake + 5 + 55 * u[4]
+    idle = wake + 300 * u[10]
+    spans = np.array(
+        [
+            (charge, charge + 25 + 75 * u[2]),
+            (shower, shower + 8 + 17 * u[5]),
+            (last - 40 * u[7], wake + 5 + 45 * u[8]),  # the night
+            (idle, idle + 240 + 860 * u[11]),
+        ]
+    )
+    kept = u[[3, 3, 6, 9]] < np.array([[2.0], [0.75], [traits.nights_off], [traits.unworn]])
+    if every == 2:
+        kept[0, 1::2] = False
+    return np.rint(spans.transpose(0, 2, 1)[kept]).astype(np.intp)
 
 
-def minutes_of(bouts: Bouts, removed: Bools, rng: np.random.Generator, days: int) -> tuple[Floats, Floats, Floats]:
-    """Return steps, demand (share of reserve) and the part of demand without steps, by minute, shape (days * 1440,)."""
+def minutes_of(
+    bouts: Bouts, removed: Bools, rng: np.random.Generator, days: int, base: int
+) -> tuple[Floats, Floats, Floats]:
+    """Return steps and demand (share of reserve) by minute, woven in steps of `base` minutes (see
+    `noise.first_order`), shape (base, n), and in each step the mean of the demand without steps, shape (n,).
+    """
     n = days * DAYTIME
     length = bouts.length
-    first = np.cumsum(length) - length
-    row = np.repeat(np.arange(len(length)), length)
-    minute = np.arange(len(row)) + (bouts.start - first)[row]
-    pace = np.where(bouts.kind == MICRO, np.float32(0.45), np.float32(0.07))[row]
-    factor = np.maximum(1 + pace * normal(rng, len(row)), np.float32(0.05))
+    first = length.cumsum() - length
+    row = np.arange(len(length)).repeat(length)
+    minute = np.arange(len(row)) + (bouts.start - first).take(row)
+    pace = np.where(bouts.kind == MICRO, np.float32(0.45), np.float32(0.07)).take(row)
+    pace *= normal(rng, len(row))
+    pace += 1
+    factor = np.maximum(pace, 0.05, out=pace)
     edge = np.concatenate([first, (first + length - 1)[length > 1]])
     factor[edge] *= np.float32(0.3) + np.float32(0.7) * rng.random(len(edge), dtype=np.float32)
     if removed.any():
@@ -323,9 +321,12 @@ def minutes_of(bouts: Bouts, removed: Bools, rng: np.random.Generator, days: int
     if len(minute) and (minute.min() < 0 or minute.max() >= n):
         used = np.flatnonzero((minute >= 0) & (minute < n))
         row, minute, factor = row[used], minute[used], factor[used]
-    steps, demand, hidden = (np.zeros(n, np.float32) for _ in range(3))
-    steps[minute] = np.rint(bouts.cadence.astype(np.float32)[row] * factor)
-    demand[minute] = bouts.share.astype(np.float32)[row] * factor
-    low = minute[bouts.kind[row] == LOW_STEP]
-    hidden[low] = demand[low]
-    return steps, demand, hidden
+    block = minute // base
+    place = (minute - base * block) * (n // base) + block
+    steps, demand = np.zeros((2, n), np.float32)
+    steps[place] = np.rint(bouts.cadence.take(row) * factor)
+    demand[place] = bouts.share.take(row) * factor
+    hidden = np.zeros((base, n // base), np.float32)
+    low = place[(bouts.kind == LOW_STEP).take(row)]
+    hidden.reshape(-1)[low] = demand[low]
+    return steps.reshape(base, -1), demand.reshape(base, -1), hidden.sum(axis=0) / base

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,66 +43,94 @@ def _quantiles(freedom: float) -> Floats:
     return (table / table.std()).astype(np.float32)
 
 
-def normal(rng: np.random.Generator, n: int) -> Floats:
-    """Return n standard normal numbers, drawn by 16-bit quantiles (six times faster, cut at 4.3)."""
-    return _drawn(rng, n, float("inf"))
+def normal(rng: np.random.Generator, *shape: int) -> Floats:
+    """Return standard normal numbers, drawn by 16-bit quantiles (six times faster, cut at 4.3)."""
+    return _quantiles(math.inf).take(uniform16(rng, *shape), mode="wrap")
 
 
-def heavy(rng: np.random.Generator, n: int) -> Floats:
-    """Return n numbers of mean 0, variance 1 and Student's t tails (4 degrees of freedom)."""
-    return _drawn(rng, n, 4.0)
+def heavy(rng: np.random.Generator, *shape: int) -> Floats:
+    """Return numbers of mean 0, variance 1 and Student's t tails (4 degrees of freedom)."""
+    return _quantiles(4.0).take(uniform16(rng, *shape), mode="wrap")
 
 
-def _drawn(rng: np.random.Generator, n: int, freedom: float) -> Floats:
-    return _quantiles(freedom).take(uniform16(rng, n), mode="wrap")
-
-
-def uniform16(rng: np.random.Generator, n: int) -> NDArray[np.uint16]:
-    """Return n whole numbers, uniform on 0..65535."""
+def uniform16(rng: np.random.Generator, *shape: int) -> NDArray[np.uint16]:
+    """Return whole numbers, uniform on 0..65535."""
+    n = math.prod(shape)
     raw: NDArray[np.uint64] = rng.bit_generator.random_raw(-(-n // 4))
-    return raw.view(np.uint16)[:n]
+    return raw.view(np.uint16)[:n].reshape(shape)
 
 
-def first_order(x: NDArray[np.floating], tau: float) -> Floats:
-    """Return the first-order response to x, shape (..., n); `tau` in samples."""
+def first_order(x: NDArray[np.floating], tau: float, *, woven: bool = False) -> Floats:
+    """Return the first-order response to x, shape (..., n); `tau` in samples.
+
+    A woven array has shape (k, n) and holds sample k * t + j of one course at [j, t]: what goes from sample to sample
+    then runs along memory, k samples apart, and so does what is done in blocks of k.
+    """
     pole = math.exp(-1.0 / tau)
-    return _decaying(x, pole, 1 - pole)
+    return _decaying(x, pole, 1 - pole, woven)
 
 
-def two_orders(x: NDArray[np.floating], tau: float, slow: float, gain: float) -> Floats:
+def two_orders(x: NDArray[np.floating], tau: float, slow: float, gain: float, *, woven: bool = False) -> Floats:
     """Return the response with time constant `tau` plus `gain` of one with `slow`, both in samples."""
-    response = first_order(x, tau)
-    response += np.float32(gain) * first_order(x, slow)
+    response = first_order(x, tau, woven=woven)
+    pole = math.exp(-1.0 / slow)
+    response += _decaying(x, pole, gain * (1 - pole), woven)
     return response
 
 
-def wander(white: Floats, taus: tuple[float, float], sds: tuple[float, float]) -> Floats:
+def wander(white: Floats, taus: tuple[float, float], sds: tuple[float, float], *, woven: bool = False) -> Floats:
     """Return two Ornstein-Uhlenbeck processes added, both driven by `white`.
 
     Args:
         white: Standard normal, shape (n,) or (k, n).
         taus: Time constants in samples.
         sds: Their standard deviations, were they alone; the sum is scaled to their root sum of squares.
+        woven: `white` is one course, see `first_order`.
     """
     p, q = (math.exp(-1.0 / tau) for tau in taus)
     g, h = sds[0] * math.sqrt(1 - p * p), sds[1] * math.sqrt(1 - q * q)
     variance = g * g / (1 - p * p) + h * h / (1 - q * q) + 2 * g * h / (1 - p * q)
     scale = math.hypot(*sds) / math.sqrt(variance)
-    course = _decaying(white, p, g * scale)
-    course += _decaying(white, q, h * scale)
+    course = _decaying(white, p, g * scale, woven)
+    course += _decaying(white, q, h * scale, woven)
     return course
 
 
-def _decaying(x: NDArray[np.floating], pole: float, gain: float) -> Floats:
-    """Return gain * sum over lags k of pole**k * x[t - k], shape (..., n).
+def _decaying(x: NDArray[np.floating], pole: float, gain: float, woven: bool) -> Floats:
+    """Return gain * sum over lags k of pole**k * x[t - k], shape (..., n)."""
+    if x.ndim == 1:
+        return _doubling((x * gain).astype(np.float32, copy=False), pole)
+    if not woven:  # one after the other in memory, with room in between to forget the row before
+        room = min(x.shape[1], _lags(pole))
+        padded = np.zeros((len(x), x.shape[1] + room), np.float32)
+        np.multiply(x, gain, out=padded[:, : x.shape[1]], casting="same_kind")
+        _doubling(padded.reshape(-1), pole)
+        return padded[:, : x.shape[1]]
+    y: Floats = x * gain
+    for before, row in pairwise(y):
+        row += before * pole
+    at_end = _doubling(y[-1, :-1].copy(), pole ** len(y))
+    y[:, 1:] += at_end * (pole ** np.arange(1, len(y) + 1, dtype=np.float32))[:, None]
+    return y
+
+
+def _lags(pole: float) -> int:
+    """Return how many samples `_doubling` looks back."""
+    lags, left = 1, pole
+    while left > NOTHING:
+        lags, left = 2 * lags, left * left
+    return lags
+
+
+def _doubling(y: Floats, pole: float) -> Floats:
+    """Replace y, shape (n,), by the sum over lags k of pole**k * y[t - k].
 
     A recursion sample by sample waits for itself; this one doubles the number of lags with every pass over the array,
     (1 + pole z)(1 + pole**2 z**2)(1 + pole**4 z**4)..., until what is left is NOTHING.
     """
-    y = x * np.float32(gain) if x.dtype == np.float32 else (x * gain).astype(np.float32)
     lags, left = 1, pole
-    while lags < y.shape[-1] and left > NOTHING:
-        y[..., lags:] += np.float32(left) * y[..., :-lags]
+    while lags < len(y) and left > NOTHING:
+        y[lags:] += y[:-lags] * left
         lags, left = 2 * lags, left * left
     return y
 
@@ -127,6 +156,16 @@ def finer(x: Floats, times: int) -> Floats:
         at = at + steps
         fine[..., k] = at
     return fine.reshape(*x.shape[:-1], -1)
+
+
+def lines(x: Floats, times: int) -> Floats:
+    """Return `finer` of x, shape (n,), as a woven array, shape (times, n); see `first_order`."""
+    steps = np.empty_like(x)
+    np.subtract(x[1:], x[:-1], out=steps[:-1])
+    steps[-1] = 0
+    fine = steps * (np.arange(times, dtype=np.float32) / np.float32(times))[:, None]
+    fine += x
+    return fine
 
 
 def blocks(x: Floats, size: int) -> Floats:

@@ -16,7 +16,7 @@ from vitalwatch.params import Synthetic
 from vitalwatch.synthetic import habits as habit
 from vitalwatch.synthetic.events import Episode
 from vitalwatch.synthetic.habits import CHANNELS, CONTEXTS, DAYTIME, Habits
-from vitalwatch.synthetic.noise import blocks, boxes, finer, first_order, knots, normal, soft_boxes, two_orders, wander
+from vitalwatch.synthetic.noise import boxes, finer, first_order, knots, lines, normal, soft_boxes, two_orders, wander
 from vitalwatch.synthetic.people import Traits
 from vitalwatch.tables import Floats
 
@@ -35,7 +35,6 @@ OWN_TAUS, OWN_SDS = (15.0, 130.0), (0.75, 0.72)  # autonomic noise of each slow 
 ADDED = {"log_rmssd": 0.21, "spo2": 0.39, "temperature": 0.08, "diastolic": 2.1}  # its size, where nothing changes it
 FAST_TAUS, FAST_SDS = (2.6, 11.0), (3.4, 1.0)  # autonomic noise of the heart rate: minutes, bpm
 SLOW_TAUS, SLOW_SDS = (45.0, 240.0), (2.3, 2.1)
-ON_TAPS = 6  # minutes of demand that the quick rise looks back on
 VOLATILITY = 0.6  # restless and calm hours: spread of the logarithm of the fast noise's size
 
 
@@ -44,9 +43,10 @@ class Latent:
     """True signals of one person.
 
     Attributes:
-        heart_rate: bpm by minute, shape (days * 1440,).
-        steps: By minute; `hidden` is the demand without steps, `demand` all of it (share of the reserve).
-        beat: Spread of the heart rate within a minute, bpm; this and all below on the base grid.
+        heart_rate: bpm by minute, shape (base, n): minute j of base step t at [j, t].
+        steps: By minute, like `demand` (share of the reserve).
+        hidden: Demand without steps; this and all below on the base grid, shape (n,).
+        beat: Spread of the heart rate within a minute, bpm.
         log_rmssd, respiration, spo2, temperature, systolic, diastolic: ln(ms), /min, %, Cel, mmHg, mmHg.
         desaturation: Depth of cyclic dips below spo2, %.
         depth: Of sleep, 0-1.
@@ -88,7 +88,7 @@ def simulate(
     """Return the latent signals of one person with the episodes in them; `own` draws the noise of the episodes."""
     base = base_step(step)
     n = habits.days * DAYTIME // base
-    steps, demand, hidden = habit.minutes_of(habits.bouts, removed, rng, habits.days)
+    steps, demand, hidden = habit.minutes_of(habits.bouts, removed, rng, habits.days, base)
     asleep = np.minimum(
         boxes(habits.asleep[:, 0] // base, habits.asleep[:, 1] // base, np.ones(len(habits.asleep)), n), 1
     )
@@ -105,20 +105,22 @@ def simulate(
     slow = level["heart_rate"] + tension + np.float32(traits.resting)
     slow += np.float32(traits.swing) * clock
     slow -= depth * np.float32(0.09 * traits.resting)
-    fast = wander(normal(rng, len(demand)), FAST_TAUS, FAST_SDS)
-    fast += np.float32(0.02) * fast * fast  # rises are quicker and larger than falls
-    heart = finer(slow, base)
+    fast = wander(normal(rng, base, n), FAST_TAUS, FAST_SDS, woven=True)
+    fast *= 1 + np.float32(0.02) * fast  # rises are quicker and larger than falls
+    fast *= lines(lively, base)
+    heart = lines(slow, base)
     heart += response
-    heart += fast * finer(lively, base)
+    heart += fast
 
-    effort = blocks(response, base) / np.float32(traits.maximum - traits.resting)
+    effort = response.sum(axis=0)
+    effort *= 1 / (base * (traits.maximum - traits.resting))
     latent = _others(traits, base, depth, level, noises, clock, effort, tension)
     result = Latent(base, heart, steps, demand, hidden, depth=depth, effort=effort, **latent)
     for episode in episodes:
         _apply(result, episode, own)
         if "gain" in episode.change:
             _blunt(heart, demand, episode, traits, params.time_constants)
-    _bound(result.heart_rate, traits.maximum)
+    _bound(heart.reshape(-1), traits.maximum)
     return result
 
 
@@ -132,24 +134,19 @@ def _bound(heart: Floats, maximum: float) -> None:
 
 def _response(demand: Floats, traits: Traits, slower: float) -> Floats:
     """Return the rise of the heart rate by demand, bpm: first order, faster on than off, drifting up in long effort."""
-    x = demand * np.float32(traits.maximum - traits.resting)
-    off = two_orders(x, traits.tau_off * slower, 28 * slower, 0.10)
-    pole = np.exp(-1.0 / (traits.tau_on * slower))
-    taps = pole ** np.arange(ON_TAPS)
-    weights = (taps / taps.sum()).astype(np.float32)
-    on = x * weights[0]  # an exponential this short is a few taps
-    for lag in range(1, ON_TAPS):
-        on[lag:] += x[:-lag] * weights[lag]
-    return np.maximum(on, off, out=on)
+    x = demand * (traits.maximum - traits.resting)
+    off = two_orders(x, traits.tau_off * slower, 28 * slower, 0.10, woven=True)
+    return np.maximum(first_order(x, traits.tau_on * slower, woven=True), off, out=off)
 
 
 def _blunt(heart: Floats, demand: Floats, episode: Episode, traits: Traits, slower: float) -> None:
     """Take from the heart rate what an episode of chronotropic incompetence holds back; in place."""
-    span = slice(max(episode.start - 240, 0), episode.end + 300)
-    weak = demand[span].copy()
-    begin = episode.start - span.start
-    weak[begin : begin + episode.end - episode.start] *= np.float32(1 + episode.change["gain"])
-    heart[span] += _response(weak, traits, slower) - _response(demand[span], traits, slower)
+    base = len(demand)
+    rows = slice(max(episode.start - 240, 0) // base, (episode.end + 300) // base)
+    weak = demand[:, rows].copy()
+    row, minute = np.divmod(np.arange(episode.start, episode.end), base)
+    weak[minute, row - rows.start] *= np.float32(1 + episode.change["gain"])
+    heart[:, rows] += _response(weak, traits, slower) - _response(demand[:, rows], traits, slower)
 
 
 def _courses(
@@ -191,7 +188,7 @@ def _noise(
     rng: np.random.Generator, rows: int, every: int, n: int, taus: tuple[float, float], sds: tuple[float, float]
 ) -> Floats:
     """Return noise of the given time constants (minutes), one number in `every` minutes, shape (rows, n)."""
-    return wander(normal(rng, rows * n).reshape(rows, n), (taus[0] / every, taus[1] / every), sds)
+    return wander(normal(rng, rows, n), (taus[0] / every, taus[1] / every), sds)
 
 
 def _drift(rng: np.random.Generator, days: int, n: int) -> Floats:
@@ -251,16 +248,14 @@ def _apply(latent: Latent, episode: Episode, rng: np.random.Generator) -> None:
     """Add one episode to the signals; its noise is its own, so that everything else stays as it was."""
     base = latent.base
     rows, strength = episode.envelope(base)
-    minutes = slice(rows.start * base, rows.stop * base)
     courses = knots(rng, len(episode.change), len(strength), max(30 // base, 1))
     sizes = np.array(list(episode.change.values()), np.float32)[:, None]
     effects = sizes * strength * (1 + np.float32(0.2) * courses)
     for effect, (signal, change) in zip(effects, episode.change.items(), strict=True):
         if signal == "jitter":
-            jitter = np.repeat(strength, base)
-            latent.heart_rate[minutes] += np.float32(change) * jitter * normal(rng, len(jitter))
+            latent.heart_rate[:, rows] += np.float32(change) * strength * normal(rng, base, len(strength))
         elif signal != "gain":
             if signal == "heart_rate":
-                latent.heart_rate[minutes] += finer(effect, base)
+                latent.heart_rate[:, rows] += lines(effect, base)
             else:
                 getattr(latent, signal)[rows] += effect

@@ -77,9 +77,9 @@ def measure(
     n = habits.days * DAYTIME // step
     f = np.float32
     up = step // latent.base
-    steps = blocks(latent.steps, step) * f(step)
-    cadence = steps / f(step)
-    motion = np.minimum(cadence / f(120), 1) + f(0.6) * blocks(latent.hidden, step)
+    cadence = blocks(latent.steps.sum(axis=0), up) / f(latent.base)
+    hidden = blocks(latent.hidden, up)
+    motion = np.minimum(cadence / f(120), 1) + f(0.6) * hidden
     heart, spread = _heart(rng, fault_rng, latent, broken, noise, step)
     quality = f(0.97) - f(0.22) * motion - f(0.05) * np.abs(heavy(rng, n)) * f(noise)
     slow = {
@@ -106,8 +106,8 @@ def measure(
         "respiratory_rate": slow["respiration"] + f(0.7) * rough * heavy(rng, n),
         "body_temperature": slow["temperature"] + f(traits.bias[1]) + f(0.07 * noise) * normal(rng, n),
         "heart_rate_variability_rmssd": np.exp(slow["log_rmssd"] + f(0.13) * rough * normal(rng, n)),
-        "steps": steps,
-        "intensity": _intensity(rng, cadence, blocks(latent.hidden, step)),
+        "steps": cadence * f(step),
+        "intensity": _intensity(rng, cadence, hidden),
         "sleep": _sleep(rng, habits, step, n),
         "signal_quality": quality,
         "heart_rate_spread": spread,
@@ -129,23 +129,23 @@ def _heart(
     step: int,
 ) -> tuple[Floats, Floats]:
     """Return mean and variance of the measured heart rate in each step; the error is about 30 % larger in motion."""
-    n = len(latent.heart_rate)
-    f = np.float32
-    error = heavy(rng, n)
-    error *= (np.minimum(latent.demand, 1) * f(1.0) + f(0.8)) * f(noise)
-    seen = latent.heart_rate + error
+    base, up = latent.base, step // latent.base
+    seen = np.minimum(latent.demand, 1)
+    seen += np.float32(0.8)
+    seen *= noise
+    seen *= heavy(rng, *seen.shape)
+    seen += latent.heart_rate
     for fault in broken:
         if fault.name == "cadence_lock":  # the optical sensor follows the arm instead of the pulse
-            span = slice(fault.start, fault.end)
-            seen[span] = np.maximum(latent.steps[span], 60) + 1.5 * normal(fault_rng, fault.end - fault.start)
-    mean = blocks(seen, step)
+            row, minute = np.divmod(np.arange(fault.start, fault.end), base)
+            arm = np.maximum(latent.steps[minute, row], 60)
+            seen[minute, row] = arm + 1.5 * normal(fault_rng, len(row))
+    mean = blocks(seen.sum(axis=0), up) / np.float32(base)
     if step == 1:
         return mean, np.zeros_like(mean)
-    square = np.zeros_like(mean)
-    for k in range(step):
-        apart = seen[k::step] - mean
-        square += apart * apart
-    return mean, square / f(step)
+    seen -= mean.repeat(up)
+    np.square(seen, out=seen)
+    return mean, blocks(seen.sum(axis=0), up) / np.float32(base)
 
 
 def _saturation(

@@ -24,14 +24,20 @@ if TYPE_CHECKING:
 
 FORMATS = ("parquet", "csv", "jsonl")
 GROUP_ROWS = 100_000  # rows of a Parquet row group, at least; whole persons
-MANY_VALUES = {  # columns for which a dictionary takes longer than it spares
-    "heart_rate",
-    "respiratory_rate",
-    "body_temperature",
-    "heart_rate_variability_rmssd",
-    "heart_rate_spread",
-    "steps",
+# columns for which a dictionary takes longer than it spares, and what takes the least time for them
+ENCODINGS = {
+    "heart_rate": "BYTE_STREAM_SPLIT",
+    "respiratory_rate": "BYTE_STREAM_SPLIT",
+    "body_temperature": "BYTE_STREAM_SPLIT",
+    "heart_rate_variability_rmssd": "BYTE_STREAM_SPLIT",
+    "heart_rate_spread": "BYTE_STREAM_SPLIT",
+    "steps": "BYTE_STREAM_SPLIT",
+    "oxygen_saturation": "PLAIN",
+    "oxygen_saturation_min": "PLAIN",
+    "signal_quality": "PLAIN",
+    "sleep": "PLAIN",
 }
+BATCH = 1 << 17  # values that the Parquet writer encodes at a time
 WORN_AT_LEAST = 0.7  # share of the grid that a person wears the sensor, for planning groups
 
 
@@ -266,7 +272,7 @@ class _Sink:
 
             times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
             encoding = dict.fromkeys(times, "DELTA_BINARY_PACKED")
-            encoding |= dict.fromkeys(MANY_VALUES & set(table.column_names), "BYTE_STREAM_SPLIT")
+            encoding |= {name: how for name, how in ENCODINGS.items() if name in table.column_names}
             keys = [name for name in ("person", "time") if name in table.column_names]
             self._writer = pq.ParquetWriter(
                 self.path,
@@ -276,6 +282,7 @@ class _Sink:
                 column_encoding=encoding,
                 write_statistics=keys,
                 write_page_checksum=True,
+                write_batch_size=BATCH,
             )
         self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
 
