@@ -130,10 +130,10 @@ class Episode:
     def envelope(self, step: int) -> tuple[slice, Floats]:
         """Return the rows of a grid of `step` minutes that it touches and its strength (0-1) in each."""
         rows = slice(self.start // step, -(-self.end // step))
-        t = (np.arange(rows.start, rows.stop) + 0.5) * step
-        share = np.minimum((t - self.start) / max(self.rise, 1), (self.end - t) / max(self.fall, 1))
-        share = np.minimum(np.maximum(share, 0), 1)
-        return rows, (share * share * (3 - 2 * share)).astype(np.float32)
+        t = np.arange((rows.start + 0.5) * step - self.start, rows.stop * step - self.start, step)
+        share = np.minimum(t * (1 / max(self.rise, 1)), (self.end - self.start - t) * (1 / max(self.fall, 1)))
+        share = np.minimum(np.maximum(share, 0, out=share), 1, out=share).astype(np.float32)
+        return rows, share * share * (3 - 2 * share)
 
 
 def per_28_days(params: Synthetic) -> float:
@@ -148,12 +148,14 @@ def plan(rng: np.random.Generator, traits: Traits, habits: Habits, params: Synth
         return ()
     names = tuple(KINDS)
     weight = np.array([traits.susceptible[name] for name in names]) * np.exp(0.3 * rng.standard_normal(len(names)))
+    weight = weight.cumsum()
     wanted = int(rng.poisson(per_28_days(params) / (1 - NEVER_ILL) * days / 28))
-    chosen = np.searchsorted(np.cumsum(weight), weight.sum() * rng.random(wanted)).clip(max=len(names) - 1)
+    chosen = weight[:-1].searchsorted(weight[-1] * rng.random(wanted)).tolist()
     planned: list[Episode] = []
+    bouts = _fit(habits)
     for name in sorted((names[k] for k in chosen), key=lambda name: -KINDS[name].hours[1]):  # long ones first
         for luck in rng.random((TRIES, 3)).tolist():
-            start, end = _place(luck, KINDS[name], habits)
+            start, end = _place(luck, KINDS[name], habits, bouts)
             busy = any(start < other.end + APART and other.start - APART < end for other in planned)
             if end > start and not busy and habits.worn_share(start, end) >= WORN:
                 planned.append(_episode(rng, name, start, end))
@@ -161,17 +163,24 @@ def plan(rng: np.random.Generator, traits: Traits, habits: Habits, params: Synth
     return tuple(sorted(planned, key=lambda episode: episode.start))
 
 
-def _place(luck: list[float], kind: Kind, habits: Habits) -> tuple[int, int]:
+def _fit(habits: Habits) -> list[tuple[int, int]]:
+    """Return start and length of the bouts that are long and hard enough for a weak heart rate to show."""
+    bouts = habits.bouts
+    some = slice(int(bouts.kind.searchsorted(habit.WALK)), None)
+    start, length = bouts.start[some], bouts.length[some]
+    fit = (length >= 18) & (bouts.share[some] >= 0.22)
+    fit &= (start >= ENROLMENT * DAYTIME) & (start + length < habits.days * DAYTIME - 10)
+    return list(zip(start[fit].tolist(), length[fit].tolist(), strict=True))
+
+
+def _place(luck: list[float], kind: Kind, habits: Habits, bouts: list[tuple[int, int]]) -> tuple[int, int]:
     """Return start and end of an episode by three uniform numbers; an empty span where there is no place for it."""
     first, last = ENROLMENT * DAYTIME, habits.days * DAYTIME
     if kind.place == "bout":
-        bouts = habits.bouts
-        fit = (bouts.kind >= habit.WALK) & (bouts.length >= 18) & (bouts.share >= 0.22)
-        fits = np.flatnonzero(fit & (bouts.start >= first) & (bouts.start + bouts.length < last - 10))
-        if not len(fits):
+        if not bouts:
             return 0, 0
-        k = fits[int(luck[0] * len(fits))]
-        return int(bouts.start[k]), int(bouts.start[k] + bouts.length[k]) + 6
+        start, length = bouts[int(luck[0] * len(bouts))]
+        return start, start + length + 6
     low, high = kind.hours
     length = round(60 * low * (high / low) ** luck[0])
     day = ENROLMENT + int(luck[1] * (habits.days - ENROLMENT))

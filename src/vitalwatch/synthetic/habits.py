@@ -45,7 +45,7 @@ class Bouts:
         start, length: Minutes.
         cadence: Steps a minute.
         share: Demand as a share of the VO2 reserve, which is the share of the heart-rate reserve (Swain).
-        kind: MICRO, WALK, EXERCISE or LOW_STEP.
+        kind: MICRO, WALK, EXERCISE or LOW_STEP, in this order.
         luck: Uniform number; an illness removes the bouts whose luck is below its strength.
     """
 
@@ -129,8 +129,8 @@ def _nights(
 ) -> tuple[Minutes, Minutes]:
     n = len(weekend)
     moved = 60 * np.append(shift, shift[-1:])
-    free = np.roll(weekend, 1) | weekend  # the night into a free day begins later
-    night = np.arange(n) * DAYTIME - 180 + traits.chronotype + 45 * (free & weekend) + 38 * rng.standard_normal(n)
+    # the night into a free day begins later
+    night = np.arange(n) * DAYTIME - 180 + traits.chronotype + 45 * weekend + 38 * rng.standard_normal(n)
     late = rng.random(n) < 0.05
     bed = np.rint(night + late * rng.uniform(60, 240, n) - moved).astype(np.intp)
     need = traits.sleep_need + 35 * weekend + 42 * rng.standard_normal(n) - 60 * late
@@ -139,8 +139,9 @@ def _nights(
 
 def _naps(rng: np.random.Generator, traits: Traits, wake: Minutes) -> Minutes:
     days = np.flatnonzero(rng.random(len(wake) - 1) < traits.naps)
-    start = days * DAYTIME + rng.integers(12 * 60, 17 * 60, len(days))
-    return np.stack([start, start + rng.integers(20, 100, len(days))], 1)
+    u = rng.random((2, len(days)))
+    start = (days * DAYTIME + 12 * 60 + 300 * u[0]).astype(np.intp)
+    return np.stack([start, start + (20 + 80 * u[1]).astype(np.intp)], 1)
 
 
 def _asleep(rng: np.random.Generator, traits: Traits, bed: Minutes, wake: Minutes, naps: Minutes) -> Minutes:
@@ -234,22 +235,20 @@ def _bouts(rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes
     ]
     n, m, k, q = numbers = [len(part) for part in parts]
     running = rng.random(k) < min(max(0.25 + 0.02 * (traits.vo2max - 35), 0.02), 0.6)
+    sport = np.exp(0.4 * normal(rng, k + q))
+    sport[:k] *= 38
+    sport[k:] *= 40
+    walk = np.minimum(4 + 7 * rng.standard_exponential(m, np.float32), 60)
     length = np.concatenate(
-        [
-            1 + np.floor(1.8 * rng.standard_exponential(n, np.float32)),
-            np.minimum(4 + 7 * rng.standard_exponential(m, np.float32), 60),
-            np.clip(38 * np.exp(0.4 * normal(rng, k)), 15, 120),
-            np.clip(40 * np.exp(0.4 * normal(rng, q)), 15, 120),
-        ]
+        [1 + np.floor(1.8 * rng.standard_exponential(n, np.float32)), walk, np.clip(sport, 15, 120)]
     )
-    cadence = np.concatenate(
-        [
-            np.clip(20 * np.exp(0.7 * normal(rng, n)), 3, 100),
-            np.clip(94 + 11 * normal(rng, m), 60, 125),
-            np.where(running, 158 + 7 * normal(rng, k), 114 + 8 * normal(rng, k)),
-            np.clip(6 * np.exp(0.8 * normal(rng, q)), 0, 40),
-        ]
-    )
+    slow = np.exp(0.7 * normal(rng, n))
+    slow *= 20
+    pace = normal(rng, m + k)
+    pace[:m] = np.clip(94 + 11 * pace[:m], 60, 125)
+    pace[m:] = np.where(running, 158 + 7 * pace[m:], 114 + 8 * pace[m:])
+    still = np.clip(6 * np.exp(0.8 * normal(rng, q)), 0, 40)
+    cadence = np.concatenate([np.clip(slow, 3, 100, out=slow), pace, still])
     share = _share(rng, traits, cadence, running, numbers)
     kind = np.repeat([MICRO, WALK, EXERCISE, LOW_STEP], numbers)
     luck = rng.random(len(kind), np.float32)

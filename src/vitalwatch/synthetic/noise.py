@@ -12,9 +12,9 @@ from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from vitalwatch.tables import Floats
+from vitalwatch.tables import Bools, Floats
 
-NOTHING = 1e-5  # share of a sample below which a filter has forgotten it
+NOTHING = 1e-3  # share of a sample below which a filter has forgotten it
 STREAMS = ("traits", "habits", "events", "latent", "sensors", "faults")
 
 
@@ -68,14 +68,6 @@ def first_order(x: NDArray[np.floating], tau: float, *, woven: bool = False) -> 
     """
     pole = math.exp(-1.0 / tau)
     return _decaying(x, pole, 1 - pole, woven)
-
-
-def two_orders(x: NDArray[np.floating], tau: float, slow: float, gain: float, *, woven: bool = False) -> Floats:
-    """Return the response with time constant `tau` plus `gain` of one with `slow`, both in samples."""
-    response = first_order(x, tau, woven=woven)
-    pole = math.exp(-1.0 / slow)
-    response += _decaying(x, pole, gain * (1 - pole), woven)
-    return response
 
 
 def wander(white: Floats, taus: tuple[float, float], sds: tuple[float, float], *, woven: bool = False) -> Floats:
@@ -137,7 +129,11 @@ def _doubling(y: Floats, pole: float) -> Floats:
 
 def knots(rng: np.random.Generator, rows: int, n: int, every: int) -> Floats:
     """Return smooth random courses, shape (rows, n): normal numbers `every` samples, straight lines in between."""
-    return finer(rng.standard_normal((rows, n // every + 2), dtype=np.float32), every)[:, :n]
+    x = rng.standard_normal((rows, n // every + 2, 1), dtype=np.float32)
+    share = np.arange(every, dtype=np.float32) * np.float32(1 / every)
+    fine = (x[:, 1:] - x[:, :-1]) * share
+    fine += x[:, :-1]
+    return fine.reshape(rows, -1)[:, :n]
 
 
 def finer(x: Floats, times: int) -> Floats:
@@ -158,12 +154,17 @@ def finer(x: Floats, times: int) -> Floats:
     return fine.reshape(*x.shape[:-1], -1)
 
 
+@lru_cache(maxsize=4)
+def _shares(times: int) -> Floats:
+    return (np.arange(times, dtype=np.float32) / np.float32(times))[:, None]
+
+
 def lines(x: Floats, times: int) -> Floats:
     """Return `finer` of x, shape (n,), as a woven array, shape (times, n); see `first_order`."""
     steps = np.empty_like(x)
     np.subtract(x[1:], x[:-1], out=steps[:-1])
     steps[-1] = 0
-    fine = steps * (np.arange(times, dtype=np.float32) / np.float32(times))[:, None]
+    fine = steps * _shares(times)
     fine += x
     return fine
 
@@ -178,12 +179,12 @@ def blocks(x: Floats, size: int) -> Floats:
     return total / np.float32(size)
 
 
-def boxes(start: NDArray[np.intp], end: NDArray[np.intp], height: NDArray[np.floating], n: int) -> Floats:
-    """Return the sum of boxes [start, end) of the given heights, shape (n,); parts outside are left out."""
-    low, high = np.minimum(np.maximum(start, 0), n), np.minimum(np.maximum(end, 0), n)
-    edges = np.bincount(low, height, n + 1)
-    edges -= np.bincount(high, height, n + 1)
-    return np.cumsum(edges[:n]).astype(np.float32)
+def covered(start: NDArray[np.intp], end: NDArray[np.intp], n: int) -> Bools:
+    """Return which of n samples lie in one of the spans [start, end)."""
+    found = np.zeros(n, np.bool_)
+    for low, high in zip(np.maximum(start, 0).tolist(), np.maximum(end, 0).tolist(), strict=True):
+        found[low:high] = True
+    return found
 
 
 def soft_boxes(start: NDArray[np.floating], end: NDArray[np.floating], height: NDArray[np.floating], n: int) -> Floats:
@@ -202,7 +203,8 @@ def soft_boxes(start: NDArray[np.floating], end: NDArray[np.floating], height: N
     cell = edge.astype(np.intp)
     late = edge - cell
     width = len(tall)
-    shelf = (cell + (n + 2) * np.arange(width)[:, None]).ravel()
-    sums = np.bincount(shelf, (tall * (1 - late)).ravel(), width * (n + 2))
-    sums += np.bincount(shelf + 1, (tall * late).ravel(), width * (n + 2))
+    shelf = (cell + (n + 2) * np.arange(width)[:, None]).reshape(-1)
+    share = tall * late
+    parts = np.concatenate([(tall - share).reshape(-1), share.reshape(-1)])
+    sums = np.bincount(np.concatenate([shelf, shelf + 1]), parts, width * (n + 2))
     return np.cumsum(sums.reshape(width, n + 2), axis=1)[:, :n].astype(np.float32)

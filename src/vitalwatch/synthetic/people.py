@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from faker import Faker
 
 
+OFFSETS = (-480, -300, 0, 60, 60, 120, 480)  # minutes from UTC, by how common they are here
+
+
 @dataclass(frozen=True)
 class Identity:
     """Identifying fields of one person, kept apart from every table that models read."""
@@ -142,7 +145,7 @@ def draw(rng: np.random.Generator, name: str) -> Traits:
         sleep_need=_within(440 + 35 * z[14] - 0.6 * (age - 45), 330, 560),
         restless=(math.exp(0.3 * z[15] + 0.006 * (age - 45))),
         naps=_within(0.08 * math.exp(0.7 * z[16] + 0.012 * (age - 45)), 0.01, 0.6),
-        offset=int(rng.choice([-480, -300, 0, 60, 60, 120, 480])),
+        offset=OFFSETS[int(u[14] * len(OFFSETS))],
         unworn=float(0.03 * math.exp(0.7 * z[17])),
         nights_off=_within(0.06 * math.exp(0.9 * z[18]), 0, 0.5),
         cycle=int(rng.integers(28)) if female and age < 50 and u[13] < 0.8 else -1,

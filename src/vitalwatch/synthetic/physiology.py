@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.signal import lfilter
 
 from vitalwatch.params import Synthetic
 from vitalwatch.synthetic import habits as habit
 from vitalwatch.synthetic.events import Episode
 from vitalwatch.synthetic.habits import CHANNELS, CONTEXTS, DAYTIME, Habits
-from vitalwatch.synthetic.noise import boxes, finer, first_order, knots, lines, normal, soft_boxes, two_orders, wander
+from vitalwatch.synthetic.noise import covered, finer, first_order, knots, lines, normal, soft_boxes, wander
 from vitalwatch.synthetic.people import Traits
 from vitalwatch.tables import Floats
 
@@ -30,6 +30,9 @@ DRIFT = {
     "systolic": (3.5, 1),
     "diastolic": (2.2, 1),
 }
+DRIFT_SD, DRIFT_SIGN = np.array([DRIFT[name] for name in CHANNELS]).T[:, :, None]
+HEIGHTS = np.array(list(CONTEXTS.values()))
+MOVING = HEIGHTS.any(axis=1)
 MEMORY = 0.68  # correlation of the drift from day to day
 OWN_TAUS, OWN_SDS = (15.0, 130.0), (0.75, 0.72)  # autonomic noise of each slow signal, unit variance
 ADDED = {"log_rmssd": 0.21, "spo2": 0.39, "temperature": 0.08, "diastolic": 2.1}  # its size, where nothing changes it
@@ -89,10 +92,8 @@ def simulate(
     base = base_step(step)
     n = habits.days * DAYTIME // base
     steps, demand, hidden = habit.minutes_of(habits.bouts, removed, rng, habits.days, base)
-    asleep = np.minimum(
-        boxes(habits.asleep[:, 0] // base, habits.asleep[:, 1] // base, np.ones(len(habits.asleep)), n), 1
-    )
-    depth = first_order(asleep, 22 / base)
+    asleep = covered(habits.asleep[:, 0] // base, habits.asleep[:, 1] // base, n)
+    depth = first_order(asleep.astype(np.float32), 22 / base)
     level, tension, (calm, *noises) = _courses(rng, habits, base, n)
     response = _response(demand, traits, params.time_constants)
     clock = _clock(habits, base, n)
@@ -119,34 +120,39 @@ def simulate(
     for episode in episodes:
         _apply(result, episode, own)
         if "gain" in episode.change:
-            _blunt(heart, demand, episode, traits, params.time_constants)
+            _blunt(heart, demand, response, episode, traits, params.time_constants)
     _bound(heart.reshape(-1), traits.maximum)
     return result
 
 
 def _bound(heart: Floats, maximum: float) -> None:
     """Compress, never cut, what is near the person's maximum or below 31 bpm; in place."""
-    high = np.flatnonzero(heart > maximum - 8)
-    heart[high] = maximum - 8 + 8 * np.tanh((heart[high] - maximum + 8) / 8)
-    low = np.flatnonzero(heart < 34)
-    heart[low] = 34 - 6 * np.tanh((34 - heart[low]) / 6)
+    if heart.max(initial=0) > maximum - 8:
+        high = np.flatnonzero(heart > maximum - 8)
+        heart[high] = maximum - 8 + 8 * np.tanh((heart[high] - maximum + 8) / 8)
+    if heart.min(initial=34) < 34:
+        low = np.flatnonzero(heart < 34)
+        heart[low] = 34 - 6 * np.tanh((34 - heart[low]) / 6)
 
 
 def _response(demand: Floats, traits: Traits, slower: float) -> Floats:
     """Return the rise of the heart rate by demand, bpm: first order, faster on than off, drifting up in long effort."""
     x = demand * (traits.maximum - traits.resting)
-    off = two_orders(x, traits.tau_off * slower, 28 * slower, 0.10, woven=True)
+    off = first_order(x, traits.tau_off * slower, woven=True)
+    drift = np.zeros(x.shape[1], np.float32)  # where each block begins
+    drift[1:] = first_order(x.sum(axis=0), 28 * slower / len(x))[:-1]
+    off += lines(drift * np.float32(0.10 / len(x)), len(x))
     return np.maximum(first_order(x, traits.tau_on * slower, woven=True), off, out=off)
 
 
-def _blunt(heart: Floats, demand: Floats, episode: Episode, traits: Traits, slower: float) -> None:
+def _blunt(heart: Floats, demand: Floats, response: Floats, episode: Episode, traits: Traits, slower: float) -> None:
     """Take from the heart rate what an episode of chronotropic incompetence holds back; in place."""
     base = len(demand)
     rows = slice(max(episode.start - 240, 0) // base, (episode.end + 300) // base)
     weak = demand[:, rows].copy()
     row, minute = np.divmod(np.arange(episode.start, episode.end), base)
     weak[minute, row - rows.start] *= np.float32(1 + episode.change["gain"])
-    heart[:, rows] += _response(weak, traits, slower) - _response(demand[:, rows], traits, slower)
+    heart[:, rows] += _response(weak, traits, slower) - response[:, rows]
 
 
 def _courses(
@@ -173,9 +179,8 @@ def _courses(
 def _contexts(habits: Habits, every: int, n: int) -> Floats:
     """Return the summed effect of everyday contexts on each channel, with soft edges, shape (channels, n)."""
     rows = habits.contexts
-    table = np.array(list(CONTEXTS.values()))
-    moves = np.flatnonzero((table != 0).any(axis=1).take(rows.kind))
-    heights = table[rows.kind[moves]] * rows.size[moves, None]
+    moves = np.flatnonzero(MOVING.take(rows.kind))
+    heights = HEIGHTS[rows.kind[moves]] * rows.size[moves, None]
     return first_order(soft_boxes(rows.start[moves] / every, rows.end[moves] / every, heights, n), 12 / every)
 
 
@@ -193,21 +198,27 @@ def _noise(
 
 def _drift(rng: np.random.Generator, days: int, n: int) -> Floats:
     """Return the drift of every channel: autoregressive over days, straight lines in between; (channels, n)."""
-    sd, sign = np.array([DRIFT[name] for name in CHANNELS]).T[:, :, None]
-    white = np.sqrt(1 - MEMORY**2) * rng.standard_normal((len(CHANNELS), days + 2))
-    white[:, 0] /= np.sqrt(1 - MEMORY**2)
-    own = lfilter([1.0], [1.0, -MEMORY], white)
-    value = sd * (0.94 * own + 0.33 * sign * rng.standard_normal(days + 2))
+    white = rng.standard_normal((len(CHANNELS) + 1, days + 2))
+    white[:-1, 0] /= math.sqrt(1 - MEMORY**2)
+    own = first_order(white[:-1], -1 / math.log(MEMORY)) * (math.sqrt(1 - MEMORY**2) / (1 - MEMORY))
+    value = DRIFT_SD * (0.94 * own + 0.33 * DRIFT_SIGN * white[-1])
     return finer(value.astype(np.float32), n // days)[:, :n]
+
+
+@lru_cache(maxsize=1)
+def _day(base: int) -> Floats:
+    """Return the body clock of one day at home."""
+    hour = np.arange(DAYTIME // base, dtype=np.float32) * np.float32(base / 60) - 17
+    return np.cos(hour * np.float32(np.pi / 12))
 
 
 def _clock(habits: Habits, base: int, n: int) -> Floats:
     """Return the body clock, 1 in the late afternoon (17:00), -1 twelve hours apart; it follows travel in days."""
-    hour = np.arange(DAYTIME // base, dtype=np.float32) * np.float32(base / 60) - 17
     if not habits.shift.any():
-        return np.tile(np.cos(hour * np.float32(np.pi / 12)), habits.days)
+        return np.tile(_day(base), habits.days)
     late = finer(first_order(habits.shift.astype(np.float64), 2.0), DAYTIME // base)[:n]
-    return np.cos((np.tile(hour, habits.days) + late) * np.float32(np.pi / 12))
+    hour = np.arange(n, dtype=np.float32) * np.float32(base / 60) - 17
+    return np.cos((hour + late) * np.float32(np.pi / 12))
 
 
 def _others(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.synthetic.habits import DAYTIME, EXERCISE, WALK, Habits
-from vitalwatch.synthetic.noise import blocks, boxes, first_order, heavy, normal, uniform16
+from vitalwatch.synthetic.noise import blocks, covered, first_order, heavy, normal, uniform16
 from vitalwatch.synthetic.people import Traits
 from vitalwatch.synthetic.physiology import Latent
 from vitalwatch.tables import Bools, Floats
@@ -31,6 +31,7 @@ LOST = (
     ("heart_rate_variability_rmssd", 0.05, 0.9, ""),
     ("body_temperature", 0.01, 0.0, ""),
 )
+LOST_BASE, LOST_SLOPE = (np.array([65536 * row[k] for row in LOST], np.float32)[:, None] for k in (1, 2))
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ def faults(rng: np.random.Generator, habits: Habits, rate: float) -> tuple[Fault
         ((bouts.kind == WALK) | (bouts.kind == EXERCISE)) & (bouts.length >= 8) & (bouts.start >= 0)
     )
     for name, (mean, low, high) in FAULTS.items():
-        for _ in range(int(rng.poisson(mean * rate * habits.days / 28))):
-            size, length = float(rng.random()), int(rng.integers(low, high + 1))
-            start = int(rng.integers(habits.days * DAYTIME - high))
+        count = int(rng.poisson(mean * rate * habits.days / 28))
+        for size, *luck in rng.random((count, 3)).tolist() if count else ():
+            length = low + int(luck[0] * (high + 1 - low))
+            start = int(luck[1] * (habits.days * DAYTIME - high))
             if name == "cadence_lock":
                 if not len(moving):
                     continue
-                k = int(rng.choice(moving))
+                k = moving[int(luck[1] * len(moving))]
                 start, length = int(bouts.start[k]) + 2, min(length, int(bouts.length[k]) - 2)
             found.append(Fault(name, start, min(start + length, habits.days * DAYTIME), size))
     return tuple(found)
@@ -97,7 +99,7 @@ def measure(
     }
     rough = f(noise) * (1 + f(1.2) * motion)
 
-    beat = np.exp(np.log(blocks(latent.beat, up)) + f(0.1) * normal(rng, n))
+    beat = blocks(latent.beat, up) * np.exp(f(0.1) * normal(rng, n))
     spread = np.sqrt(spread + (beat * rough) ** 2)
     saturation, lowest = _saturation(rng, traits, slow, rough, noise, step)
     values = {
@@ -130,7 +132,7 @@ def _heart(
 ) -> tuple[Floats, Floats]:
     """Return mean and variance of the measured heart rate in each step; the error is about 30 % larger in motion."""
     base, up = latent.base, step // latent.base
-    seen = np.minimum(latent.demand, 1)
+    seen = np.clip(latent.demand, 0, 1)
     seen += np.float32(0.8)
     seen *= noise
     seen *= heavy(rng, *seen.shape)
@@ -180,7 +182,7 @@ def _sleep(rng: np.random.Generator, habits: Habits, step: int, n: int) -> Float
     late = np.rint(rng.exponential(9, (len(spans), 2))).astype(np.intp)
     start, end = spans[:, 0] + late[:, 0], spans[:, 1] + late[:, 1] // 2
     known = (end - start >= 3 * step) & ((spans[:, 1] - spans[:, 0] > 100) | (rng.random(len(spans)) < 0.7))
-    return (boxes(start[known] // step, end[known] // step, np.ones(int(known.sum())), n) > 0).astype(np.float32)
+    return covered(start[known] // step, end[known] // step, n).astype(np.float32)
 
 
 def _cuff(
@@ -219,7 +221,7 @@ def _break(rng: np.random.Generator, values: dict[str, Floats], broken: tuple[Fa
             values["heart_rate_spread"][rows] *= np.float32(0.1)
         elif fault.name == "spikes":
             hit = rng.random(n) < 0.25
-            values["heart_rate"][rows] += hit * rng.choice([-1.0, 1.0, 1.0], n) * rng.uniform(25, 75, n)
+            values["heart_rate"][rows] += hit * np.where(rng.random(n) < 1 / 3, -1.0, 1.0) * rng.uniform(25, 75, n)
             values["heart_rate_spread"][rows] += hit * rng.uniform(5, 25, n)
             values["signal_quality"][rows] -= np.float32(0.15) * rng.random(n)
         elif fault.name == "low_perfusion":
@@ -234,9 +236,8 @@ def _break(rng: np.random.Generator, values: dict[str, Floats], broken: tuple[Fa
 
 def _lose(rng: np.random.Generator, values: dict[str, Floats], motion: Floats) -> None:
     """Blank what the device cannot tell: SpO2, respiration and HRV in motion, and a little of everything."""
-    luck = uniform16(rng, len(LOST) * len(motion)).astype(np.float32).reshape(len(LOST), -1)
-    base, slope = (np.array([65536 * row[k] for row in LOST], np.float32)[:, None] for k in (1, 2))
-    for (name, _, _, partner), lost in zip(LOST, luck < base + slope * motion, strict=True):
+    luck = uniform16(rng, len(LOST), len(motion)).astype(np.float32)
+    for (name, _, _, partner), lost in zip(LOST, luck < LOST_BASE + LOST_SLOPE * motion, strict=True):
         np.putmask(values[name], lost, np.nan)
         if partner:
             np.putmask(values[partner], lost, np.nan)
@@ -244,7 +245,7 @@ def _lose(rng: np.random.Generator, values: dict[str, Floats], motion: Floats) -
 
 def _worn(habits: Habits, step: int, n: int) -> Bools:
     off = habits.off
-    return boxes(off[:, 0] // step, -(-off[:, 1] // step), np.ones(len(off)), n) < 0.5
+    return ~covered(off[:, 0] // step, -(-off[:, 1] // step), n)
 
 
 # column: lowest and highest value a device reports, its resolution
@@ -265,14 +266,16 @@ DISPLAY = {
 }
 
 
+LOWEST, HIGHEST, PARTS = np.array(list(DISPLAY.values()), np.float32).T[:, :, None]
+
+
 def _rounded(values: dict[str, Floats], rows: NDArray[np.intp]) -> dict[str, Floats]:
     """Return the worn rows as a device shows them."""
     table = np.empty((len(DISPLAY), len(rows)), np.float32)
     for row, name in zip(table, DISPLAY, strict=True):
-        values[name].astype(np.float32, copy=False).take(rows, out=row, mode="clip")
-    low, high, parts = np.array(list(DISPLAY.values()), np.float32).T[:, :, None]
-    np.clip(table, low, high, out=table)
-    table *= parts
+        values[name].take(rows, out=row, mode="clip")
+    np.clip(table, LOWEST, HIGHEST, out=table)
+    table *= PARTS
     np.rint(table, out=table)
-    table /= parts
+    table /= PARTS
     return dict(zip(DISPLAY, table, strict=True))

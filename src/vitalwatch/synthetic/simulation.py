@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from vitalwatch.synthetic import events, habits, people, physiology, sensors
 from vitalwatch.synthetic.noise import streams
 from vitalwatch.tables import MINUTE, Event, Profile, Readings
 
+CONTEXTS = tuple(f"context:{kind}" for kind in habits.KINDS)
+EVERYDAY = np.array([kind in ("meal", "caffeine") for kind in habits.KINDS])
 ZONES = (-720, 840)  # minutes from UTC that clocks somewhere show; a journey goes no further
 
 
@@ -54,12 +57,14 @@ def person(index: int, schema: Schema, params: Synthetic, seed: int, *, days: in
     broken = sensors.faults(rng["faults"], calendar, params.faults)
     rows, values = sensors.measure(rng["sensors"], rng["faults"], traits, calendar, latent, broken, params.noise, step)
     midnight = _midnight(params.start, traits.offset)
-    day = rows * step // habits.DAYTIME
+    offset = np.full(len(rows), traits.offset, np.int16)
+    if calendar.shift.any():
+        offset += (60 * calendar.shift[rows * step // habits.DAYTIME]).astype(np.int16)
     name = traits.profile.person
     readings = Readings(
         person=name,
         time=midnight + rows * np.int64(schema.step_ms),
-        offset=np.clip(traits.offset + 60 * calendar.shift[day], *ZONES).astype(np.int16),
+        offset=np.clip(offset, *ZONES),
         values={column: values[column] if column in values else _absent(len(rows)) for column in schema.names},
     )
     labels = tuple(
@@ -90,21 +95,19 @@ def _bookkeeping(
 ) -> tuple[Event, ...]:
     rows = calendar.contexts
     end = np.minimum(rows.end, calendar.days * habits.DAYTIME)
-    everyday = (rows.kind == habits.KINDS.index("meal")) | (rows.kind == habits.KINDS.index("caffeine"))
-    shown = np.flatnonzero((~everyday | (rows.size > habits.EVERYDAY)) & (rows.start >= 0) & (end > rows.start))
-    found = [(f"fault:{f.name}", f.start, f.end, round(f.size, 3)) for f in broken]
-    found += [
-        (f"context:{habits.KINDS[kind]}", start, stop, size)
-        for kind, start, stop, size in zip(
-            rows.kind[shown].tolist(),
-            rows.start[shown].tolist(),
-            end[shown].tolist(),
-            np.round(rows.size[shown], 3).tolist(),
-            strict=True,
-        )
+    shown = np.flatnonzero(
+        (~EVERYDAY.take(rows.kind) | (rows.size > habits.EVERYDAY)) & (rows.start >= 0) & (end > rows.start)
+    )
+    columns = (rows.start[shown], rows.kind[shown], end[shown], np.round(rows.size[shown], 3))
+    found = [
+        (start, CONTEXTS[kind], stop, size)
+        for start, kind, stop, size in zip(*(column.tolist() for column in columns), strict=True)
     ]
-    found.sort(key=lambda row: row[1])
+    found += [(f.start, f"fault:{f.name}", f.end, round(f.size, 3)) for f in broken]
+    found.sort(key=itemgetter(0))
     return tuple(
-        Event(name, kind, midnight + start * MINUTE, midnight + stop * MINUTE, size)
-        for kind, start, stop, size in found
+        [
+            Event(name, kind, midnight + start * MINUTE, midnight + stop * MINUTE, size)
+            for start, kind, stop, size in found
+        ]
     )
