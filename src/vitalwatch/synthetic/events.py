@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitalwatch.params import Synthetic
 from vitalwatch.synthetic import habits as habit
@@ -127,13 +128,24 @@ class Episode:
     fall: int
     change: dict[str, float]
 
-    def envelope(self, step: int) -> tuple[slice, Floats]:
-        """Return the rows of a grid of `step` minutes that it touches and its strength (0-1) in each."""
-        rows = slice(self.start // step, -(-self.end // step))
-        t = np.arange((rows.start + 0.5) * step - self.start, rows.stop * step - self.start, step)
-        share = np.minimum(t * (1 / max(self.rise, 1)), (self.end - self.start - t) * (1 / max(self.fall, 1)))
-        share = np.minimum(np.maximum(share, 0, out=share), 1, out=share).astype(np.float32)
-        return rows, share * share * (3 - 2 * share)
+
+def envelopes(episodes: tuple[Episode, ...], step: int) -> tuple[list[slice], NDArray[np.intp], Floats]:
+    """Return how the episodes, at least one, rise and fall, row after row and one episode after the other.
+
+    Args:
+        episodes: Any.
+        step: Minutes of a row.
+
+    Returns:
+        The rows of the grid that each episode touches; the number of its episode and its strength (0-1) by row.
+    """
+    spans = [slice(e.start // step, -(-e.end // step)) for e in episodes]
+    number = np.arange(len(spans)).repeat([span.stop - span.start for span in spans])
+    columns = [(e.start, e.end, 1 / max(e.rise, 1), 1 / max(e.fall, 1)) for e in episodes]
+    start, end, rise, fall = np.array(columns).T.take(number, axis=1)
+    t = (np.concatenate([np.arange(span.start, span.stop) for span in spans]) + 0.5) * step
+    share = np.clip(np.minimum((t - start) * rise, (end - t) * fall), 0, 1).astype(np.float32)
+    return spans, number, share * share * (3 - 2 * share)
 
 
 def per_28_days(params: Synthetic) -> float:

@@ -307,7 +307,9 @@ def minutes_of(
     n = days * DAYTIME
     length = bouts.length
     first = length.cumsum() - length
-    row = np.arange(len(length)).repeat(length)
+    row = np.zeros(int(length.sum()), np.intp)
+    row[first[1:]] = 1
+    row = row.cumsum()
     minute = np.arange(len(row)) + (bouts.start - first).take(row)
     pace = np.where(bouts.kind == MICRO, np.float32(0.45), np.float32(0.07)).take(row)
     pace *= normal(rng, len(row))

@@ -14,7 +14,7 @@ import numpy as np
 
 from vitalwatch.params import Synthetic
 from vitalwatch.synthetic import habits as habit
-from vitalwatch.synthetic.events import Episode
+from vitalwatch.synthetic.events import Episode, envelopes
 from vitalwatch.synthetic.habits import CHANNELS, CONTEXTS, DAYTIME, Habits
 from vitalwatch.synthetic.noise import covered, finer, first_order, knots, lines, normal, soft_boxes, wander
 from vitalwatch.synthetic.people import Traits
@@ -117,8 +117,9 @@ def simulate(
     effort *= 1 / (base * (traits.maximum - traits.resting))
     latent = _others(traits, base, depth, level, noises, clock, effort, tension)
     result = Latent(base, heart, steps, demand, hidden, depth=depth, effort=effort, **latent)
+    if episodes:
+        _apply(result, episodes, own)
     for episode in episodes:
-        _apply(result, episode, own)
         if "gain" in episode.change:
             _blunt(heart, demand, response, episode, traits, params.time_constants)
     _bound(heart.reshape(-1), traits.maximum)
@@ -255,18 +256,26 @@ def _others(
     }  # fmt: skip
 
 
-def _apply(latent: Latent, episode: Episode, rng: np.random.Generator) -> None:
-    """Add one episode to the signals; its noise is its own, so that everything else stays as it was."""
+def _apply(latent: Latent, episodes: tuple[Episode, ...], rng: np.random.Generator) -> None:
+    """Add the episodes to the signals; their noise is their own, so that everything else stays as it was."""
     base = latent.base
-    rows, strength = episode.envelope(base)
-    courses = knots(rng, len(episode.change), len(strength), max(30 // base, 1))
-    sizes = np.array(list(episode.change.values()), np.float32)[:, None]
-    effects = sizes * strength * (1 + np.float32(0.2) * courses)
-    for effect, (signal, change) in zip(effects, episode.change.items(), strict=True):
-        if signal == "jitter":
-            latent.heart_rate[:, rows] += np.float32(change) * strength * normal(rng, base, len(strength))
-        elif signal != "gain":
-            if signal == "heart_rate":
-                latent.heart_rate[:, rows] += lines(effect, base)
-            else:
-                getattr(latent, signal)[rows] += effect
+    spans, number, strength = envelopes(episodes, base)
+    most = max(len(episode.change) for episode in episodes)
+    courses = knots(rng, most, len(strength), max(30 // base, 1))
+    sizes = np.zeros((most, len(episodes)), np.float32)
+    for k, episode in enumerate(episodes):
+        sizes[: len(episode.change), k] = list(episode.change.values())
+    effects = sizes.take(number, axis=1) * strength * (1 + np.float32(0.2) * courses)
+    done = 0
+    for rows, episode in zip(spans, episodes, strict=True):
+        part = slice(done, done + rows.stop - rows.start)
+        done = part.stop
+        for effect, (signal, change) in zip(effects, episode.change.items(), strict=False):
+            if signal == "jitter":
+                unrest = np.float32(change) * strength[part]
+                latent.heart_rate[:, rows] += unrest * normal(rng, base, len(unrest))
+            elif signal == "heart_rate":
+                latent.heart_rate[:, rows] += lines(effect[part], base)
+            elif signal != "gain":
+                course = getattr(latent, signal)[rows]
+                course += effect[part]
