@@ -110,7 +110,8 @@ def _decaying(x: NDArray[np.floating], pole: float, gain: float, woven: bool) ->
     for before, row in pairwise(y):
         row += before * pole
     at_end = _doubling(y[-1, :-1].copy(), pole ** len(y))
-    y[:, 1:] += at_end * (pole ** np.arange(1, len(y) + 1, dtype=np.float32))[:, None]
+    for k, row in enumerate(y, 1):
+        row[1:] += at_end * pole**k
     return y
 
 

@@ -81,7 +81,7 @@ def measure(
     up = step // latent.base
     cadence = blocks(latent.steps.sum(axis=0), up) / f(latent.base)
     hidden = blocks(latent.hidden, up)
-    motion = np.minimum(cadence / f(120), 1) + f(0.6) * hidden
+    motion = np.clip(cadence / f(120), 0, 1) + f(0.6) * hidden
     heart, spread = _heart(rng, fault_rng, latent, broken, noise, step)
     quality = f(0.97) - f(0.22) * motion - f(0.05) * np.abs(heavy(rng, n)) * f(noise)
     slow = {
