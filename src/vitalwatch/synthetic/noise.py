@@ -14,7 +14,8 @@ from scipy.special import stdtrit
 
 from vitalwatch.tables import Bools, Floats
 
-QUANTILES = 16384  # a power of two; more would not stay in the fast cache
+QUANTILES = 16384  # of the normal, a power of two; more would not stay in the fast cache
+TAILED = 65536  # of Student's t, whose tails need them
 NOTHING = 1e-3  # share of a sample below which a filter has forgotten it
 STREAMS = ("traits", "habits", "events", "latent", "sensors", "faults")
 
@@ -38,20 +39,20 @@ class _Words(ISeedSequence):
 
 
 @lru_cache(maxsize=2)
-def _quantiles(freedom: float) -> Floats:
-    """Return QUANTILES quantiles of Student's t with unit variance; infinite `freedom` is the normal."""
-    table = stdtrit(min(freedom, 1e9), (np.arange(QUANTILES) + 0.5) / QUANTILES)
+def _quantiles(freedom: float, n: int) -> Floats:
+    """Return n quantiles of Student's t with unit variance; infinite `freedom` is the normal."""
+    table = stdtrit(min(freedom, 1e9), (np.arange(n) + 0.5) / n)
     return (table / table.std()).astype(np.float32)
 
 
 def normal(rng: np.random.Generator, *shape: int) -> Floats:
     """Return standard normal numbers, drawn by quantiles (six times faster, cut at 4.0)."""
-    return _quantiles(math.inf).take(_below(rng, QUANTILES, shape), mode="wrap")
+    return _quantiles(math.inf, QUANTILES).take(_below(rng, QUANTILES, shape), mode="wrap")
 
 
 def heavy(rng: np.random.Generator, *shape: int) -> Floats:
     """Return numbers of mean 0, variance 1 and Student's t tails (4 degrees of freedom)."""
-    return _quantiles(4.0).take(_below(rng, QUANTILES, shape), mode="wrap")
+    return _quantiles(4.0, TAILED).take(_below(rng, TAILED, shape), mode="wrap")
 
 
 def uniform16(rng: np.random.Generator, *shape: int) -> NDArray[np.uint16]:
