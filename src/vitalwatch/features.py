@@ -1,8 +1,8 @@
 """Window statistics in pure numpy, each with a declared lookback; nothing here is learnt.
 
-A window sum is built from shorter ones (2 rows of 1 and 1, 6 of three 2, 12 of two 6, ...), so that the value at a row
-is one fixed expression of the rows in its window: bit-equal whether one row is asked for or a month, and a new row
-costs about one addition a window. (Running sums drift; a plain reduction rounds differently by memory layout.)
+A row is the same to the bit whether it is asked for alone or in a month: sums are those of `windows`, everything else
+is elementwise. Where vectors are short, a single row is worked out in plain numbers (IEEE 754 gives the same bits): a
+numpy call costs as much as ten of them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.baseline import CONTEXTS, SIGNALS, SPARSE
 from vitalwatch.tables import Bools, Doubles, Floats, Grid, Profile
+from vitalwatch.windows import Chain, chain_of, window_lowest, window_sums
 
 ASLEEP, AT_REST, ACTIVE = range(len(CONTEXTS))
 ACTIVE_STEPS = 10.0  # steps/min over 15 minutes: more than pottering about
@@ -127,90 +129,6 @@ GROUPS: dict[str, tuple[int, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Chain:
-    """How window sums are built from each other, shortest first.
-
-    Attributes:
-        widths: Rows of each window, rising; the first is 1.
-        terms: For each width, (which shorter window, where its rows begin in what is kept of it), newest first.
-        keep: For each width, how many of its last sums later rows need.
-        asked: For each window asked for, its place in `widths`.
-    """
-
-    widths: tuple[int, ...]
-    terms: tuple[tuple[tuple[int, int], ...], ...]
-    keep: tuple[int, ...]
-    asked: tuple[int, ...]
-
-    def begin(self, columns: int) -> tuple[Doubles, ...]:
-        """Return the tails of somebody of whom nothing is known: sums of zero."""
-        return tuple(np.zeros((keep, columns)) for keep in self.keep)
-
-
-def chain_of(windows: Sequence[int], least: int = 0) -> Chain:
-    """Return how to build sums over `windows` rows; of single rows at least the last `least` are kept."""
-    widths = [1]
-    for width in sorted(set(windows)):
-        while width >= 4 * widths[-1]:  # double on the way, so that no sum has more than a few terms
-            widths.append(2 * widths[-1])
-        if width > widths[-1]:
-            widths.append(width)
-    parts = [_split(width, widths[:i]) for i, width in enumerate(widths)]
-    shifts = [[shift for part in parts for which, shift in part if which == i] for i in range(len(widths))]
-    keep = [max(back, default=0) for back in shifts]
-    keep[0] = max(keep[0], least)
-    terms = tuple(tuple((i, keep[i] - shift) for i, shift in part) for part in parts)
-    return Chain(tuple(widths), terms, tuple(keep), tuple(widths.index(width) for width in windows))
-
-
-def _split(width: int, shorter: Sequence[int]) -> list[tuple[int, int]]:
-    """Return which shorter windows make up a window, the longest first, and how many rows each lies back."""
-    parts, shift = [], 0
-    while shorter and shift < width:
-        longest = max(i for i, rows in enumerate(shorter) if rows <= width - shift)
-        parts.append((longest, shift))
-        shift += shorter[longest]
-    return parts
-
-
-def window_sums(chain: Chain, tails: Sequence[Doubles], values: Doubles) -> tuple[tuple[Doubles, ...], list[Doubles]]:
-    """Return the next tails and, for each window asked for, the sum over its rows, (n, c) each.
-
-    Args:
-        chain: From `chain_of`.
-        tails: From `Chain.begin` or an earlier call.
-        values: New rows, (n, c), oldest first; rows before the first ever count as zero.
-    """
-    n, total = len(values), values
-    known: list[Doubles] = []  # of each width: what was kept, and the new sums
-    sums, following = [], []
-    for parts, tail in zip(chain.terms, tails, strict=True):
-        if parts:
-            (i, at), (j, back), *others = parts
-            total = known[i][at : at + n] + known[j][back : back + n]
-            for j, back in others:
-                total += known[j][back : back + n]
-        both = np.concatenate((tail, total)) if len(tail) else total
-        sums.append(total)
-        known.append(both)
-        following.append(both[n:].copy() if n > MANY else both[n:])  # a month of rows can be forgotten
-    return tuple(following), [sums[i] for i in chain.asked]
-
-
-MANY = 64  # rows
-
-
-def window_lowest(values: Doubles, width: int) -> Doubles:
-    """Return the minimum over `width` rows for all rows but the first `width` - 1, (n - width + 1,); by doubling."""
-    lowest, reach = values, 1
-    while reach < width:
-        shift = min(reach, width - reach)
-        lowest = np.minimum(lowest[shift:], lowest[:-shift])
-        reach += shift
-    return lowest
-
-
 @lru_cache(maxsize=1)
 def clock_table() -> Floats:
     """Return sine and cosine of the local time of day, first and second harmonic, by minute: (1440, 4)."""
@@ -250,12 +168,12 @@ def activity(grid: Grid, step_minutes: int) -> Doubles:
     told = grid.values.take(_columns(grid.names, ("steps", "intensity", "sleep", "motion")), axis=1)
     columns = told.astype(np.float64)
     unknown = np.isnan(columns)
-    if np.count_nonzero(unknown[:, 2]):
+    if np.count_nonzero(unknown):
         night = (grid.minute >= NIGHT[0]) & (grid.minute < NIGHT[1])
         still = night & ~(columns[:, 0] > 0) & np.isfinite(grid.values[:, 0])
         columns[:, 2] = np.where(unknown[:, 2], still, columns[:, 2])
         unknown[:, 2] = False
-    np.copyto(columns, 0.0, where=unknown)
+        np.copyto(columns, 0.0, where=unknown)
     columns[:, 0] /= step_minutes
     return columns
 
@@ -301,6 +219,7 @@ def moment_plan(step_minutes: int) -> MomentPlan:
 
 
 CONTEXT_OF = np.asarray([AT_REST, ACTIVE, ASLEEP, ASLEEP], np.int8)  # by moving + 2 asleep
+CONTEXT_OF.setflags(write=False)
 
 
 def moment(active: Doubles, minute: NDArray[np.int16], new: int, step_minutes: int) -> tuple[Floats, NDArray[np.int8]]:
@@ -316,32 +235,40 @@ def moment(active: Doubles, minute: NDArray[np.int16], new: int, step_minutes: i
         float32 (new, m) and index into CONTEXTS (new,).
     """
     before = np.zeros(len(active) - new, np.int16)
-    _, moments, context = advance_moment((), active, np.concatenate((before, minute)), step_minutes)
+    _, moments, context = advance_moment(None, active, np.concatenate((before, minute)), step_minutes)
     return moments[len(active) - new :], context[len(active) - new :]
 
 
 def advance_moment(
-    tails: Sequence[Doubles], active: Doubles, minute: NDArray[np.int16], step_minutes: int
-) -> tuple[tuple[Doubles, ...], Floats, NDArray[np.int8]]:
+    tails: Doubles | None, active: Doubles, minute: NDArray[np.int16], step_minutes: int
+) -> tuple[Doubles, Floats, NDArray[np.int8]]:
     """Return the next tails, and of new rows the MOMENT columns, float32 (n, m), and the index into CONTEXTS (n,).
 
     Args:
-        tails: From an earlier call, empty at first.
+        tails: From an earlier call, None at first.
         active: From `activity`, (n, 4).
         minute: Local minute of the day, (n,).
         step_minutes: Minutes in a grid step.
     """
     plan = moment_plan(step_minutes)
-    following, sums = window_sums(plan.chain, tails or plan.chain.begin(3), active[:, :3])
-    mean = np.concatenate((*sums, active[:, 3:1:-1]), axis=1)
+    n, k = len(active), len(plan.source)
+    following, sums = window_sums(plan.chain, plan.chain.begin(3) if tails is None else tails, active[:, :3])
+    mean = np.concatenate((sums.reshape(n, len(plan.divisor) - 2), active[:, 3:1:-1]), axis=1)
     mean /= plan.divisor
-    out = np.empty((len(active), len(MOMENT)), np.float32)
-    out[:, : len(plan.source)] = mean.take(plan.source, axis=1)
-    out[:, len(plan.source) :] = clock_table().take(minute, axis=0)
+    out = np.empty((n, len(MOMENT)), np.float32)
+    out[:, :k] = mean.take(plan.source, axis=1)
+    out[:, k:] = clock_table().take(minute, axis=0)
+    return following, out, _context(mean, active, plan)
+
+
+def _context(mean: Doubles, active: Doubles, plan: MomentPlan) -> NDArray[np.int8]:
     steps, intensity = plan.recent
+    if len(mean) == 1:
+        busy = mean.item(steps) > ACTIVE_STEPS or mean.item(intensity) > ACTIVE_INTENSITY
+        code = busy + 2 * (active.item(2) > 0.5)
+        return CONTEXT_OF[code : code + 1]
     moving = (mean[:, steps] > ACTIVE_STEPS) | (mean[:, intensity] > ACTIVE_INTENSITY)
-    context = CONTEXT_OF.take(moving + 2 * (active[:, 2] > 0.5))
-    return following, out, context
+    return CONTEXT_OF.take(moving + 2 * (active[:, 2] > 0.5))
 
 
 def signals(grid: Grid) -> Doubles:
@@ -365,6 +292,8 @@ def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles) -> Doubles:
         steps: Steps per minute, (n,).
     """
     (n, s), t = z.shape, len(TRACKS)
+    if n == 1:
+        return _track(z.ravel().tolist(), context.item() == ACTIVE, steps.item())
     out = np.zeros((n, 2 * t))
     measured = np.isfinite(z)
     np.copyto(out[:, :s], z, where=measured)
@@ -380,6 +309,15 @@ def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles) -> Doubles:
     return out
 
 
+def _track(z: list[float], active: bool, steps: float) -> Doubles:
+    """Return `tracks` of one row, (1, 2 t)."""
+    measured = [value == value for value in z]  # NaN is not equal to itself
+    values = [value if known else 0.0 for value, known in zip(z, measured, strict=True)]
+    rate, known = values[0], measured[0]
+    extra = (rate if active else 0.0, 0.0 if active else rate, rate * rate, steps)
+    return np.array([(*values, *extra, *measured, known and active, known > active, known, True)], np.float64)
+
+
 @dataclass(frozen=True)
 class DetectorPlan:
     """Where the detector's features come from, for one grid step.
@@ -389,6 +327,9 @@ class DetectorPlan:
         least: Measured rows that a mean needs, (w, t).
         source: Place of each feature among means (w t) and then EXTRAS, (f,).
         lowest: Rows of the window of the lowest saturation.
+        back: Among the tails, the rows of that window before this one.
+        worn: Rows of the longest window with a heart rate from which it counts as worn.
+        step: Minutes in a grid step.
         hour, slow: Places in WINDOWS of one hour and of six.
     """
 
@@ -396,6 +337,9 @@ class DetectorPlan:
     least: Doubles
     source: NDArray[np.intp]
     lowest: int
+    back: slice
+    worn: float
+    step: int
     hour: int
     slow: int
 
@@ -422,11 +366,15 @@ def detector_plan(step_minutes: int) -> DetectorPlan:
         else len(WINDOWS) * t + EXTRAS.index(f.name)
         for f in FEATURES
     ]
+    chain = chain_of(widths, least=lowest - 1)
     return DetectorPlan(
-        chain=chain_of(widths, least=lowest - 1),
+        chain=chain,
         least=np.asarray([[_least(track, width) for track in TRACKS] for width in widths], np.float64),
         source=np.asarray(source, np.intp),
         lowest=lowest,
+        back=slice(chain.keep[0] - lowest + 1, chain.keep[0]),
+        worn=widths[-1] / 2,
+        step=step_minutes,
         hour=WINDOWS.index(60),
         slow=WINDOWS.index(360),
     )
@@ -439,21 +387,22 @@ def _least(track: str, width: int) -> int:
 
 RATE, SQUARE, WALKED = (TRACKS.index(name) for name in ("heart_rate", "heart_rate_square", "steps"))
 LOWEST = TRACKS.index("oxygen_saturation_min")
+NOW = np.asarray([[code == ASLEEP, code == ACTIVE] for code in range(len(CONTEXTS))], np.float64)  # by context
 MOMENT_EXTRAS = np.asarray([MOMENT.index(name) for name in EXTRAS[-2:]], np.intp)
 
 
 def advance_features(
-    tails: Sequence[Doubles],
+    tails: Doubles | None,
     track: Doubles,
     moments: Floats,
     context: NDArray[np.int8],
     usual_steps: Doubles,
     step_minutes: int,
-) -> tuple[tuple[Doubles, ...], Floats, Floats, Bools]:
+) -> tuple[Doubles, Floats, Floats, Bools]:
     """Return the next tails, the detector's features of new rows, and whether a row can be judged.
 
     Args:
-        tails: From an earlier call, empty at first.
+        tails: From an earlier call, None at first.
         track: From `tracks`, (n, 2 t).
         moments: From `advance_moment`, (n, m).
         context: (n,).
@@ -466,24 +415,49 @@ def advance_features(
         fewer than a quarter of the last hour's heart rates were measured.
     """
     plan, n, t = detector_plan(step_minutes), len(track), len(TRACKS)
-    tails = tails or plan.chain.begin(2 * t)
+    tails = plan.chain.begin(2 * t) if tails is None else tails
     following, sums = window_sums(plan.chain, tails, track)
-    whole = np.concatenate(sums, axis=1).reshape(n, len(WINDOWS), 2 * t)
-    total, count = whole[:, :, :t], whole[:, :, t:]
+    count = sums[:, :, t:]
     enough = count >= plan.least
-    mean = total / np.maximum(count, 1.0)
+    mean = sums[:, :, :t] / np.maximum(count, 1.0)
     mean *= enough
-    extra = np.empty((n, len(EXTRAS)))
-    rate = mean[:, plan.hour, RATE]
-    extra[:, 0] = np.sqrt(np.maximum(mean[:, plan.hour, SQUARE] - rate * rate, 0.0))
-    back = tails[0][len(tails[0]) - plan.lowest + 1 :, LOWEST]
-    extra[:, 1] = window_lowest(np.concatenate((back, track[:, LOWEST])), plan.lowest)
-    worn = count[:, -1, RATE] >= plan.chain.widths[plan.chain.asked[-1]] / 2
-    extra[:, 2] = worn * (total[:, -1, WALKED] * step_minutes - usual_steps[:, 0]) / usual_steps[:, 1]
-    extra[:, 3] = context == ASLEEP
-    extra[:, 4] = context == ACTIVE
-    extra[:, 5:] = moments.take(MOMENT_EXTRAS, axis=1)
-    out = np.concatenate((mean.reshape(n, plan.least.size), extra), axis=1).take(plan.source, axis=1).astype(np.float32)
+    back = tails[plan.back, LOWEST]
+    extra = (_extras_of_one if n == 1 else _extras)(plan, mean, sums[:, -1], back, track[:, LOWEST], usual_steps)
+    now = moments.take(MOMENT_EXTRAS, axis=1)
+    whole = (mean.reshape(n, plan.least.size), extra, NOW.take(context, axis=0), now)
+    out = np.concatenate(whole, axis=1).take(plan.source, axis=1).astype(np.float32)
     recent, slow = mean[:, plan.hour, : len(SIGNALS)], mean[:, plan.slow, : len(SIGNALS)]
     stronger = np.where(np.abs(recent) >= np.abs(slow), recent, slow).astype(np.float32)
     return following, out, stronger, enough[:, plan.hour, RATE]
+
+
+def _extras(
+    plan: DetectorPlan, mean: Doubles, day: Doubles, back: Doubles, lowest: Doubles, usual_steps: Doubles
+) -> Doubles:
+    """Return the first three of EXTRAS, (n, 3).
+
+    Args:
+        plan: Places.
+        mean: By window and track, (n, w, t).
+        day: Sums over the longest window, (n, 2 t).
+        back: Lowest saturation of the rows before, as far as its window reaches.
+        lowest: And of these rows, (n,).
+        usual_steps: (n, 2).
+    """
+    rate = mean[:, plan.hour, RATE]
+    extra = np.empty((len(mean), 3))
+    extra[:, 0] = np.sqrt(np.maximum(mean[:, plan.hour, SQUARE] - rate * rate, 0.0))
+    extra[:, 1] = window_lowest(np.concatenate((back, lowest)), plan.lowest)
+    worn = day[:, len(TRACKS) + RATE] >= plan.worn
+    extra[:, 2] = worn * (day[:, WALKED] * plan.step - usual_steps[:, 0]) / usual_steps[:, 1]
+    return extra
+
+
+def _extras_of_one(
+    plan: DetectorPlan, mean: Doubles, day: Doubles, back: Doubles, lowest: Doubles, usual_steps: Doubles
+) -> Doubles:
+    rate = mean.item(0, plan.hour, RATE)
+    spread = sqrt(max(mean.item(0, plan.hour, SQUARE) - rate * rate, 0.0))
+    worn = day.item(len(TRACKS) + RATE) >= plan.worn
+    steps = worn * (day.item(WALKED) * plan.step - usual_steps.item(0)) / usual_steps.item(1)
+    return np.array([(spread, min([*back.tolist(), lowest.item()]), steps)])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vitalwatch import baseline, features, params
 from vitalwatch.baseline import Day, Normal, Own
 from vitalwatch.runtime import Model
-from vitalwatch.tables import Bools, Doubles, Floats, Grid
+from vitalwatch.tables import Bools, Doubles, Floats, Grid, local_date
 
 Z_LIMIT = 8.0  # beyond this a value is just as unusual
 STATIC = (*features.PERSON, "own_asleep", "own_at_rest", "own_active", "expected_heart_rate")  # of the forecaster
@@ -37,10 +37,10 @@ class Learnt:
 
 @dataclass(frozen=True)
 class State:
-    """What is remembered of one person: tails of window sums (none at first), today's rows, earlier days."""
+    """What is remembered of one person: tails of window sums (None at first), today's rows, earlier days."""
 
-    active: tuple[Doubles, ...]
-    track: tuple[Doubles, ...]
+    active: Doubles | None
+    track: Doubles | None
     date: int  # -1 before the first row
     today: tuple[tuple[NDArray[np.int8], Doubles, Doubles], ...]  # context, signals, steps of today's rows so far
     days: tuple[Day, ...]
@@ -79,7 +79,7 @@ class Rows:
 
 def begin(normal: Normal) -> State:
     """Return the state of a person of whom nothing is known: the population's normal holds."""
-    return State((), (), -1, (), (), baseline.population(normal))
+    return State(None, None, -1, (), (), baseline.population(normal))
 
 
 def advance(
@@ -108,9 +108,7 @@ def advance(
     date, today, days, owns, which = _through_days(
         state, grid, (context, signal, steps), learnt.normal, chosen, features.rows_of(1440, step_minutes)
     )
-    centre = np.array([own.centre for own in owns])[which, context]
-    spread = np.array([own.spread for own in owns])[which, context]
-    usual = np.array([own.usual for own in owns])[which]
+    centre, spread, usual, own_days = _judged_by(owns, which, context)
     z = (signal - centre) / spread
     z = np.minimum(np.maximum(z, -Z_LIMIT, out=z), Z_LIMIT, out=z)
     track = features.tracks(z, context, active[:, 0])
@@ -122,11 +120,30 @@ def advance(
     static[:, : len(person)] = person
     static[:, len(person) : -1] = usual[:, 2:]
     static[:, -1] = expected
-    own_days = np.array([own.days for own in owns], np.int16)[which]
     following = State(active_tails, track_tails, date, today, days, owns[-1])
     return following, Rows(
         z, columns, stronger, context, moments, expected, centre, spread, static, own_days, assessable
     )
+
+
+def _judged_by(
+    owns: list[Own], which: NDArray[np.intp], context: NDArray[np.int8]
+) -> tuple[Doubles, Doubles, Doubles, NDArray[np.int16]]:
+    """Return centre and spread (n, s) and usual steps (n, 5) of the day that judges each row, and its number of days.
+
+    Args:
+        owns: What was normal on each day.
+        which: Which of them, (n,).
+        context: (n,).
+    """
+    if len(owns) == 1:
+        own = owns[0]
+        centre, spread = own.centre.take(context, axis=0), own.spread.take(context, axis=0)
+        return centre, spread, own.usual[None].repeat(len(which), axis=0), np.full(len(which), own.days, np.int16)
+    centre = np.array([own.centre for own in owns])[which, context]
+    spread = np.array([own.spread for own in owns])[which, context]
+    usual = np.array([own.usual for own in owns])[which]
+    return centre, spread, usual, np.array([own.days for own in owns], np.int16)[which]
 
 
 def surplus(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:
@@ -143,6 +160,7 @@ def surplus(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8]
 
 
 DRIVERS = np.asarray([features.MOMENT.index(name) for name in features.DRIVERS], np.intp)
+FIRST = np.zeros(1, np.intp)
 Today = tuple[NDArray[np.int8], Doubles, Doubles]  # context, signals, steps of rows of one day
 
 
@@ -156,6 +174,8 @@ def _through_days(
         through, and which of these each row is judged by, (n,).
     """
     n = len(grid)
+    if n == 1 and local_date(grid.time.item(), grid.minute.item()) <= state.date:
+        return state.date, (*state.today, rows), state.days, [state.own], FIRST
     date = np.maximum.accumulate(np.maximum(grid.date, state.date))
     if n == 0 or date[-1] == state.date:
         today = (*state.today, rows) if n else state.today

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,14 +128,22 @@ class Grid:
 
     @property
     def date(self) -> NDArray[np.int64]:
-        """Local days since 1970, shape (n,); the clock offset is told from `minute`, so +12 h counts as -12 h."""
-        utc = self.time // MINUTE
-        return (utc + (self.minute - utc + 720) % 1440 - 720) // 1440
+        """Local days since 1970, shape (n,); see `local_date`."""
+        return local_date(self.time, self.minute)
 
     @property
     def worn(self) -> Bools:
         """True where the heart rate was measured (not carried forward), shape (n,)."""
         return np.isfinite(self.column("heart_rate")) & ~self.filled[:, 0]
+
+
+def local_date(time: Any, minute: Any) -> Any:
+    """Return local days since 1970 for UTC ms and local minutes of the day, arrays or plain numbers.
+
+    The clock offset is told from `minute`, so +12 h counts as -12 h.
+    """
+    utc = time // MINUTE
+    return (utc + (minute - utc + 720) % 1440 - 720) // 1440
 
 
 @dataclass(frozen=True)
