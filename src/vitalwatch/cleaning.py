@@ -6,42 +6,22 @@ interpolated and nothing crosses people. So a day in one call and a day in 288 c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite, isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import params
+from vitalwatch.artefacts import STILL, Rules, runs, runs_of_one, strange, take_back
 from vitalwatch.schema import Schema, minutes
 from vitalwatch.tables import MINUTE, Bools, Floats, Grid, Readings, Times
 
-# Bits of Grid.artefact
-ARTEFACTS: Mapping[str, int] = {
-    "flat_line": 1,
-    "spike": 2,
-    "low_signal_quality": 4,
-    "cadence_lock": 8,
-    "detached_sensor": 16,
-    "low_perfusion": 32,
-}
 SUMMARY = ("heart_rate_spread", "heart_rate_min", "heart_rate_max", "oxygen_saturation_min")
 CONTEXT = ("steps", "intensity", "motion", "sleep", "signal_quality", "count")
 
-# A change from one step to the next beyond which a value is not believed until it is seen again (chosen: beyond what
-# a resting body does in five minutes; temperature and oxygen limits follow sensor data sheets' response times).
-SPIKE = {"heart_rate": 45.0, "oxygen_saturation": 20.0, "respiratory_rate": 18.0, "body_temperature": 1.5}
-OPTICAL = ("heart_rate", "oxygen_saturation", "heart_rate_variability_rmssd")
 SLOW = ("body_temperature", "blood_pressure_systolic", "blood_pressure_diastolic", "heart_rate_variability_rmssd")
-COARSE = 15  # minutes: at longer steps two equal values are no stuck sensor, and a jump is no spike
-NEVER = 2**31
-DETACHED_BELOW = 34.0  # Cel: a body this cold is rarer by far than a sensor off the skin
-LOW_PERFUSION_QUALITY = 0.5
-LOCK_CADENCE = 95.0  # steps/min: walking briskly enough for a wrist sensor to count steps as beats
-LOCK_WITHIN = 3.0  # bpm
-MOVING = 0.3  # intensity
-STILL = ("heart_rate", "respiratory_rate", "body_temperature", "heart_rate_variability_rmssd")  # never constant
-QUIET_STEPS = 8.0  # steps/min: below this a sudden heart-rate jump is not explained by walking
 ASLEEP = 0.5  # share of the step that sensors called sleep
 NAN = np.float32(np.nan)
 
@@ -59,28 +39,21 @@ class Plan:
         schema: Columns and step.
         names: Grid columns; `at` is the place of each.
         copied: Grid column and its place, where a step with one reading takes the reading as it is.
-        jumping, still, optical: Places of the vitals judged for spikes, flat lines and signal quality.
-        jump: Largest believable change of the `jumping` ones.
-        flat: Equal comparisons in a row that make a flat line.
         gap: Rows each vital is carried forward, and rows without any reading inside a segment, (v + 1,).
-        judged: Places of the vitals and of `count`, which those limits are about.
-        poor: Signal quality below which optical vitals are not believed.
-        low_saturation: Saturation below which dim light counts as low perfusion.
+        judged: Places of the vitals and of `count`, which those limits are about, (v + 1,).
+        gaps, judged_at: The same two as plain numbers, for one row.
+        artefacts: What is no measurement.
     """
 
     schema: Schema
     names: tuple[str, ...]
     at: Mapping[str, int]
     copied: tuple[tuple[str, int], ...]
-    jumping: NDArray[np.intp]
-    still: NDArray[np.intp]
-    optical: NDArray[np.intp]
-    jump: Floats
-    flat: int
     gap: NDArray[np.int64]
     judged: NDArray[np.intp]
-    poor: float
-    low_saturation: float
+    gaps: tuple[int, ...]
+    judged_at: tuple[int, ...]
+    artefacts: Rules
 
     @staticmethod
     def of(schema: Schema, chosen: params.Cleaning) -> Plan:
@@ -88,8 +61,8 @@ class Plan:
         names, vitals, step = grid_columns(schema), schema.vitals, schema.step_minutes
         at = {name: i for i, name in enumerate(names)}
         slow, fast = minutes(chosen.max_gap_slow), minutes(chosen.max_gap)
-        gaps = [(slow if vital in SLOW else fast) // step for vital in vitals]
-        usual = schema.columns["oxygen_saturation"].usual
+        gaps = (*((slow if vital in SLOW else fast) // step for vital in vitals), max(fast // step, 1))
+        judged = (*range(len(vitals)), at["count"])
         same = (*vitals, "heart_rate_spread", "steps", "intensity", "signal_quality")
         same_from = (("heart_rate", "heart_rate_min"), ("heart_rate", "heart_rate_max"), ("intensity", "motion"))
         return Plan(
@@ -97,20 +70,12 @@ class Plan:
             names=names,
             at=at,
             copied=(*((name, at[name]) for name in same), *((name, at[to]) for name, to in same_from)),
-            jumping=_places(at, SPIKE),
-            still=_places(at, STILL),
-            optical=_places(at, OPTICAL),
-            jump=np.asarray(list(SPIKE.values()) if step <= COARSE else [np.inf] * len(SPIKE), np.float32),
-            flat=max(minutes(chosen.flat_line) // step, 2) - 1 if step <= COARSE else NEVER,
-            gap=np.asarray([*gaps, max(fast // step, 1)], np.int64),
-            judged=np.asarray([*range(len(vitals)), at["count"]], np.intp),
-            poor=chosen.min_signal_quality,
-            low_saturation=(usual or (92.0, 100.0))[0],
+            gap=np.asarray(gaps, np.int64),
+            judged=np.asarray(judged, np.intp),
+            gaps=gaps,
+            judged_at=judged,
+            artefacts=Rules.of(schema, at, chosen),
         )
-
-
-def _places(at: Mapping[str, int], names: Iterable[str]) -> NDArray[np.intp]:
-    return np.asarray([at[name] for name in names], np.intp)
 
 
 @dataclass(frozen=True)
@@ -120,18 +85,18 @@ class Carried:
     Attributes:
         step: Its number since 1970, -1 before the first.
         segment: Number of its segment, -1 before the first.
-        rows: It and the row before it, unmarked and unfilled, float32 (2, c).
-        run: Equal comparisons in a row up to it, of `Plan.still`, (s,).
-        value: Last believed value of each vital, float32 (v,).
+        rows: The row before it and itself, unmarked and unfilled, (2, c).
+        run: Equal comparisons in a row up to it, of `Rules.still`, (s,).
+        value: Last believed value of each vital, (v,).
         age: Rows since that value, and since any reading, (v + 1,).
     """
 
     step: int
     segment: int
-    rows: Floats
-    run: NDArray[np.int64]
-    value: Floats
-    age: NDArray[np.int64]
+    rows: Sequence[Sequence[float]]
+    run: Sequence[int]
+    value: Sequence[float]
+    age: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -170,10 +135,10 @@ def begin(person: str, schema: Schema) -> State:
     carried = Carried(
         step=-1,
         segment=-1,
-        rows=np.full((2, len(grid_columns(schema))), np.nan, np.float32),
-        run=np.zeros(len(STILL), np.int64),
-        value=np.full(vitals, np.nan, np.float32),
-        age=np.full(vitals + 1, LONG_AGO, np.int64),
+        rows=((nan,) * len(grid_columns(schema)),) * 2,
+        run=(0,) * len(STILL),
+        value=(nan,) * vitals,
+        age=(LONG_AGO,) * (vitals + 1),
     )
     return State(nothing, carried, carried)
 
@@ -193,6 +158,9 @@ def advance(state: State, new: Readings, plan: Plan) -> tuple[State, Grid]:
         carried, new = state.before, _join(state.open, new)
     step, offset, rows = summarise(new, plan)
     time, offset, rows = _regular(step, offset, rows, carried.step, plan)
+    if len(rows) == 1:
+        after, grid = _clean_one(new.person, rows, time, offset, carried, plan)
+        return State(new, after, carried), grid
     before, after, grid = _clean(new.person, rows, time, offset, carried, plan)
     first_open = int(new.time.searchsorted(after.step * step_ms))
     return State(new if first_open == 0 else new.rows(slice(first_open, None)), after, before), grid
@@ -205,7 +173,9 @@ def summarise(readings: Readings, plan: Plan) -> tuple[Times, NDArray[np.int16],
         Step numbers since 1970 (m,), clock offsets in minutes (m,), rows float32 (m, c) in `grid_columns` order.
     """
     step = readings.time // plan.schema.step_ms
-    if len(step) == 1 or (step[1:] != step[:-1]).all():
+    if len(step) == 1:
+        return step, readings.offset, _one(readings.values, plan)
+    if (step[1:] != step[:-1]).all():
         return step, readings.offset, _alone(readings, plan)
     starts = np.flatnonzero(np.concatenate(([True], step[1:] != step[:-1])))
     out = np.full((len(starts), len(plan.names)), np.nan, np.float32)
@@ -236,6 +206,21 @@ def _alone(readings: Readings, plan: Plan) -> Floats:
     out[:, plan.at["oxygen_saturation_min"]] = _lowest_saturation(readings)
     out[:, plan.at["count"]] = 1.0
     return out
+
+
+def _one(values: Mapping[str, Floats], plan: Plan) -> Floats:
+    """Return `_alone` of one reading, (1, c)."""
+    row, at = [nan] * len(plan.names), plan.at
+    for name, i in plan.copied:
+        if name in values:
+            row[i] = values[name].item()
+    asleep = values["sleep"].item() if "sleep" in values else nan
+    row[at["sleep"]] = float(asleep >= ASLEEP) if asleep == asleep else nan
+    lowest = values["oxygen_saturation_min"].item() if "oxygen_saturation_min" in values else nan
+    mean = row[at["oxygen_saturation"]]
+    row[at["oxygen_saturation_min"]] = mean if mean < lowest or isnan(lowest) else lowest
+    row[at["count"]] = 1.0
+    return np.array([row], np.float32)
 
 
 def _lowest_saturation(readings: Readings) -> Floats:
@@ -298,18 +283,15 @@ def _clean(
     """Mark and fill new rows, in place; return what the last but one and the last row carry on, and the grid."""
     vitals, n = len(plan.gap) - 1, len(rows)
     index = np.arange(n)[:, None]
-    near = np.concatenate((carried.rows, rows))
-    run = _runs(near[1:].take(plan.still, axis=1), carried.run, index)
-    marks = _marks(near, run, plan)
-    if np.count_nonzero(marks):
-        rows[:, :vitals][marks > 0] = NAN
-        for summary, vital in (("heart_rate_spread", "heart_rate"), ("oxygen_saturation_min", "oxygen_saturation")):
-            rows[marks[:, plan.at[vital]] > 0, plan.at[summary]] = NAN
+    near = np.concatenate((np.array(carried.rows, np.float32), rows))
+    run = runs(near[1:].take(plan.artefacts.still, axis=1), np.array(carried.run), index)
+    marks = take_back(rows, near, run, plan.artefacts)
     measured = np.isfinite(rows.take(plan.judged, axis=1))
-    last = np.maximum.accumulate(np.where(measured, index, -1 - carried.age), axis=0)  # below 0: before these rows
+    ages = np.array(carried.age)
+    last = np.maximum.accumulate(np.where(measured, index, -1 - ages), axis=0)  # below 0: before these rows
     age = index - last
     young = age <= plan.gap
-    believed = np.concatenate((carried.value[None], rows[:, :vitals]))
+    believed = np.concatenate((np.array([carried.value], np.float32), rows[:, :vitals]))
     held = believed[np.maximum(last[:, :vitals] + 1, 0), plan.judged[:vitals]]
     filled = young[:, :vitals] > measured[:, :vitals]  # young enough, and not measured
     np.copyto(rows[:, :vitals], held, where=filled)
@@ -317,7 +299,7 @@ def _clean(
 
     def carry(i: int) -> Carried:
         step, recent = int(time[i]) // plan.schema.step_ms, near[i + 1 : i + 3]
-        return Carried(step, int(numbers[i]), recent.copy(), run[i].copy(), held[i].copy(), age[i].copy())
+        return Carried(step, int(numbers[i]), recent.tolist(), run[i].tolist(), held[i].tolist(), age[i].tolist())
 
     grid = Grid(
         person=person,
@@ -330,6 +312,41 @@ def _clean(
         artefact=marks,
     )
     return carry(n - 2) if n > 1 else carried, carry(n - 1), grid
+
+
+def _clean_one(
+    person: str, rows: Floats, time: Times, offset: NDArray[np.int16], carried: Carried, plan: Plan
+) -> tuple[Carried, Grid]:
+    """Return what `_clean` returns for one row: what it carries on, and the grid. In plain numbers, for speed."""
+    rules, vitals, row = plan.artefacts, len(plan.gap) - 1, rows[0].tolist()
+    recent = (carried.rows[1], row)
+    run = runs_of_one(*recent, carried.run, rules)
+    if strange(*recent, run, rules):
+        marks = take_back(rows, np.array([*carried.rows, row], np.float32), np.array([run]), rules)
+        row = rows[0].tolist()
+    else:
+        marks = np.zeros((1, vitals), np.uint8)
+    measured = [isfinite(row[i]) for i in plan.judged_at]
+    age = [0 if known else before + 1 for known, before in zip(measured, carried.age, strict=True)]
+    young = [rows_ago <= limit for rows_ago, limit in zip(age, plan.gaps, strict=True)]
+    held = [row[i] if measured[i] else before for i, before in enumerate(carried.value)]
+    filled = [young[i] and not measured[i] for i in range(vitals)]
+    for i in range(vitals):
+        if filled[i]:
+            rows[0, i] = held[i]
+    number = carried.segment + (measured[-1] and carried.age[-1] > plan.gaps[-1])
+    now = time.item()
+    grid = Grid(
+        person=person,
+        time=time,
+        minute=np.array([(now // MINUTE + offset.item()) % 1440], np.int16),
+        segment=np.array([number if young[-1] else -1], np.int32),
+        names=plan.names,
+        values=rows,
+        filled=np.array([filled]),
+        artefact=marks,
+    )
+    return Carried(now // plan.schema.step_ms, number, recent, run, held, age), grid
 
 
 def _empty(person: str, plan: Plan) -> Grid:
@@ -366,59 +383,3 @@ def _segments(read: Bools, near: Bools, carried: Carried, plan: Plan) -> tuple[N
     alone[0] &= carried.age[-1] > plan.gap[-1]
     numbers = carried.segment + np.cumsum(alone)
     return np.where(near, numbers, -1).astype(np.int32), numbers
-
-
-def _runs(values: Floats, before: NDArray[np.int64], index: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many comparisons up to each row found a value equal to the one before it.
-
-    Args:
-        values: (1 + n, s), the row before first.
-        before: The answer for that row, (s,).
-        index: 0..n-1, (n, 1).
-    """
-    changed = np.where(values[1:] == values[:-1], -1 - before, index)
-    return index - np.maximum.accumulate(changed, axis=0)
-
-
-def _marks(near: Floats, run: NDArray[np.int64], plan: Plan) -> NDArray[np.uint8]:
-    """Return the artefact bits of every vital, uint8 (n, v).
-
-    Args:
-        near: Rows as summarised, two rows before them first, (2 + n, c).
-        run: From `_runs`, (n, s).
-        plan: Places and limits.
-    """
-    at, rows = plan.at, near[2:]
-    marks = np.zeros((len(rows), len(plan.gap) - 1), np.uint8)
-    cadence = near[1:, at["steps"]] / plan.schema.step_minutes
-    quality = rows[:, at["signal_quality"]]
-
-    jump = _unsupported_jump(near.take(plan.jumping, axis=1), plan.jump)
-    if np.count_nonzero(jump):
-        jump[:, 0] &= ~((cadence[1:] > QUIET_STEPS) | (rows[:, at["intensity"]] > MOVING))
-        marks[:, plan.jumping] |= jump * np.uint8(ARTEFACTS["spike"])
-    flat = run >= plan.flat
-    if np.count_nonzero(flat):
-        marks[:, plan.still] |= flat * np.uint8(ARTEFACTS["flat_line"])
-    poor, dim = quality < plan.poor, quality < LOW_PERFUSION_QUALITY
-    if np.count_nonzero(poor):
-        marks[np.flatnonzero(poor)[:, None], plan.optical] |= np.uint8(ARTEFACTS["low_signal_quality"])
-    if np.count_nonzero(dim):
-        dim &= rows[:, at["oxygen_saturation"]] < plan.low_saturation
-        marks[dim, at["oxygen_saturation"]] |= ARTEFACTS["low_perfusion"]
-    brisk = cadence > LOCK_CADENCE
-    if np.count_nonzero(brisk):
-        brisk &= np.abs(near[1:, at["heart_rate"]] - cadence) < LOCK_WITHIN
-        marks[brisk[1:] & brisk[:-1], at["heart_rate"]] |= ARTEFACTS["cadence_lock"]
-    cold = rows[:, at["body_temperature"]] < DETACHED_BELOW
-    if np.count_nonzero(cold):
-        marks[cold, at["body_temperature"]] |= ARTEFACTS["detached_sensor"]
-    return marks
-
-
-def _unsupported_jump(values: Floats, limit: Floats) -> Bools:
-    """True where a value is further than `limit` from both values before it (so a lasting change counts once)."""
-    jump: Bools = np.abs(values[2:] - values[1:-1]) > limit
-    if np.count_nonzero(jump):
-        jump &= ~(np.abs(values[2:] - values[:-2]) <= limit)
-    return jump

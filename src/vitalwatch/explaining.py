@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import features
+from vitalwatch.artefacts import ARTEFACTS
 from vitalwatch.baseline import CONTEXTS, ROOT, SIGNALS
-from vitalwatch.cleaning import ARTEFACTS, grid_columns
+from vitalwatch.cleaning import grid_columns
 from vitalwatch.clinical import URGENT, news2
 from vitalwatch.features import ACTIVE
 from vitalwatch.residuals import Rows

@@ -95,7 +95,7 @@ class Grid:
         names: Grid columns (see `cleaning.grid_columns`).
         values: float32, shape (n, c), in the units of the schema; NaN is not measured or marked as artefact.
         filled: True where a vital was carried forward, shape (n, v) in schema.vitals order.
-        artefact: Bit mask by vital (see `cleaning.ARTEFACTS`), uint8, shape (n, v).
+        artefact: Bit mask by vital (see `artefacts.ARTEFACTS`), uint8, shape (n, v).
     """
 
     person: str

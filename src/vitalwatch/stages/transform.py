@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vitalwatch import cleaning
-from vitalwatch.cleaning import ARTEFACTS
+from vitalwatch.artefacts import ARTEFACTS
 from vitalwatch.grids import write_grids
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people
