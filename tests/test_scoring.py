@@ -7,7 +7,7 @@ import pytest
 
 from vitalwatch import features
 from vitalwatch.monitor import Monitor
-from vitalwatch.scoring import Calibration, Detector, Scale, Scales, Scores, look_up
+from vitalwatch.scoring import Calibration, Detector, Line, Scale, Scales, Scores
 
 
 class Fixed:
@@ -24,7 +24,10 @@ LINE = Scale(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0, 3.0]))
 
 
 def looked_up(*scores: float) -> list[float]:
-    return look_up(LINE, LINE.slopes, np.asarray(scores)).tolist()
+    line = Line.of(LINE)
+    together = line.look_up_all(np.asarray(scores)).tolist()
+    assert together == [line.look_up(score) for score in scores]
+    return together
 
 
 def test_between_knots_it_is_a_line():
@@ -47,15 +50,13 @@ def test_every_state_and_group_has_its_own_scale():
     score[:7, 0] = knots[0, 0]
     state = rng.integers(0, 2, 50)
     expected = [
-        [
-            look_up(one, one.slopes, score[i, g : g + 1])[0]
-            for g in range(3)
-            for one in [Scale(knots[state[i], g], scale.values[state[i], g])]
-        ]
+        [Line.of(Scale(knots[state[i], g], scale.values[state[i], g])).look_up(float(score[i, g])) for g in range(3)]
         for i in range(50)
     ]
 
-    assert np.array_equal(expected, Scales(scale).look_up(score, state))
+    scales = Scales(scale)
+    assert np.array_equal(expected, scales.look_up(score, state))
+    assert expected == [scales.look_up_one(score[i : i + 1], state[i]) for i in range(50)]
 
 
 def test_a_row_that_cannot_be_judged_has_no_score(tiny_monitor: Monitor):

@@ -11,7 +11,9 @@ a threshold there costs calibration people; the largest of all kinds is the chan
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -130,8 +132,8 @@ class Detector:
         self._known = known if calibration.level else None
         self._surprise = Scales(calibration.surprise)
         self._level = Scales(_one_state(calibration.level)) if calibration.level else None
-        self._rarity_slopes = calibration.rarity.slopes
-        self._known_slopes = calibration.known_rarity.slopes if calibration.known_rarity else None
+        self._rarity = Line.of(calibration.rarity)
+        self._known_rarity = Line.of(calibration.known_rarity) if calibration.known_rarity else None
 
     def scores(self, x: Floats, assessable: Bools) -> Scores:
         """Return the scores of rows.
@@ -144,9 +146,11 @@ class Detector:
         if n == 0:
             nothing = np.empty(0, np.float32)
             return Scores(nothing, np.empty(0, np.int8), nothing, np.empty(0, np.int16), nothing, nothing)
+        if n == 1:
+            return self._score(x, assessable.item())
         surprise = self.surprise(self._forest.run(x=x)["score"], x[:, ASLEEP] > 0)
         unusual = np.maximum.reduce(surprise, axis=1)
-        rarity = look_up(self.calibration.rarity, self._rarity_slopes, unusual)
+        rarity = self._rarity.look_up_all(unusual)
         told = np.full((4, n), np.nan, np.float32)
         kind = np.full(n, -1, np.int16)
         if self._known is not None:
@@ -155,12 +159,31 @@ class Detector:
             kind = level.argmax(axis=1).astype(np.int16)
             told[1] = known = np.maximum.reduce(level, axis=1)
             told[2] = found["probability"]
-            if self.calibration.known_rarity and self._known_slopes is not None:
-                rarity = np.maximum(rarity, look_up(self.calibration.known_rarity, self._known_slopes, known))
+            if self._known_rarity is not None:
+                rarity = np.maximum(rarity, self._known_rarity.look_up_all(known))
         told[0] = unusual
         told[3] = 10.0 ** -np.minimum(rarity, RAREST)
         np.copyto(told, np.nan, where=~assessable)
         return Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], kind, told[2], told[3])
+
+    def _score(self, x: Floats, assessable: bool) -> Scores:
+        """Return `scores` of one row, in plain numbers."""
+        surprise = self._surprise.look_up_one(self._forest.run(x=x)["score"], x.item(ASLEEP) > 0)
+        unusual, known, kind, probability = max(surprise), nan, -1, nan
+        rarity = self._rarity.look_up(unusual)
+        if self._known is not None and self._level is not None:
+            found = self._known.run(x=x)
+            level = self._level.look_up_one(found["margin"], False)
+            known, probability = max(level), found["probability"].item()
+            kind = level.index(known)
+            if self._known_rarity is not None:
+                rarity = max(rarity, self._known_rarity.look_up(known))
+        p_value = np.power(10.0, -min(rarity, RAREST))  # numpy's, whose last bit is not always that of `**`
+        told = np.array([[unusual], [known], [probability], [p_value]], np.float32)
+        if not assessable:
+            told.fill(nan)
+        group = np.array([surprise.index(unusual)], np.int8)
+        return Scores(told[0], group, told[1], np.array([kind], np.int16), told[2], told[3])
 
     def surprise(self, by_group: Floats, asleep: Bools) -> Doubles:
         """Return forest scores (n, g) on the common scale, (n, g); see the head of the module."""
@@ -193,6 +216,10 @@ class Scales:
         self._ordered = np.repeat(number, k) + 1j * self._knots
         self._number = number.reshape(states, groups)
         self._first = (self._number * k).astype(np.intp)
+        self._lines = [
+            [Line.of(Scale(scale.knots[state, group], scale.values[state, group])) for group in range(groups)]
+            for state in range(states)
+        ]
 
     def look_up(self, score: Floats, state: NDArray[Any]) -> Doubles:
         """Return the value of each score, never below 0, (n, g).
@@ -208,11 +235,35 @@ class Scales:
         np.maximum(place, self._first[state], out=place)  # a score below all knots belongs to the first
         return _on_line(score, self._knots.take(place), self._values.take(place), self._slopes.take(place))
 
+    def look_up_one(self, score: Floats, state: bool) -> list[float]:
+        """Return `look_up` of one row, score (1, g)."""
+        return [line.look_up(told) for line, told in zip(self._lines[state], score.ravel().tolist(), strict=True)]
 
-def look_up(scale: Scale, slopes: Doubles, score: NDArray[np.floating]) -> Doubles:
-    """Return the scale's value of each score, never below 0, (n,)."""
-    place = scale.knots[1:].searchsorted(score, side="right")
-    return _on_line(score, scale.knots.take(place), scale.values.take(place), slopes.take(place))
+
+@dataclass(frozen=True)
+class Line:
+    """A scale ready to be asked, for one score as plain numbers or for many as arrays."""
+
+    scale: Scale
+    slopes: Doubles
+    inner: list[float]  # knots but the first
+    pieces: list[tuple[float, float, float]]  # knot, value and slope after it
+
+    @staticmethod
+    def of(scale: Scale) -> Line:
+        """Return the line through a scale's knots, (k,)."""
+        pieces = zip(scale.knots.tolist(), scale.values.tolist(), scale.slopes.tolist(), strict=True)
+        return Line(scale, scale.slopes, scale.knots[1:].tolist(), list(pieces))
+
+    def look_up(self, score: float) -> float:
+        """Return the value of one score, never below 0."""
+        knot, value, slope = self.pieces[bisect_right(self.inner, score)]
+        return max((score - knot) * slope + value, 0.0)
+
+    def look_up_all(self, score: NDArray[np.floating]) -> Doubles:
+        """Return the value of each score, never below 0, (n,)."""
+        place = self.scale.knots[1:].searchsorted(score, side="right")
+        return _on_line(score, self.scale.knots.take(place), self.scale.values.take(place), self.slopes.take(place))
 
 
 def _on_line(score: NDArray[np.floating], knots: Doubles, values: Doubles, slopes: Doubles) -> Doubles:

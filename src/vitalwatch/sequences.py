@@ -88,8 +88,11 @@ def _from_last(x: Floats, layout: _Layout) -> tuple[Floats, Floats]:
     """Turn the vitals of windows (n, T, c) into differences from their last value, in place; return both."""
     value = x[..., : len(layout.values)]
     unknown = np.isnan(value)
-    newest = layout.length - 1 - unknown[:, ::-1].argmin(axis=1)  # the last row where all are unknown, which is NaN
-    last = value[np.arange(len(x))[:, None], newest, layout.order]
+    if np.count_nonzero(unknown[:, -1]):
+        newest = layout.length - 1 - unknown[:, ::-1].argmin(axis=1)  # the last row where all are unknown, which is NaN
+        last = value[np.arange(len(x))[:, None], newest, layout.order]
+    else:
+        last = value[:, -1].copy()
     value -= last[:, None]
     np.copyto(value, 0.0, where=unknown)
     return x, last
@@ -125,12 +128,14 @@ class Stream:
         layout, n = self._laid(grid.names), len(grid)
         if not len(tail) and layout.length > 1:
             tail = _nothing(layout)
-        rows = np.concatenate((tail, _table(grid, 0, n, layout)[:n])) if len(tail) else _table(grid, 0, n, layout)[:n]
+        new = _row(grid, layout) if n == 1 else _table(grid, 0, n, layout)[:n]
+        rows = np.concatenate((tail, new)) if len(tail) else new
         following = rows[len(rows) - layout.length + 1 :]
         following = following.copy() if n > layout.length else following  # a month of rows can be forgotten
         if not ask or self._model is None or not n:
             return following, self._unknown(n)
-        x, last = _from_last(rows.take(np.arange(n)[:, None] + layout.window, axis=0), layout)
+        asked = rows[None].copy() if n == 1 else rows.take(np.arange(n)[:, None] + layout.window, axis=0)
+        x, last = _from_last(asked, layout)
         return following, _finish(_ahead(self._model, x, person, last), self._outwards, last, *self._limits)
 
     def _unknown(self, n: int) -> Floats:
@@ -179,11 +184,13 @@ def forecast(
 
 def _ahead(model: Runs, x: Floats, person: Floats, last: Floats) -> Floats:
     known = static(person, last)
+    if len(x) <= AT_ONCE:
+        return model.run(x=x, person=known)["quantiles"]
     parts = [
         model.run(x=x[start : start + AT_ONCE], person=known[start : start + AT_ONCE])["quantiles"]
         for start in range(0, len(x), AT_ONCE)
     ]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return np.concatenate(parts)
 
 
 def static(person: Floats, last: Floats) -> Floats:
@@ -225,12 +232,17 @@ class _Layout:
     filled: NDArray[np.intp]  # columns of Grid.filled of the vitals
     order: NDArray[np.intp]  # 0..v-1
     context: NDArray[np.intp]  # columns of Grid.values of CONTEXT
-    half_steps: np.float32  # steps in one grid step at which the channel is 0.5
+    half_steps: float  # steps in one grid step at which the channel is 0.5
+    values_at: tuple[int, ...]  # `values`, `filled` and `context` as plain numbers, for one row
+    filled_at: tuple[int, ...]
+    context_at: tuple[int, ...]
 
 
 @lru_cache(maxsize=8)
 def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], step: int) -> _Layout:
     used = [name for name in chosen.vitals if name in known]
+    values, filled = tuple(map(names.index, used)), tuple(map(known.index, used))
+    context = tuple(map(names.index, CONTEXT))
     length = max(minutes(chosen.history) // step, 1)
     ahead = _rounded(chosen.horizons, step)
     return _Layout(
@@ -239,11 +251,14 @@ def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], 
         back=np.arange(1 - length, 1),
         window=np.arange(length),
         ahead=np.array(ahead, np.intp) // step,
-        values=np.array([names.index(name) for name in used], np.intp),
-        filled=np.array([known.index(name) for name in used], np.intp),
+        values=np.array(values, np.intp),
+        filled=np.array(filled, np.intp),
         order=np.arange(len(used)),
-        context=np.array([names.index(name) for name in CONTEXT], np.intp),
-        half_steps=np.float32(HALF_STEPS * step),
+        context=np.array(context, np.intp),
+        half_steps=HALF_STEPS * step,
+        values_at=values,
+        filled_at=filled,
+        context_at=context,
     )
 
 
@@ -266,13 +281,24 @@ def _table(grid: Grid, first: int, stop: int, layout: _Layout) -> Floats:
     values = grid.values[first:stop]
     rows[:, :v] = values.take(layout.values, axis=1)
     rows[:, v : 2 * v] = np.isfinite(rows[:, :v]) > grid.filled[first:stop].take(layout.filled, axis=1)
-    context = values.take(layout.context, axis=1)
+    context = values.take(layout.context, axis=1).astype(np.float64)
     context[:, 0] /= context[:, 0] + layout.half_steps
     context[np.isnan(context)] = 0.0
     rows[:, 2 * v : -2] = context
     rows[:, -2:] = CLOCK.take(grid.minute[first:stop], axis=0)
     table[m, :v] = np.nan
     return table
+
+
+def _row(grid: Grid, layout: _Layout) -> Floats:
+    """Return the channels of a grid of one row, (1, c), as `_table` does, in plain numbers."""
+    row, filled = grid.values[0].tolist(), grid.filled[0].tolist()
+    vitals = [row[i] for i in layout.values_at]
+    measured = [value == value and not filled[i] for value, i in zip(vitals, layout.filled_at, strict=True)]
+    context = [row[i] for i in layout.context_at]
+    context[0] /= context[0] + layout.half_steps
+    known = [value if value == value else 0.0 for value in context]  # NaN is not equal to itself
+    return np.array([(*vitals, *measured, *known, *CLOCK[grid.minute.item()].tolist())], np.float32)
 
 
 def _nothing(layout: _Layout) -> Floats:
