@@ -57,6 +57,12 @@ class Normal:
         """The slopes with the driver before the signal, (3, k, s)."""
         return np.ascontiguousarray(self.slope.transpose(0, 2, 1))
 
+    @cached_property
+    def plain_slope(self) -> list[list[list[float]]]:
+        """The slopes as plain numbers, (3, s, k)."""
+        plain: list[list[list[float]]] = self.slope.tolist()
+        return plain
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists."""
         return {name: getattr(self, name).tolist() for name in ("slope", "centre", "spread", "steps")}
@@ -97,6 +103,11 @@ class Own:
     def usual(self) -> Doubles:
         """Usual steps of a day, their spread, and the heart rate's centre by context, (5,)."""
         return np.asarray([self.steps, self.steps_spread, *self.centre[:, 0]])
+
+    @cached_property
+    def plain(self) -> list[tuple[list[float], list[float]]]:
+        """Centre and spread by context as plain numbers, (3, 2, s)."""
+        return list(zip(self.centre.tolist(), self.spread.tolist(), strict=True))
 
 
 def summarise(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt
+from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -283,6 +283,19 @@ def signals(grid: Grid) -> Doubles:
     return out
 
 
+def signals_of_one(grid: Grid) -> list[float]:
+    """Return `signals` of a grid of one row, (s,)."""
+    row, filled = grid.values[0].tolist(), grid.filled[0].tolist()
+    told = [nan if i < len(filled) and filled[i] else row[place] for i, place in enumerate(_places(grid.names))]
+    told[6:8] = [sqrt(max(value, 0.0)) for value in told[6:8]]
+    return told
+
+
+@lru_cache(maxsize=4)
+def _places(names: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(map(names.index, SIGNALS))
+
+
 def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles) -> Doubles:
     """Return what windows are taken of: values (0 where not measured) and where measured, (n, 2 t) in TRACKS order.
 
@@ -292,8 +305,6 @@ def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles) -> Doubles:
         steps: Steps per minute, (n,).
     """
     (n, s), t = z.shape, len(TRACKS)
-    if n == 1:
-        return _track(z.ravel().tolist(), context.item() == ACTIVE, steps.item())
     out = np.zeros((n, 2 * t))
     measured = np.isfinite(z)
     np.copyto(out[:, :s], z, where=measured)
@@ -309,7 +320,7 @@ def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles) -> Doubles:
     return out
 
 
-def _track(z: list[float], active: bool, steps: float) -> Doubles:
+def tracks_of_one(z: Sequence[float], active: bool, steps: float) -> Doubles:
     """Return `tracks` of one row, (1, 2 t)."""
     measured = [value == value for value in z]  # NaN is not equal to itself
     values = [value if known else 0.0 for value, known in zip(z, measured, strict=True)]
@@ -387,8 +398,7 @@ def _least(track: str, width: int) -> int:
 
 RATE, SQUARE, WALKED = (TRACKS.index(name) for name in ("heart_rate", "heart_rate_square", "steps"))
 LOWEST = TRACKS.index("oxygen_saturation_min")
-NOW = np.asarray([[code == ASLEEP, code == ACTIVE] for code in range(len(CONTEXTS))], np.float64)  # by context
-MOMENT_EXTRAS = np.asarray([MOMENT.index(name) for name in EXTRAS[-2:]], np.intp)
+MOMENT_EXTRAS = [MOMENT.index(name) for name in EXTRAS[-2:]]
 
 
 def advance_features(
@@ -422,42 +432,64 @@ def advance_features(
     mean = sums[:, :, :t] / np.maximum(count, 1.0)
     mean *= enough
     back = tails[plan.back, LOWEST]
-    extra = (_extras_of_one if n == 1 else _extras)(plan, mean, sums[:, -1], back, track[:, LOWEST], usual_steps)
-    now = moments.take(MOMENT_EXTRAS, axis=1)
-    whole = (mean.reshape(n, plan.least.size), extra, NOW.take(context, axis=0), now)
-    out = np.concatenate(whole, axis=1).take(plan.source, axis=1).astype(np.float32)
-    recent, slow = mean[:, plan.hour, : len(SIGNALS)], mean[:, plan.slow, : len(SIGNALS)]
-    stronger = np.where(np.abs(recent) >= np.abs(slow), recent, slow).astype(np.float32)
+    if n == 1:
+        extra, stronger = _extra_of_one(plan, mean[0], sums[0, -1], back, track, moments, context, usual_steps)
+    else:
+        extra, stronger = _extra(plan, mean, sums[:, -1], back, track, moments, context, usual_steps)
+    whole = np.concatenate((mean.reshape(n, plan.least.size), extra), axis=1)
+    out = whole.take(plan.source, axis=1).astype(np.float32)
     return following, out, stronger, enough[:, plan.hour, RATE]
 
 
-def _extras(
-    plan: DetectorPlan, mean: Doubles, day: Doubles, back: Doubles, lowest: Doubles, usual_steps: Doubles
-) -> Doubles:
-    """Return the first three of EXTRAS, (n, 3).
+def _extra(
+    plan: DetectorPlan,
+    mean: Doubles,
+    day: Doubles,
+    back: Doubles,
+    track: Doubles,
+    moments: Floats,
+    context: NDArray[np.int8],
+    usual_steps: Doubles,
+) -> tuple[Doubles, Floats]:
+    """Return EXTRAS, (n, 7), and the stronger of each signal's means, (n, s).
 
     Args:
         plan: Places.
         mean: By window and track, (n, w, t).
         day: Sums over the longest window, (n, 2 t).
         back: Lowest saturation of the rows before, as far as its window reaches.
-        lowest: And of these rows, (n,).
-        usual_steps: (n, 2).
+        track, moments, context, usual_steps: As in `advance_features`.
     """
     rate = mean[:, plan.hour, RATE]
-    extra = np.empty((len(mean), 3))
+    extra = np.empty((len(mean), len(EXTRAS)))
     extra[:, 0] = np.sqrt(np.maximum(mean[:, plan.hour, SQUARE] - rate * rate, 0.0))
-    extra[:, 1] = window_lowest(np.concatenate((back, lowest)), plan.lowest)
+    extra[:, 1] = window_lowest(np.concatenate((back, track[:, LOWEST])), plan.lowest)
     worn = day[:, len(TRACKS) + RATE] >= plan.worn
     extra[:, 2] = worn * (day[:, WALKED] * plan.step - usual_steps[:, 0]) / usual_steps[:, 1]
-    return extra
+    extra[:, 3] = context == ASLEEP
+    extra[:, 4] = context == ACTIVE
+    extra[:, 5:] = moments[:, MOMENT_EXTRAS]
+    recent, slow = mean[:, plan.hour, : len(SIGNALS)], mean[:, plan.slow, : len(SIGNALS)]
+    return extra, np.where(np.abs(recent) >= np.abs(slow), recent, slow).astype(np.float32)
 
 
-def _extras_of_one(
-    plan: DetectorPlan, mean: Doubles, day: Doubles, back: Doubles, lowest: Doubles, usual_steps: Doubles
-) -> Doubles:
-    rate = mean.item(0, plan.hour, RATE)
-    spread = sqrt(max(mean.item(0, plan.hour, SQUARE) - rate * rate, 0.0))
+def _extra_of_one(
+    plan: DetectorPlan,
+    mean: Doubles,
+    day: Doubles,
+    back: Doubles,
+    track: Doubles,
+    moments: Floats,
+    context: NDArray[np.int8],
+    usual_steps: Doubles,
+) -> tuple[Doubles, Floats]:
+    """Return `_extra` of one row, mean (w, t) and day (2 t,)."""
+    recent, slow, code = mean[plan.hour].tolist(), mean[plan.slow].tolist(), context.item()
+    spread = sqrt(max(recent[SQUARE] - recent[RATE] * recent[RATE], 0.0))
+    lowest = min([*back.tolist(), track.item(LOWEST)])
     worn = day.item(len(TRACKS) + RATE) >= plan.worn
     steps = worn * (day.item(WALKED) * plan.step - usual_steps.item(0)) / usual_steps.item(1)
-    return np.array([(spread, min([*back.tolist(), lowest.item()]), steps)])
+    now = [moments.item(i) for i in MOMENT_EXTRAS]
+    extra = np.array([(spread, lowest, steps, code == ASLEEP, code == ACTIVE, *now)], np.float64)
+    pairs = zip(recent[: len(SIGNALS)], slow, strict=False)
+    return extra, np.array([[a if abs(a) >= abs(b) else b for a, b in pairs]], np.float32)

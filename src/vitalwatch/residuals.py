@@ -102,16 +102,13 @@ def advance(
     about[:, : moments.shape[1]] = moments
     about[:, moments.shape[1] :] = person
     lift = learnt.expectation.run(x=about)["value"].reshape(n) if n else np.empty(0, np.float32)
-    signal = surplus(grid, lift, moments, context, learnt.normal)
     steps = grid.values[:, grid.names.index("steps")].astype(np.float64)
-
+    signal = (_surplus_of_one if n == 1 else surplus)(grid, lift, moments, context, learnt.normal)
     date, today, days, owns, which = _through_days(
         state, grid, (context, signal, steps), learnt.normal, chosen, features.rows_of(1440, step_minutes)
     )
-    centre, spread, usual, own_days = _judged_by(owns, which, context)
-    z = (signal - centre) / spread
-    z = np.minimum(np.maximum(z, -Z_LIMIT, out=z), Z_LIMIT, out=z)
-    track = features.tracks(z, context, active[:, 0])
+    judged = _of_one if n == 1 else _of_many
+    z, track, centre, spread, usual, own_days = judged(signal, owns, which, context, active)
     track_tails, columns, stronger, assessable = features.advance_features(
         state.track, track, moments, context, usual, step_minutes
     )
@@ -126,24 +123,42 @@ def advance(
     )
 
 
-def _judged_by(
-    owns: list[Own], which: NDArray[np.intp], context: NDArray[np.int8]
-) -> tuple[Doubles, Doubles, Doubles, NDArray[np.int16]]:
-    """Return centre and spread (n, s) and usual steps (n, 5) of the day that judges each row, and its number of days.
+Judged = tuple[Doubles, Doubles, Doubles, Doubles, Doubles, NDArray[np.int16]]
+
+
+def _of_many(
+    signal: Doubles, owns: list[Own], which: NDArray[np.intp], context: NDArray[np.int8], active: Doubles
+) -> Judged:
+    """Return z (n, s), tracks (n, 2 t), centre and spread (n, s), usual steps (n, 5), days behind them (n,).
 
     Args:
+        signal: From `surplus`.
         owns: What was normal on each day.
-        which: Which of them, (n,).
+        which: By which of them each row is judged, (n,).
         context: (n,).
+        active: From `features.activity`.
     """
-    if len(owns) == 1:
-        own = owns[0]
-        centre, spread = own.centre.take(context, axis=0), own.spread.take(context, axis=0)
-        return centre, spread, own.usual[None].repeat(len(which), axis=0), np.full(len(which), own.days, np.int16)
     centre = np.array([own.centre for own in owns])[which, context]
     spread = np.array([own.spread for own in owns])[which, context]
     usual = np.array([own.usual for own in owns])[which]
-    return centre, spread, usual, np.array([own.days for own in owns], np.int16)[which]
+    z = (signal - centre) / spread
+    z = np.minimum(np.maximum(z, -Z_LIMIT, out=z), Z_LIMIT, out=z)
+    own_days = np.array([own.days for own in owns], np.int16)[which]
+    return z, features.tracks(z, context, active[:, 0]), centre, spread, usual, own_days
+
+
+def _of_one(
+    signal: Doubles, owns: list[Own], which: NDArray[np.intp], context: NDArray[np.int8], active: Doubles
+) -> Judged:
+    """Return `_of_many` of one row, in plain numbers."""
+    own, code = owns[which.item()], context.item()
+    z = [
+        min(max((value - centre) / spread, -Z_LIMIT), Z_LIMIT)
+        for value, centre, spread in zip(signal[0].tolist(), *own.plain[code], strict=True)
+    ]
+    track = features.tracks_of_one(z, code == features.ACTIVE, active.item(0))
+    days = np.array([own.days], np.int16)
+    return np.array([z]), track, own.centre[code : code + 1], own.spread[code : code + 1], own.usual[None], days
 
 
 def surplus(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:
@@ -157,6 +172,18 @@ def surplus(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8]
     signal -= np.add.reduce(normal.by_driver[context] * driver[:, :, None], axis=1)
     signal[:, 0] -= lift
     return signal
+
+
+def _surplus_of_one(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:
+    """Return `surplus` of one row, (1, s), in plain numbers and the same order."""
+    a, b, c, d, e = moments[0, DRIVERS].tolist()
+    slopes = normal.plain_slope[context.item()]
+    told = [
+        value - (a * p + b * q + c * r + d * s + e * t)
+        for value, (p, q, r, s, t) in zip(features.signals_of_one(grid), slopes, strict=True)
+    ]
+    told[0] -= lift.item()
+    return np.array([told])
 
 
 DRIVERS = np.asarray([features.MOMENT.index(name) for name in features.DRIVERS], np.intp)
