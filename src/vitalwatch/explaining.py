@@ -90,6 +90,8 @@ class Rules:
     def rows(self, grid: Grid, context: NDArray[np.int8]) -> Bools:
         """Return rows where a limit is passed, at rest where movement explains it, or NEWS2 reaches 5, (n,)."""
         outside = self._outside(grid)
+        if not np.count_nonzero(outside):
+            return np.zeros(len(grid), np.bool_)
         passed, busy = outside[:, : self.limited], outside[:, self.limited :]
         found = np.zeros(len(grid), np.bool_)
         if np.count_nonzero(passed):
@@ -122,7 +124,9 @@ def technical_rows(grid: Grid, step_minutes: int) -> Bools:
 
     A silence is told once, in its first hour: not worn is a state, not an alarm that never ends.
     """
-    faulty: Bools = np.logical_or.reduce(grid.artefact & FAULT_BITS, axis=1)
+    faulty: Bools = np.zeros(len(grid), np.bool_)
+    if np.count_nonzero(grid.artefact):
+        faulty = np.logical_or.reduce(grid.artefact & FAULT_BITS, axis=1)
     silent = grid.segment < 0
     if np.count_nonzero(silent):  # a gap's rows come all at once, with the reading that ends it
         index = np.arange(len(grid))

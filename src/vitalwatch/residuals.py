@@ -98,9 +98,7 @@ def advance(
     n = len(grid)
     active = features.activity(grid, step_minutes)
     active_tails, moments, context = features.advance_moment(state.active, active, grid.minute, step_minutes)
-    about = np.empty((n, len(features.EXPECTATION)), np.float32)
-    about[:, : moments.shape[1]] = moments
-    about[:, moments.shape[1] :] = person
+    about = np.concatenate((moments, person[None].repeat(n, axis=0)), axis=1)
     lift = learnt.expectation.run(x=about)["value"].reshape(n) if n else np.empty(0, np.float32)
     steps = grid.values[:, grid.names.index("steps")].astype(np.float64)
     signal = (_surplus_of_one if n == 1 else surplus)(grid, lift, moments, context, learnt.normal)
@@ -113,10 +111,7 @@ def advance(
         state.track, track, moments, context, usual, step_minutes
     )
     expected = (lift + centre[:, 0]).astype(np.float32)
-    static = np.empty((n, len(STATIC)), np.float32)
-    static[:, : len(person)] = person
-    static[:, len(person) : -1] = usual[:, 2:]
-    static[:, -1] = expected
+    static = np.concatenate((about[:, -len(person) :], usual[:, 2:], expected[:, None]), axis=1, dtype=np.float32)
     following = State(active_tails, track_tails, date, today, days, owns[-1])
     return following, Rows(
         z, columns, stronger, context, moments, expected, centre, spread, static, own_days, assessable

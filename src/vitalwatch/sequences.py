@@ -98,6 +98,17 @@ def _from_last(x: Floats, layout: _Layout) -> tuple[Floats, Floats]:
     return x, last
 
 
+def _from_last_of_one(rows: Floats, layout: _Layout) -> tuple[Floats, Floats]:
+    """Return `_from_last` of one window (T, c): nearly always the last row knows every vital."""
+    last = np.zeros(layout.width, np.float32)
+    last[: len(layout.values)] = rows[-1, : len(layout.values)]
+    if np.count_nonzero(last != last):
+        return _from_last(rows[None].copy(), layout)
+    x = rows - last
+    np.copyto(x, 0.0, where=x != x)  # NaN is not equal to itself
+    return x[None], last[None, : len(layout.values)]
+
+
 class Stream:
     """A forecaster that is fed row after row: `windows` and `forecast` of a whole grid, whatever the chunks.
 
@@ -134,8 +145,10 @@ class Stream:
         following = following.copy() if n > layout.length else following  # a month of rows can be forgotten
         if not ask or self._model is None or not n:
             return following, self._unknown(n)
-        asked = rows[None].copy() if n == 1 else rows.take(np.arange(n)[:, None] + layout.window, axis=0)
-        x, last = _from_last(asked, layout)
+        if n == 1:
+            x, last = _from_last_of_one(rows, layout)
+        else:
+            x, last = _from_last(rows.take(np.arange(n)[:, None] + layout.window, axis=0), layout)
         return following, _finish(_ahead(self._model, x, person, last), self._outwards, last, *self._limits)
 
     def _unknown(self, n: int) -> Floats:
@@ -210,9 +223,9 @@ def _outwards(widening: Doubles) -> Floats:
 
 
 def _finish(ahead: Floats, outwards: Floats, last: Floats, lowest: Floats, highest: Floats) -> Floats:
-    out: Floats = ahead + last[:, :, None, None]
+    out: Floats = np.add(ahead, last[:, :, None, None], order="C")
     out += outwards
-    low, middle, high = out[..., 0], out[..., 1], out[..., 2]
+    low, middle, high = out.reshape(-1, len(QUANTILES)).T
     np.minimum(low, middle, out=low)
     np.maximum(high, middle, out=high)
     np.maximum(out, lowest, out=out)
@@ -263,9 +276,11 @@ def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], 
 
 
 def _possible(chosen: Forecaster, schema: Schema) -> tuple[Floats, Floats]:
-    """Return the lowest and the highest possible value of each vital, shape (v, 1, 1)."""
+    """Return the lowest and the highest possible value of each vital, shape (v, h, 3)."""
     both = np.array([schema.columns[name].possible for name in vitals(chosen, schema)], np.float32).reshape(-1, 2)
-    return both[:, 0, None, None], both[:, 1, None, None]
+    shape = (len(both), len(horizons(chosen, schema)), len(QUANTILES))
+    low, high = (np.broadcast_to(side[:, None, None], shape).copy() for side in both.T)
+    return low, high
 
 
 def _rounded(horizons: tuple[int, ...], step: int) -> tuple[int, ...]:

@@ -71,6 +71,8 @@ def watch(
     """
     keep = rule.of - 1
     if not any(channel.recent) and not np.count_nonzero(over):  # nothing to do, nearly always
+        if channel.open is None and len(channel.recent) == keep:
+            return channel, over, []
         quiet = (False,) * min(keep, len(channel.recent) + len(over))
         return Channel(quiet, _still_open(channel.open, time, rule)), over, []
     before = len(channel.recent)
