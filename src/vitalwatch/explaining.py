@@ -64,6 +64,7 @@ class Rules:
         low, high: Limits of the former, then QUIET bands of the latter, (l + 5,).
         limited: l.
         moved: True for limits that hold at rest only, (l,).
+        bands: Columns, low and high as plain numbers, for one row.
     """
 
     columns: NDArray[np.intp]
@@ -71,6 +72,7 @@ class Rules:
     high: Doubles
     limited: int
     moved: Bools
+    bands: tuple[tuple[int, float, float], ...]
 
     @staticmethod
     def of(schema: Schema) -> Rules:
@@ -79,19 +81,21 @@ class Rules:
         usual = {name: schema.columns[name].usual for name in schema.vitals}
         limits = {name: limit for name, limit in usual.items() if limit is not None}
         low, high = np.asarray([*limits.values(), *QUIET.values()], np.float64).T.copy()
+        columns = [names.index(name) for name in (*limits, *QUIET)]
         return Rules(
-            columns=np.asarray([names.index(name) for name in (*limits, *QUIET)], np.intp),
+            columns=np.asarray(columns, np.intp),
             low=low,
             high=high,
             limited=len(limits),
             moved=np.asarray([name in MOVED for name in limits], np.bool_),
+            bands=tuple(zip(columns, low.tolist(), high.tolist(), strict=True)),
         )
 
     def rows(self, grid: Grid, context: NDArray[np.int8]) -> Bools:
         """Return rows where a limit is passed, at rest where movement explains it, or NEWS2 reaches 5, (n,)."""
+        if len(grid) == 1 and self._quiet(grid.values[0].tolist()):
+            return np.zeros(1, np.bool_)
         outside = self._outside(grid)
-        if not np.count_nonzero(outside):
-            return np.zeros(len(grid), np.bool_)
         passed, busy = outside[:, : self.limited], outside[:, self.limited :]
         found = np.zeros(len(grid), np.bool_)
         if np.count_nonzero(passed):
@@ -103,6 +107,11 @@ class Rules:
     def warning_score(self, grid: Grid, context: NDArray[np.int8]) -> Floats:
         """Return NEWS2 (SpO2 scale 1) of rows where it can reach 5, else 0, (n,); activity is no illness."""
         return self._warning(grid, context, self._outside(grid)[:, self.limited :])
+
+    def _quiet(self, row: list[float]) -> bool:
+        """Return whether a row passes no limit and leaves fewer than two bands, which nothing can come of."""
+        outside = [row[i] < low or row[i] > high for i, low, high in self.bands]
+        return True not in outside[: self.limited] and outside.count(True) < 2
 
     def _outside(self, grid: Grid) -> Bools:
         values = grid.values.take(self.columns, axis=1)
@@ -125,6 +134,8 @@ def technical_rows(grid: Grid, step_minutes: int) -> Bools:
     A silence is told once, in its first hour: not worn is a state, not an alarm that never ends.
     """
     faulty: Bools = np.zeros(len(grid), np.bool_)
+    if len(grid) == 1 and grid.segment.item() >= 0 and not np.count_nonzero(grid.artefact):
+        return faulty
     if np.count_nonzero(grid.artefact):
         faulty = np.logical_or.reduce(grid.artefact & FAULT_BITS, axis=1)
     silent = grid.segment < 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import nan, sqrt
+from math import isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ MOMENT = (
 PERSON = ("age", "female", "male", "height", "weight", "bmi", "beta_blocker")
 EXPECTATION = (*MOMENT, *PERSON)
 DRIVERS = ("steps_15min", "steps_60min", "intensity_15min", "clock_sin", "clock_cos")  # of the other signals
+
+ACTIVITY = ("steps", "intensity", "sleep", "motion")
 
 # Columns of the second pass: z of each signal, where measured, and heart rate by context
 EXTRA = ("heart_rate_active", "heart_rate_quiet", "heart_rate_square", "steps")
@@ -156,8 +158,13 @@ def person_row(profile: Profile, usual: Floats) -> Floats:
 
 
 @lru_cache(maxsize=8)
+def _places(names: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(map(names.index, wanted))
+
+
+@lru_cache(maxsize=8)
 def _columns(names: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.intp]:
-    return np.asarray([names.index(name) for name in wanted], np.intp)
+    return np.asarray(_places(names, wanted), np.intp)
 
 
 def activity(grid: Grid, step_minutes: int) -> Doubles:
@@ -165,7 +172,9 @@ def activity(grid: Grid, step_minutes: int) -> Doubles:
 
     Without a sleep signal a person who takes no steps at night (NIGHT, local) counts as asleep.
     """
-    told = grid.values.take(_columns(grid.names, ("steps", "intensity", "sleep", "motion")), axis=1)
+    if len(grid) == 1:
+        return np.array([_active(grid, step_minutes)])
+    told = grid.values.take(_columns(grid.names, ACTIVITY), axis=1)
     columns = told.astype(np.float64)
     unknown = np.isnan(columns)
     if np.count_nonzero(unknown):
@@ -176,6 +185,16 @@ def activity(grid: Grid, step_minutes: int) -> Doubles:
         np.copyto(columns, 0.0, where=unknown)
     columns[:, 0] /= step_minutes
     return columns
+
+
+def _active(grid: Grid, step_minutes: int) -> tuple[float, float, float, float]:
+    """Return `activity` of a grid of one row."""
+    row = grid.values[0].tolist()
+    steps, intensity, sleep, motion = [row[i] for i in _places(grid.names, ACTIVITY)]
+    if sleep != sleep:  # only NaN is not itself
+        sleep = float(NIGHT[0] <= grid.minute.item() < NIGHT[1] and not steps > 0 and isfinite(row[0]))
+    steps, intensity, motion = [value if value == value else 0.0 for value in (steps, intensity, motion)]
+    return steps / step_minutes, intensity, sleep, motion
 
 
 def rows_of(window: int, step_minutes: int) -> int:
@@ -286,14 +305,12 @@ def signals(grid: Grid) -> Doubles:
 def signals_of_one(grid: Grid) -> list[float]:
     """Return `signals` of a grid of one row, (s,)."""
     row, filled = grid.values[0].tolist(), grid.filled[0].tolist()
-    told = [nan if i < len(filled) and filled[i] else row[place] for i, place in enumerate(_places(grid.names))]
+    told = [row[place] for place in _places(grid.names, SIGNALS)]
+    for i, carried in enumerate(filled):
+        if carried:
+            told[i] = nan
     told[6:8] = [sqrt(max(value, 0.0)) for value in told[6:8]]
     return told
-
-
-@lru_cache(maxsize=4)
-def _places(names: tuple[str, ...]) -> tuple[int, ...]:
-    return tuple(map(names.index, SIGNALS))
 
 
 def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles) -> Doubles:
@@ -429,8 +446,8 @@ def advance_features(
     following, sums = window_sums(plan.chain, tails, track)
     count = sums[:, :, t:]
     enough = count >= plan.least
-    mean = sums[:, :, :t] / np.maximum(count, 1.0)
-    mean *= enough
+    mean = np.zeros(count.shape)
+    np.divide(sums[:, :, :t], count, out=mean, where=enough)  # enough is at least one
     back = tails[plan.back, LOWEST]
     if n == 1:
         extra, stronger = _extra_of_one(plan, mean[0], sums[0, -1], back, track, moments, context, usual_steps)

@@ -147,10 +147,9 @@ def _of_one(
 ) -> Judged:
     """Return `_of_many` of one row, in plain numbers."""
     own, code = owns[which.item()], context.item()
-    z = [
-        min(max((value - centre) / spread, -Z_LIMIT), Z_LIMIT)
-        for value, centre, spread in zip(signal[0].tolist(), *own.plain[code], strict=True)
-    ]
+    apart = zip(signal[0].tolist(), *own.plain[code], strict=True)
+    free = [(value - centre) / spread for value, centre, spread in apart]
+    z = [-Z_LIMIT if value < -Z_LIMIT else Z_LIMIT if value > Z_LIMIT else value for value in free]
     track = features.tracks_of_one(z, code == features.ACTIVE, active.item(0))
     days = np.array([own.days], np.int16)
     return np.array([z]), track, own.centre[code : code + 1], own.spread[code : code + 1], own.usual[None], days

@@ -100,8 +100,7 @@ def _from_last(x: Floats, layout: _Layout) -> tuple[Floats, Floats]:
 
 def _from_last_of_one(rows: Floats, layout: _Layout) -> tuple[Floats, Floats]:
     """Return `_from_last` of one window (T, c): nearly always the last row knows every vital."""
-    last = np.zeros(layout.width, np.float32)
-    last[: len(layout.values)] = rows[-1, : len(layout.values)]
+    last = rows[-1] * layout.is_vital
     if np.count_nonzero(last != last):
         return _from_last(rows[None].copy(), layout)
     x = rows - last
@@ -223,9 +222,10 @@ def _outwards(widening: Doubles) -> Floats:
 
 
 def _finish(ahead: Floats, outwards: Floats, last: Floats, lowest: Floats, highest: Floats) -> Floats:
-    out: Floats = np.add(ahead, last[:, :, None, None], order="C")
+    out: Floats = ahead + last[:, :, None, None]
     out += outwards
-    low, middle, high = out.reshape(-1, len(QUANTILES)).T
+    flat = out.reshape(-1, len(QUANTILES))
+    low, middle, high = flat[:, 0], flat[:, 1], flat[:, 2]
     np.minimum(low, middle, out=low)
     np.maximum(high, middle, out=high)
     np.maximum(out, lowest, out=out)
@@ -246,6 +246,7 @@ class _Layout:
     order: NDArray[np.intp]  # 0..v-1
     context: NDArray[np.intp]  # columns of Grid.values of CONTEXT
     half_steps: float  # steps in one grid step at which the channel is 0.5
+    is_vital: NDArray[np.bool_]  # channels that hold a vital, (c,)
     values_at: tuple[int, ...]  # `values`, `filled` and `context` as plain numbers, for one row
     filled_at: tuple[int, ...]
     context_at: tuple[int, ...]
@@ -254,13 +255,14 @@ class _Layout:
 @lru_cache(maxsize=8)
 def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], step: int) -> _Layout:
     used = [name for name in chosen.vitals if name in known]
+    width = 2 * len(used) + len(CONTEXT) + CLOCK.shape[1]
     values, filled = tuple(map(names.index, used)), tuple(map(known.index, used))
     context = tuple(map(names.index, CONTEXT))
     length = max(minutes(chosen.history) // step, 1)
     ahead = _rounded(chosen.horizons, step)
     return _Layout(
         length=length,
-        width=2 * len(used) + len(CONTEXT) + CLOCK.shape[1],
+        width=width,
         back=np.arange(1 - length, 1),
         window=np.arange(length),
         ahead=np.array(ahead, np.intp) // step,
@@ -269,6 +271,7 @@ def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], 
         order=np.arange(len(used)),
         context=np.array(context, np.intp),
         half_steps=HALF_STEPS * step,
+        is_vital=np.arange(width) < len(used),
         values_at=values,
         filled_at=filled,
         context_at=context,
