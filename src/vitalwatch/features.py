@@ -237,6 +237,7 @@ def moment_plan(step_minutes: int) -> MomentPlan:
     )
 
 
+Codes = NDArray[np.int8]
 CONTEXT_OF = np.asarray([AT_REST, ACTIVE, ASLEEP, ASLEEP], np.int8)  # by moving + 2 asleep
 CONTEXT_OF.setflags(write=False)
 
@@ -448,25 +449,18 @@ def advance_features(
     enough = count >= plan.least
     mean = np.zeros(count.shape)
     np.divide(sums[:, :, :t], count, out=mean, where=enough)  # enough is at least one
-    back = tails[plan.back, LOWEST]
+    low = np.concatenate((tails[plan.back, LOWEST], track[:, LOWEST]))
     if n == 1:
-        extra, stronger = _extra_of_one(plan, mean[0], sums[0, -1], back, track, moments, context, usual_steps)
+        extra, stronger = _extra_of_one(plan, mean[0], sums[0, -1], low, moments, context, usual_steps)
     else:
-        extra, stronger = _extra(plan, mean, sums[:, -1], back, track, moments, context, usual_steps)
+        extra, stronger = _extra(plan, mean, sums[:, -1], low, moments, context, usual_steps)
     whole = np.concatenate((mean.reshape(n, plan.least.size), extra), axis=1)
     out = whole.take(plan.source, axis=1).astype(np.float32)
     return following, out, stronger, enough[:, plan.hour, RATE]
 
 
 def _extra(
-    plan: DetectorPlan,
-    mean: Doubles,
-    day: Doubles,
-    back: Doubles,
-    track: Doubles,
-    moments: Floats,
-    context: NDArray[np.int8],
-    usual_steps: Doubles,
+    plan: DetectorPlan, mean: Doubles, day: Doubles, low: Doubles, moments: Floats, context: Codes, usual_steps: Doubles
 ) -> tuple[Doubles, Floats]:
     """Return EXTRAS, (n, 7), and the stronger of each signal's means, (n, s).
 
@@ -474,13 +468,13 @@ def _extra(
         plan: Places.
         mean: By window and track, (n, w, t).
         day: Sums over the longest window, (n, 2 t).
-        back: Lowest saturation of the rows before, as far as its window reaches.
-        track, moments, context, usual_steps: As in `advance_features`.
+        low: Lowest saturation of these rows, and of those before as far as its window reaches.
+        moments, context, usual_steps: As in `advance_features`.
     """
     rate = mean[:, plan.hour, RATE]
     extra = np.empty((len(mean), len(EXTRAS)))
     extra[:, 0] = np.sqrt(np.maximum(mean[:, plan.hour, SQUARE] - rate * rate, 0.0))
-    extra[:, 1] = window_lowest(np.concatenate((back, track[:, LOWEST])), plan.lowest)
+    extra[:, 1] = window_lowest(low, plan.lowest)
     worn = day[:, len(TRACKS) + RATE] >= plan.worn
     extra[:, 2] = worn * (day[:, WALKED] * plan.step - usual_steps[:, 0]) / usual_steps[:, 1]
     extra[:, 3] = context == ASLEEP
@@ -491,19 +485,12 @@ def _extra(
 
 
 def _extra_of_one(
-    plan: DetectorPlan,
-    mean: Doubles,
-    day: Doubles,
-    back: Doubles,
-    track: Doubles,
-    moments: Floats,
-    context: NDArray[np.int8],
-    usual_steps: Doubles,
+    plan: DetectorPlan, mean: Doubles, day: Doubles, low: Doubles, moments: Floats, context: Codes, usual_steps: Doubles
 ) -> tuple[Doubles, Floats]:
     """Return `_extra` of one row, mean (w, t) and day (2 t,)."""
     recent, slow, code = mean[plan.hour].tolist(), mean[plan.slow].tolist(), context.item()
     spread = sqrt(max(recent[SQUARE] - recent[RATE] * recent[RATE], 0.0))
-    lowest = min([*back.tolist(), track.item(LOWEST)])
+    lowest = min(low.tolist())
     worn = day.item(len(TRACKS) + RATE) >= plan.worn
     steps = worn * (day.item(WALKED) * plan.step - usual_steps.item(0)) / usual_steps.item(1)
     now = [moments.item(i) for i in MOMENT_EXTRAS]
