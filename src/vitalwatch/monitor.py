@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from vitalwatch import cleaning, explaining, features, residuals, sequences
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
+from vitalwatch.early_warning import EarlyWarning, Risk
 from vitalwatch.errors import BundleRefused
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
 from vitalwatch.scoring import Calibration, Detector, Scores
-from vitalwatch.tables import Alarm, Answers, Bools, Floats, Grid, Profile, Readings
+from vitalwatch.tables import Alarm, Answers, Bools, Care, Floats, Grid, Profile, Readings
 from vitalwatch.watching import Channel, Rule, watch
 
 PROBE_TOLERANCE = {
@@ -34,6 +35,7 @@ PROBE_TOLERANCE = {
     "probability": 1e-4,
     "expected_heart_rate": 1e-3,
     "forecast": 1e-2,
+    "risk": 1e-4,
 }
 CHANNELS = ("unusual", "known", "rule", "technical")
 
@@ -98,6 +100,7 @@ class Monitor:
         chosen: How it is served, as trained.
         version: Run id, for every answer's record.
         horizons: Minutes ahead that are forecast.
+        early_warning: Models for stays in hospital, None where the run learnt none.
     """
 
     def __init__(self, files: Mapping[str, bytes], card: Mapping[str, Any]) -> None:
@@ -114,6 +117,7 @@ class Monitor:
         widening = np.asarray(told["forecast"]["widening"], np.float64)
         self._stream = sequences.Stream(forecaster, widening, self.chosen.forecaster, self.schema)
         self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
+        self.early_warning = EarlyWarning.of(files)
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self._rules = explaining.Rules.of(self.schema)
         self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)
@@ -138,7 +142,7 @@ class Monitor:
         expected = bundle.probe["answers"]
         got = monitor.probe(bundle.probe)
         for name, limit in PROBE_TOLERANCE.items():
-            apart = _apart(got[name], expected[name])
+            apart = _apart(got.get(name, []), expected.get(name, []))
             if apart > limit:
                 problem = f"its self-test gives other {name} than training saw (by {apart:.3g}, {limit:g} allowed)"
                 raise BundleRefused(str(folder), problem, RETRAIN)
@@ -179,6 +183,12 @@ class Monitor:
         """Return the answers for all of one person's readings, from nothing known before."""
         return self.advance(self.begin(readings.person, profile), readings, forecast=forecast)[1]
 
+    def risks(self, readings: Readings, profile: Profile | None = None, care: Care | None = None) -> Risk | None:
+        """Return the risks of sepsis and death, hour by hour of a stay; None where the run learnt no early warning."""
+        if self.early_warning is None:
+            return None
+        return self.early_warning.answer(readings, profile or Profile(readings.person), care)
+
     def person_row(self, profile: Profile) -> Floats:
         """Return the PERSON columns of a profile, what is not told taken from the middle training person, (7,)."""
         return features.person_row(profile, self._learnt.usual_person)
@@ -210,6 +220,9 @@ class Monitor:
             "expected_heart_rate": answers.expected_heart_rate,
             "forecast": answers.forecast,
         }
+        risk = self.risks(readings, profile)
+        if risk is not None:
+            told["risk"] = np.stack(list(risk.values.values()), axis=1)
         return {name: _plain(values[-rows:]) for name, values in told.items()}
 
     def _residuals(self, body: Body, person: Floats, grid: Grid) -> tuple[residuals.State, Rows]:

@@ -112,6 +112,19 @@ class Supervised(Closed):
     normal_rows: Count
 
 
+class EarlyWarning(Closed):
+    """Risk of sepsis and of death, where the data tells who had it (LightGBM)."""
+
+    rounds: Count
+    learning_rate: Positive
+    leaves: Annotated[int, Field(ge=2)]
+    min_rows_a_leaf: Count
+    columns_a_tree: Annotated[float, Field(gt=0, le=1)]
+    l2: Annotated[float, Field(ge=0)]
+    share_of_hours: Annotated[float, Field(gt=0, le=1)]
+    max_rows: Count
+
+
 class Forecaster(Closed):
     """Keras LSTM."""
 
@@ -157,6 +170,8 @@ class Gates(Closed):
     max_false_alarms: Positive
     min_forecast_skill: float
     min_regressor_skill: float
+    min_warning_auroc_gain: float
+    min_warning_brier_skill: float
     max_worse_than_champion: Annotated[float, Field(ge=0)]
 
 
@@ -172,6 +187,7 @@ class Params(Closed):
     regressor: Regressor
     detector: Detector
     supervised: Supervised
+    early_warning: EarlyWarning
     forecaster: Forecaster
     alarms: Alarms
     evaluation: Evaluation

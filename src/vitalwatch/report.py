@@ -6,11 +6,11 @@ in the list at the end. What could not be judged says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 
 from vitalwatch.drawing import Example, words
-from vitalwatch.sections import sections
+from vitalwatch.sections import WARNED, sections
 from vitalwatch.wording import CHANNELS, NONE, Json, Table, as_table, fixed, missing, percent, ranged, value_of
 
 __all__ = ["Example", "render", "summary"]
@@ -26,6 +26,10 @@ GATES = {
     "false_alarms_as_promised_unusual": ("channel A, false alarms a day: interval from (limit: promise)", "at most"),
     "false_alarms_as_promised_known": ("channel B, false alarms a day: interval from (limit: promise)", "at most"),
     "false_alarms_as_promised_both": ("both channels, false alarms a day: interval from (limit: promise)", "at most"),
+    "sepsis_auroc_gain": ("sepsis within 6 h from vitals, AUROC above partial NEWS2", "at least"),
+    "sepsis_brier_skill": ("sepsis within 6 h, Brier skill against the plain rate", "at least"),
+    "death_in_hospital_auroc_gain": ("death from vitals, AUROC above partial NEWS2", "at least"),
+    "death_in_hospital_brier_skill": ("death, Brier skill against the plain rate", "at least"),
     "event_f1_below_champion": ("event F1 below the production model's", "at most"),
 }
 VERDICTS = {True: "passed", False: "failed", None: "not assessable"}
@@ -69,6 +73,7 @@ def _headlines(evaluation: Json) -> Iterator[str]:
     yield from _detection_lines(evaluation.get("detection", {}))
     yield from _forecast_line(evaluation)
     yield from _expected_line(evaluation)
+    yield from _warning_lines(evaluation.get("early_warning", {}))
     if "own" in evaluation:
         own = evaluation["own"]
         yield f"Your own {own['people']['test']} people, by time, on their last days (above: synthetic people):"
@@ -122,6 +127,21 @@ def _expected_line(evaluation: Json) -> Iterator[str]:
         f"Expected heart rate: MAE {ranged(row['mae'])} bpm, R2 {ranged(row['r2'])}; "
         f"person's mean {ranged(line['mae'])}; skill {ranged(line['skill'])}"
     )
+
+
+def _warning_lines(told: Json) -> Iterator[str]:
+    for table in told.values():
+        if not isinstance(table, Mapping) or "variants" not in table:
+            continue
+        yield (
+            f"Early warning of {table['question']}, {table['patients']} test patients ({table['patients_with']} with "
+            f"it), AUROC / average precision; partial NEWS2 {_rank(table['lines']['news2'])}:"
+        )
+        yield "  " + "; ".join(f"{WARNED[name]} {_rank(row)}" for name, row in table["variants"].items())
+
+
+def _rank(row: Json) -> str:
+    return f"{ranged(row['auroc'], 3)} / {fixed(row['average_precision']['value'], 3)}"
 
 
 def _verdict(evaluation: Json) -> str:

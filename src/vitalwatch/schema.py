@@ -80,6 +80,14 @@ class EventRule(Closed):
     kinds: tuple[str, ...]
 
 
+class CareRule(Closed):
+    """One thing that is measured or done in hospital beside the vitals."""
+
+    unit: str
+    label: str
+    possible: Range
+
+
 class Schema(Closed):
     """The whole of schema.yaml."""
 
@@ -88,6 +96,8 @@ class Schema(Closed):
     person: PersonRule
     columns: Annotated[dict[str, Column], Field(min_length=1)]
     pairs: tuple[tuple[str, str], ...] = ()
+    care: dict[str, CareRule] = {}
+    outcomes: tuple[str, ...] = ()
     profile: ProfileRule
     events: EventRule
 

@@ -62,6 +62,11 @@ def sections(evaluation: Json, facts: Json, examples: Sequence[Example]) -> list
         ("examples", "Examples", _examples(examples)),
         ("forecast", "Forecast", _forecast(forecast, facts.get("units", {}))),
         ("expected", "Expected heart rate", _expected(evaluation.get("expected_heart_rate", {}))),
+        *(
+            [("warning", "Early warning in hospital", _warning(evaluation["early_warning"], facts.get("card", {})))]
+            if "early_warning" in evaluation
+            else []
+        ),
         ("classical", "Row by row", _classical(evaluation.get("classical", {}))),
         ("data", "Data", _data(facts)),
         ("people", "Who was learnt from and who was tested", _people(evaluation, facts)),
@@ -313,6 +318,41 @@ def _expected(table: Json) -> Blocks:
         ]
         names = "Told by|MAE, bpm|RMSE, bpm|R2|Skill of the model against it"
         yield as_table(f"{title} ({row['rows']})", names, rows)
+
+
+WARNED = {
+    "vitals": "vitals and age",
+    "stay": "hours in intensive care and hospital alone",
+    "vitals_stay": "both",
+    "care": "and all laboratory, consciousness, urine, ventilation",
+}
+
+
+def _warning(told: Json, card: Json) -> Blocks:
+    if missing(told):
+        yield Note(missing(told))
+        return
+    for sentence in card.get("early_warning", {}).get("limits", ()):
+        yield Note(str(sentence))
+    for table in told.values():
+        if missing(table):
+            yield Note(missing(table))
+            continue
+        rows = [("partial NEWS2", table["lines"]["news2"]), *((WARNED[n], row) for n, row in table["variants"].items())]
+        names = "Told from|AUROC|Average precision|AUROC above NEWS2|Brier skill|Told over true"
+        title = (
+            f"{table['question'].capitalize()}: {table['patients']} test patients, {table['patients_with']} with it, "
+            f"{table['rows']} rows, rate {percent(table['rate'])}"
+        )
+        yield as_table(title, names, [
+            (name, ranged(row["auroc"], 3), ranged(row["average_precision"], 3),
+             ranged(row.get("auroc_gain_over_news2"), 3), fixed(row.get("brier_skill"), 3),
+             fixed(row.get("told_over_true"), 2))
+            for name, row in rows
+        ])  # fmt: skip
+        tenths = table["variants"]["vitals"]["reliability"]
+        cells = [(str(one["rows"]), fixed(one["told"], 4), fixed(one["true"], 4)) for one in tenths]
+        yield as_table("Reliability of vitals and age, by tenths of rising risk", "Rows|Mean told|Came true", cells)
 
 
 def _classical(classical: Json) -> Blocks:

@@ -69,6 +69,61 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Care:
+    """What was measured or done beside the vitals, of one person, oldest first.
+
+    Attributes:
+        person: Pseudonym.
+        time: UTC ms (n,), not decreasing.
+        what: Index into `names`, int16 (n,).
+        value: In the unit of the schema, measured (never NaN), float32 (n,).
+        names: Names of the schema's `care`.
+    """
+
+    person: str
+    time: Times
+    what: NDArray[np.int16]
+    value: Floats
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True)
+class CareRows:
+    """`Care` of several people, in any order, as a source tells it.
+
+    Attributes:
+        people: Names that `person` indexes.
+        person: int32 (n,).
+        time: UTC ms (n,).
+        what: Index into the schema's `care`, int16 (n,).
+        value: float32 (n,).
+        dropped: Values that were no numbers or not possible.
+    """
+
+    people: tuple[str, ...]
+    person: NDArray[np.int32]
+    time: Times
+    what: NDArray[np.int16]
+    value: Floats
+    dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a person: whether it happened, as somebody wrote down afterwards."""
+
+    person: str
+    kind: str
+    happened: bool
+
+
+@dataclass(frozen=True)
 class Event:
     """A labelled episode [start, end), UTC milliseconds."""
 

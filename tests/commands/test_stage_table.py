@@ -96,6 +96,7 @@ def test_every_artifact_is_made_before_it_is_read():
         assert set(stage.reads) <= made
         made |= set(stage.writes)
     assert made == {
-        "readings.parquet", "profiles.parquet", "events.parquet", "bookkeeping.parquet", "quarantine", "ingest.json",
+        "readings.parquet", "profiles.parquet", "events.parquet", "care.parquet", "outcomes.parquet",
+        "bookkeeping.parquet", "quarantine", "ingest.json",
         "quality.json", "grid.parquet", "splits.json", "models", "reports",
     }  # fmt: skip

@@ -60,6 +60,39 @@ def test_psv_hours_become_times_and_labels_become_an_episode(tmp_path: Path, set
     assert any("2000-01-01" in note for note in batches[-1].notes)
 
 
+def beside(batches: list[Batch], settings: Settings) -> list[tuple[str, float, str, float]]:
+    """Return (person, hour, name, value) of everything beside the vitals."""
+    names, found = tuple(settings.schema.care), []
+    for batch in batches:
+        if (told := batch.care) is not None:
+            hours = (told.time - NOMINAL_START) / HOUR
+            rows = zip(told.person, hours, told.what, told.value, strict=True)
+            found += [(told.people[p], float(h), names[w], round(float(v), 3)) for p, h, w, v in rows]
+    return sorted(found)
+
+
+def test_laboratory_and_the_hours_of_both_admissions_travel_beside_the_vitals(tmp_path: Path, settings: Settings):
+    head = "HR|O2Sat|Temp|SBP|MAP|DBP|Resp|Lactate|Age|Gender|HospAdmTime|ICULOS|SepsisLabel\n"
+    (tmp_path / "p1.psv").write_text(
+        head + "60|97|36|120|80|70|16|NaN|70|0|-5|1|0\n" + "61|NaN|NaN|NaN|NaN|NaN|NaN|2.5|70|0|-5|2|0\n"
+    )
+    (tmp_path / "p2.psv").write_text(head + "60|97|36|120|80|70|16|999|70|0|NaN|1|1\n")
+    _, batches = read(tmp_path, settings)
+
+    assert [
+        ("p1", 0.0, "blood_pressure_mean", 80.0),
+        ("p1", 0.0, "hospital_hours", 6.0),
+        ("p1", 0.0, "icu_hours", 1.0),
+        ("p1", 1.0, "hospital_hours", 7.0),
+        ("p1", 1.0, "icu_hours", 2.0),
+        ("p1", 1.0, "lactate", 2.5),
+        ("p2", 0.0, "blood_pressure_mean", 80.0),
+        ("p2", 0.0, "icu_hours", 1.0),
+    ] == beside(batches, settings)
+    assert 1 == sum(batch.care.dropped for batch in batches if batch.care is not None)  # a lactate of 999
+    assert {("p1", False), ("p2", True)} == {(o.person, o.happened) for batch in batches for o in batch.outcomes}
+
+
 def test_a_psv_file_without_its_columns_is_named(tmp_path: Path, settings: Settings):
     (tmp_path / "p1.psv").write_text("HR|O2Sat|Temp\n60|99|36\n")
 
@@ -91,6 +124,12 @@ def test_stays_of_2012_are_put_together_by_time(tmp_path: Path, settings: Settin
     profile = batches[0].profiles[0]
     assert ("female", 54.0, 80.5, True) == (profile.sex, profile.age, profile.weight, np.isnan(profile.height))
     assert any("Outcomes-a.txt" in note for note in batches[-1].notes)
+    assert [("132539", 0.0, "icu_hours", 0.0), ("132539", round(7 / 60, 6), "urine", 900.0)] == [
+        (person, round(hour, 6), name, value) for person, hour, name, value in beside(batches, settings)
+    ]
+    assert [("132539", "death_in_hospital", False)] == [
+        (o.person, o.kind, o.happened) for batch in batches for o in batch.outcomes
+    ]
 
 
 def test_an_archive_that_unpacks_to_far_too_much_is_refused(tmp_path: Path, settings: Settings):

@@ -24,7 +24,15 @@ from vitalwatch.tables import Readings
 
 NOW = 1_790_000_000_000
 HEAD = "person,time,heart_rate,oxygen_saturation,signal_quality\n"
-TABLES = ["events.parquet", "ingest.json", "profiles.parquet", "quarantine", "readings.parquet"]
+TABLES = [
+    "care.parquet",
+    "events.parquet",
+    "ingest.json",
+    "outcomes.parquet",
+    "profiles.parquet",
+    "quarantine",
+    "readings.parquet",
+]
 
 
 def at(clock: str, cells: str, person: str = "p1", zone: str = "+01:00", day: str = "2026-01-05") -> str:

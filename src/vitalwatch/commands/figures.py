@@ -39,6 +39,10 @@ def headline(evaluation: Json) -> dict[str, float | None]:
     everything = _table(evaluation, "expected_heart_rate", "all")
     found["expected_heart_rate.rmse"] = _value(everything.get("rmse"))
     found["expected_heart_rate.skill"] = _value(_table(everything, "lines", "person_mean").get("skill"))
+    for question, told in _table(evaluation, "early_warning").items():
+        for variant, row in _table(told, "variants").items():
+            for name in ("auroc", "average_precision", "brier"):
+                found[f"{question}.{variant}.{name}"] = _value(row[name])
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vitalwatch.care import CareFile
 from vitalwatch.commands.desk import Desk, Outcome, Told
 from vitalwatch.commands.models import Place, ingested, place_of, scratch, served_settings, told
 from vitalwatch.commands.run import refused_rows, sources_of, tell_refused
+from vitalwatch.early_warning import Risk, last_known
 from vitalwatch.errors import DONE, SOME_REFUSED, StoreError
 from vitalwatch.quarantine import FILE
 from vitalwatch.recordings import PARQUET, iter_people, people, read_profiles, storing
 from vitalwatch.store import sweep, temporary
-from vitalwatch.tables import Answers, Profile, Readings
+from vitalwatch.tables import Answers, Care, Profile, Readings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,13 +48,19 @@ def score(given: Namespace, desk: Desk) -> Outcome:
         raise StoreError(given.out, "is a file", "Name a folder with --out.")
     if given.out.is_dir() and any(given.out.iterdir()) and not (given.out / "score.json").is_file():
         raise StoreError(given.out, "holds something that `score` did not write", "Name an empty or a new folder.")
-    with _written(given.out) as out, scratch(desk) as folder, desk.screen.progress() as move:
+    with (
+        _written(given.out) as out,
+        scratch(desk) as folder,
+        desk.screen.progress() as move,
+        contextlib.ExitStack() as closing,
+    ):
         report = ingested(sources, folder, settings, given.format, desk.now_ms(), move)
         profiles = read_profiles(folder / "profiles.parquet")
+        beside = closing.enter_context(CareFile(folder / "care.parquet", tuple(settings.schema.care)))
         everybody = iter_people(folder / "readings.parquet", settings.schema)
         known = len(people(folder / "readings.parquet"))
         jobs = settings.config.jobs if known >= MANY else 1
-        counts = _write(out, _answered(place, everybody, profiles, jobs), known, move)
+        counts = _write(out, _answered(place, everybody, profiles, beside, jobs), known, move)
         if refused_rows(report):
             (out / "quarantine").mkdir()
             shutil.copyfile(folder / "quarantine" / FILE, out / "quarantine" / FILE)
@@ -63,9 +71,18 @@ def score(given: Namespace, desk: Desk) -> Outcome:
     return Outcome(SOME_REFUSED if refused_rows(report) else DONE, data)
 
 
-def tables_of(answers: Answers) -> dict[str, pa.Table]:
-    """Return one person's scores, alarms and forecasts as Arrow tables; forecasts only where one was made."""
-    return {"scores": _scores(answers), "alarms": _alarms(answers), "forecasts": _forecasts(answers)}
+def tables_of(answers: Answers, risk: Risk | None = None, step_ms: int = 0) -> dict[str, pa.Table]:
+    """Return one person's scores, alarms and forecasts as Arrow tables; forecasts only where one was made.
+
+    Args:
+        answers: What the monitor says.
+        risk: Of the same person; scores then have a column `risk_...` for each question: that of the last full hour.
+        step_ms: Length of a grid step: what is known at its end counts.
+    """
+    scores = _scores(answers)
+    for question in () if risk is None else risk.values:
+        scores = scores.append_column(f"risk_{question}", _measured(last_known(risk, question, answers.time + step_ms)))
+    return {"scores": scores, "alarms": _alarms(answers), "forecasts": _forecasts(answers)}
 
 
 def contributions(z: np.ndarray, vitals: tuple[str, ...]) -> list[str]:
@@ -154,15 +171,17 @@ def _monitor(place: Place) -> Any:
     return place.open()  # once a process
 
 
-def _one(place: Place, readings: Readings, profile: Profile) -> dict[str, pa.Table]:
-    return tables_of(_monitor(place).answer(readings, profile))
+def _one(place: Place, readings: Readings, profile: Profile, care: Care | None) -> dict[str, pa.Table]:
+    monitor = _monitor(place)
+    answers, risk = monitor.answer(readings, profile), monitor.risks(readings, profile, care)
+    return tables_of(answers, risk, monitor.schema.step_ms)
 
 
 def _answered(
-    place: Place, everybody: Iterator[Readings], profiles: Mapping[str, Profile], jobs: int
+    place: Place, everybody: Iterator[Readings], profiles: Mapping[str, Profile], beside: CareFile, jobs: int
 ) -> Iterator[dict[str, pa.Table]]:
     """Yield everyone's tables in order."""
-    asked = ((place, one, profiles.get(one.person, Profile(one.person))) for one in everybody)
+    asked = ((place, one, profiles.get(one.person, Profile(one.person)), beside.of(one.person)) for one in everybody)
     if jobs == 1:
         yield from (_one(*question) for question in asked)
         return

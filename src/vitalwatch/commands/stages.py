@@ -10,6 +10,7 @@ from typing import Any
 from vitalwatch.pipeline import Stage, Work
 
 PEOPLE = ("profiles.parquet", "events.parquet")
+HOSPITAL = ("care.parquet", "outcomes.parquet")
 
 
 def stages(sources: Sequence[Path], format: str | None, now_ms: int) -> tuple[Stage, ...]:
@@ -30,7 +31,7 @@ def stages(sources: Sequence[Path], format: str | None, now_ms: int) -> tuple[St
         Stage(
             "ingest",
             ingest,
-            writes=("readings.parquet", *PEOPLE, "bookkeeping.parquet", "quarantine", "ingest.json"),
+            writes=("readings.parquet", *PEOPLE, *HOSPITAL, "bookkeeping.parquet", "quarantine", "ingest.json"),
             uses=("ingest", "synthetic"),
         ),
         Stage(
@@ -50,9 +51,19 @@ def stages(sources: Sequence[Path], format: str | None, now_ms: int) -> tuple[St
         Stage(
             "train",
             _train,
-            reads=("grid.parquet", "splits.json", *PEOPLE),
+            reads=("grid.parquet", "splits.json", "readings.parquet", *PEOPLE, *HOSPITAL),
             writes=("models",),
-            uses=("cleaning", "baseline", "regressor", "detector", "supervised", "forecaster", "alarms", "splits"),
+            uses=(
+                "cleaning",
+                "baseline",
+                "regressor",
+                "detector",
+                "supervised",
+                "early_warning",
+                "forecaster",
+                "alarms",
+                "splits",
+            ),
         ),
         Stage(
             "evaluate",
@@ -61,6 +72,7 @@ def stages(sources: Sequence[Path], format: str | None, now_ms: int) -> tuple[St
                 "readings.parquet",
                 "splits.json",
                 *PEOPLE,
+                *HOSPITAL,
                 "bookkeeping.parquet",
                 "models",
                 "quality.json",

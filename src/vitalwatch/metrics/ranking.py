@@ -51,6 +51,40 @@ def average_precision_estimate(
     value = average_precision(labels, score)
     if not np.isfinite(value):
         return Estimate(value)
+    positive, negative = _binned(labels, score, person, draws)
+    return Estimate(value, *interval(_area(positive, negative), confidence))
+
+
+def auroc(labels: Bools, score: NDArray[np.floating]) -> float:
+    """Return the area under the ROC curve (scikit-learn); NaN scores rank lowest; NaN without both classes."""
+    from sklearn.metrics import roc_auc_score
+
+    if labels.all() or not labels.any():
+        return float("nan")
+    return float(roc_auc_score(labels, ranked_low(score)))
+
+
+def auroc_draws(labels: Bools, score: NDArray[np.floating], person: NDArray[np.intp], draws: Doubles) -> Doubles:
+    """Return the area under the ROC curve of each draw of people, from counts in 1,000 bins of the score, (draws,)."""
+    positive, negative = _binned(labels, score, person, draws)
+    higher = np.cumsum(positive, axis=-1) - positive / 2
+    return ratio((higher * negative).sum(axis=-1), positive.sum(axis=-1) * negative.sum(axis=-1))
+
+
+def auroc_estimate(
+    labels: Bools, score: NDArray[np.floating], person: NDArray[np.intp], draws: Doubles, confidence: float
+) -> Estimate:
+    """Return the area under the ROC curve over all rows, with its interval by person; arguments as above."""
+    value = auroc(labels, score)
+    if not np.isfinite(value):
+        return Estimate(value)
+    return Estimate(value, *interval(auroc_draws(labels, score, person, draws), confidence))
+
+
+def _binned(
+    labels: Bools, score: NDArray[np.floating], person: NDArray[np.intp], draws: Doubles
+) -> tuple[Doubles, Doubles]:
+    """Return counts of positive and negative rows by draw and falling bin of the score, each (draws, bins)."""
     known = ranked_low(score)
     edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)))
     bins = len(edges) - np.searchsorted(edges, known, side="right")  # 0 is the highest
@@ -58,7 +92,7 @@ def average_precision_estimate(
     cell = person * width + bins
     counts = np.stack([np.bincount(cell, weights=w, minlength=people * width) for w in (labels, ~labels)])
     positive, negative = (draws @ part.reshape(people, width) for part in counts)
-    return Estimate(value, *interval(_area(positive, negative), confidence))
+    return positive, negative
 
 
 def _area(positive: Doubles, negative: Doubles) -> Doubles:

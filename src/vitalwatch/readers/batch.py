@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vitalwatch.reading import ACCEPTED, Reject, Rows, check, explain
 from vitalwatch.schema import Schema
-from vitalwatch.tables import Event, Profile
+from vitalwatch.tables import CareRows, Event, Outcome, Profile, Times
 from vitalwatch.timestamps import rfc3339
 
 NOMINAL_START = 946_684_800_000  # 2000-01-01T00:00Z, UTC ms: for recordings that tell only the time since admission
@@ -44,6 +44,8 @@ class Batch:
     profiles: Sequence[Profile] = ()
     events: Sequence[Event] = ()
     notes: Sequence[str] = ()
+    care: CareRows | None = None
+    outcomes: Sequence[Outcome] = ()
 
 
 NO_ROWS = Rows((), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int16), {})
@@ -90,6 +92,40 @@ def judged(
             rejects.append(Reject(source, position(row), why.reason, why.detail, cells))
     kept = checked.take(keys == ACCEPTED) if len(bad) else checked
     return Batch(kept, len(rows) + len(early), refused, rejects, profiles, events, notes)
+
+
+def care_rows(
+    people: Sequence[str],
+    person: NDArray[np.int32],
+    time: Times,
+    columns: Mapping[str, NDArray[np.floating]],
+    schema: Schema,
+    dropped: int = 0,
+) -> CareRows:
+    """Return what was measured beside the vitals, from columns of the schema's `care`; NaN is not measured.
+
+    Args:
+        people: Names that `person` indexes.
+        person: Of each row (n,).
+        time: Of each row, UTC ms (n,).
+        columns: Name -> (n,) in the schema's unit; what lies outside `possible` is dropped and counted.
+        schema: Knows the names.
+        dropped: Values that could not even be read.
+    """
+    names = tuple(schema.care)
+    rows, what, values = [], [], []
+    for name, column in columns.items():
+        low, high = schema.care[name].possible
+        there = np.flatnonzero(np.isfinite(column))
+        kept = there[(column[there] >= low) & (column[there] <= high)]
+        dropped += len(there) - len(kept)
+        rows.append(kept)
+        what.append(np.full(len(kept), names.index(name), np.int16))
+        values.append(column[kept].astype(np.float32))
+    if not rows:
+        return CareRows(tuple(people), person[:0], time[:0], np.zeros(0, np.int16), np.zeros(0, np.float32), dropped)
+    at = np.concatenate(rows)
+    return CareRows(tuple(people), person[at], time[at], np.concatenate(what), np.concatenate(values), dropped)
 
 
 def typed_cells(rows: Rows, row: int) -> bytes:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitalwatch.errors import SourceError
 from vitalwatch.readers import text
-from vitalwatch.readers.batch import NO_ROWS, NOMINAL_START, Batch, Task, judged
+from vitalwatch.readers.batch import NO_ROWS, NOMINAL_START, Batch, Task, care_rows, judged
 from vitalwatch.reading import ACCEPTED, Rows
-from vitalwatch.tables import Event, Floats, Profile
+from vitalwatch.tables import CareRows, Event, Floats, Outcome, Profile, Times
 
 HOUR = 3_600_000
 COLUMNS = {
@@ -23,12 +25,43 @@ COLUMNS = {
     "blood_pressure_systolic": "SBP",
     "blood_pressure_diastolic": "DBP",
 }
+CARE = {
+    "blood_pressure_mean": "MAP",
+    "etco2": "EtCO2",
+    "base_excess": "BaseExcess",
+    "bicarbonate": "HCO3",
+    "fio2": "FiO2",
+    "ph": "pH",
+    "paco2": "PaCO2",
+    "sao2": "SaO2",
+    "ast": "AST",
+    "bun": "BUN",
+    "alkaline_phosphatase": "Alkalinephos",
+    "calcium": "Calcium",
+    "chloride": "Chloride",
+    "creatinine": "Creatinine",
+    "bilirubin_direct": "Bilirubin_direct",
+    "glucose": "Glucose",
+    "lactate": "Lactate",
+    "magnesium": "Magnesium",
+    "phosphate": "Phosphate",
+    "potassium": "Potassium",
+    "bilirubin": "Bilirubin_total",
+    "troponin_i": "TroponinI",
+    "hematocrit": "Hct",
+    "hemoglobin": "Hgb",
+    "ptt": "PTT",
+    "wbc": "WBC",
+    "fibrinogen": "Fibrinogen",
+    "platelets": "Platelets",
+}
+BEFORE_ICU = "HospAdmTime"  # hours between admission to the hospital and to intensive care, below 0
 OTHERS = ("Age", "Gender", "ICULOS", "SepsisLabel")
 SEX: dict[float, str] = {0: "female", 1: "male"}
 NOTES = (
     "Times are hours since admission: hour 1 was set to 2000-01-01T00:00Z, so the hour of the day means nothing.",
     "Sepsis episodes run from the first to the last hour with SepsisLabel 1, which begins 6 h before onset.",
-    "Laboratory values, mean pressure and EtCO2 were not used.",
+    "Laboratory values, mean pressure and hours in hospital serve the early warning alone.",
 )
 
 
@@ -69,7 +102,9 @@ def _table(name: Path, data: bytes) -> Any:
     import pyarrow.compute as pc
     import pyarrow.csv as csv
 
-    wanted = [*COLUMNS.values(), *OTHERS]
+    needed, more = [*COLUMNS.values(), *OTHERS], [*CARE.values(), BEFORE_ICU]
+    there = set(data[: data.find(b"\n") if b"\n" in data else None].decode("utf-8", "replace").strip().split("|"))
+    wanted = [*needed, *(name for name in more if name in there)]
     options = csv.ConvertOptions(
         column_types={column: pa.string() for column in wanted}, include_columns=wanted, strings_can_be_null=False
     )
@@ -78,10 +113,12 @@ def _table(name: Path, data: bytes) -> Any:
             pa.BufferReader(data), csv.ReadOptions(use_threads=False), csv.ParseOptions(delimiter="|"), options
         )
     except (pa.ArrowException, KeyError):
-        hint = f"It must have these columns, separated by '|': {', '.join(wanted)}."
+        hint = f"It must have these columns, separated by '|': {', '.join(needed)}."
         raise SourceError(str(name), "is not a file of the 2019 challenge", hint) from None
     columns = [pc.if_else(pc.equal(column, "NaN"), "", column) for column in table.columns]
-    return pa.table(dict(zip(wanted, columns, strict=True)))
+    found = dict(zip(wanted, columns, strict=True))
+    nothing = pa.array([""] * len(table), pa.string())
+    return pa.table({name: found.get(name, nothing) for name in (*needed, *more)})
 
 
 def _batch(table: Any, lengths: list[int], people: list[str], task: Task) -> Batch:
@@ -106,7 +143,7 @@ def _batch(table: Any, lengths: list[int], people: list[str], task: Task) -> Bat
         events.append(Event(people[code], "sepsis", int(hours.min()), int(hours.max()) + HOUR))
     values = {name: numbers[name] for name in COLUMNS}
     rows = Rows(tuple(people), person, time, np.zeros(len(time), np.int16), values)
-    return judged(
+    batch = judged(
         rows,
         task,
         source=str(task.path),
@@ -115,6 +152,24 @@ def _batch(table: Any, lengths: list[int], people: list[str], task: Task) -> Bat
         profiles=profiles,
         events=events,
     )
+    septic = {event.person for event in events}
+    outcomes = [Outcome(name, "sepsis", name in septic) for name in people]
+    return replace(batch, care=_care(table, numbers["ICULOS"], people, person, time, task), outcomes=outcomes)
+
+
+def _care(
+    table: Any, hours: Floats, people: list[str], person: NDArray[np.int32], time: Times, task: Task
+) -> CareRows | None:
+    """Return laboratory values and hours since both admissions; nothing where the schema knows no such things."""
+    columns, dropped = {}, 0
+    for name, theirs in CARE.items():
+        if name in task.schema.care:
+            columns[name], _, refused = text.text_numbers(table.column(theirs))
+            dropped += len(refused)
+    if "icu_hours" in task.schema.care and "hospital_hours" in task.schema.care:
+        before, _, _ = text.text_numbers(table.column(BEFORE_ICU))
+        columns |= {"icu_hours": hours, "hospital_hours": hours - before}
+    return care_rows(people, person, time, columns, task.schema, dropped) if columns else None
 
 
 def _profile(person: str, age: float, sex: float, task: Task) -> Profile:

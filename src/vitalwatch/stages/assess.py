@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from vitalwatch.monitor import Monitor
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
 from vitalwatch.settings import Settings
-from vitalwatch.stages import leakage
+from vitalwatch.stages import hospital, leakage
 from vitalwatch.stages.evaluate import tables_of
 from vitalwatch.stages.judging import PersonResult, Thresholds
 from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups
@@ -59,6 +59,7 @@ def evaluate(work: Work) -> dict[str, Any]:
     readings = iter_people(work.path("readings.parquet"), settings.schema, only=set(parts))
     results = list(answer_all(monitor, readings, known, parts, splits["people"], settings, work.progress, len(parts)))
     tables = judge(results, monitor, settings, splits)
+    _warned(tables, hospital.Records.of_work(work), monitor, settings, hospital.people_of(splits["people"])["test"])
     folder = work.out("reports/evaluation.json").parent
     (folder / "evaluation.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
     facts = {
@@ -94,7 +95,24 @@ def evaluate_on(
     results = list(answer_all(monitor, people, known, parts, {}, settings, progress, 0))
     seen = len({result.person for result in results} & set(monitor.card["trained_on"]))
     note = f"Everybody is tested; {seen or 'none'} of them bear names that the run learnt from or was calibrated on."
-    return _tables(results, monitor, settings, note, by_time=False)
+    tables = _tables(results, monitor, settings, note, by_time=False)
+    _warned(tables, hospital.Records.of(folder), monitor, settings, None)
+    return tables
+
+
+def _warned(
+    tables: dict[str, Any],
+    records: hospital.Records,
+    monitor: Monitor,
+    settings: Settings,
+    people: Collection[str] | None,
+) -> None:
+    """Add the figures and gates of the early warning, where the models have one."""
+    if monitor.early_warning is None:
+        return
+    tables["early_warning"] = hospital.tables(records, monitor.early_warning, settings, people)
+    tables["gates"] += hospital.gates(tables["early_warning"], settings.params.gates)
+    tables["passed"] = all(gate["passed"] is not False for gate in tables["gates"])
 
 
 def trusted_keys(settings: Settings) -> list[Path]:

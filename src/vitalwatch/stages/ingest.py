@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vitalwatch import readers, recordings
+from vitalwatch.care import CareGatherer, write_outcomes
 from vitalwatch.errors import BooksDoNotBalance, SourceError
 from vitalwatch.quarantine import Quarantine
 from vitalwatch.reading import REASONS, VERSION, Rows
@@ -22,11 +23,19 @@ from vitalwatch.recordings import ReadingsWriter, storing
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.stages.gather import Gatherer
-from vitalwatch.tables import DAY, MINUTE, Event, Profile, Readings
+from vitalwatch.tables import DAY, MINUTE, Event, Outcome, Profile, Readings
 from vitalwatch.timestamps import rfc3339
 
 Progress = Callable[[str, int, int], None]
-FILES = ("readings.parquet", "profiles.parquet", "events.parquet", "quarantine", "ingest.json")  # the last one last
+BESIDE = ("care.parquet", "outcomes.parquet")
+FILES = (
+    "readings.parquet",
+    "profiles.parquet",
+    "events.parquet",
+    *BESIDE,
+    "quarantine",
+    "ingest.json",
+)  # the last one last
 
 
 def ingest(
@@ -118,6 +127,8 @@ class _Gathered:
     profiles: dict[str, Profile]
     events: dict[tuple[str, str, int, int], Event]
     quarantined: int
+    care: CareGatherer
+    outcomes: dict[tuple[str, str], Outcome]
 
 
 def _read_all(
@@ -129,6 +140,7 @@ def _read_all(
     books: list[_Source] = []
     profiles: dict[str, Profile] = {}
     events: dict[tuple[str, str, int, int], Event] = {}
+    care, outcomes = CareGatherer(scratch / "spool"), dict[tuple[str, str], Outcome]()
     ahead = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
     with Quarantine(scratch / "quarantine") as quarantine:
         for number, path in enumerate(sources):
@@ -146,8 +158,11 @@ def _read_all(
                     known = profiles.get(profile.person)
                     profiles[profile.person] = _fuller(known, profile) if known else profile
                 events.update({(e.person, e.kind, e.start, e.end): e for e in batch.events})
+                outcomes.update({(o.person, o.kind): o for o in batch.outcomes})
+                if batch.care is not None:
+                    care.add(batch.care)
                 progress(f"read {path.name}", book.read, 0)
-    return _Gathered(books, rows, profiles, events, quarantine.count)
+    return _Gathered(books, rows, profiles, events, quarantine.count, care, outcomes)
 
 
 def _fuller(known: Profile, more: Profile) -> Profile:
@@ -164,16 +179,20 @@ def _fuller(known: Profile, more: Profile) -> Profile:
 
 
 def _write(gathered: _Gathered, scratch: Path, settings: Settings, progress: Progress) -> dict[str, Any]:
-    written, people, days = 0, 0, 0
+    written, days, people = 0, 0, set[str]()
     if not sum(book.kept for book in gathered.sources):
         raise _nothing(gathered.sources)
     with ReadingsWriter(scratch / "readings.parquet", settings.schema) as writer:
         for readings in gathered.rows.people():
             writer.write(readings)
-            written, people, days = written + len(readings), people + 1, days + _days(readings)
+            written, days = written + len(readings), days + _days(readings)
+            people.add(readings.person)
             progress("write", written, sum(book.kept for book in gathered.sources))
     recordings.write_profiles(scratch / "profiles.parquet", [one for _, one in sorted(gathered.profiles.items())])
     recordings.write_events(scratch / "events.parquet", gathered.events.values())
+    beside = gathered.care.write(scratch / "care.parquet", tuple(settings.schema.care), people)
+    outcomes = [one for (person, _), one in gathered.outcomes.items() if person in people]
+    write_outcomes(scratch / "outcomes.parquet", outcomes)
     settled = gathered.rows.settled
     sources = [_entry(book, number, gathered) for number, book in enumerate(gathered.sources)]
     report = {
@@ -181,8 +200,10 @@ def _write(gathered: _Gathered, scratch: Path, settings: Settings, progress: Pro
         **{name: sum(one[name] for one in sources) for name in ("read", "accepted", "merged", "duplicate", "conflict")},
         "rejected": dict(sum((book.refused for book in gathered.sources), Counter())),
         "rows": written,
-        "people": people,
+        "people": len(people),
         "person_days": days,
+        "care": {"kept": beside, "dropped": gathered.care.dropped},
+        "outcomes": len(outcomes),
         "quarantined": gathered.quarantined,
         "events": len(gathered.events),
         "profiles": len(gathered.profiles),

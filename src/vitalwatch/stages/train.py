@@ -36,14 +36,16 @@ from vitalwatch.schema import minutes
 from vitalwatch.scoring import ASLEEP, Calibration, Detector, Scale
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
+from vitalwatch.stages import hospital
 from vitalwatch.stages.people import Member, enrolled_until, having, load_learners
+from vitalwatch.stages.transform import read_splits
 from vitalwatch.tables import DAY, MINUTE, Bools, Event, Floats, Readings, Times
 
 PROBE_ROWS = 12
 LEAST_EPISODES = 20  # labelled training episodes that a supervised head needs
 LEAST_ROWS = 200  # judged rows, to learn from and to calibrate on
 BLOCK = 2048  # windows answered at a time
-STEPS = 7
+STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,11 @@ def train(work: Work) -> dict[str, Any]:
     clock.done("forecaster")
     forecast_onnx = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
     widening = _widening(forecast_onnx, probation, settings)
+    warned = hospital.people_of(read_splits(work.path("splits.json"))["people"])
+    warning, warning_card, warning_notes = hospital.learn(hospital.Records.of_work(work), settings, warned)
+    clock.done("early warning")
     files = {
+        **warning,
         "heart_rate.onnx": expectation,
         "forest.onnx": forest,
         "forecast.onnx": forecast_onnx,
@@ -125,7 +131,9 @@ def train(work: Work) -> dict[str, Any]:
         "settings.json": _json({"schema": settings.schema.model_dump(mode="json"), **_chosen(settings).to_json()}),
     }
     card = _card(members, calibration, held, fitted, settings)
-    card["notes"] = _notes(members, held, known, widening, settings)
+    card["notes"] = [*_notes(members, held, known, widening, settings), *warning_notes]
+    if warning_card:
+        card["early_warning"] = warning_card
     probe = _probe(calibrators[0], files, card, settings)
     key = bundle.SigningKey.load_or_create(settings.path(settings.config.signing.key))
     bundle.write(work.out("models"), files, card, probe, key)

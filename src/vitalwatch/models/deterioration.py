@@ -1,0 +1,106 @@
+"""Early warning in hospital: boosted trees on the hours of stays, and their calibration on other patients.
+
+Strongly regularised (a fifth of the columns a tree, small trees, large leaves): hours of one patient say nearly the
+same, so there are as many examples as patients, not as hours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch import params
+from vitalwatch.early_warning import Platt
+from vitalwatch.export import boosted_to_onnx
+from vitalwatch.tables import Bools, Floats
+
+NAME = "deterioration"
+EVERY = 6  # of hours with one label all through, each sixth and the last are learnt from
+PURPOSE = (
+    "Ranks people in hospital by how likely sepsis (within 6 hours) or death (in this stay) is, for a clinician who "
+    "looks again. It is no medical device, makes no diagnosis, and its silence means nothing."
+)
+LIMITS = (
+    "Learnt from intensive-care patients of one hospital group; other wards and hospitals need their own calibration.",
+    "When and how often something is measured says what staff feared: a model that sees it learns their habits too.",
+    "Hours in hospital and in intensive care alone rank patients well: read every figure beside that line.",
+    "Sepsis labels are made from orders and chart values after the fact, and begin 6 hours before that onset.",
+)
+
+
+def fit(x: Floats, happens: Bools, chosen: params.EarlyWarning, seed: int, threads: int) -> bytes:
+    """Train on hours of training patients; return ONNX that gives an uncalibrated `probability`.
+
+    Args:
+        x: Columns of `early_warning.features` that the model may see, float32 (n, f).
+        happens: Whether it happens, of each hour (n,).
+        chosen: Hyperparameters.
+        seed: For LightGBM.
+        threads: Cores to use.
+    """
+    import lightgbm
+
+    data = lightgbm.Dataset(x, happens.astype(np.float32), free_raw_data=True)
+    return boosted_to_onnx(lightgbm.train(_options(chosen, seed, threads), data, chosen.rounds), x.shape[1])
+
+
+def hours_to_learn(happens: Bools, share: float, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return which hours of one stay are learnt from, in order.
+
+    Args:
+        happens: Of each hour (n,).
+        share: Of the hours in which it does not happen, where others have it; a stay that has one label all through
+            because somebody told only its end gives each sixth hour and the last (`share` 0).
+        rng: Draws the hours.
+    """
+    if share == 0:
+        hours = np.arange(len(happens))
+        return np.flatnonzero((hours % EVERY == EVERY - 1) | (hours == len(happens) - 1))
+    return np.flatnonzero(happens | (rng.random(len(happens)) < share))
+
+
+def platt(probability: Floats, happened: Bools, rounds: int = 100) -> Platt:
+    """Return the calibration that makes probabilities of patients held out of fitting likeliest (Platt 1999).
+
+    Newton's method on slope and offset, with a slight pull towards no change (10 hours' worth), so that few or
+    separable patients give finite numbers.
+
+    Args:
+        probability: As the model tells them (n,).
+        happened: Of the same hours (n,).
+        rounds: Most steps.
+    """
+    inside = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
+    design = np.stack((np.log(inside / (1 - inside)), np.ones(len(inside))), axis=1)
+    pull, start = np.array([10.0, 0.0]), np.array([1.0, 0.0])
+    found = start.copy()
+    for _ in range(rounds):
+        told = 1 / (1 + np.exp(-np.clip(design @ found, -30, 30)))
+        slope = design.T @ (told - happened) + pull * (found - start)
+        curve = (design * (told * (1 - told))[:, None]).T @ design + np.diag(pull + 1e-9)
+        step = np.linalg.solve(curve, slope)
+        found -= np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-8:
+            break
+    return Platt(float(max(found[0], 1e-3)), float(found[1]))
+
+
+def _options(chosen: params.EarlyWarning, seed: int, threads: int) -> dict[str, Any]:
+    return {
+        "objective": "binary",
+        "learning_rate": chosen.learning_rate,
+        "num_leaves": chosen.leaves,
+        "min_data_in_leaf": chosen.min_rows_a_leaf,
+        "feature_fraction": chosen.columns_a_tree,
+        "bagging_fraction": 0.6,
+        "bagging_freq": 1,
+        "lambda_l2": chosen.l2,
+        "max_bin": 63,
+        "num_threads": threads,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }

@@ -1,0 +1,114 @@
+"""stages.hospital: a ward whose heart rates rise before sepsis is learnt; dealt labels teach nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vitalwatch.early_warning import EarlyWarning
+from vitalwatch.settings import Settings
+from vitalwatch.stages import hospital
+from vitalwatch.stages.ingest import ingest
+
+PATIENTS, HOURS, SEPTIC = 120, 18, 3  # each third
+HEAD = "HR|O2Sat|Temp|SBP|MAP|DBP|Resp|Lactate|Age|Gender|HospAdmTime|ICULOS|SepsisLabel"
+NOW = 1_790_000_000_000
+
+
+def ward(folder: Path, rng: np.random.Generator, *, true: bool = True) -> Path:
+    """Write patients; the heart rate of a septic one rises by 25 in labelled hours, where labels are `true`."""
+    folder.mkdir()
+    for number in range(PATIENTS):
+        septic = number % SEPTIC == 0
+        onset = int(rng.integers(6, HOURS - 4))
+        labelled = septic & (np.arange(HOURS) >= onset)
+        rises = labelled if true else np.zeros(HOURS, np.bool_)
+        rate = 80 + 5 * rng.normal() + 3 * rng.normal(size=HOURS) + 25 * rises
+        lines = [f"{h:.0f}|97|36.6|120|85|70|16|NaN|{50 + number % 30}|1|-4|{i + 1}|{int(s)}"
+                 for i, (h, s) in enumerate(zip(rate, labelled, strict=True))]  # fmt: skip
+        (folder / f"p{number:03}.psv").write_text("\n".join((HEAD, *lines)) + "\n")
+    return folder
+
+
+def small(settings: Settings) -> Settings:
+    chosen = settings.params.early_warning.model_copy(
+        update={"rounds": 40, "learning_rate": 0.1, "min_rows_a_leaf": 20, "share_of_hours": 1.0}
+    )
+    few = settings.params.evaluation.model_copy(update={"draws": 50})
+    params = settings.params.model_copy(update={"early_warning": chosen, "evaluation": few})
+    return dataclasses.replace(settings, params=params)
+
+
+def judged(folder: Path, settings: Settings) -> tuple[dict[str, Any], dict[str, bytes], dict[str, Any]]:
+    ingest([folder], folder.parent / "out", settings, now_ms=NOW)
+    records = hospital.Records.of(folder.parent / "out")
+    names = [f"p{number:03}" for number in range(PATIENTS)]
+    people = {"train": names[:60], "calibration": names[60:90], "test": names[90:]}
+    files, card, notes = hospital.learn(records, settings, people)
+    assert [] == notes
+    return hospital.tables(records, EarlyWarning(files), settings, people["test"]), files, card
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> tuple[Any, ...]:
+    folder = ward(tmp_path_factory.mktemp("ward") / "in", np.random.default_rng(1))
+    return judged(folder, small(settings))
+
+
+def test_it_is_told_apart_on_patients_never_seen_and_better_than_by_hours_alone(learnt: tuple[Any, ...]):
+    table = learnt[0]["sepsis"]
+
+    assert (30, 10, 30 * HOURS) == (table["patients"], table["patients_with"], table["rows"])
+    assert table["variants"]["vitals"]["auroc"]["value"] > 0.9
+    assert table["variants"]["vitals"]["auroc_gain_over_news2"]["low"] > 0
+    assert table["variants"]["stay"]["auroc"]["value"] < table["variants"]["vitals"]["auroc"]["value"] - 0.1
+
+
+def test_what_is_told_is_about_as_often_true(learnt: tuple[Any, ...]):
+    row = learnt[0]["sepsis"]["variants"]["vitals"]
+
+    assert 1 == pytest.approx(row["told_over_true"], abs=0.35)
+    assert row["brier_skill"] > 0.3
+    assert 10 == len(row["reliability"])
+
+
+def test_the_card_says_what_it_is_for_and_what_it_is_not(learnt: tuple[Any, ...]):
+    card = learnt[2]
+
+    assert "no medical device" in card["purpose"]
+    assert any("hospital" in sentence for sentence in card["limits"])
+    assert {"sepsis": "sepsis within 6 hours"} == card["questions"]
+
+
+def test_its_gates_pass(learnt: tuple[Any, ...], settings: Settings):
+    found = hospital.gates(learnt[0], settings.params.gates)
+
+    assert ["sepsis_auroc_gain", "sepsis_brier_skill"] == [gate["name"] for gate in found]
+    assert all(gate["passed"] for gate in found)
+
+
+def test_labels_that_no_vital_follows_teach_nothing(tmp_path: Path, settings: Settings):
+    table = judged(ward(tmp_path / "in", np.random.default_rng(2), true=False), small(settings))[0]["sepsis"]
+    by_vitals = table["variants"]["vitals"]["auroc"]["value"]
+
+    assert by_vitals < table["variants"]["stay"]["auroc"]["value"] + 0.1  # hours alone still tell something
+
+
+def test_with_few_septic_patients_there_is_no_model_and_a_note(tmp_path: Path, settings: Settings):
+    folder = ward(tmp_path / "in", np.random.default_rng(1))
+    ingest([folder], tmp_path / "out", settings, now_ms=NOW)
+    people = {"train": [f"p{number:03}" for number in range(9)], "calibration": []}
+    files, card, notes = hospital.learn(hospital.Records.of(tmp_path / "out"), settings, people)
+
+    assert ({}, {}) == (files, card)
+    assert "3 patients with it, 20 are needed" in notes[0]
+
+
+def test_people_divided_by_time_are_in_no_part():
+    found = hospital.people_of({"a": {"part": "train"}, "b": {"part": "time"}, "c": {"part": "test"}})
+
+    assert {"train": {"a"}, "calibration": set(), "test": {"c"}} == found

@@ -1,0 +1,197 @@
+"""early_warning: hours of a stay become columns that look back only, and risks that people without laboratory keep."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from vitalwatch import early_warning
+from vitalwatch.early_warning import EarlyWarning, Platt, Risk, Stay, columns_of, features, last_known, stays
+from vitalwatch.tables import Care, Profile, Readings
+
+HOUR = early_warning.HOUR
+NAMES = ("lactate", "urine")
+KNOWN = ("lactate", "urine", "icu_hours", "hospital_hours", "blood_pressure_mean")
+COLUMNS, GROUPS = columns_of(NAMES)
+WHO = Profile("a", age=70.0, sex="male")
+
+
+def readings(hours: list[float], **columns: list[float]) -> Readings:
+    values = {name: np.asarray(column, np.float32) for name, column in columns.items()}
+    return Readings("a", (np.asarray(hours) * HOUR).astype(np.int64), np.zeros(len(hours), np.int16), values)
+
+
+def care(*rows: tuple[float, str, float]) -> Care:
+    hours, names, values = zip(*rows, strict=True)
+    what = np.asarray([KNOWN.index(name) for name in names], np.int16)
+    return Care("a", (np.asarray(hours) * HOUR).astype(np.int64), what, np.asarray(values, np.float32), KNOWN)
+
+
+def column(stay: Stay, name: str) -> list[float]:
+    return features(stay)[:, COLUMNS.index(name)].tolist()
+
+
+def drawn(hours: int, seed: int = 1) -> Stay:
+    rng = np.random.default_rng(seed)
+    vitals = np.asarray([80, 97, 16, 37, 120, 70, 87]) + rng.normal(size=(hours, 7))
+    labs = rng.normal(size=(hours, 2))
+    vitals[rng.random(vitals.shape) < 0.3] = np.nan
+    labs[rng.random(labs.shape) < 0.8] = np.nan
+    clocks = np.arange(hours)[:, None] + np.asarray([0.0, 12.0])
+    about = np.asarray([60, 1], np.float32)
+    time = np.arange(hours, dtype=np.int64) * HOUR
+    return Stay(time, vitals.astype(np.float32), labs.astype(np.float32), NAMES, clocks.astype(np.float32), about)
+
+
+def test_every_column_has_a_name_and_a_group():
+    assert len(COLUMNS) == len(GROUPS) == features(drawn(3)).shape[1]
+    assert len(set(COLUMNS)) == len(COLUMNS)
+    assert {"vitals", "stay", "care"} == set(GROUPS)
+
+
+def test_what_comes_later_moves_nothing_before_it():
+    stay = drawn(40)
+    later = drawn(40, seed=2)
+    mixed = Stay(
+        stay.time,
+        np.concatenate((stay.vitals[:25], later.vitals[25:])),
+        np.concatenate((stay.care[:25], later.care[25:])),
+        NAMES,
+        np.concatenate((stay.clocks[:25], later.clocks[25:] + 5)),
+        stay.about,
+    )
+
+    assert np.array_equal(features(stay)[:25], features(mixed)[:25], equal_nan=True)
+    assert not np.array_equal(features(stay)[25:], features(mixed)[25:], equal_nan=True)
+
+
+def test_an_hour_tells_the_same_however_long_the_stay_goes_on():
+    stay = drawn(40)
+
+    assert np.array_equal(features(stay)[:9], features(stay.rows(slice(9))), equal_nan=True)
+
+
+def test_the_same_holds_from_readings_and_laboratory_on():
+    hours = list(np.arange(0, 30, 0.5))
+    rates = list(80 + np.sin(hours))
+    told = care(*[(h, "lactate", 1 + h) for h in range(0, 30, 4)])
+    whole = features(stays(readings(hours, heart_rate=rates), told, WHO, NAMES)[0])
+    before = np.flatnonzero(told.time < 12 * HOUR)
+    cut = Care("a", told.time[before], told.what[before], told.value[before], KNOWN)
+    short = features(stays(readings(hours[:24], heart_rate=rates[:24]), cut, WHO, NAMES)[0])
+
+    assert np.array_equal(whole[:12], short, equal_nan=True)
+
+
+def test_an_hour_is_the_mean_of_what_was_measured_in_it_and_urine_adds_up():
+    told = care((0, "urine", 50), (0.5, "urine", 30), (2, "lactate", 4))
+    (stay,) = stays(readings([0, 0.5, 2.5], heart_rate=[60, 70, 90]), told, WHO, NAMES)
+
+    assert [65, 65, 90] == column(stay, "heart_rate_last")
+    assert [0, 1, 0] == column(stay, "heart_rate_hours_ago")
+    assert [80, 80, 80] == column(stay, "urine_last")
+    assert 4 == column(stay, "lactate_last")[2]
+
+
+def test_change_slope_and_share_of_a_rising_rate():
+    (stay,) = stays(readings([0, 1, 3], heart_rate=[60, 62, 66]), None, WHO, NAMES)
+
+    assert [2, 2, 4] == column(stay, "heart_rate_change")[1:]
+    assert 2 == pytest.approx(column(stay, "heart_rate_slope_6h")[3])
+    assert 0.75 == pytest.approx(column(stay, "heart_rate_share_6h")[3])
+    assert 6 == pytest.approx(column(stay, "heart_rate_since_first")[3])
+    assert [60, 66] == [column(stay, "heart_rate_low_24h")[3], column(stay, "heart_rate_high_24h")[3]]
+
+
+def test_shock_index_and_news2_come_from_the_last_known_values():
+    (stay,) = stays(readings([0, 1], heart_rate=[120, np.nan], blood_pressure_systolic=[np.nan, 80]), None, WHO, NAMES)
+
+    assert 1.5 == pytest.approx(column(stay, "shock_index_last")[1])
+    assert [2, 5] == column(stay, "news2_last")
+
+
+def test_clocks_told_once_go_on_by_themselves():
+    told = care((0, "icu_hours", 3), (0, "hospital_hours", 30))
+    (stay,) = stays(readings([0, 1, 2], heart_rate=[60, 60, 60]), told, WHO, NAMES)
+
+    assert [3, 4, 5] == column(stay, "icu_hours")
+    assert [27, 27, 27] == column(stay, "hours_before_icu")
+
+
+def test_a_day_without_anything_begins_another_stay():
+    found = stays(readings([0, 1, 27], heart_rate=[60, 61, 90]), None, WHO, NAMES)
+
+    assert [2, 1] == [len(stay) for stay in found]
+    assert [0] == column(found[1], "heart_rate_since_first")
+
+
+def test_nothing_measured_is_no_stay():
+    assert [] == stays(readings([]), None, WHO, NAMES)
+
+
+def test_calibration_keeps_the_order_and_moves_the_level():
+    told = Platt(slope=0.5, offset=-1.0)(np.asarray([0.1, 0.5, 0.9], np.float32))
+
+    assert (np.diff(told) > 0).all()
+    assert 1 / (1 + np.e) == pytest.approx(told[1], rel=1e-5)
+
+
+def test_a_moment_gets_the_risk_of_the_last_hour_that_was_over():
+    risk = Risk(np.asarray([0, HOUR]), {"sepsis": np.asarray([0.1, 0.2], np.float32)}, ("vitals",))
+    ends = np.asarray([HOUR - 1, HOUR, 2 * HOUR, 40 * HOUR])
+
+    assert [None, 0.1, 0.2, None] == [
+        None if np.isnan(v) else round(v, 3) for v in last_known(risk, "sepsis", ends).tolist()
+    ]
+
+
+def head(columns: int, value: float) -> bytes:
+    """Return a model that always says the same."""
+    lightgbm = pytest.importorskip("lightgbm")
+    from vitalwatch.export import boosted_to_onnx
+
+    x = np.random.default_rng(1).normal(size=(200, columns)).astype(np.float32)
+    y = np.arange(200) < 200 * value
+    options = {"objective": "binary", "verbose": -1, "num_leaves": 2, "learning_rate": 1e-6}
+    return boosted_to_onnx(lightgbm.train(options, lightgbm.Dataset(x, y.astype(float)), 1), columns)
+
+
+def bundle_files() -> dict[str, bytes]:
+    vitals = GROUPS.count("vitals")
+    heads = {
+        "vitals": {"file": "v.onnx", "groups": ["vitals"], "slope": 1.0, "offset": 0.0},
+        "care": {"file": "c.onnx", "groups": ["vitals", "stay", "care"], "slope": 1.0, "offset": 0.0},
+    }
+    told = {"care": NAMES, "columns": COLUMNS, "questions": {"sepsis": heads}}
+    return {
+        "v.onnx": head(vitals, 0.25),
+        "c.onnx": head(len(COLUMNS), 0.75),
+        early_warning.FILE: json.dumps(told).encode(),
+    }
+
+
+def test_people_without_laboratory_are_answered_by_the_model_that_never_saw_any():
+    models = EarlyWarning(bundle_files())
+    here = readings([0, 1, 2], heart_rate=[60, 61, 62])
+    without, with_care = models.answer(here, WHO), models.answer(here, WHO, care((0, "lactate", 2)))
+
+    assert ("vitals",) == without.seen
+    assert ("vitals", "stay", "care") == with_care.seen
+    assert 0.25 == pytest.approx(without.values["sepsis"][0], abs=0.01)
+    assert 0.75 == pytest.approx(with_care.values["sepsis"][0], abs=0.01)
+    assert 3 == len(without.time)
+
+
+def test_a_bundle_without_the_models_has_no_early_warning():
+    assert EarlyWarning.of({}) is None
+
+
+def test_models_of_other_columns_are_refused():
+    files = bundle_files()
+    told = json.loads(files[early_warning.FILE])
+    told["columns"][0] = "shoe_size"
+
+    with pytest.raises(ValueError, match="columns"):
+        EarlyWarning({**files, early_warning.FILE: json.dumps(told).encode()})
