@@ -305,3 +305,31 @@ def test_importing_the_report_loads_no_drawing_library():
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
 
     assert "none" == found.stdout.strip()
+
+
+def warned() -> dict[str, Any]:
+    def row(value: float) -> dict[str, Any]:
+        figure = {"value": value, "low": value - 0.02, "high": value + 0.02}
+        return {
+            "auroc": figure, "average_precision": figure, "auroc_gain_over_news2": figure, "brier": figure,
+            "brier_skill": 0.01, "told_over_true": 1.1, "reliability": [{"rows": 7, "told": 0.01, "true": 0.02}],
+        }  # fmt: skip
+
+    table = {
+        "question": "sepsis within 6 hours", "patients": 90, "patients_with": 12, "rows": 900, "rate": 0.013,
+        "lines": {"news2": {"auroc": row(0.64)["auroc"], "average_precision": row(0.03)["auroc"]}},
+        "variants": {name: row(0.7 + i / 20) for i, name in enumerate(("vitals", "stay", "vitals_stay", "care"))},
+    }  # fmt: skip
+    return {"sepsis": table, "death_in_hospital": {"not_assessable": "too few test patients"}}
+
+
+def test_an_early_warning_is_told_beside_news2_and_the_hours_alone():
+    lines = report.summary({"early_warning": warned()})
+    page = report.render({"early_warning": warned()}, {"card": {"early_warning": {"limits": ["Of one hospital."]}}}, [])
+
+    (first,) = [line for line in lines if "sepsis within 6 hours" in line]
+    assert "90 test patients (12 with it)" in first
+    assert "0.640" in first
+    assert any("hours in intensive care and hospital alone 0.750" in line for line in lines)
+    assert all(text in page for text in ("Early warning in hospital", "Of one hospital.", "too few test patients"))
+    assert "Early warning" not in report.render({}, {}, [])

@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from command_world import csv_of, day_of
-from vitalwatch.commands.score import contributions
+from vitalwatch.commands.score import contributions, tables_of
+from vitalwatch.early_warning import HOUR, Risk
 from vitalwatch.recordings import write_readings
+from vitalwatch.tables import Readings
 
 SCORES = {
     "person": "string", "time": "timestamp[ms, tz=UTC]", "score": "float", "p_value": "float", "is_anomaly": "bool",
@@ -211,3 +213,19 @@ def test_the_json_beside_the_tables_balances(served, tmp_path):
     served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
     told = json.loads((tmp_path / "out" / "score.json").read_text())
     assert told["read"] == 290 == told["accepted"] + told["duplicate"] + sum(told["rejected"].values())
+
+
+def test_scores_bear_the_risk_of_the_last_full_hour_where_the_run_learnt_an_early_warning(tiny_monitor, settings):
+    time = np.arange(60, dtype=np.int64) * settings.schema.step_ms + 1_767_225_600_000
+    rates = {"heart_rate": np.full(60, 62, np.float32)}
+    answers = tiny_monitor.answer(Readings("p1", time, np.zeros(60, np.int16), rates))
+    hours = np.unique(answers.time // HOUR) * HOUR
+    risk = Risk(hours, {"sepsis": np.linspace(0, 1, len(hours), dtype=np.float32)}, ("vitals",))
+    scores = tables_of(answers, risk, settings.schema.step_ms)["scores"]
+    ends = np.flatnonzero((answers.time + settings.schema.step_ms) % HOUR == 0)
+
+    assert "risk_sepsis" == scores.schema.names[-1]
+    assert risk.values["sepsis"][np.searchsorted(hours, answers.time[ends] // HOUR * HOUR)].tolist() == [
+        scores["risk_sepsis"][int(row)].as_py() for row in ends
+    ]
+    assert "risk_sepsis" not in tables_of(answers)["scores"].schema.names

@@ -97,3 +97,26 @@ def test_reliability_shows_an_overconfident_probability():
     assert 1 == len(table)
     assert (0.9, 10, 0.5) == (table[0]["from"], table[0]["rows"], table[0]["true"])
     assert 0.95 == pytest.approx(table[0]["told"])
+
+
+def test_the_roc_area_of_a_known_order_and_of_no_order():
+    labels = np.asarray([False, True, False, True])
+
+    assert 0.75 == ranking.auroc(labels, np.asarray([0.1, 0.4, 0.5, 0.9]))
+    assert 0.5 == ranking.auroc(labels, np.full(4, np.nan))
+    assert np.isnan(ranking.auroc(np.zeros(4, bool), np.arange(4.0)))
+
+
+def test_the_roc_interval_by_person_holds_the_value_and_each_draw_is_scikit_learns():
+    rng = np.random.default_rng(1)
+    person = np.repeat(np.arange(20), 30)
+    labels = rng.random(600) < 0.2
+    score = labels + rng.normal(size=600)
+    draws = weights(20, 200, rng)
+    found = ranking.auroc_estimate(labels, score, person, draws, 0.95)
+    rows = np.repeat(np.arange(600), draws[0][person].astype(int))
+
+    assert found.low < found.value < found.high
+    assert ranking.auroc(labels[rows], score[rows]) == pytest.approx(
+        ranking.auroc_draws(labels, score, person, draws)[0], abs=2e-3
+    )

@@ -80,8 +80,10 @@ def tables_of(answers: Answers, risk: Risk | None = None, step_ms: int = 0) -> d
         step_ms: Length of a grid step: what is known at its end counts.
     """
     scores = _scores(answers)
-    for question in () if risk is None else risk.values:
-        scores = scores.append_column(f"risk_{question}", _measured(last_known(risk, question, answers.time + step_ms)))
+    if risk is not None:
+        for question in risk.values:
+            known = last_known(risk, question, answers.time + step_ms)
+            scores = scores.append_column(f"risk_{question}", _measured(known))
     return {"scores": scores, "alarms": _alarms(answers), "forecasts": _forecasts(answers)}
 
 
