@@ -13,7 +13,7 @@ from vitalwatch.tables import Care, Profile, Readings
 
 HOUR = early_warning.HOUR
 NAMES = ("lactate", "urine")
-KNOWN = ("lactate", "urine", "icu_hours", "hospital_hours", "blood_pressure_mean")
+KNOWN = ("lactate", "urine", "icu_hours", "hospital_hours")
 COLUMNS, GROUPS = columns_of(NAMES)
 WHO = Profile("a", age=70.0, sex="male")
 
@@ -118,6 +118,15 @@ def test_clocks_told_once_go_on_by_themselves():
 
     assert [3, 4, 5] == column(stay, "icu_hours")
     assert [27, 27, 27] == column(stay, "hours_before_icu")
+
+
+def test_columns_of_vitals_do_not_know_what_else_was_measured():
+    here = readings([0, 1, 2], heart_rate=[60, 61, 62], blood_pressure_systolic=[120, 110, 100])
+    (without,) = stays(here, None, WHO, NAMES)
+    (among,) = stays(here, care((0, "lactate", 2), (1.5, "urine", 40)), WHO, NAMES)
+    vitals = np.asarray(GROUPS) == "vitals"
+
+    assert np.array_equal(features(without)[:, vitals], features(among)[:, vitals], equal_nan=True)
 
 
 def test_a_day_without_anything_begins_another_stay():

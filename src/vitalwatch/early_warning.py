@@ -25,10 +25,10 @@ HOUR = 60 * MINUTE
 LONGEST_GAP = 24  # hours with nothing at all, after which another stay begins
 VITALS = ("heart_rate", "oxygen_saturation", "respiratory_rate", "body_temperature", "blood_pressure_systolic",
           "blood_pressure_diastolic")  # fmt: skip
-MEAN_PRESSURE = "blood_pressure_mean"  # measured, or a third of the way from diastolic to systolic
 CLOCKS = ("icu_hours", "hospital_hours")  # told once, then they go on by themselves
 SUMMED = ("urine",)
-MEASURED = (*VITALS, MEAN_PRESSURE)
+MEAN = "mean_pressure"  # estimated: a third of the way from diastolic to systolic pressure
+MEASURED = (*VITALS, MEAN)
 DERIVED = ("shock_index", "pulse_pressure", "saturation_per_breath", "news2")
 WINDOWS = (6, 12, 24)  # hours
 GROUPS = ("vitals", "stay", "care")
@@ -44,7 +44,7 @@ class Stay:
         time: Start of each hour, UTC ms, every hour from the first to the last (n,).
         vitals: Mean of each hour in `MEASURED` order, NaN where not measured (n, 7).
         care: Mean (urine: sum) of each hour in the order of `names` (n, k).
-        names: What the columns of `care` are; neither `CLOCKS` nor mean pressure.
+        names: What the columns of `care` are; not `CLOCKS`.
         clocks: Hours in intensive care and in hospital, NaN where nobody told (n, 2).
         about: Age in years and sex (0 female, 1 male), NaN where not told (2,).
     """
@@ -66,7 +66,7 @@ class Stay:
 
 def care_names(schema_care: Sequence[str]) -> tuple[str, ...]:
     """Return which of the schema's `care` make columns of the group `care`."""
-    return tuple(name for name in schema_care if name not in (*CLOCKS, MEAN_PRESSURE))
+    return tuple(name for name in schema_care if name not in CLOCKS)
 
 
 def stays(readings: Readings, care: Care | None, profile: Profile, names: Sequence[str]) -> list[Stay]:
@@ -89,13 +89,12 @@ def stays(readings: Readings, care: Care | None, profile: Profile, names: Sequen
         first, count = int(some[0]), int(some[-1] - some[0]) + 1
         vitals = _hourly(readings, first, count)
         columns = _care(care, first, count) if care is not None else {}
-        mean = columns.get(MEAN_PRESSURE, np.full(count, np.nan))
         thirds = (vitals[:, 4] + 2 * vitals[:, 5]) / 3
         told = [columns.get(name, np.full(count, np.nan)) for name in names]
         found.append(
             Stay(
                 time=(first + np.arange(count, dtype=np.int64)) * HOUR,
-                vitals=np.column_stack((vitals, np.where(np.isnan(mean), thirds, mean))).astype(np.float32),
+                vitals=np.column_stack((vitals, thirds)).astype(np.float32),
                 care=np.stack(told, axis=1).astype(np.float32) if told else np.zeros((count, 0), np.float32),
                 names=tuple(names),
                 clocks=np.stack([_clock(columns.get(name), count) for name in CLOCKS], axis=1).astype(np.float32),
