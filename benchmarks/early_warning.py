@@ -116,8 +116,9 @@ def judge(question: str, source: Path, folds: int, draws: int, settings: Setting
     news = hours.x[:, names.index("news2_last")]
     rows = hours.judged
     for name, line in {"news2": news, **supplied(hours, source)}.items():
-        told = figures(hours.happens[rows], line[rows], hours.person[rows], drawn, 0.95)
-        show({"question": question, "line": name} | told)
+        some = rows & np.isfinite(line)  # a line is judged where it says something
+        told = figures(hours.happens[some], line[some], hours.person[some], drawn, 0.95)
+        show({"question": question, "line": name, "rows": int(some.sum())} | told)
     for name, columns in seen(question, names, groups).items():
         began = time.process_time()
         happens = dealt(hours, settings.params.seed) if name == "permuted" else hours.happens

@@ -26,9 +26,9 @@ GATES = {
     "false_alarms_as_promised_unusual": ("channel A, false alarms a day: interval from (limit: promise)", "at most"),
     "false_alarms_as_promised_known": ("channel B, false alarms a day: interval from (limit: promise)", "at most"),
     "false_alarms_as_promised_both": ("both channels, false alarms a day: interval from (limit: promise)", "at most"),
-    "sepsis_auroc_gain": ("sepsis within 6 h from vitals, AUROC above partial NEWS2", "at least"),
+    "sepsis_auroc_gain": ("sepsis within 6 h from vitals, AUROC above partial NEWS2: interval up to", "at least"),
     "sepsis_brier_skill": ("sepsis within 6 h, Brier skill against the plain rate", "at least"),
-    "death_in_hospital_auroc_gain": ("death from vitals, AUROC above partial NEWS2", "at least"),
+    "death_in_hospital_auroc_gain": ("death from vitals, AUROC above partial NEWS2: interval up to", "at least"),
     "death_in_hospital_brier_skill": ("death, Brier skill against the plain rate", "at least"),
     "event_f1_below_champion": ("event F1 below the production model's", "at most"),
 }

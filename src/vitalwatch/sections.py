@@ -323,8 +323,8 @@ def _expected(table: Json) -> Blocks:
 WARNED = {
     "vitals": "vitals and age",
     "stay": "hours in intensive care and hospital alone",
-    "vitals_stay": "both",
-    "care": "and all laboratory, consciousness, urine, ventilation",
+    "vitals_stay": "vitals, age and those hours",
+    "care": "all of it, with laboratory, consciousness, urine, ventilation",
 }
 
 

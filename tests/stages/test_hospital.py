@@ -91,6 +91,16 @@ def test_its_gates_pass(learnt: tuple[Any, ...], settings: Settings):
     assert all(gate["passed"] for gate in found)
 
 
+def test_a_gate_fails_where_the_whole_interval_lies_below_news2_and_none_is_set_without_figures(settings: Settings):
+    row = {"auroc_gain_over_news2": {"value": -0.1, "low": -0.15, "high": -0.05}, "brier_skill": 0.01}
+    told = {"sepsis": {"variants": {"vitals": row, "care": row}}, "death_in_hospital": {"not_assessable": "few"}}
+
+    assert [("sepsis_auroc_gain", False), ("sepsis_brier_skill", True)] == [
+        (gate["name"], gate["passed"]) for gate in hospital.gates(told, settings.params.gates)
+    ]
+    assert [] == hospital.gates({"not_assessable": hospital.NOBODY}, settings.params.gates)
+
+
 def test_labels_that_no_vital_follows_teach_nothing(tmp_path: Path, settings: Settings):
     table = judged(ward(tmp_path / "in", np.random.default_rng(2), true=False), small(settings))[0]["sepsis"]
     by_vitals = table["variants"]["vitals"]["auroc"]["value"]

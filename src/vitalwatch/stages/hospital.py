@@ -290,7 +290,10 @@ class _Judged:
 
 
 def gates(told: Mapping[str, Any], chosen: Gates) -> list[dict[str, Any]]:
-    """Return the verdicts on the figures that `tables` returns; what could not be judged is not assessable."""
+    """Return the verdicts on the figures that `tables` returns; a question that could not be judged has none.
+
+    Against NEWS2 the upper end of the interval counts: few patients must not stop a run by chance.
+    """
     found = []
     for question, table in told.items():
         variants = table.get("variants", {}) if isinstance(table, Mapping) else {}
@@ -298,7 +301,7 @@ def gates(told: Mapping[str, Any], chosen: Gates) -> list[dict[str, Any]]:
             continue
         served = [variants[name] for name in ("vitals", "care")]
         for name, value, limit in (
-            ("auroc_gain", served[0]["auroc_gain_over_news2"]["value"], chosen.min_warning_auroc_gain),
+            ("auroc_gain", served[0]["auroc_gain_over_news2"]["high"], chosen.min_warning_auroc_gain),
             ("brier_skill", min(one["brier_skill"] for one in served), chosen.min_warning_brier_skill),
         ):
             found.append({"name": f"{question}_{name}", "value": value, "limit": limit, "passed": bool(value >= limit)})
