@@ -102,7 +102,11 @@ def main() -> None:
     given = asked.parse_args()
     settings = load_settings(ROOT, environment="base")
     for question, name in SETS.items():
-        if given.question in (None, question):
+        if given.question not in (None, question):
+            continue
+        if not (given.data / name).is_file():
+            show({"question": question, "skipped": f"there is no {name}; name the folder of recordings with --data"})
+        else:
             judge(question, given.data / name, given.folds, given.draws, settings)
 
 

@@ -42,7 +42,8 @@ def test_without_a_source_everybody_is_synthetic(work):
     assert [source["source"] for source in report["sources"]] == ["3 synthetic people"]
     assert len(read_events(work.folder / "bookkeeping.parquet")) > 0
     assert sorted(path.name for path in work.folder.iterdir()) == [
-        "bookkeeping.parquet", "events.parquet", "ingest.json", "profiles.parquet", "quarantine", "readings.parquet",
+        "bookkeeping.parquet", "care.parquet", "events.parquet", "ingest.json", "outcomes.parquet", "profiles.parquet",
+            "quarantine", "readings.parquet",
     ]  # fmt: skip
 
 

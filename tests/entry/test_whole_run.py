@@ -13,8 +13,9 @@ from command_world import EASY, TINY, Answer, Place, csv_of, day_of
 pytestmark = pytest.mark.slow
 SETS = (*TINY, *EASY)
 ARTIFACTS = [
-    "bookkeeping.parquet", "events.parquet", "grid.parquet", "ingest.json", "manifest.json", "models", "params.yaml",
-    "profiles.parquet", "quality.json", "quarantine", "readings.parquet", "reports", "schema.yaml", "splits.json",
+    "bookkeeping.parquet", "care.parquet", "events.parquet", "grid.parquet", "ingest.json", "manifest.json", "models",
+    "outcomes.parquet", "params.yaml", "profiles.parquet", "quality.json", "quarantine", "readings.parquet", "reports",
+    "schema.yaml", "splits.json",
 ]  # fmt: skip
 
 

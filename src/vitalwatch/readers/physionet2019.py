@@ -61,7 +61,7 @@ SEX: dict[float, str] = {0: "female", 1: "male"}
 NOTES = (
     "Times are hours since admission: hour 1 was set to 2000-01-01T00:00Z, so the hour of the day means nothing.",
     "Sepsis episodes run from the first to the last hour with SepsisLabel 1, which begins 6 h before onset.",
-    "Laboratory values, mean pressure and hours in hospital serve the early warning alone.",
+    "Laboratory values, mean pressure and hours since admission serve the early warning alone.",
 )
 
 
