@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from vitalwatch import early_warning
+from vitalwatch.bundle import load
 from vitalwatch.early_warning import EarlyWarning, Platt, Risk, Stay, columns_of, features, last_known, stays
+from vitalwatch.errors import BundleRefused
+from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Care, Profile, Readings
 
 HOUR = early_warning.HOUR
@@ -197,10 +201,29 @@ def test_a_bundle_without_the_models_has_no_early_warning():
     assert EarlyWarning.of({}) is None
 
 
-def test_models_of_other_columns_are_refused():
+def test_models_of_other_columns_do_not_fit():
     files = bundle_files()
     told = json.loads(files[early_warning.FILE])
     told["columns"][0] = "shoe_size"
 
-    with pytest.raises(ValueError, match="columns"):
-        EarlyWarning({**files, early_warning.FILE: json.dumps(told).encode()})
+    assert EarlyWarning.fits(files)
+    assert EarlyWarning.fits({})
+    assert not EarlyWarning.fits({**files, early_warning.FILE: json.dumps(told).encode()})
+
+
+def test_a_bundle_whose_early_warning_has_other_columns_is_refused(tiny_bundle):
+    here = load(tiny_bundle[0], [tiny_bundle[1]])
+    odd = json.dumps({"care": [], "columns": ["shoe_size"], "questions": {}}).encode()
+
+    with pytest.raises(BundleRefused, match="early-warning columns"):
+        Monitor.verified(replace(here, files={**here.files, early_warning.FILE: odd}), tiny_bundle[0])
+
+
+def test_a_monitor_tells_risks_where_its_bundle_has_the_models(tiny_bundle):
+    here = load(tiny_bundle[0], [tiny_bundle[1]])
+    asked = readings([0, 1, 2], heart_rate=[60, 61, 62])
+    risk = Monitor({**here.files, **bundle_files()}, here.card).risks(asked, WHO)
+
+    assert risk is not None
+    assert 3 == len(risk.values["sepsis"])
+    assert Monitor(here.files, here.card).risks(asked, WHO) is None

@@ -330,6 +330,7 @@ def test_an_early_warning_is_told_beside_news2_and_the_hours_alone():
     (first,) = [line for line in lines if "sepsis within 6 hours" in line]
     assert "90 test patients (12 with it)" in first
     assert "0.640" in first
+    assert any("too few test patients" in line for line in lines)
     assert any("hours in intensive care and hospital alone 0.750" in line for line in lines)
     assert all(text in page for text in ("Early warning in hospital", "Of one hospital.", "too few test patients"))
     assert "Early warning" not in report.render({}, {}, [])

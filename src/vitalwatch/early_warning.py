@@ -326,9 +326,7 @@ class EarlyWarning:
     def __init__(self, files: Mapping[str, bytes]) -> None:
         told = json.loads(files[FILE])
         self.names = tuple(told["care"])
-        columns, groups = columns_of(self.names)
-        if list(columns) != told["columns"]:
-            raise ValueError("the early-warning columns are not those of this version")
+        groups = columns_of(self.names)[1]
         self._heads = {
             question: {
                 variant: (
@@ -346,6 +344,14 @@ class EarlyWarning:
     def of(files: Mapping[str, bytes]) -> EarlyWarning | None:
         """Return the models of a bundle, None where it has none."""
         return EarlyWarning(files) if FILE in files else None
+
+    @staticmethod
+    def fits(files: Mapping[str, bytes]) -> bool:
+        """Return whether the models of a bundle, if it has any, were trained on the columns of this version."""
+        if FILE not in files:
+            return True
+        told = json.loads(files[FILE])
+        return list(columns_of(tuple(told["care"]))[0]) == told["columns"]
 
     def answer(self, readings: Readings, profile: Profile, care: Care | None = None) -> Risk:
         """Return the risks at every hour of a person's stays.

@@ -138,6 +138,8 @@ class Monitor:
         """Return a monitor of verified bytes after its self-test."""
         if list(bundle.card["features"]) != list(features.NAMES):
             raise BundleRefused(str(folder), "its features are not those of this version", RETRAIN)
+        if not EarlyWarning.fits(bundle.files):
+            raise BundleRefused(str(folder), "its early-warning columns are not those of this version", RETRAIN)
         monitor = cls(bundle.files, bundle.card)
         expected = bundle.probe["answers"]
         got = monitor.probe(bundle.probe)

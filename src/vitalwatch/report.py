@@ -6,7 +6,7 @@ in the list at the end. What could not be judged says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 
 from vitalwatch.drawing import Example, words
@@ -130,8 +130,12 @@ def _expected_line(evaluation: Json) -> Iterator[str]:
 
 
 def _warning_lines(told: Json) -> Iterator[str]:
-    for table in told.values():
-        if not isinstance(table, Mapping) or "variants" not in table:
+    if missing(told):
+        yield f"Early warning: {missing(told)}"
+        return
+    for question, table in told.items():
+        if "variants" not in table:
+            yield f"Early warning, {words(question)}: {missing(table)}"
             continue
         yield (
             f"Early warning of {table['question']}, {table['patients']} test patients ({table['patients_with']} with "
