@@ -99,6 +99,7 @@ def test_dense_readings_are_summarised(settings: Settings) -> None:
 
     assert 1 == len(grid)
     assert (70, 60, 80) == (row["heart_rate"], row["heart_rate_min"], row["heart_rate_max"])
+    assert 80 == row["heart_rate_last"]  # the last reading has none
     assert np.std([60, 70, 80]) == pytest.approx(row["heart_rate_spread"])
     assert (97.25, 91) == (row["oxygen_saturation"], row["oxygen_saturation_min"])
     assert (35, 4, 0) == (row["steps"], row["count"], row["sleep"])
@@ -108,7 +109,8 @@ def test_dense_readings_are_summarised(settings: Settings) -> None:
 def test_one_reading_a_step_is_taken_as_it_is(settings: Settings) -> None:
     grid = clean(settings, readings(heart_rate=[61], heart_rate_spread=[2.5], oxygen_saturation=[95], steps=[7]))
 
-    assert [61, 61, 61] == [grid.column(name)[0] for name in ("heart_rate", "heart_rate_min", "heart_rate_max")]
+    told = ("heart_rate", "heart_rate_min", "heart_rate_max", "heart_rate_last")
+    assert [61] * 4 == [grid.column(name)[0] for name in told]
     assert [2.5, 95, 7, 1] == [
         grid.column(name)[0] for name in ("heart_rate_spread", "oxygen_saturation_min", "steps", "count")
     ]

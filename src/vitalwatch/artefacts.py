@@ -38,6 +38,11 @@ MOVING = 0.3  # intensity
 STILL = ("heart_rate", "respiratory_rate", "body_temperature", "heart_rate_variability_rmssd")  # never constant
 QUIET_STEPS = 8.0  # steps/min: below this a sudden heart-rate jump is not explained by walking
 NAN = np.float32(np.nan)
+DOUBTED_WITH = (
+    ("heart_rate_spread", "heart_rate"),
+    ("heart_rate_last", "heart_rate"),
+    ("oxygen_saturation_min", "oxygen_saturation"),
+)  # summaries that are no better than the vital of their step
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def take_back(rows: Floats, near: Floats, run: NDArray[np.int64], rules: Rules) 
     marks = _marks(near, run, rules)
     if np.count_nonzero(marks):
         rows[:, : marks.shape[1]][marks > 0] = NAN
-        for summary, vital in (("heart_rate_spread", "heart_rate"), ("oxygen_saturation_min", "oxygen_saturation")):
+        for summary, vital in DOUBTED_WITH:
             rows[marks[:, rules.at[vital]] > 0, rules.at[summary]] = NAN
     return marks
 

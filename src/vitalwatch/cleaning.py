@@ -18,7 +18,7 @@ from vitalwatch.artefacts import STILL, Rules, runs, runs_of_one, strange, take_
 from vitalwatch.schema import Schema, minutes
 from vitalwatch.tables import MINUTE, Bools, Floats, Grid, Readings, Times
 
-SUMMARY = ("heart_rate_spread", "heart_rate_min", "heart_rate_max", "oxygen_saturation_min")
+SUMMARY = ("heart_rate_spread", "heart_rate_min", "heart_rate_max", "heart_rate_last", "oxygen_saturation_min")
 CONTEXT = ("steps", "intensity", "motion", "sleep", "signal_quality", "count")
 
 SLOW = ("body_temperature", "blood_pressure_systolic", "blood_pressure_diastolic", "heart_rate_variability_rmssd")
@@ -64,7 +64,8 @@ class Plan:
         gaps = (*((slow if vital in SLOW else fast) // step for vital in vitals), max(fast // step, 1))
         judged = (*range(len(vitals)), at["count"])
         same = (*vitals, "heart_rate_spread", "steps", "intensity", "signal_quality")
-        same_from = (("heart_rate", "heart_rate_min"), ("heart_rate", "heart_rate_max"), ("intensity", "motion"))
+        alone = ("heart_rate_min", "heart_rate_max", "heart_rate_last")
+        same_from = (*(("heart_rate", name) for name in alone), ("intensity", "motion"))
         return Plan(
             schema=schema,
             names=names,
@@ -233,6 +234,7 @@ def _summarise_heart_rate(readings: Readings, starts: NDArray[np.intp], column: 
     column["heart_rate_max"][:] = np.fmax.reduceat(rate, starts)
     sizes = np.diff(np.append(starts, len(rate)))
     measured = np.isfinite(rate)
+    column["heart_rate_last"][:] = _newest(rate, measured, starts)
     mean = np.repeat(_mean(rate, starts), sizes)
     square = np.where(measured, (rate.astype(np.float64) - mean) ** 2, 0.0)
     count = np.add.reduceat(measured.astype(np.float64), starts)
@@ -251,6 +253,12 @@ def _sum(values: Floats, starts: NDArray[np.intp]) -> NDArray[np.floating]:
     measured = np.isfinite(values)
     total = np.add.reduceat(np.where(measured, values, 0.0).astype(np.float64), starts)
     return np.where(np.logical_or.reduceat(measured, starts), total, np.nan)
+
+
+def _newest(values: Floats, measured: Bools, starts: NDArray[np.intp]) -> Floats:
+    """Return the last measured value of each step, NaN where there is none."""
+    newest = np.maximum.reduceat(np.where(measured, np.arange(len(values)), -1), starts)
+    return np.where(newest >= 0, values[newest], NAN)
 
 
 def _join(a: Readings, b: Readings) -> Readings:
