@@ -11,13 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import baseline, features, params
+from vitalwatch import baseline, features, habits, params
 from vitalwatch.baseline import Day, Normal, Own
+from vitalwatch.habits import Habits
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats, Grid, local_date
 
 Z_LIMIT = 8.0  # beyond this a value is just as unusual
-STATIC = (*features.PERSON, "own_asleep", "own_at_rest", "own_active", "expected_heart_rate")  # of the forecaster
+USUAL = tuple(f"usual_in_{ahead}min" for ahead in habits.AHEAD)
+STATIC = (*features.PERSON, "own_asleep", "own_at_rest", "own_active", *USUAL, "expected_heart_rate")  # of forecasts
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class Learnt:
     usual_person: Floats
 
 
+Today = tuple[NDArray[np.int8], Doubles, Doubles, Floats, NDArray[np.int16]]  # context, signals, steps, lift, minute
+
+
 @dataclass(frozen=True)
 class State:
     """What is remembered of one person: tails of window sums (None at first), today's rows, earlier days."""
@@ -42,9 +47,10 @@ class State:
     active: Doubles | None
     track: Doubles | None
     date: int  # -1 before the first row
-    today: tuple[tuple[NDArray[np.int8], Doubles, Doubles], ...]  # context, signals, steps of today's rows so far
+    today: tuple[Today, ...]  # today's rows so far
     days: tuple[Day, ...]
     own: Own
+    habits: Habits
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Rows:
         moments: MOMENT columns (n, m).
         expected: Expected heart rate of this person, bpm (n,).
         centre, spread: Own normal of each signal in this context (n, s), on the signal's scale.
-        static: STATIC columns for the forecaster, float32 (n, 11).
+        static: STATIC columns for the forecaster, float32 (n, 14).
         own_days: Completed days behind the own normal (n,).
         assessable: (n,).
     """
@@ -79,7 +85,7 @@ class Rows:
 
 def begin(normal: Normal) -> State:
     """Return the state of a person of whom nothing is known: the population's normal holds."""
-    return State(None, None, -1, (), (), baseline.population(normal))
+    return State(None, None, -1, (), (), baseline.population(normal), habits.population(normal))
 
 
 def advance(
@@ -102,17 +108,18 @@ def advance(
     lift = learnt.expectation.run(x=about)["value"].reshape(n) if n else np.empty(0, np.float32)
     steps = grid.values[:, grid.names.index("steps")].astype(np.float64)
     signal = (_surplus_of_one if n == 1 else surplus)(grid, lift, moments, context, learnt.normal)
-    date, today, days, owns, which = _through_days(
-        state, grid, (context, signal, steps), learnt.normal, chosen, features.rows_of(1440, step_minutes)
+    date, today, days, owns, ways, which = _through_days(
+        state, grid, (context, signal, steps, lift), learnt.normal, chosen, features.rows_of(1440, step_minutes)
     )
     judged = _of_one if n == 1 else _of_many
     z, track, centre, spread, usual, own_days = judged(signal, owns, which, context, active)
     track_tails, columns, stronger, assessable = features.advance_features(
         state.track, track, moments, context, usual, step_minutes
     )
-    expected = (lift + centre[:, 0]).astype(np.float32)
-    static = np.concatenate((about[:, -len(person) :], usual[:, 2:], expected[:, None]), axis=1, dtype=np.float32)
-    following = State(active_tails, track_tails, date, today, days, owns[-1])
+    expected, hourly = (habits.of_one if n == 1 else habits.of_many)(ways, which, context, lift, grid.minute)
+    own_rates = (usual[:, 2:], hourly, expected[:, None])
+    static = np.concatenate((about[:, -len(person) :], *own_rates), axis=1, dtype=np.float32)
+    following = State(active_tails, track_tails, date, today, days, owns[-1], ways[-1])
     return following, Rows(
         z, columns, stronger, context, moments, expected, centre, spread, static, own_days, assessable
     )
@@ -182,36 +189,45 @@ def _surplus_of_one(grid: Grid, lift: Floats, moments: Floats, context: NDArray[
 
 DRIVERS = np.asarray([features.MOMENT.index(name) for name in features.DRIVERS], np.intp)
 FIRST = np.zeros(1, np.intp)
-Today = tuple[NDArray[np.int8], Doubles, Doubles]  # context, signals, steps of rows of one day
 
 
 def _through_days(
-    state: State, grid: Grid, rows: Today, normal: Normal, chosen: params.Baseline, steps_per_day: int
-) -> tuple[int, tuple[Today, ...], tuple[Day, ...], list[Own], NDArray[np.intp]]:
+    state: State,
+    grid: Grid,
+    rows: tuple[NDArray[np.int8], Doubles, Doubles, Floats],
+    normal: Normal,
+    chosen: params.Baseline,
+    steps_per_day: int,
+) -> tuple[int, tuple[Today, ...], tuple[Day, ...], list[Own], list[Habits], NDArray[np.intp]]:
     """Walk through local days: each row is judged by the days completed before its own.
 
     Returns:
-        The last row's date, the rows of that day, the days completed before it; what was normal on each day walked
-        through, and which of these each row is judged by, (n,).
+        The last row's date, the rows of that day, the days completed before it; what was normal and usual on each day
+        walked through, and which of these each row is judged by, (n,).
     """
     n = len(grid)
     if n == 1 and local_date(grid.time.item(), grid.minute.item()) <= state.date:
-        return state.date, (*state.today, rows), state.days, [state.own], FIRST
+        return state.date, (*state.today, (*rows, grid.minute)), state.days, [state.own], [state.habits], FIRST
+    columns = (*rows, grid.minute)
     date = np.maximum.accumulate(np.maximum(grid.date, state.date))
     if n == 0 or date[-1] == state.date:
-        today = (*state.today, rows) if n else state.today
-        return state.date, today, state.days, [state.own], np.zeros(n, np.intp)
+        today = (*state.today, columns) if n else state.today
+        return state.date, today, state.days, [state.own], [state.habits], np.zeros(n, np.intp)
     which = np.cumsum(np.diff(date, prepend=state.date) > 0) - (date[0] > state.date)
-    today, now, days, own, owns = state.today, state.date, state.days, state.own, []
+    today, now, days, own, way = state.today, state.date, state.days, state.own, state.habits
+    owns, ways = [], []
     starts = np.flatnonzero(np.diff(which, prepend=-1)).tolist()
     for start, stop in zip(starts, [*starts[1:], n], strict=True):
         if date[start] != now:
             if today:
-                context, signal, steps = (np.concatenate(parts) for parts in zip(*today, strict=True))
+                context, signal, steps, lift, minute = (np.concatenate(parts) for parts in zip(*today, strict=True))
                 days = (*days, baseline.summarise(now, context, signal, steps, chosen, steps_per_day))
+                way = habits.learn(way, context, signal[:, 0], lift, minute, normal)
             today, now = (), int(date[start])
             days = tuple(day for day in days if day.date >= now - chosen.days_back)
             own = baseline.own(days, now, normal, chosen)
         owns.append(own)
-        today = (*today, (rows[0][start:stop].copy(), rows[1][start:stop].copy(), rows[2][start:stop].copy()))
-    return now, today, days, owns, which
+        ways.append(way)
+        context, signal, steps, lift, minute = (column[start:stop].copy() for column in columns)
+        today = (*today, (context, signal, steps, lift, minute))
+    return now, today, days, owns, ways, which
