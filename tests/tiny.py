@@ -10,14 +10,14 @@ import numpy as np
 
 from vitalwatch import bundle, cleaning, learning, sequences
 from vitalwatch.export import lstm_to_onnx
-from vitalwatch.models import anomaly, episodes
+from vitalwatch.models import anomaly, episodes, forecast_trees
 from vitalwatch.models.forecast import Fitted
 from vitalwatch.monitor import Monitor, probe_of
 from vitalwatch.residuals import STATIC
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.splits import CALIBRATION, TRAIN
-from vitalwatch.stages import train
+from vitalwatch.stages import forecasting, train
 from vitalwatch.stages.people import Member
 from vitalwatch.synthetic import SyntheticPerson, person
 from vitalwatch.tables import MINUTE, Profile, Readings
@@ -36,6 +36,7 @@ SMALLER = (
     "supervised.leaves=4",
     "supervised.min_rows_a_leaf=20",
     "forecaster.max_windows=400",
+    "forecaster.tree_rounds=4",
 )
 
 
@@ -63,13 +64,16 @@ def train_tiny(settings: Settings) -> tuple[dict[str, bytes], dict[str, object]]
         everyone, chosen.regressor, chosen.baseline, settings.schema.step_minutes, chosen.seed, 1
     )
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
-    seen, _ = train._see(learners, TRAIN, learnt, settings, kinds, 10)
+    seen, windows = train._see(learners, TRAIN, learnt, settings, kinds, 1000)
+    drawn = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, 0)
     forest = anomaly.fit(seen.x, chosen.detector, chosen.seed)
     known = episodes.fit(seen.x, seen.episode, seen.kind, len(kinds), chosen.supervised, chosen.seed, 1)
     held, probation = train._see(calibrators, CALIBRATION, learnt, settings, kinds, 1000)
     calibration = train._calibrate(held, forest, known, kinds, settings)
     fitted = random_forecaster(settings)
     forecast = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+    trees = forecast_trees.fit(drawn, chosen.forecaster, chosen.seed, 1) or b""
+    blend, widening, _ = forecasting.blended(forecast, trees, probation, settings)
     told = {"schema": settings.schema.model_dump(mode="json"), **train._chosen(settings).to_json()}
     files = {
         "heart_rate.onnx": expectation,
@@ -78,7 +82,8 @@ def train_tiny(settings: Settings) -> tuple[dict[str, bytes], dict[str, object]]
         "known.onnx": known,
         "normal.json": as_json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": as_json(calibration.to_json()),
-        "forecast.json": as_json({"widening": np.nan_to_num(train._widening(forecast, probation, settings)).tolist()}),
+        "forecast_trees.onnx": trees,
+        "forecast.json": as_json(forecasting.forecast_json(np.nan_to_num(widening), blend)),
         "settings.json": as_json(told),
     }
     return files, train._card(members, calibration, held, fitted, settings)

@@ -54,30 +54,37 @@ def advance(kept: Kept, told: Floats, measured: Floats, ahead: NDArray[np.intp])
         measured: What was measured in these rows, (n, v); NaN where nothing was.
         ahead: Rows to each horizon, (h,).
     """
-    n, most = len(told), len(kept.waiting)
+    n = len(told)
     all_told = np.concatenate((kept.waiting, told))
-    waiting = all_told[n:] if n <= most else all_told[n:].copy()
-    score = _scores(all_told, measured, ahead, most)
+    waiting = all_told[n:] if n <= len(kept.waiting) else all_told[n:].copy()
+    score = _scores(all_told, measured, ahead, len(kept.waiting))
+    known = score == score  # NaN is not equal to itself
     factor, factors = kept.factor, np.empty((n, *kept.factor.shape))
-    known = np.isfinite(score)
     for row in range(n):
         if np.count_nonzero(known[row]):
             step = np.where(score[row] > factor, RATE * (1 - MISS), -RATE * MISS)
             factor = np.minimum(np.maximum(factor + step * known[row], LEAST), MOST)
         factors[row] = factor
     out = told.copy()
-    middle = told[..., 1]
-    out[..., 0] = middle - factors[..., 0] * np.maximum(middle - told[..., 0], 0)
-    out[..., 2] = middle + factors[..., 1] * np.maximum(told[..., 2] - middle, 0)
+    out[..., ::2] = told[..., 1:2] + factors * SIDES * _widths(told)
     return Kept(factor, waiting), out
+
+
+SIDES = np.array([-1, 1], np.float32)  # below, above
+
+
+def _widths(told: Floats) -> Floats:
+    """Return the half widths of intervals (..., 3), never negative, (..., 2)."""
+    wide: Floats = (told[..., ::2] - told[..., 1:2]) * SIDES
+    return np.maximum(wide, 0.0, out=wide)
 
 
 def _scores(all_told: Floats, measured: Floats, ahead: NDArray[np.intp], most: int) -> Floats:
     """Return how far what came lay from its median, in half widths of its side, (n, v, h, 2); NaN where unknown."""
-    rows = most + np.arange(len(measured))[:, None] - ahead
-    past = all_told[rows, :, np.arange(len(ahead))].swapaxes(1, 2)  # (n, v, h, 3)
-    off = measured[:, :, None] - past[..., 1]
-    out = np.stack((-off, off), axis=-1)
-    half = np.stack((past[..., 1] - past[..., 0], past[..., 2] - past[..., 1]), axis=-1)
-    out /= np.maximum(half, np.float32(1e-3))
+    n, (_, v, h, _) = len(measured), all_told.shape
+    rows = most + np.arange(n)[:, None] - ahead  # (n, h)
+    place = (rows[:, None] * v + np.arange(v)[:, None]) * h + np.arange(h)  # (n, v, h)
+    past = all_told.reshape(-1, 3).take(place, axis=0)
+    out: Floats = (measured[:, :, None, None] - past[..., 1:2]) * SIDES
+    out /= np.maximum(_widths(past), np.float32(1e-3))
     return out

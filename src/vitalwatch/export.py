@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 OPSET, OPSET_ML, IR_VERSION = 18, 3, 10  # old enough for every onnxruntime since 1.18
 DOC = "vitalwatch"
+REGRESSIONS = {"regression", "regression_l1", "huber", "fair", "quantile", "mape"}
 
 
 def forests_to_onnx(forests: Sequence[tuple[Any, Sequence[int]]], n_features: int) -> bytes:
@@ -73,7 +74,7 @@ def boosted_to_onnx(booster: Any, n_features: int) -> bytes:
     objective, options, nodes = _boosted([booster], n_features)
     outputs: dict[str, tuple[str | int, ...]]
     constants: dict[str, NDArray[Any]] = {"flat": np.array([-1], np.int64)}
-    if objective in {"regression", "regression_l1", "huber", "fair", "quantile", "mape"} and "sqrt" not in options:
+    if objective in REGRESSIONS and "sqrt" not in options:
         after, outputs = [helper.make_node("Reshape", ["raw", "flat"], ["value"])], {"value": ("n",)}
     elif objective == "binary":
         after = [
@@ -117,6 +118,19 @@ def one_against_rest_to_onnx(boosters: Sequence[Any], n_features: int) -> bytes:
     constants: dict[str, NDArray[Any]] = {"kinds": np.array([1], np.int64), "one": np.array(1.0, np.float32)}
     outputs: dict[str, tuple[str | int, ...]] = {"margin": ("n", len(boosters)), "probability": ("n",)}
     return _bytes(_graph(steps, {"x": ("n", n_features)}, outputs, constants))
+
+
+def several_to_onnx(boosters: Sequence[Any], n_features: int) -> bytes:
+    """Return LightGBM regressors on the same columns as one ONNX: `x` (n, n_features) -> `value` (n, boosters).
+
+    Raises:
+        ValueError: No booster, another objective, or a split or a number of columns that this writer does not know.
+    """
+    objective, options, nodes = _boosted(boosters, n_features)
+    if objective not in REGRESSIONS or "sqrt" in options:
+        raise ValueError(f"no ONNX for the LightGBM objective {objective!r}")
+    shapes = {"x": ("n", n_features)}, {"value": ("n", len(boosters))}
+    return _bytes(_graph([nodes.regressor("x", "value", len(boosters))], *shapes, {}))
 
 
 def _boosted(boosters: Sequence[Any], n_features: int) -> tuple[str, list[str], _Nodes]:

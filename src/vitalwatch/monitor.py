@@ -45,7 +45,7 @@ class Body:
     """What is remembered of one person up to some row."""
 
     rows: residuals.State
-    recent: Floats  # what the forecaster sees of the last rows
+    recent: sequences.Tail  # what the forecaster remembers
     channels: tuple[Channel, ...] = (Channel(),) * len(CHANNELS)
 
 
@@ -115,7 +115,8 @@ class Monitor:
         self.detector = Detector(Model(files["forest.onnx"]), known, Calibration.from_json(told["calibration"]))
         forecaster = Model(files["forecast.onnx"]) if "forecast.onnx" in files else None
         widening = np.asarray(told["forecast"]["widening"], np.float64)
-        self._stream = sequences.Stream(forecaster, widening, self.chosen.forecaster, self.schema)
+        blend = sequences.blend_of(files, told["forecast"], self.chosen.forecaster, self.schema)
+        self._stream = sequences.Stream(forecaster, widening, self.chosen.forecaster, self.schema, blend)
         self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
         self.early_warning = EarlyWarning.of(files)
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)

@@ -126,7 +126,7 @@ class EarlyWarning(Closed):
 
 
 class Forecaster(Closed):
-    """Keras LSTM."""
+    """Keras LSTM and the boosted trees that it is blended with."""
 
     history: Duration
     horizons: tuple[Count, ...]
@@ -136,6 +136,11 @@ class Forecaster(Closed):
     batch: Count
     learning_rate: Positive
     max_windows: Count
+    own_share: Share
+    tree_rounds: Count
+    tree_leaves: Annotated[int, Field(ge=2)]
+    tree_learning_rate: Positive
+    tree_min_rows_a_leaf: Count
 
 
 class Alarms(Closed):

@@ -228,6 +228,16 @@ def _through_days(
             own = baseline.own(days, now, normal, chosen)
         owns.append(own)
         ways.append(way)
-        context, signal, steps, lift, minute = (column[start:stop].copy() for column in columns)
-        today = (*today, (context, signal, steps, lift, minute))
+        context, signal, steps, lift, minute = columns
+        part = slice(start, stop)
+        today = (
+            *today,
+            (
+                context[part].copy(),
+                signal[part].copy(),
+                steps[part].copy(),
+                lift[part].copy(),
+                minute[part].copy(),
+            ),
+        )
     return now, today, days, owns, ways, which

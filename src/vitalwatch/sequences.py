@@ -7,19 +7,25 @@ whether it is asked for alone or among thousands.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalwatch import adaptive
 from vitalwatch.params import Forecaster
+from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema, minutes
 from vitalwatch.tables import Doubles, Floats, Grid
 
 CONTEXT = ("steps", "intensity", "sleep")
+TURN = "heart_rate_turn"  # last heart rate of a step minus its mean: where it is heading
+TURN_SCALE = 10.0  # bpm that count as one
 HALF_STEPS = 60.0  # steps/min at which the steps channel is 0.5: a slow walk
+TREES = "forecast_trees.onnx"
 QUANTILES = (0.1, 0.5, 0.9)
 AT_ONCE = 1024  # windows a run of the model: more are slower (caches) and take memory
 
@@ -54,7 +60,7 @@ def channels(chosen: Forecaster, schema: Schema) -> tuple[str, ...]:
     """Return the names of the last axis of `windows`, c of them."""
     names = vitals(chosen, schema)
     masks = tuple(f"{name}_measured" for name in names)
-    return (*names, *masks, *CONTEXT, "clock_sin", "clock_cos")
+    return (*names, *masks, *CONTEXT, TURN, "clock_sin", "clock_cos")
 
 
 def windows(grid: Grid, ends: NDArray[np.intp], chosen: Forecaster, schema: Schema) -> tuple[Floats, Floats]:
@@ -69,7 +75,7 @@ def windows(grid: Grid, ends: NDArray[np.intp], chosen: Forecaster, schema: Sche
     Returns:
         x: float32 (n, T, c) in `channels` order, oldest row first. A vital is its difference from `last`, 0 where it is
             missing; its mask is 1 where it was measured in that very step (not carried forward); steps are
-            s / (s + 60 a minute), so between 0 and 1; unknown context is 0.
+            s / (s + 60 a minute), so between 0 and 1; the turn is in tens of bpm; unknown context is 0.
         last: float32 (n, v), the last value of each vital in the window, in its unit; NaN where it has none.
     """
     layout = _layout(chosen, grid.names, schema.vitals, schema.step_minutes)
@@ -108,6 +114,37 @@ def _from_last_of_one(rows: Floats, layout: _Layout) -> tuple[Floats, Floats]:
     return x[None], last[None, : len(layout.values)]
 
 
+@dataclass(frozen=True)
+class Blend:
+    """Boosted trees beside the LSTM, for the heart rate's medians.
+
+    Attributes:
+        trees: Columns of `lagged` -> `value` (n, h), difference from the last value in bpm.
+        share: Their share of each horizon's median, 0..1, float32 (h,).
+        at: Place of the heart rate among the vitals.
+    """
+
+    trees: Runs
+    share: Floats
+    at: int
+
+
+def blend_of(files: Mapping[str, bytes], told: Mapping[str, Any], chosen: Forecaster, schema: Schema) -> Blend | None:
+    """Return the trees of a bundle's files, None where it has none; `told` is its forecast.json."""
+    if TREES not in files:
+        return None
+    at = vitals(chosen, schema).index("heart_rate")
+    return Blend(Model(files[TREES]), np.asarray(told["trees_share"], np.float32), at)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What a stream remembers of one person: the last rows, and how wide their own intervals have to be."""
+
+    rows: Floats
+    kept: adaptive.Kept
+
+
 class Stream:
     """A forecaster that is fed row after row: `windows` and `forecast` of a whole grid, whatever the chunks.
 
@@ -115,18 +152,21 @@ class Stream:
         vitals, horizons: What is forecast: names (v) and minutes (h).
     """
 
-    def __init__(self, model: Runs | None, widening: Doubles, chosen: Forecaster, schema: Schema) -> None:
+    def __init__(
+        self, model: Runs | None, widening: Doubles, chosen: Forecaster, schema: Schema, blend: Blend | None = None
+    ) -> None:
         self.vitals, self.horizons = vitals(chosen, schema), horizons(chosen, schema)
-        self._model, self._outwards = model, _outwards(widening)
+        self._model, self._outwards, self._blend = model, _outwards(widening), blend
+        self._ahead = np.array(_rounded(chosen.horizons, schema.step_minutes), np.intp) // schema.step_minutes
         self._chosen, self._schema = chosen, schema
         self._limits = _possible(chosen, schema)
         self._layout: _Layout | None = None
 
-    def begin(self) -> Floats:
+    def begin(self) -> Tail:
         """Return the tail of somebody of whom nothing is known."""
-        return np.empty((0, 0), np.float32)
+        return Tail(np.empty((0, 0), np.float32), adaptive.begin(len(self.vitals), self._ahead))
 
-    def advance(self, tail: Floats, grid: Grid, person: Floats, *, ask: bool) -> tuple[Floats, Floats]:
+    def advance(self, tail: Tail, grid: Grid, person: Floats, *, ask: bool) -> tuple[Tail, Floats]:
         """Return the next tail, and the quantiles at each row of `grid`: float32 (n, v, h, 3), NaN unless asked for.
 
         Args:
@@ -136,19 +176,32 @@ class Stream:
             ask: Whether to forecast.
         """
         layout, n = self._laid(grid.names), len(grid)
-        if not len(tail) and layout.length > 1:
-            tail = _nothing(layout)
+        before = tail.rows
+        if not len(before) and layout.length > 1:
+            before = _nothing(layout)
         new = _row(grid, layout) if n == 1 else _table(grid, 0, n, layout)[:n]
-        rows = np.concatenate((tail, new)) if len(tail) else new
+        rows = np.concatenate((before, new)) if len(before) else new
         following = rows[len(rows) - layout.length + 1 :]
         following = following.copy() if n > layout.length else following  # a month of rows can be forgotten
         if not ask or self._model is None or not n:
-            return following, self._unknown(n)
+            kept, told = tail.kept, self._unknown(n)
+            return Tail(
+                following, adaptive.advance(kept, told, self._measured(new), self._ahead)[0] if n else kept
+            ), told
         if n == 1:
             x, last = _from_last_of_one(rows, layout)
         else:
             x, last = _from_last(rows.take(np.arange(n)[:, None] + layout.window, axis=0), layout)
-        return following, _finish(_ahead(self._model, x, person, last), self._outwards, last, *self._limits)
+        told = ahead(self._model, x, person, last, self._blend)
+        told += last[:, :, None, None]
+        told += self._outwards
+        kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._ahead)
+        return Tail(following, kept), _possibly(told, *self._limits)
+
+    def _measured(self, rows: Floats) -> Floats:
+        """Return the vitals of new rows, NaN where they were not measured in that very step, (n, v)."""
+        v = len(self.vitals)
+        return np.where(rows[:, v : 2 * v] > 0, rows[:, :v], np.float32(np.nan))
 
     def _unknown(self, n: int) -> Floats:
         return np.full((n, len(self.vitals), len(self.horizons), len(QUANTILES)), np.float32(np.nan))
@@ -173,7 +226,14 @@ def targets(grid: Grid, ends: NDArray[np.intp], chosen: Forecaster, schema: Sche
 
 
 def forecast(
-    model: Runs, widening: Doubles, x: Floats, person: Floats, last: Floats, chosen: Forecaster, schema: Schema
+    model: Runs,
+    widening: Doubles,
+    x: Floats,
+    person: Floats,
+    last: Floats,
+    chosen: Forecaster,
+    schema: Schema,
+    blend: Blend | None = None,
 ) -> Floats:
     """Return the quantiles 0.1, 0.5, 0.9 of each vital at each horizon, in its unit: float32 (n, v, h, 3).
 
@@ -188,13 +248,15 @@ def forecast(
         last: From `windows`.
         chosen: Vitals and horizons.
         schema: Possible values.
+        blend: Trees beside it.
     """
     if not len(x):  # onnxruntime's LSTM ends the process when it is given no rows
         return np.empty((0, last.shape[1], *widening.shape[1:], len(QUANTILES)), np.float32)
-    return finish(_ahead(model, x, person, last), widening, last, chosen, schema)
+    return finish(ahead(model, x, person, last, blend), widening, last, chosen, schema)
 
 
-def _ahead(model: Runs, x: Floats, person: Floats, last: Floats) -> Floats:
+def ahead(model: Runs, x: Floats, person: Floats, last: Floats, blend: Blend | None) -> Floats:
+    """Return the differences from the last value (n, v, h, 3); the quantiles move with their median."""
     known = static(person, last)
     if len(x) <= AT_ONCE:
         return model.run(x=x, person=known)["quantiles"]
@@ -202,7 +264,58 @@ def _ahead(model: Runs, x: Floats, person: Floats, last: Floats) -> Floats:
         model.run(x=x[start : start + AT_ONCE], person=known[start : start + AT_ONCE])["quantiles"]
         for start in range(0, len(x), AT_ONCE)
     ]
-    return np.concatenate(parts)
+    told = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if blend is not None:
+        mine = told[:, blend.at]
+        moved = blend.trees.run(x=lagged(x, person, last, blend.at))["value"]
+        moved -= mine[..., 1]
+        moved *= blend.share
+        mine += np.where(np.isfinite(moved), moved, np.float32(0))[..., None]
+    return told
+
+
+LAGS = (1, 2, 3, 4, 5, 6, 8, 11, 17, 23)  # rows back
+RECENT = (0, 1, 2, 3, 5)
+MEANS = (3, 6, 12, 24)  # rows
+
+
+def lagged(x: Floats, person: Floats, last: Floats, at: int) -> Floats:
+    """Return what trees see of windows: lags and means of heart rate and activity, clock, usual rates; (n, k).
+
+    Args:
+        x: From `windows`, (n, T, c).
+        person: As the model's, own and usual heart rates and the expected one last, (n, s).
+        last: From `windows`, (n, v).
+        at: Place of the heart rate among the vitals.
+    """
+    n, length, width = x.shape
+    at_once, moving = _lagged_places(length, width, at)
+    parts = [x.reshape(n, length * width).take(at_once, axis=1)]
+    steps = x.take(moving, axis=2)
+    total, since = np.zeros((n, 4), np.float32), length
+    for rows in MEANS:
+        first = max(length - rows, 0)
+        total = total + np.add.reduce(steps[:, first:since], axis=1)
+        since = first
+        parts.append(total / np.float32(rows))
+    rate = last[:, at : at + 1]
+    parts += [person[:, -OWN:] - rate, rate]
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def _lagged_places(length: int, width: int, at: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return places in a flat window of what trees see as it is, and channels that they see means of."""
+    newest, context = length - 1, width - 3 - len(CONTEXT)
+    places = [(max(newest - lag, 0), at) for lag in LAGS]
+    places += [(max(newest - lag, 0), context + i) for lag in RECENT for i in (0, 1)]
+    places += [(max(newest - lag, 0), width - 3) for lag in (0, 1)]  # the turn
+    places += [(newest, width - 2), (newest, width - 1)]  # the clock
+    moving = np.array((at, context, context + 1, context + 2), np.intp)
+    return np.array([row * width + column for row, column in places], np.intp), moving
+
+
+OWN = 7  # last columns of `person` that are heart rates: own by context, usual by hour, expected
 
 
 def static(person: Floats, last: Floats) -> Floats:
@@ -210,9 +323,9 @@ def static(person: Floats, last: Floats) -> Floats:
     return np.concatenate((person, last), axis=1, dtype=np.float32)
 
 
-def finish(ahead: Floats, widening: Doubles, last: Floats, chosen: Forecaster, schema: Schema) -> Floats:
+def finish(told: Floats, widening: Doubles, last: Floats, chosen: Forecaster, schema: Schema) -> Floats:
     """Turn differences from the last value (n, v, h, 3) into widened, sorted, possible values; see `forecast`."""
-    return _finish(ahead, _outwards(widening), last, *_possible(chosen, schema))
+    return _finish(told, _outwards(widening), last, *_possible(chosen, schema))
 
 
 def _outwards(widening: Doubles) -> Floats:
@@ -221,13 +334,17 @@ def _outwards(widening: Doubles) -> Floats:
     return np.stack((-wide, 0 * wide, wide), axis=-1)
 
 
-def _finish(ahead: Floats, outwards: Floats, last: Floats, lowest: Floats, highest: Floats) -> Floats:
-    out: Floats = ahead + last[:, :, None, None]
+def _finish(told: Floats, outwards: Floats, last: Floats, lowest: Floats, highest: Floats) -> Floats:
+    out: Floats = told + last[:, :, None, None]
     out += outwards
     flat = out.reshape(-1, len(QUANTILES))
     low, middle, high = flat[:, 0], flat[:, 1], flat[:, 2]
     np.minimum(low, middle, out=low)
     np.maximum(high, middle, out=high)
+    return _possibly(out, lowest, highest)
+
+
+def _possibly(out: Floats, lowest: Floats, highest: Floats) -> Floats:
     np.maximum(out, lowest, out=out)
     return np.minimum(out, highest, out=out)
 
@@ -244,7 +361,8 @@ class _Layout:
     values: NDArray[np.intp]  # columns of Grid.values of the vitals
     filled: NDArray[np.intp]  # columns of Grid.filled of the vitals
     order: NDArray[np.intp]  # 0..v-1
-    context: NDArray[np.intp]  # columns of Grid.values of CONTEXT
+    context: NDArray[np.intp]  # columns of Grid.values of CONTEXT and of the last heart rate
+    rate: int  # column of Grid.values of the heart rate
     half_steps: float  # steps in one grid step at which the channel is 0.5
     is_vital: NDArray[np.bool_]  # channels that hold a vital, (c,)
     values_at: tuple[int, ...]  # `values`, `filled` and `context` as plain numbers, for one row
@@ -255,9 +373,9 @@ class _Layout:
 @lru_cache(maxsize=8)
 def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], step: int) -> _Layout:
     used = [name for name in chosen.vitals if name in known]
-    width = 2 * len(used) + len(CONTEXT) + CLOCK.shape[1]
+    width = 2 * len(used) + len(CONTEXT) + 1 + CLOCK.shape[1]
     values, filled = tuple(map(names.index, used)), tuple(map(known.index, used))
-    context = tuple(map(names.index, CONTEXT))
+    context = tuple(map(names.index, (*CONTEXT, "heart_rate_last")))
     length = max(minutes(chosen.history) // step, 1)
     ahead = _rounded(chosen.horizons, step)
     return _Layout(
@@ -270,6 +388,7 @@ def _layout(chosen: Forecaster, names: tuple[str, ...], known: tuple[str, ...], 
         filled=np.array(filled, np.intp),
         order=np.arange(len(used)),
         context=np.array(context, np.intp),
+        rate=names.index("heart_rate"),
         half_steps=HALF_STEPS * step,
         is_vital=np.arange(width) < len(used),
         values_at=values,
@@ -301,6 +420,8 @@ def _table(grid: Grid, first: int, stop: int, layout: _Layout) -> Floats:
     rows[:, v : 2 * v] = np.isfinite(rows[:, :v]) > grid.filled[first:stop].take(layout.filled, axis=1)
     context = values.take(layout.context, axis=1).astype(np.float64)
     context[:, 0] /= context[:, 0] + layout.half_steps
+    context[:, -1] -= values[:, layout.rate]
+    context[:, -1] /= TURN_SCALE
     context[np.isnan(context)] = 0.0
     rows[:, 2 * v : -2] = context
     rows[:, -2:] = CLOCK.take(grid.minute[first:stop], axis=0)
@@ -315,6 +436,7 @@ def _row(grid: Grid, layout: _Layout) -> Floats:
     measured = [value == value and not filled[i] for value, i in zip(vitals, layout.filled_at, strict=True)]
     context = [row[i] for i in layout.context_at]
     context[0] /= context[0] + layout.half_steps
+    context[-1] = (context[-1] - row[layout.rate]) / TURN_SCALE
     known = [value if value == value else 0.0 for value in context]  # NaN is not equal to itself
     return np.array([(*vitals, *measured, *known, *CLOCK[grid.minute.item()].tolist())], np.float32)
 

@@ -36,6 +36,7 @@ def chosen() -> Forecaster:
     return Forecaster(
         history="1h", horizons=(10, 30), vitals=("heart_rate", "respiratory_rate"), units=12, epochs=6, batch=128,
         learning_rate=0.01, max_windows=4000,
+        own_share=0.5, tree_rounds=20, tree_leaves=7, tree_learning_rate=0.1, tree_min_rows_a_leaf=20,
     )  # fmt: skip
 
 

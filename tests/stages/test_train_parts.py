@@ -15,11 +15,12 @@ from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
+from vitalwatch.residuals import STATIC
 from vitalwatch.runtime import Model
 from vitalwatch.scoring import ASLEEP, Calibration, Detector
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
-from vitalwatch.stages import train
+from vitalwatch.stages import forecasting, train
 from vitalwatch.stages.people import Member, enrolled_until, having, labelled_groups
 from vitalwatch.stages.train import Seen, Windows
 from vitalwatch.tables import DAY, Event, Profile
@@ -141,12 +142,12 @@ def test_an_interval_is_widened_only_by_what_calibration_people_showed():
     vitals, horizons = sequences.vitals(chosen, schema), sequences.horizons(chosen, schema)
     empty = Windows(
         np.empty((0, *fitted.shape), np.float32),
-        np.empty((0, 11), np.float32),
+        np.empty((0, len(STATIC)), np.float32),
         np.empty((0, len(vitals), len(horizons)), np.float32),
         np.empty((0, len(vitals)), np.float32),
     )
 
-    assert np.array_equal(np.zeros((len(vitals), len(horizons))), train._widening(onnx, empty, SETTINGS))
+    assert np.array_equal(np.zeros((len(vitals), len(horizons))), forecasting.blended(onnx, None, empty, SETTINGS)[1])
 
 
 def test_an_interval_is_moved_until_it_holds_four_fifths_of_what_calibration_people_showed():
@@ -155,7 +156,7 @@ def test_an_interval_is_moved_until_it_holds_four_fifths_of_what_calibration_peo
     chosen, schema = SETTINGS.params.forecaster, SETTINGS.schema
     vitals, horizons = sequences.vitals(chosen, schema), sequences.horizons(chosen, schema)
     x = rng.normal(size=(n, *fitted.shape)).astype(np.float16)
-    person = rng.normal(size=(n, 11)).astype(np.float32)
+    person = rng.normal(size=(n, len(STATIC))).astype(np.float32)
     last = np.full((n, len(vitals)), 60, np.float32)
     told = Model(onnx).run(x=x.astype(np.float32), person=sequences.static(person, last))["quantiles"]
     above = np.tile(np.arange(1, n + 1, dtype=np.float32), (len(horizons), len(vitals), 1)).T  # by 1, 2, .. 400
@@ -163,7 +164,7 @@ def test_an_interval_is_moved_until_it_holds_four_fifths_of_what_calibration_peo
     y[:, 0, 0] = np.nan
     y[:29, 0, 0] = 60.0  # too few to say anything
 
-    widening = train._widening(onnx, Windows(x, person, y, last), SETTINGS)
+    _, widening, _ = forecasting.blended(onnx, None, Windows(x, person, y, last), SETTINGS)
     inside = y <= last[:, :, None] + told[..., 2] + widening + 0.01
 
     assert np.isnan(widening[0, 0])
@@ -216,3 +217,16 @@ def test_one_label_says_that_a_group_was_labelled():
 
     assert {"own"} == labelled_groups(labels)
     assert set() == labelled_groups({"p1": []})
+
+
+def test_own_people_get_half_of_the_windows_where_synthetic_people_learn_beside_them():
+    counts, own = [1000, 3000, 50_000], [True, True, False]
+
+    assert [1, 1, 0.12] == forecasting.draw_shares(counts, own, 10_000, 0.5)
+    assert [0.25, 0.25, 0.02] == forecasting.draw_shares(counts, own, 2000, 0.5)
+
+
+def test_without_synthetic_people_every_row_has_the_same_chance():
+    assert [0.5, 0.5] == forecasting.draw_shares([1000, 3000], [True, True], 2000, 0.5)
+    assert [0.5, 0.5] == forecasting.draw_shares([1000, 3000], [False, False], 2000, 0.5)
+    assert [1, 1] == forecasting.draw_shares([10, 30], [False, True], 2000, 0.5)

@@ -9,13 +9,10 @@ import contextlib
 import ctypes
 import gc
 import json
-import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,25 +23,25 @@ from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort, Track, threshold_for_budget
 from vitalwatch.metrics.events import Rule
-from vitalwatch.models import anomaly, episodes
+from vitalwatch.models import anomaly, episodes, forecast_trees
 from vitalwatch.models import forecast as forecaster
 from vitalwatch.monitor import Chosen, Monitor, probe_of
 from vitalwatch.pipeline import Work
-from vitalwatch.residuals import Learnt, Rows
+from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
 from vitalwatch.scoring import ASLEEP, Calibration, Detector, Scale
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import hospital
-from vitalwatch.stages.people import Member, enrolled_until, having, load_learners
+from vitalwatch.stages.forecasting import Windows, blended, draw_shares, forecast_json, forecasting, rate_at, windows_of
+from vitalwatch.stages.people import Member, enrolled_until, group_of, having, load_learners
 from vitalwatch.stages.transform import read_splits
 from vitalwatch.tables import DAY, MINUTE, Bools, Event, Floats, Readings, Times
 
 PROBE_ROWS = 12
 LEAST_EPISODES = 20  # labelled training episodes that a supervised head needs
 LEAST_ROWS = 200  # judged rows, to learn from and to calibrate on
-BLOCK = 2048  # windows answered at a time
 STEPS = 8
 
 
@@ -96,16 +93,19 @@ def train(work: Work) -> dict[str, Any]:
     give_back()
     clock.done("expectation")
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
-    with _forecasting(work) as train_forecaster:
+    with forecasting(work) as train_forecaster:
         seen, windows = _see(learners, TRAIN, learnt, settings, kinds, params.forecaster.max_windows)
         _enough(seen.x, "can be learnt from")
         future = train_forecaster(windows)
+        tree_rows = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, rate_at(settings))
         del windows
         give_back()
         clock.done("features")
         forest = anomaly.fit(seen.x, params.detector, params.seed)
         known = _heads(seen, kinds, settings)
         del seen
+        trees = forecast_trees.fit(tree_rows, params.forecaster, params.seed, settings.config.jobs)
+        del tree_rows
         give_back()
         clock.done("forests and episode heads")
         held, probation = _see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
@@ -115,7 +115,7 @@ def train(work: Work) -> dict[str, Any]:
         fitted = forecaster.Fitted.load(future.result())
     clock.done("forecaster")
     forecast_onnx = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
-    widening = _widening(forecast_onnx, probation, settings)
+    blend, widening, parts = blended(forecast_onnx, trees, probation, settings)
     warned = hospital.people_of(read_splits(work.path("splits.json"))["people"])
     warning, warning_card, warning_notes = hospital.learn(hospital.Records.of_work(work), settings, warned)
     clock.done("early warning")
@@ -124,13 +124,15 @@ def train(work: Work) -> dict[str, Any]:
         "heart_rate.onnx": expectation,
         "forest.onnx": forest,
         "forecast.onnx": forecast_onnx,
+        **({sequences.TREES: trees} if trees else {}),
         **({"known.onnx": known} if known else {}),
         "normal.json": _json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": _json(calibration.to_json()),
-        "forecast.json": _json({"widening": [[None if np.isnan(w) else float(w) for w in row] for row in widening]}),
+        "forecast.json": _json(forecast_json(widening, blend)),
         "settings.json": _json({"schema": settings.schema.model_dump(mode="json"), **_chosen(settings).to_json()}),
     }
     card = _card(members, calibration, held, fitted, settings)
+    card["forecast_error_on_calibration_people"] = parts
     card["notes"] = [*_notes(members, held, known, widening, settings), *warning_notes]
     if warning_card:
         card["early_warning"] = warning_card
@@ -176,25 +178,18 @@ class _Clock:
         self._work.progress(len(self.seconds), STEPS)
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Forecaster windows of a part: inputs, what is known of the person, targets, last values."""
-
-    x: NDArray[np.float16]
-    person: Floats
-    y: Floats
-    last: Floats
-
-
 def _see(
     members: Sequence[Member], part: int, learnt: Learnt, settings: Settings, kinds: Sequence[str], windows: int
 ) -> tuple[Seen, Windows]:
     """Pass people through what was learnt; keep judged rows of the part and a draw of forecaster windows."""
     from joblib import Parallel, delayed
 
-    share = windows / max(sum(int(member.of(part).sum()) for member in members), 1)
+    counts = [int(member.of(part).sum()) for member in members]
+    own = [group_of(member.grid.person) == "own" for member in members]
+    shares = draw_shares(counts, own, windows, settings.params.forecaster.own_share)
     jobs = (
-        delayed(_look)(member, number, part, learnt, settings, kinds, share) for number, member in enumerate(members)
+        delayed(_look)(member, number, part, learnt, settings, kinds, share)
+        for number, (member, share) in enumerate(zip(members, shares, strict=True))
     )
     found = Parallel(n_jobs=settings.config.jobs, prefer="threads")(jobs)
     offset, columns = 0, list[NDArray[np.int64]]()
@@ -241,7 +236,7 @@ def _look(
         tracks=(_track(grid.time[kept], grid.worn[kept], rows.assessable[kept], person.events, schema.step_ms),),
         told=np.full(int(kept.sum()), member.events is not None),
     )
-    return one, _windows(person, rows, mine, share, np.random.default_rng([params.seed, number, part]), settings)
+    return one, windows_of(person, rows, mine, share, np.random.default_rng([params.seed, number, part]), settings)
 
 
 def _track(time_ms: Times, worn: Bools, sure: Bools, events: Sequence[Event], step_ms: int) -> Track:
@@ -254,41 +249,6 @@ def _track(time_ms: Times, worn: Bools, sure: Bools, events: Sequence[Event], st
     spans = [np.asarray([(e.start, e.end) for e in some], np.int64).reshape(-1, 2) for some in (counted, excused)]
     days = float((worn & sure).sum()) * step_ms / DAY
     return Track(time_ms, days, spans[0], tuple(e.kind for e in counted), spans[1])
-
-
-def _windows(
-    person: learning.Person, rows: Rows, mine: Bools, share: float, rng: np.random.Generator, settings: Settings
-) -> Windows:
-    chosen, schema = settings.params.forecaster, settings.schema
-    ends = np.flatnonzero(mine & person.grid.worn & (rng.random(len(mine)) < share))
-    x, last = sequences.windows(person.grid, ends, chosen, schema)
-    half = x.astype(np.float16)  # as the forecaster is trained: steps of 0.06 at a difference of 100
-    return Windows(half, rows.static[ends], sequences.targets(person.grid, ends, chosen, schema), last)
-
-
-@contextlib.contextmanager
-def _forecasting(work: Work) -> Iterator[Any]:
-    """Yield a function that starts training the forecaster on windows in a fresh process and returns its future."""
-    folder = work.out("forecaster.npz").parent
-    source, target = folder / "windows.npz", folder / "fitted.npz"
-    pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-
-    def start(windows: Windows) -> Future[Path]:
-        forecaster.save_windows(source, windows.x, windows.person, windows.y, windows.last)
-        chosen = work.settings.params
-        return pool.submit(_fit_forecaster, source, target, chosen.forecaster, chosen.seed)
-
-    try:
-        yield start
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        for path in (source, target):
-            path.unlink(missing_ok=True)
-
-
-def _fit_forecaster(source: Path, target: Path, chosen: Any, seed: int) -> Path:
-    forecaster.fit_files(source, target, chosen, seed)
-    return target
 
 
 def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> bytes | None:
@@ -354,16 +314,6 @@ def _labelled(held: Seen) -> Seen:
 def _threshold(cohort: Cohort, score: NDArray[Any], budget: float) -> float:
     stops = np.cumsum([len(track.time) for track in cohort.tracks])[:-1]
     return threshold_for_budget(cohort.tracks, np.split(score, stops), budget, cohort.rule)
-
-
-def _widening(forecast_onnx: bytes, probation: Windows, settings: Settings) -> NDArray[np.float64]:
-    """Widen the interval on calibration people until it holds 80 % of what came."""
-    if not len(probation.x):
-        return np.zeros(probation.y.shape[1:])
-    model, known = Model(forecast_onnx), sequences.static(probation.person, probation.last)
-    blocks = (slice(start, start + BLOCK) for start in range(0, len(known), BLOCK))
-    ahead = [model.run(x=probation.x[rows].astype(np.float32), person=known[rows])["quantiles"] for rows in blocks]
-    return forecaster.conformal(np.concatenate(ahead), probation.y, probation.last)
 
 
 def _chosen(settings: Settings) -> Chosen:
