@@ -207,3 +207,23 @@ def test_a_widening_moves_the_outer_quantiles_only(settings: Settings) -> None:
 
     np.testing.assert_array_equal([77, 80, 83], wider[0, 0, 0])
     np.testing.assert_array_equal([80, 80, 80], narrower[0, 0, 0])
+
+
+def test_trees_speak_for_the_heart_rate_however_few_windows_are_asked(settings: Settings) -> None:
+    class Still:
+        def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+            return {"quantiles": np.tile(np.float32([-1, 0, 1]), (len(inputs["x"]), 5, 4, 1))}
+
+    class Rising:
+        def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+            return {"value": np.full((len(inputs["x"]), 4), 8, np.float32)}
+
+    blend = sequences.Blend(Rising(), np.float32([1, 0.5, 0.25, 0]), 0)
+    n = sequences.AT_ONCE + 1
+    x, last = sequences.windows(small_grid(settings, n), np.arange(n), settings.params.forecaster, settings.schema)
+    x, last = np.nan_to_num(x), np.nan_to_num(last)
+    person = np.zeros((n, 14), np.float32)
+    whole, alone = (sequences.ahead(Still(), x[:m], person[:m], last[:m], blend) for m in (n, 1))
+
+    assert alone[0, 0, :, 1].tolist() == [8, 4, 2, 0]
+    assert np.array_equal(alone[0], whole[0])

@@ -258,8 +258,6 @@ def forecast(
 def ahead(model: Runs, x: Floats, person: Floats, last: Floats, blend: Blend | None) -> Floats:
     """Return the differences from the last value (n, v, h, 3); the quantiles move with their median."""
     known = static(person, last)
-    if len(x) <= AT_ONCE:
-        return model.run(x=x, person=known)["quantiles"]
     parts = [
         model.run(x=x[start : start + AT_ONCE], person=known[start : start + AT_ONCE])["quantiles"]
         for start in range(0, len(x), AT_ONCE)
