@@ -1,0 +1,411 @@
+"""The state machine of alerts: `step(alerts, observed, actions, now)` -> what changed. Pure; time is an argument.
+
+Every change is a row of TRANSITIONS; what has no row does not happen. Rows of reliability L2, L3, L7 and L8: what is
+unacknowledged escalates; acknowledged but persisting stays visible and alarms again; a higher priority sounds at once;
+a pause always ends; discharge closes technical alarms; after a reconnect one summary speaks for a person.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vitalwatch.alerting.alerts import (
+    ACKNOWLEDGE,
+    ACKNOWLEDGED,
+    ACTIONS,
+    AUDIO_PAUSED,
+    DISCHARGE,
+    ESCALATE,
+    LATCHED,
+    PHYSIOLOGICAL,
+    PRIORITIES,
+    RESOLVE,
+    RESOLVED,
+    SIGNALLING,
+    SNOOZE,
+    TECHNICAL,
+    Action,
+    Alert,
+    Condition,
+    Observed,
+    Refusal,
+    Transition,
+    alert_id,
+    higher,
+    raised,
+    urgency,
+)
+
+NEW = ""
+RAISED, NOTED, MISSED = "raised", "noted", "missed"  # present; over and nothing to see; over and nobody saw it
+RECURRED, RESUMED, WORSENED, ENDED = "recurred", "resumed", "worsened", "ended"
+PAUSE_OVER, RE_ALARMED, TIMED = "pause_over", "re_alarmed", "escalated_by_timer"
+CAUSES = (RAISED, NOTED, MISSED, RECURRED, RESUMED, WORSENED, ENDED, PAUSE_OVER, RE_ALARMED, TIMED, *ACTIONS)
+TRANSITIONS: Mapping[tuple[str, str], str] = {
+    (NEW, RAISED): SIGNALLING,
+    (NEW, MISSED): LATCHED,
+    (NEW, NOTED): RESOLVED,
+    (SIGNALLING, WORSENED): SIGNALLING,
+    (SIGNALLING, ENDED): LATCHED,  # RESOLVED where the rule does not latch
+    (SIGNALLING, TIMED): SIGNALLING,
+    (SIGNALLING, ACKNOWLEDGE): ACKNOWLEDGED,
+    (SIGNALLING, SNOOZE): AUDIO_PAUSED,
+    (SIGNALLING, ESCALATE): SIGNALLING,
+    (SIGNALLING, RESOLVE): RESOLVED,
+    (SIGNALLING, DISCHARGE): RESOLVED,
+    (ACKNOWLEDGED, WORSENED): SIGNALLING,
+    (ACKNOWLEDGED, ENDED): RESOLVED,
+    (ACKNOWLEDGED, RE_ALARMED): SIGNALLING,
+    (ACKNOWLEDGED, SNOOZE): AUDIO_PAUSED,
+    (ACKNOWLEDGED, ESCALATE): SIGNALLING,
+    (ACKNOWLEDGED, RESOLVE): RESOLVED,
+    (ACKNOWLEDGED, DISCHARGE): RESOLVED,
+    (AUDIO_PAUSED, WORSENED): SIGNALLING,
+    (AUDIO_PAUSED, ENDED): LATCHED,  # RESOLVED where the rule does not latch; the pause goes on
+    (AUDIO_PAUSED, PAUSE_OVER): SIGNALLING,
+    (AUDIO_PAUSED, ACKNOWLEDGE): ACKNOWLEDGED,
+    (AUDIO_PAUSED, SNOOZE): AUDIO_PAUSED,
+    (AUDIO_PAUSED, ESCALATE): SIGNALLING,
+    (AUDIO_PAUSED, RESOLVE): RESOLVED,
+    (AUDIO_PAUSED, DISCHARGE): RESOLVED,
+    (LATCHED, RECURRED): SIGNALLING,
+    (LATCHED, RESUMED): AUDIO_PAUSED,
+    (LATCHED, MISSED): LATCHED,
+    (LATCHED, PAUSE_OVER): LATCHED,
+    (LATCHED, TIMED): LATCHED,
+    (LATCHED, ACKNOWLEDGE): RESOLVED,
+    (LATCHED, SNOOZE): LATCHED,
+    (LATCHED, ESCALATE): LATCHED,
+    (LATCHED, RESOLVE): RESOLVED,
+    (LATCHED, DISCHARGE): RESOLVED,
+}
+REASONS = {
+    "unknown_alert": "There is no such alarm.",
+    "already_resolved": "The alarm is over.",
+    "bad_pause": "A pause is longer than nothing and at most as long as rules.yaml allows.",
+    "unknown_action": "An alarm can be acknowledged, snoozed, escalated or resolved.",
+}
+MAX_LEVEL = 3  # of escalation: beyond the third call nobody else is there to be called
+SUMMARY = "backlog"  # rule of an alert that speaks for others
+TOLD = 5  # alerts that a summary names
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Timers of one priority, milliseconds; 0 is never.
+
+    Attributes:
+        again: An acknowledged condition that persists alarms again after this.
+        escalate: An alert that nobody acts on is escalated after this.
+    """
+
+    again: int
+    escalate: int
+
+
+@dataclass(frozen=True)
+class Signals:
+    """How alarm signals behave; from rules.yaml.
+
+    Attributes:
+        timing: By priority.
+        pause, longest_pause: Usual and longest snooze, milliseconds.
+        backlog: Readings older than this when they come are those of a reconnect, milliseconds.
+    """
+
+    timing: Mapping[str, Timing]
+    pause: int
+    longest_pause: int
+    backlog: int
+
+
+@dataclass
+class Step:
+    """What a step did.
+
+    Attributes:
+        alerts: The alerts that are new or changed, by id.
+        transitions: In order.
+        refused: Actions that were not done.
+    """
+
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    transitions: list[Transition] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def step(
+    alerts: Iterable[Alert],
+    observed: Sequence[Observed],
+    actions: Sequence[Action],
+    now: int,
+    signals: Signals,
+) -> Step:
+    """Return what actions, observations and the time change, in this order.
+
+    Args:
+        alerts: Those of the people concerned that are open or were resolved within their cool-down.
+        observed: One for every source and person that looked.
+        actions: What people ask for.
+        now: UTC ms of a clock that does not go back; where it did, timers are shortened, never stuck.
+        signals: Timers.
+    """
+    turn = _Turn(alerts, now, signals)
+    for action in actions:
+        turn.act(action)
+    for person in dict.fromkeys(one.person for one in observed):
+        turn.observe([one for one in observed if one.person == person])
+    turn.tick()
+    return turn.done
+
+
+class _Turn:
+    """One step under way: alerts by person and id as they stand, and what was done."""
+
+    def __init__(self, alerts: Iterable[Alert], now: int, signals: Signals) -> None:
+        self.of: dict[str, dict[str, Alert]] = defaultdict(dict)
+        self.person: dict[str, str] = {}
+        for alert in alerts:
+            self._put(alert)
+        self.now, self.signals = now, signals
+        self.done = Step()
+
+    # what people ask for
+
+    def act(self, action: Action) -> None:
+        """Do what somebody asks for, or say why not; asked twice is done once."""
+        if action.kind == DISCHARGE:
+            self._discharge(action)
+            return
+        alert = self.of[self.person[action.alert]][action.alert] if action.alert in self.person else None
+        reason = self._reason(alert, action)
+        if alert is None or reason:
+            self.done.refused.append(Refusal(action, reason))
+        elif (alert.state, action.kind) != (ACKNOWLEDGED, ACKNOWLEDGE):
+            self._acted(alert, action)
+
+    def _reason(self, alert: Alert | None, action: Action) -> str:
+        if action.kind not in ACTIONS:
+            return "unknown_action"
+        if alert is None:
+            return "unknown_alert"
+        if not alert.open:
+            return "already_resolved"
+        return "" if 0 <= action.pause <= self.signals.longest_pause else "bad_pause"
+
+    def _acted(self, alert: Alert, action: Action) -> None:
+        changes: dict[str, Any] = {"summary": ""}
+        if action.kind == ACKNOWLEDGE:
+            changes |= self._seen(alert, action.actor)
+            if alert.end is None:
+                changes |= self._timer(self._timing(alert.priority).again)
+        elif action.kind == SNOOZE:
+            changes |= self._timer(action.pause or self.signals.pause)
+        elif action.kind == ESCALATE:
+            changes |= _louder(alert)
+        self._move(alert, action.kind, actor=action.actor, **changes)
+        if alert.rule == SUMMARY and action.kind in (ACKNOWLEDGE, RESOLVE):
+            for member in self._open_of(alert.person):
+                if member.summary == alert.id:
+                    self._acted(member, Action(ACKNOWLEDGE, action.actor, member.id))
+
+    def _discharge(self, action: Action) -> None:
+        """Close technical alarms; what a body alarmed for stays until somebody acknowledges."""
+        for alert in self._open_of(action.person):
+            if alert.category == TECHNICAL:
+                self._move(alert, DISCHARGE, actor=action.actor)
+            elif alert.end is None:
+                self._end(alert, self.now)
+
+    # what sources see
+
+    def observe(self, observed: Sequence[Observed]) -> None:
+        """Take what all sources say of one person."""
+        fresh = [alert for seen in observed for alert in self._seen_by(seen)]
+        late = any(self.now - seen.first > self.signals.backlog for seen in observed)
+        shown = [alert for alert in fresh if alert.end is None or alert.latching]
+        summary = self._summary(shown, observed[0].person) if late and len(shown) > 1 else ""
+        for alert in sorted(fresh, key=urgency):
+            cause = RAISED if alert.end is None else MISSED if alert.latching else NOTED
+            self._move(alert, cause, summary=summary if cause != NOTED else "")
+
+    def _seen_by(self, seen: Observed) -> list[Alert]:
+        """Bring the open alerts of one source up to date, and return those that are new, not yet told."""
+        mine = {alert.key: alert for alert in self._open_of(seen.person) if alert.source == seen.source}
+        present = {condition.key for condition in seen.conditions if condition.end is None}
+        for condition in sorted(seen.conditions, key=lambda one: (one.start, one.end is None)):
+            alert = mine.pop(condition.key, None)
+            alert = self._join(alert, condition) if alert is not None and alert.open else self._fresh(seen, condition)
+            if alert is not None:
+                mine[condition.key] = alert
+        for key, alert in mine.items():
+            if key not in present and alert.end is None:
+                mine[key] = self._end(alert, seen.until)
+        return [alert for alert in mine.values() if alert.state == NEW]
+
+    def _fresh(self, seen: Observed, condition: Condition) -> Alert | None:
+        """Return a new alert, None where the condition is told again or must wait until its cool-down is over."""
+        for alert in self.of[seen.person].values():
+            if alert.source != seen.source or alert.key != condition.key:
+                continue
+            if condition.end is not None and condition.start <= (alert.start if alert.end is None else alert.end):
+                return None  # told again
+            if self.now < alert.changed_at + alert.cool_down and not _worse(condition, alert):
+                return None
+        name, start = alert_id(seen.person, *condition.key, condition.start), condition.start
+        if name in self.person:  # the condition outlived a resolve
+            name, start = alert_id(seen.person, *condition.key, self.now), self.now
+        return Alert(
+            id=name,
+            person=seen.person,
+            source=seen.source,
+            rule=condition.rule,
+            kind=condition.kind,
+            category=condition.category,
+            priority=condition.priority,
+            state=NEW,
+            start=start,
+            end=condition.end,
+            explanation=condition.explanation,
+            latching=condition.latching,
+            cool_down=condition.cool_down,
+            raised_at=self.now,
+            changed_at=self.now,
+            version=seen.version,
+        )
+
+    def _join(self, alert: Alert, condition: Condition) -> Alert:
+        """Return the alert after its condition was seen again: begun anew, worse, over, or as before."""
+        worse = _worse(condition, alert)
+        told: dict[str, Any] = {"explanation": condition.explanation, "priority": condition.priority} if worse else {}
+        again = alert.end is not None and condition.start > alert.end
+        if alert.state == NEW:  # of the same batch
+            return replace(alert, end=condition.end, occurrences=alert.occurrences + again, **told)
+        if alert.end is not None:
+            told["occurrences"] = alert.occurrences + again
+            if condition.end is None and alert.until is not None and not worse:
+                return self._move(alert, RESUMED, end=None, until=alert.until, timer=alert.timer, **told)
+            if condition.end is None:
+                return self._move(alert, RECURRED, end=None, summary="", repeats=alert.repeats + 1, **told)
+            return self._move(alert, MISSED, end=condition.end, **told, **_paused(alert)) if again else alert
+        if worse:
+            alert = self._move(alert, WORSENED, summary="", **told)
+        return alert if condition.end is None or condition.end < alert.start else self._end(alert, condition.end)
+
+    def _end(self, alert: Alert, end: int) -> Alert:
+        if alert.state == NEW:
+            return replace(alert, end=end)
+        paused = _paused(alert) if alert.state == AUDIO_PAUSED and alert.latching else {}
+        return self._move(alert, ENDED, end=max(end, alert.start), **paused)
+
+    def _summary(self, members: Sequence[Alert], person: str) -> str:
+        """Raise the one alert that speaks for others, or add to it, and return its id."""
+        ordered = sorted(members, key=urgency)
+        present = [alert for alert in ordered if alert.end is None]
+        priority = max((alert.priority for alert in present or ordered), key=PRIORITIES.index)
+        told = " ".join(f"[{'now' if one.end is None else 'over'}] {one.explanation}" for one in ordered[:TOLD])
+        more = f" And {len(ordered) - TOLD} more." if len(ordered) > TOLD else ""
+        sentence = f"{len(ordered)} alarms came with late readings, {len(present)} of them still true. {told}{more}"
+        for alert in self._open_of(person):
+            if alert.rule == SUMMARY:
+                louder, many = higher(alert.priority, priority), alert.occurrences + 1
+                return self._move(alert, MISSED, priority=louder, explanation=sentence, occurrences=many).id
+        start = min(alert.start for alert in ordered)
+        name = alert_id(person, SUMMARY, "", start)
+        if name in self.person:  # the same stretch came late once before
+            name, start = alert_id(person, SUMMARY, "", self.now), self.now
+        summary = Alert(
+            id=name,
+            person=person,
+            source=SUMMARY,
+            rule=SUMMARY,
+            kind="",
+            category=PHYSIOLOGICAL if any(one.category == PHYSIOLOGICAL for one in ordered) else TECHNICAL,
+            priority=priority,
+            state=NEW,
+            start=start,
+            end=max(self.now, start),
+            explanation=sentence,
+            latching=True,
+            cool_down=0,
+            raised_at=self.now,
+            changed_at=self.now,
+        )
+        return self._move(summary, MISSED).id
+
+    # what time does
+
+    def tick(self) -> None:
+        """Let pauses end, acknowledged alarms come back, and what nobody acts on escalate."""
+        for alert in [alert for mine in self.of.values() for alert in mine.values() if alert.open]:
+            if alert.until is not None:
+                if self.now >= alert.until:
+                    cause = RE_ALARMED if alert.state == ACKNOWLEDGED else PAUSE_OVER
+                    self._move(alert, cause, repeats=alert.repeats + 1)
+                elif alert.until - self.now > alert.timer:  # the clock was set back
+                    self._keep(replace(alert, until=self.now + alert.timer))
+            elif alert.escalate_at is not None:
+                longest = self._timing(alert.priority).escalate
+                if self.now >= alert.escalate_at:
+                    self._move(alert, TIMED, **_louder(alert))
+                elif longest and alert.escalate_at - self.now > longest:
+                    self._keep(replace(alert, escalate_at=self.now + longest))
+
+    # how a change is made
+
+    def _move(self, alert: Alert, cause: str, *, actor: str = "", **changes: Any) -> Alert:
+        """Return the alert after a row of TRANSITIONS, and write down the change."""
+        after = RESOLVED if cause == ENDED and not alert.latching else TRANSITIONS[alert.state, cause]
+        still: dict[str, Any] = {"until": None, "timer": 0, "escalate_at": None}
+        moved = replace(alert, **still | {"state": after, "changed_at": self.now} | changes)
+        sounds = moved.audible and cause != ENDED
+        if moved.audible:
+            waiting = alert.escalate_at if cause == ENDED else None
+            moved = replace(moved, escalate_at=waiting if waiting is not None else self._escalates(moved))
+        if sounds:
+            moved = replace(moved, sounded_at=self.now)
+        self._keep(moved)
+        self.done.transitions.append(
+            Transition(moved.id, moved.person, self.now, alert.state, after, cause, actor, moved.priority, sounds)
+        )
+        return moved
+
+    def _put(self, alert: Alert) -> None:
+        self.of[alert.person][alert.id] = alert
+        self.person[alert.id] = alert.person
+
+    def _keep(self, alert: Alert) -> None:
+        self._put(alert)
+        self.done.alerts[alert.id] = alert
+
+    def _escalates(self, alert: Alert) -> int | None:
+        after = self._timing(alert.priority).escalate
+        return self.now + after if after and alert.level < MAX_LEVEL else None
+
+    def _seen(self, alert: Alert, actor: str) -> dict[str, Any]:
+        first = alert.acknowledged_at is None
+        return {"acknowledged_at": self.now, "acknowledged_by": actor} if first else {}
+
+    def _timer(self, length: int) -> dict[str, Any]:
+        return {"until": self.now + length if length else None, "timer": length}
+
+    def _timing(self, priority: str) -> Timing:
+        return self.signals.timing[priority]
+
+    def _open_of(self, person: str) -> list[Alert]:
+        return [alert for alert in self.of[person].values() if alert.open]
+
+
+def _worse(condition: Condition, alert: Alert) -> bool:
+    return PRIORITIES.index(condition.priority) > PRIORITIES.index(alert.priority)
+
+
+def _louder(alert: Alert) -> dict[str, Any]:
+    return {"level": min(alert.level + 1, MAX_LEVEL), "priority": raised(alert.priority)}
+
+
+def _paused(alert: Alert) -> dict[str, Any]:
+    return {"until": alert.until, "timer": alert.timer}
