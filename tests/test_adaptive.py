@@ -8,6 +8,7 @@ import pytest
 from vitalwatch import adaptive
 
 AHEAD = np.array([1, 3])
+PLAN = adaptive.Plan.of(1, AHEAD)
 
 
 def told(n: int) -> np.ndarray:
@@ -30,14 +31,14 @@ def coverage(out: np.ndarray, measured: np.ndarray) -> list[float]:
 @pytest.mark.parametrize("spread", [0.6, 1.56, 4.0])
 def test_whoever_it_is_four_fifths_fall_inside(spread: float) -> None:
     measured = walk(4000, spread)
-    _, out = adaptive.advance(adaptive.begin(1, AHEAD), told(4000), measured, AHEAD)
+    _, out = adaptive.advance(adaptive.begin(PLAN), told(4000), measured, PLAN)
 
     assert coverage(out, measured) == pytest.approx([0.8, 0.8], abs=0.02)
 
 
 def test_a_jump_beyond_all_measure_widens_up_to_the_bound_only() -> None:
     measured = np.where(np.arange(2000) % 2, 20, 220).astype(np.float32)[:, None]
-    kept, out = adaptive.advance(adaptive.begin(1, AHEAD), told(2000), measured, AHEAD)
+    kept, out = adaptive.advance(adaptive.begin(PLAN), told(2000), measured, PLAN)
 
     assert kept.factor.max() <= adaptive.MOST
     assert out[..., 2].max() <= 60 + 2 * adaptive.MOST
@@ -46,18 +47,18 @@ def test_a_jump_beyond_all_measure_widens_up_to_the_bound_only() -> None:
 def test_what_was_not_measured_or_not_forecast_changes_nothing() -> None:
     unknown = np.full((300, 1), np.nan, np.float32)
     silent = np.full((300, 1, 2, 3), np.nan, np.float32)
-    begin = adaptive.begin(1, AHEAD)
+    begin = adaptive.begin(PLAN)
 
-    assert (adaptive.advance(begin, told(300), unknown, AHEAD)[0].factor == 1).all()
-    assert (adaptive.advance(begin, silent, walk(300, 5), AHEAD)[0].factor == 1).all()
+    assert (adaptive.advance(begin, told(300), unknown, PLAN)[0].factor == 1).all()
+    assert (adaptive.advance(begin, silent, walk(300, 5), PLAN)[0].factor == 1).all()
 
 
 def test_what_comes_later_does_not_change_an_interval() -> None:
     measured = walk(200, 3)
     other = measured.copy()
     other[120:] = 200
-    _, before = adaptive.advance(adaptive.begin(1, AHEAD), told(200), measured, AHEAD)
-    _, after = adaptive.advance(adaptive.begin(1, AHEAD), told(200), other, AHEAD)
+    _, before = adaptive.advance(adaptive.begin(PLAN), told(200), measured, PLAN)
+    _, after = adaptive.advance(adaptive.begin(PLAN), told(200), other, PLAN)
 
     np.testing.assert_array_equal(before[:120], after[:120])
     assert not np.array_equal(before[120:], after[120:])
@@ -66,10 +67,10 @@ def test_what_comes_later_does_not_change_an_interval() -> None:
 def test_row_by_row_and_all_at_once_are_equal_to_the_bit() -> None:
     measured = walk(60, 3)
     measured[::7] = np.nan
-    whole, out = adaptive.advance(adaptive.begin(1, AHEAD), told(60), measured, AHEAD)
-    kept = adaptive.begin(1, AHEAD)
+    whole, out = adaptive.advance(adaptive.begin(PLAN), told(60), measured, PLAN)
+    kept = adaptive.begin(PLAN)
     for row in range(60):
-        kept, alone = adaptive.advance(kept, told(1), measured[row : row + 1], AHEAD)
+        kept, alone = adaptive.advance(kept, told(1), measured[row : row + 1], PLAN)
         np.testing.assert_array_equal(out[row : row + 1], alone)
 
     np.testing.assert_array_equal(whole.factor, kept.factor)

@@ -21,53 +21,70 @@ LEAST, MOST = 0.3, 4.0  # bounds of a factor, so that nobody's interval vanishes
 
 
 @dataclass(frozen=True)
+class Plan:
+    """Where to look up what was forecast, worked out once.
+
+    Attributes:
+        vitals: Their number v.
+        ahead: Rows to each horizon, (h,).
+        most: Rows to the farthest.
+        place: Of the first new row's forecasts among all (row, vital, horizon), the waiting rows first, (v, h).
+    """
+
+    vitals: int
+    ahead: NDArray[np.intp]
+    most: int
+    place: NDArray[np.intp]
+
+    @staticmethod
+    def of(vitals: int, ahead: NDArray[np.intp]) -> Plan:
+        """Return the plan for v vitals and the rows to each horizon, (h,)."""
+        most, h = int(ahead.max(initial=0)), len(ahead)
+        place = ((most - ahead) * vitals + np.arange(vitals)[:, None]) * h + np.arange(h)
+        return Plan(vitals, ahead, most, place)
+
+
+@dataclass(frozen=True)
 class Kept:
     """What is remembered of one person.
 
     Attributes:
         factor: Of each vital, horizon and side (below, above), float64 (v, h, 2).
-        waiting: Forecasts of the last rows before stretching, oldest first, float32 (r, v, h, 3).
+        waiting: Of the last rows, oldest first: half width below, median, half width above before stretching, float32
+            (r, v, h, 3).
     """
 
     factor: Doubles
     waiting: Floats
 
 
-def begin(vitals: int, ahead: NDArray[np.intp]) -> Kept:
-    """Return the state of somebody without forecasts.
-
-    Args:
-        vitals: Their number v.
-        ahead: Rows to each horizon, (h,).
-    """
-    h = len(ahead)
-    waiting = np.full((int(ahead.max(initial=0)), vitals, h, 3), np.nan, np.float32)
-    return Kept(np.ones((vitals, h, 2)), waiting)
+def begin(plan: Plan) -> Kept:
+    """Return the state of somebody without forecasts."""
+    v, h = plan.place.shape
+    return Kept(np.ones((v, h, 2)), np.full((plan.most, v, h, 3), np.nan, np.float32))
 
 
-def advance(kept: Kept, told: Floats, measured: Floats, ahead: NDArray[np.intp]) -> tuple[Kept, Floats]:
+def advance(kept: Kept, told: Floats, measured: Floats, plan: Plan) -> tuple[Kept, Floats]:
     """Return the next state and the stretched intervals of new rows, (n, v, h, 3).
 
     Args:
         kept: From `begin` or an earlier call.
         told: Quantiles of new rows in each vital's unit, (n, v, h, 3); NaN where not forecast.
         measured: What was measured in these rows, (n, v); NaN where nothing was.
-        ahead: Rows to each horizon, (h,).
+        plan: From `Plan.of`.
     """
     n = len(told)
-    all_told = np.concatenate((kept.waiting, told))
-    waiting = all_told[n:] if n <= len(kept.waiting) else all_told[n:].copy()
-    score = _scores(all_told, measured, ahead, len(kept.waiting))
-    known = score == score  # NaN is not equal to itself
-    factor, factors = kept.factor, np.empty((n, *kept.factor.shape))
-    for row in range(n):
-        if np.count_nonzero(known[row]):
-            step = np.where(score[row] > factor, RATE * (1 - MISS), -RATE * MISS)
-            factor = np.minimum(np.maximum(factor + step * known[row], LEAST), MOST)
-        factors[row] = factor
-    out = told.copy()
-    out[..., ::2] = told[..., 1:2] + factors * SIDES * _widths(told)
-    return Kept(factor, waiting), out
+    new = told.copy()
+    wide = new[..., ::2] = _widths(told)
+    known_so_far = np.concatenate((kept.waiting, new))
+    waiting = known_so_far[n:] if n <= plan.most else known_so_far[n:].copy()
+    score = _scores(known_so_far, measured, plan)
+    factors = _followed(kept.factor, score)
+    stretched = wide * factors
+    stretched *= SIDES
+    stretched += told[..., 1:2]
+    new[..., ::2] = stretched
+    return Kept(factors[-1] if n else kept.factor, waiting), new
 
 
 SIDES = np.array([-1, 1], np.float32)  # below, above
@@ -75,16 +92,33 @@ SIDES = np.array([-1, 1], np.float32)  # below, above
 
 def _widths(told: Floats) -> Floats:
     """Return the half widths of intervals (..., 3), never negative, (..., 2)."""
-    wide: Floats = (told[..., ::2] - told[..., 1:2]) * SIDES
+    wide: Floats = told[..., ::2] - told[..., 1:2]
+    wide *= SIDES
     return np.maximum(wide, 0.0, out=wide)
 
 
-def _scores(all_told: Floats, measured: Floats, ahead: NDArray[np.intp], most: int) -> Floats:
+def _scores(known_so_far: Floats, measured: Floats, plan: Plan) -> Floats:
     """Return how far what came lay from its median, in half widths of its side, (n, v, h, 2); NaN where unknown."""
-    n, (_, v, h, _) = len(measured), all_told.shape
-    rows = most + np.arange(n)[:, None] - ahead  # (n, h)
-    place = (rows[:, None] * v + np.arange(v)[:, None]) * h + np.arange(h)  # (n, v, h)
-    past = all_told.reshape(-1, 3).take(place, axis=0)
-    out: Floats = (measured[:, :, None, None] - past[..., 1:2]) * SIDES
-    out /= np.maximum(_widths(past), np.float32(1e-3))
+    place = plan.place
+    if len(measured) != 1:
+        place = place + (place.size * np.arange(len(measured)))[:, None, None]
+    past = known_so_far.reshape(-1, 3).take(place, axis=0).reshape(-1, *plan.place.shape, 3)
+    out: Floats = measured[:, :, None, None] - past[..., 1:2]
+    out = out * SIDES
+    out /= np.maximum(past[..., ::2], np.float32(1e-3))
     return out
+
+
+def _followed(factor: Doubles, score: Floats) -> Doubles:
+    """Return the factors after each new row, (n, v, h, 2)."""
+    known = score == score  # NaN is not equal to itself
+    factors = np.empty((len(score), *factor.shape))
+    for row in range(len(score)):
+        if np.count_nonzero(known[row]):
+            step = (score[row] > factor) * RATE
+            step -= RATE * MISS
+            step *= known[row]
+            step += factor
+            factor = np.minimum(np.maximum(step, LEAST, out=step), MOST, out=step)
+        factors[row] = factor
+    return factors

@@ -157,14 +157,15 @@ class Stream:
     ) -> None:
         self.vitals, self.horizons = vitals(chosen, schema), horizons(chosen, schema)
         self._model, self._outwards, self._blend = model, _outwards(widening), blend
-        self._ahead = np.array(_rounded(chosen.horizons, schema.step_minutes), np.intp) // schema.step_minutes
+        rows_ahead = np.array(_rounded(chosen.horizons, schema.step_minutes), np.intp) // schema.step_minutes
+        self._adapting = adaptive.Plan.of(len(self.vitals), rows_ahead)
         self._chosen, self._schema = chosen, schema
         self._limits = _possible(chosen, schema)
         self._layout: _Layout | None = None
 
     def begin(self) -> Tail:
         """Return the tail of somebody of whom nothing is known."""
-        return Tail(np.empty((0, 0), np.float32), adaptive.begin(len(self.vitals), self._ahead))
+        return Tail(np.empty((0, 0), np.float32), adaptive.begin(self._adapting))
 
     def advance(self, tail: Tail, grid: Grid, person: Floats, *, ask: bool) -> tuple[Tail, Floats]:
         """Return the next tail, and the quantiles at each row of `grid`: float32 (n, v, h, 3), NaN unless asked for.
@@ -186,7 +187,7 @@ class Stream:
         if not ask or self._model is None or not n:
             kept, told = tail.kept, self._unknown(n)
             return Tail(
-                following, adaptive.advance(kept, told, self._measured(new), self._ahead)[0] if n else kept
+                following, adaptive.advance(kept, told, self._measured(new), self._adapting)[0] if n else kept
             ), told
         if n == 1:
             x, last = _from_last_of_one(rows, layout)
@@ -195,7 +196,7 @@ class Stream:
         told = ahead(self._model, x, person, last, self._blend)
         told += last[:, :, None, None]
         told += self._outwards
-        kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._ahead)
+        kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._adapting)
         return Tail(following, kept), _possibly(told, *self._limits)
 
     def _measured(self, rows: Floats) -> Floats:
@@ -287,30 +288,52 @@ def lagged(x: Floats, person: Floats, last: Floats, at: int) -> Floats:
         at: Place of the heart rate among the vitals.
     """
     n, length, width = x.shape
-    at_once, moving = _lagged_places(length, width, at)
-    parts = [x.reshape(n, length * width).take(at_once, axis=1)]
-    steps = x.take(moving, axis=2)
-    total, since = np.zeros((n, 4), np.float32), length
-    for rows in MEANS:
-        first = max(length - rows, 0)
-        total = total + np.add.reduce(steps[:, first:since], axis=1)
-        since = first
-        parts.append(total / np.float32(rows))
+    places = _lagged_places(length, width, at)
+    flat = x.reshape(n, length * width)
+    stretches = np.add.reduceat(flat.take(places.moving, axis=1).reshape(n, length, -1), places.starts, axis=1)
+    means = np.add.accumulate(stretches[:, ::-1], axis=1).take(places.window, axis=1)
+    means /= places.rows
     rate = last[:, at : at + 1]
-    parts += [person[:, -OWN:] - rate, rate]
-    return np.concatenate(parts, axis=1, dtype=np.float32)
+    own = person[:, -OWN:] - rate
+    return np.concatenate((flat.take(places.as_it_is, axis=1), means.reshape(n, -1), own, rate), axis=1)
+
+
+@dataclass(frozen=True)
+class _Lagged:
+    """Places in a flat window, worked out once.
+
+    Attributes:
+        as_it_is: What trees see as it is.
+        moving: What they see means of, row by row.
+        starts: First rows of the stretches between one window of means and the next, oldest first.
+        window: Stretches, newest first, that reach as far back as each window, (w,).
+        rows: In each window, (w, 1).
+    """
+
+    as_it_is: NDArray[np.intp]
+    moving: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    window: NDArray[np.intp]
+    rows: Floats
 
 
 @lru_cache(maxsize=8)
-def _lagged_places(length: int, width: int, at: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return places in a flat window of what trees see as it is, and channels that they see means of."""
+def _lagged_places(length: int, width: int, at: int) -> _Lagged:
     newest, context = length - 1, width - 3 - len(CONTEXT)
     places = [(max(newest - lag, 0), at) for lag in LAGS]
     places += [(max(newest - lag, 0), context + i) for lag in RECENT for i in (0, 1)]
     places += [(max(newest - lag, 0), width - 3) for lag in (0, 1)]  # the turn
     places += [(newest, width - 2), (newest, width - 1)]  # the clock
     moving = np.array((at, context, context + 1, context + 2), np.intp)
-    return np.array([row * width + column for row, column in places], np.intp), moving
+    starts = sorted({max(length - rows, 0) for rows in MEANS})
+    window = [len(starts) - 1 - starts.index(max(length - rows, 0)) for rows in MEANS]
+    return _Lagged(
+        as_it_is=np.array([row * width + column for row, column in places], np.intp),
+        moving=(np.arange(length)[:, None] * width + moving).ravel(),
+        starts=np.array(starts, np.intp),
+        window=np.array(window, np.intp),
+        rows=np.array(MEANS, np.float32)[:, None],
+    )
 
 
 OWN = 7  # last columns of `person` that are heart rates: own by context, usual by hour, expected
