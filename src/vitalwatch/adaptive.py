@@ -50,7 +50,7 @@ class Kept:
 
     Attributes:
         factor: Of each vital, horizon and side (below, above), float64 (v, h, 2).
-        waiting: Of the last rows, oldest first: half width below, median, half width above before stretching, float32
+        waiting: Of the last rows, oldest first: half width below, median, half width above, before stretching, float32
             (r, v, h, 3).
     """
 
@@ -76,10 +76,9 @@ def advance(kept: Kept, told: Floats, measured: Floats, plan: Plan) -> tuple[Kep
     n = len(told)
     new = told.copy()
     wide = new[..., ::2] = _widths(told)
-    known_so_far = np.concatenate((kept.waiting, new))
-    waiting = known_so_far[n:] if n <= plan.most else known_so_far[n:].copy()
-    score = _scores(known_so_far, measured, plan)
-    factors = _followed(kept.factor, score)
+    so_far = np.concatenate((kept.waiting, new))
+    waiting = so_far[n:] if n <= plan.most else so_far[n:].copy()
+    factors = _followed(kept.factor, *_misses(so_far, measured, plan))
     stretched = wide * factors
     stretched *= SIDES
     stretched += told[..., 1:2]
@@ -88,37 +87,44 @@ def advance(kept: Kept, told: Floats, measured: Floats, plan: Plan) -> tuple[Kep
 
 
 SIDES = np.array([-1, 1], np.float32)  # below, above
+LEAST_WIDTH = np.float32(1e-3)  # in the vital's unit
+STEPS = np.array([0.0, -RATE * MISS, RATE * (1 - MISS)])  # of a factor: nothing known, inside, outside
 
 
 def _widths(told: Floats) -> Floats:
-    """Return the half widths of intervals (..., 3), never negative, (..., 2)."""
+    """Return the half widths of intervals (..., 3), never below the least, (..., 2)."""
     wide: Floats = told[..., ::2] - told[..., 1:2]
     wide *= SIDES
-    return np.maximum(wide, 0.0, out=wide)
+    return np.maximum(wide, LEAST_WIDTH, out=wide)
 
 
-def _scores(known_so_far: Floats, measured: Floats, plan: Plan) -> Floats:
-    """Return how far what came lay from its median, in half widths of its side, (n, v, h, 2); NaN where unknown."""
+def _misses(so_far: Floats, measured: Floats, plan: Plan) -> tuple[Floats, Floats]:
+    """Return how far what came lay beyond its median on each side, and the half width of that side, (n, v, h, 2)."""
     place = plan.place
     if len(measured) != 1:
         place = place + (place.size * np.arange(len(measured)))[:, None, None]
-    past = known_so_far.reshape(-1, 3).take(place, axis=0).reshape(-1, *plan.place.shape, 3)
-    out: Floats = measured[:, :, None, None] - past[..., 1:2]
-    out = out * SIDES
-    out /= np.maximum(past[..., ::2], np.float32(1e-3))
-    return out
+    past = so_far.reshape(-1, 3).take(place, axis=0).reshape(-1, *plan.place.shape, 3)
+    away: Floats = (measured[:, :, None, None] - past[..., 1:2]) * SIDES
+    return away, past[..., ::2]
 
 
-def _followed(factor: Doubles, score: Floats) -> Doubles:
+def _followed(factor: Doubles, away: Floats, wide: Floats) -> Doubles:
     """Return the factors after each new row, (n, v, h, 2)."""
-    known = score == score  # NaN is not equal to itself
-    factors = np.empty((len(score), *factor.shape))
-    for row in range(len(score)):
-        if np.count_nonzero(known[row]):
-            step = (score[row] > factor) * RATE
-            step -= RATE * MISS
-            step *= known[row]
-            step += factor
-            factor = np.minimum(np.maximum(step, LEAST, out=step), MOST, out=step)
-        factors[row] = factor
+    known = away == away  # NaN is not equal to itself
+    if not np.count_nonzero(known):
+        return np.broadcast_to(factor, away.shape)
+    code = known.view(np.int8)
+    if len(away) == 1:
+        return _next(factor, code, away, wide)
+    factors = np.empty(away.shape)
+    for row in range(len(away)):
+        factors[row] = factor = _next(factor, code[row], away[row], wide[row])
     return factors
+
+
+def _next(factor: Doubles, known: NDArray[np.int8], away: Floats, wide: Floats) -> Doubles:
+    """Return factors after what came at one moment; `known` is 1 where anything did."""
+    step = STEPS.take(known + (away > wide * factor))  # what is not known is not away
+    step += factor
+    np.maximum(step, LEAST, out=step)
+    return np.minimum(step, MOST, out=step)

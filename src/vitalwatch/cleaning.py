@@ -155,7 +155,12 @@ def advance(state: State, new: Readings, plan: Plan) -> tuple[State, Grid]:
     if not len(new):
         return state, _empty(state.open.person, plan)
     carried, step_ms = state.carried, plan.schema.step_ms
-    if carried.step >= 0 and new.time[0] // step_ms == carried.step:  # summarised again from all its readings
+    first = new.time.item(0) // step_ms
+    if len(new) == 1 and (carried.step < 0 or first == carried.step + 1):  # one reading, the next step: nothing to sort
+        time = np.array([first * step_ms])
+        after, grid = _clean_one(new.person, _one(new.values, plan), time, new.offset, carried, plan)
+        return State(new, after, carried), grid
+    if first == carried.step:  # summarised again from all its readings
         carried, new = state.before, _join(state.open, new)
     step, offset, rows = summarise(new, plan)
     time, offset, rows = _regular(step, offset, rows, carried.step, plan)

@@ -167,20 +167,20 @@ class Monitor:
             forecast: Whether to forecast at each row (an LSTM run a row).
         """
         late = 0
-        if len(new) and new.time[0] < state.newest:
+        if len(new) and new.time.item(0) < state.newest:
             on_time = new.time >= state.newest
             late, new = int((~on_time).sum()), new.rows(on_time)
         clean, grid = cleaning.advance(state.cleaning, new, self._cleaning)
         if not len(grid):
             return state, self._rows(state.before, state.person, grid, forecast, late)[1]
-        body = state.before if grid.time[0] == state.newest else state.body
+        body = state.before if grid.time.item(0) == state.newest else state.body
         if len(grid) == 1:
             before, (body, answers) = body, self._rows(body, state.person, grid, forecast, late)
         else:
             before, first = self._rows(body, state.person, grid.rows(slice(None, -1)), forecast, late)
             body, last = self._rows(before, state.person, grid.rows(slice(-1, None)), forecast, late)
             answers = _joined(first, last, grid)
-        return State(state.person, clean, body, before, int(grid.time[-1])), answers
+        return State(state.person, clean, body, before, grid.time.item(-1)), answers
 
     def answer(self, readings: Readings, profile: Profile | None = None, *, forecast: bool = True) -> Answers:
         """Return the answers for all of one person's readings, from nothing known before."""

@@ -104,7 +104,8 @@ def advance(
     n = len(grid)
     active = features.activity(grid, step_minutes)
     active_tails, moments, context = features.advance_moment(state.active, active, grid.minute, step_minutes)
-    about = np.concatenate((moments, person[None].repeat(n, axis=0)), axis=1)
+    whom = person[None] if n == 1 else person[None].repeat(n, axis=0)
+    about = np.concatenate((moments, whom), axis=1)
     lift = learnt.expectation.run(x=about)["value"].reshape(n) if n else np.empty(0, np.float32)
     steps = grid.values[:, grid.names.index("steps")].astype(np.float64)
     signal = (_surplus_of_one if n == 1 else surplus)(grid, lift, moments, context, learnt.normal)
@@ -117,8 +118,7 @@ def advance(
         state.track, track, moments, context, usual, step_minutes
     )
     expected, hourly = (habits.of_one if n == 1 else habits.of_many)(ways, which, context, lift, grid.minute)
-    own_rates = (usual[:, 2:], hourly, expected[:, None])
-    static = np.concatenate((about[:, -len(person) :], *own_rates), axis=1, dtype=np.float32)
+    static = np.concatenate((whom, usual[:, 2:], hourly, expected[:, None]), axis=1, dtype=np.float32)
     following = State(active_tails, track_tails, date, today, days, owns[-1], ways[-1])
     return following, Rows(
         z, columns, stronger, context, moments, expected, centre, spread, static, own_days, assessable

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FLOAT32 = np.dtype(np.float32)
+
 
 class Model:
     """An ONNX model ready to run on one thread; safe to share between threads.
@@ -65,11 +67,11 @@ class _OneRow:
 
     def fits(self, inputs: dict[str, NDArray[np.float32]]) -> bool:
         """Return whether these are inputs of one row; others, wrong ones too, are onnxruntime's to judge."""
-        bound = self._inputs
-        return len(inputs) == len(bound) and all(
-            name in bound and value.shape == bound[name].shape and value.dtype == np.float32
-            for name, value in inputs.items()
-        )
+        for name, bound in self._inputs.items():
+            value = inputs.get(name)
+            if value is None or value.shape != bound.shape or value.dtype != FLOAT32:
+                return False
+        return len(inputs) == len(self._inputs)
 
     def run(self, inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         for name, value in inputs.items():

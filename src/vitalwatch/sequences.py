@@ -269,7 +269,7 @@ def ahead(model: Runs, x: Floats, person: Floats, last: Floats, blend: Blend | N
         moved = blend.trees.run(x=lagged(x, person, last, blend.at))["value"]
         moved -= mine[..., 1]
         moved *= blend.share
-        mine += np.where(np.isfinite(moved), moved, np.float32(0))[..., None]
+        mine += moved[..., None]
     return told
 
 
