@@ -72,6 +72,10 @@ class Place:
             "signing": {"key": str(self.key), "trusted": [str(self.key.with_suffix(".pub"))]},
             "tracking": None,
             "jobs": 2,
+            "database": {
+                "key": str(self.key.with_name("database.key")),
+                "anchor": str(self.key.with_name("audit.anchor")),
+            },
         }
         self.config.write_text(json.dumps(told))  # JSON is YAML
 

@@ -18,8 +18,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitalwatch import keyfile
 from vitalwatch.errors import BundleRefused, StoreError
-from vitalwatch.store import building, sweep, temporary, write_atomic, writing
+from vitalwatch.store import building, sweep, write_atomic
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -81,8 +82,8 @@ class SigningKey:
         else:
             sweep(path.parent)
             if not path.exists():
-                _create(path)
-            key = cls(_private(_secret(path), path))
+                keyfile.make(path, _pem)
+            key = cls(_private(keyfile.secret(path, "signing key", "VITALWATCH_SIGNING_KEY"), path))
         public = path.with_suffix(".pub")
         if not public.exists():
             with contextlib.suppress(StoreError):  # a key on a read-only mount: its public half was put elsewhere
@@ -312,32 +313,12 @@ def _not_finite(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
-def _create(path: Path) -> None:
-    """Make a key, whole or not at all; where two processes make one at once, the first stays."""
+def _pem() -> bytes:
+    """Return a new private key in PEM."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    draft = path.with_name(temporary(f"new-{path.name}"))
-    write_atomic(draft, pem, mode=0o600)
-    try:
-        with writing(path), contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink()
-
-
-def _secret(path: Path) -> bytes:
-    with writing(path):
-        status = path.stat()
-        if stat.S_IMODE(status.st_mode) & 0o077:
-            mode = stat.S_IMODE(status.st_mode)
-            raise StoreError(
-                path,
-                f"the signing key can be read by others (mode {mode:04o})",
-                f"`chmod 600 {path}`, or hand it over in VITALWATCH_SIGNING_KEY; make a new one if others may have it",
-            )
-        return path.read_bytes()
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def _private(pem: bytes, where: Path | str) -> Ed25519PrivateKey:

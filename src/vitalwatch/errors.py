@@ -108,3 +108,55 @@ class BooksDoNotBalance(VitalsError):
             f"Rows read ({self.read}) differ from accepted ({self.accepted}) + duplicate ({self.duplicate}) "
             f"+ rejected ({self.rejected}). Nothing was kept; please report this with the ingest report."
         )
+
+
+class DatabaseError(StoreError):
+    """The database cannot be used: where, why, what to do."""
+
+
+class DatabaseBusy(DatabaseError):
+    """Another process kept on writing for longer than we wait."""
+
+    def __init__(self, where: Path | str) -> None:
+        super().__init__(where, "another process is writing", "Try again")
+        self.args = (where,)
+
+
+class StorageFull(DatabaseError):
+    """The disk of the database is full; everything that was accepted is still there."""
+
+    def __init__(self, where: Path | str) -> None:
+        problem = "the disk is full, nothing new was taken"
+        super().__init__(where, problem, "Free some space, or shorten `database.retention` and run `database retain`")
+        self.args = (where,)
+
+
+class NoModelYet(NotFound):
+    """Nothing is in production that could answer; `problem` says why, where something is there."""
+
+    def __init__(self, problem: str = "") -> None:
+        hint = "Run `python main.py`: it trains one and puts it there."
+        super().__init__("A model in production that can be served", f"{problem} {hint}".strip())
+        self.args = (problem,)
+
+
+class NotEnoughHistory(VitalsError):
+    """A model was asked about a moment without enough readings before it."""
+
+    def __init__(self, person: str, need: int, got: int) -> None:
+        super().__init__(person, need, got)
+        self.person, self.need, self.got = person, need, got
+
+    def __str__(self) -> str:
+        return f"{self.person}: {self.got} scored readings, {self.need} needed. Send some, or wait for the scores."
+
+
+class NotAllowed(VitalsError):
+    """What was asked for is not there for the one who asks; it may be for somebody else."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what} was not found. Look whether your key is for this ward."

@@ -182,6 +182,13 @@ class Monitor:
             answers = _joined(first, last, grid)
         return State(state.person, clean, body, before, grid.time.item(-1)), answers
 
+    def again(self, state: State) -> Answers:
+        """Return the answers for the newest row once more, with its forecast."""
+        told = state.cleaning
+        nothing = told.open.rows(slice(0, 0))
+        cleaned = cleaning.State(nothing, told.before, told.before)
+        return self.advance(State(state.person, cleaned, state.before, state.before), told.open)[1]
+
     def answer(self, readings: Readings, profile: Profile | None = None, *, forecast: bool = True) -> Answers:
         """Return the answers for all of one person's readings, from nothing known before."""
         return self.advance(self.begin(readings.person, profile), readings, forecast=forecast)[1]

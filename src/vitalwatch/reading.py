@@ -63,12 +63,17 @@ _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One accepted reading: `time` in UTC milliseconds, `offset` (local minus UTC) in minutes, measured values only."""
+    """One accepted reading: `time` in UTC milliseconds, `offset` (local minus UTC) in minutes, measured values only.
+
+    `event_id` and `device` are as sent, empty where nothing was.
+    """
 
     person: str
     time: int
     offset: int
     values: dict[str, float]
+    event_id: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,19 @@ def parse(
     found = decode(raw)
     if isinstance(found, str):
         return Rejected(found, REASONS[found], source)
+    return parse_object(found, schema, source=source, now_ms=now_ms, max_ahead_ms=max_ahead_ms, no_value=no_value)
+
+
+def parse_object(
+    found: Mapping[str, Any],
+    schema: Schema,
+    *,
+    source: str = "",
+    now_ms: int,
+    max_ahead_ms: int = 300_000,
+    no_value: Collection[float] = (),
+) -> Reading | Rejected:
+    """Return what `parse` returns for a JSON object that strict JSON (see `messages`) was decoded to."""
     rules = _rules(schema)
     if found.get("schema_version", schema.version) != schema.version or isinstance(found.get("schema_version"), bool):
         return Rejected("schema_unsupported", f"this program reads version {schema.version} of the schema", source)
@@ -180,8 +198,11 @@ def parse(
             keys.append(_key(value, rules.by_name[name].place))
         else:
             numbers[name] = value
-    return _judge(rules, found.get("person"), found.get("time"), numbers, keys, found.get("utc_offset"), source,
-                  now_ms, max_ahead_ms, no_value)  # fmt: skip
+    judged = _judge(rules, found.get("person"), found.get("time"), numbers, keys, found.get("utc_offset"), source,
+                    now_ms, max_ahead_ms, no_value)  # fmt: skip
+    if isinstance(judged, Reading) and ("event_id" in found or "device" in found):
+        return replace(judged, event_id=found.get("event_id") or "", device=found.get("device") or "")
+    return judged
 
 
 def parse_cells(

@@ -32,6 +32,30 @@ class Signing(Closed):
     trusted: tuple[Path, ...]
 
 
+class Retention(Closed):
+    """Days that things are kept; `database retain` lets go of what is older."""
+
+    readings: int = Field(ge=14)  # what the monitor remembers can be made anew from the last 12 days
+    scores: int = Field(ge=1)
+    alarms: int = Field(ge=1)
+    events: int = Field(ge=1)
+    quarantine: int = Field(ge=1)
+
+
+class Database(Closed):
+    """Where serving keeps what it knows."""
+
+    url: str | None
+    key: Path
+    anchor: Path
+    people_at_hand: int = Field(ge=1)
+    retention: Retention
+
+    def place(self, artifacts: Path, environ: Mapping[str, str] = os.environ) -> str:
+        """Return the URL of VITALWATCH_DATABASE_URL, of the file, or of an SQLite file in `artifacts`."""
+        return environ.get("VITALWATCH_DATABASE_URL", "") or self.url or f"sqlite:///{artifacts / 'vitalwatch.db'}"
+
+
 class Config(Closed):
     """config/*.yaml: where it runs."""
 
@@ -41,6 +65,7 @@ class Config(Closed):
     jobs: int = Field(ge=1)
     tracking: str | None
     columns: dict[str, str]
+    database: Database
 
 
 @dataclass(frozen=True)

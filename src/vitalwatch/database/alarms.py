@@ -1,0 +1,82 @@
+"""Alerts and their transitions as rows; what they are and how they live is told by `alerting`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from vitalwatch.database.connection import take
+from vitalwatch.database.people import AT_ONCE, Person, Wards
+from vitalwatch.database.tables import alarms, transitions
+
+Told = Mapping[str, Any]  # an alert or a transition as plain values
+
+
+def concerning(connection: Connection, persons: Iterable[Person], changed_since: int) -> list[dict[str, Any]]:
+    """Return the alerts of people that are open, or changed lately."""
+    numbers, c = [person.no for person in persons], alarms.c
+    found: list[dict[str, Any]] = []
+    for start in range(0, len(numbers), AT_ONCE):
+        some = c.person.in_(numbers[start : start + AT_ONCE])
+        which = select(c.body).where(some, c.open | (c.changed >= changed_since))
+        found.extend(json.loads(body) for body in connection.execute(which).scalars())
+    return found
+
+
+def write(connection: Connection, told: Sequence[tuple[Person, Told]], steps: Sequence[tuple[Person, Told]]) -> None:
+    """Write alerts that are new or changed, and the transitions that made them so."""
+    if told:
+        connection.execute(delete(alarms).where(alarms.c.id.in_([alert["id"] for _, alert in told])))
+        connection.execute(alarms.insert(), [_row(person, alert) for person, alert in told])
+    if steps:
+        first = take(connection, "transition", len(steps))
+        rows = [
+            {"no": first + i, "alarm": one["alert"], "person": person.no, "at": one["at"], "body": json.dumps(one)}
+            for i, (person, one) in enumerate(steps)
+        ]
+        connection.execute(transitions.insert(), rows)
+
+
+def one(connection: Connection, alarm: str) -> tuple[int, str, dict[str, Any]] | None:
+    """Return the person's number, the ward and the alert, None where there is none."""
+    c = alarms.c
+    row = connection.execute(select(c.person, c.ward, c.body).where(c.id == alarm)).first()
+    return None if row is None else (int(row.person), row.ward, json.loads(row.body))
+
+
+def listed(
+    connection: Connection, wards: Wards, *, open_only: bool, person: int | None, since: int, most: int
+) -> list[dict[str, Any]]:
+    """Return alerts, those that changed last first."""
+    c = alarms.c
+    which = select(c.body).where(c.changed >= since)
+    if wards is not None:
+        which = which.where(c.ward.in_(sorted(wards)))
+    if open_only:
+        which = which.where(c.open)
+    if person is not None:
+        which = which.where(c.person == person)
+    return [json.loads(body) for body in connection.execute(which.order_by(c.changed.desc()).limit(most)).scalars()]
+
+
+def history(connection: Connection, alarm: str) -> list[dict[str, Any]]:
+    """Return an alert's transitions, oldest first."""
+    which = select(transitions.c.body).where(transitions.c.alarm == alarm).order_by(transitions.c.no)
+    return [json.loads(body) for body in connection.execute(which).scalars()]
+
+
+def _row(person: Person, alert: Told) -> dict[str, Any]:
+    return {
+        "id": alert["id"],
+        "person": person.no,
+        "ward": person.ward,
+        "open": alert["state"] != "resolved",
+        "state": alert["state"],
+        "priority": alert["priority"],
+        "start": alert["start"],
+        "changed": alert["changed_at"],
+        "body": json.dumps(alert),
+    }

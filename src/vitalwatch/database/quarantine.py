@@ -1,0 +1,90 @@
+"""Refused readings, kept encrypted as they came, until somebody mends the cause or their time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, select
+
+from vitalwatch.database.connection import take
+from vitalwatch.database.people import Wards
+from vitalwatch.database.tables import quarantine
+from vitalwatch.database.vault import Secret
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One refused reading.
+
+    Attributes:
+        source, position: Where it came from, and its place in what was sent.
+        reason, detail: As in `reading.Rejected`; never what was sent.
+        validator: Version of the rules.
+        raw: What was sent.
+        person: Pseudonym where the message named somebody, else empty.
+        ward, actor: Of the one who sent it.
+        no, received: Given when stored.
+    """
+
+    source: str
+    position: int
+    reason: str
+    detail: str
+    validator: str
+    raw: bytes
+    person: str
+    ward: str
+    actor: str
+    no: int = 0
+    received: int = 0
+
+
+_TOLD = [quarantine.c[name] for name in Refused.__dataclass_fields__ if name != "raw"]
+
+
+def add(connection: Connection, secret: Secret, refused: Sequence[Refused], now: int) -> None:
+    """Keep refused readings."""
+    if not refused:
+        return
+    first = take(connection, "refused", len(refused))
+    rows = []
+    for no, one in enumerate(refused, start=first):
+        row = {name: value for name, value in vars(one).items() if name != "raw"}
+        rows.append({**row, "no": no, "received": now, "sealed": secret.seal(one.raw, f"quarantine.sealed:{no}")})
+    connection.execute(quarantine.insert(), rows)
+
+
+def listed(connection: Connection, wards: Wards, *, after: int = 0, most: int = 100, reason: str = "") -> list[Refused]:
+    """Return refused readings without what was sent, oldest first."""
+    which = select(*_TOLD).where(quarantine.c.no > after)
+    if wards is not None:
+        which = which.where(quarantine.c.ward.in_(sorted(wards)))
+    if reason:
+        which = which.where(quarantine.c.reason == reason)
+    rows = connection.execute(which.order_by(quarantine.c.no).limit(most))
+    return [Refused(raw=b"", **row._mapping) for row in rows]
+
+
+def counts(connection: Connection, wards: Wards) -> dict[str, int]:
+    """Return how many are kept, by reason."""
+    which = select(quarantine.c.reason, func.count()).group_by(quarantine.c.reason)
+    if wards is not None:
+        which = which.where(quarantine.c.ward.in_(sorted(wards)))
+    return {reason: int(count) for reason, count in connection.execute(which)}
+
+
+def opened(connection: Connection, secret: Secret, numbers: Sequence[int]) -> dict[int, bytes]:
+    """Return what was sent, by number; to run it through the rules again, or to export it."""
+    found = {}
+    for no in numbers:
+        sealed = connection.execute(select(quarantine.c.sealed).where(quarantine.c.no == no)).scalar()
+        if sealed is not None:
+            found[no] = secret.open(sealed, f"quarantine.sealed:{no}")
+    return found
+
+
+def remove(connection: Connection, numbers: Sequence[int]) -> None:
+    """Let go of refused readings that were accepted on another try."""
+    for no in numbers:
+        connection.execute(delete(quarantine).where(quarantine.c.no == no))

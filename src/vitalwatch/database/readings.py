@@ -1,0 +1,110 @@
+"""Accepted readings as rows, each once, in the order they came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, bindparam, select, update
+
+from vitalwatch.database.layouts import Layouts
+from vitalwatch.database.people import AT_ONCE, Person
+from vitalwatch.database.tables import readings
+from vitalwatch.tables import Readings
+
+Content = tuple[int, int, int, int, bytes]  # person, time, utc_offset, layout, body: what a reading says
+
+_SAME = [readings.c[name] for name in ("event", "person", "time", "utc_offset", "layout", "body")]
+_TOLD = [readings.c[name] for name in ("no", "time", "utc_offset", "layout", "body")]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Readings of one person from the database, in the order in which the monitor takes them.
+
+    Attributes:
+        no: Their numbers, int64 (n,).
+        readings: Sorted by grid step, within a step as they came.
+    """
+
+    no: np.ndarray
+    readings: Readings
+
+
+def known(connection: Connection, events: Sequence[bytes]) -> dict[bytes, Content]:
+    """Return what stands there already under these events."""
+    found: dict[bytes, Content] = {}
+    for start in range(0, len(events), AT_ONCE):
+        some = select(*_SAME).where(readings.c.event.in_(events[start : start + AT_ONCE]))
+        for event, *content in connection.execute(some):
+            found[bytes(event)] = (content[0], content[1], content[2], content[3], bytes(content[4]))
+    return found
+
+
+def insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write new readings."""
+    if rows:
+        connection.execute(readings.insert(), rows)
+
+
+def of_person(
+    connection: Connection,
+    layouts: Layouts,
+    person: Person,
+    step_ms: int,
+    *,
+    since: int = 0,
+    until: int | None = None,
+    after: int = 0,
+    through: int | None = None,
+    late: bool = False,
+    most: int | None = None,
+) -> Stored:
+    """Return a person's readings as the monitor takes them.
+
+    Args:
+        connection: Any.
+        layouts: What bodies hold.
+        person: Whose.
+        step_ms: Grid step.
+        since, until: In [since, until), UTC ms.
+        after, through: With numbers above `after`, up to `through`.
+        late: Whether those that came too late to be scored are wanted too.
+        most: The first so many by number.
+    """
+    which = select(*_TOLD).where(readings.c.person == person.no, readings.c.time >= since, readings.c.no > after)
+    if until is not None:
+        which = which.where(readings.c.time < until)
+    if through is not None:
+        which = which.where(readings.c.no <= through)
+    if not late:
+        which = which.where(readings.c.late.is_(False))
+    rows = connection.execute(which.order_by(readings.c.no).limit(most)).all()
+    if not rows:
+        return Stored(
+            np.empty(0, np.int64), Readings(person.pseudonym, np.empty(0, np.int64), np.empty(0, np.int16), {})
+        )
+    no, time, offset, kinds, bodies = zip(*rows, strict=True)
+    values = layouts.columns(connection, kinds, bodies)
+    found = Readings(person.pseudonym, np.asarray(time, np.int64), np.asarray(offset, np.int16), values)
+    order = np.argsort(found.time // step_ms, kind="stable")
+    return Stored(np.asarray(no, np.int64)[order], found.rows(order))
+
+
+def first_time(connection: Connection, person: Person, *, since: int, after: int, through: int) -> int | None:
+    """Return the time of the earliest of a person's readings that were scored, None where there is none."""
+    c = readings.c
+    which = select(c.time).where(c.person == person.no, c.time >= since, c.no > after, c.no <= through)
+    found = connection.execute(which.where(c.late.is_(False)).order_by(c.time).limit(1)).scalar()
+    return None if found is None else int(found)
+
+
+_LATE = update(readings).where(readings.c.no == bindparam("_no")).values(late=True)
+
+
+def mark_late(connection: Connection, numbers: Sequence[int]) -> None:
+    """Mark readings that came too late to be scored."""
+    if len(numbers):
+        connection.execute(_LATE, [{"_no": int(no)} for no in numbers])

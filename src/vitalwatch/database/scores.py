@@ -1,0 +1,143 @@
+"""What the monitor said about grid rows, as rows; the newest may be told again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, delete, func, select
+
+from vitalwatch.database.layouts import Layouts
+from vitalwatch.database.people import Person
+from vitalwatch.database.tables import scores
+from vitalwatch.tables import Answers, Bools, Floats, Times
+
+NUMBERS = ("score", "p_value", "unusual", "known", "probability", "expected_heart_rate", "usual_heart_rate_spread")
+ANOMALY, ASSESSABLE, OWN, WORN, GAP = (1 << bit for bit in range(5))
+FILLED = 5  # first bit of the vitals that were carried forward
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Scored grid rows of one person, oldest first; all arrays (n,).
+
+    Attributes:
+        time: Start of each grid step, UTC ms.
+        minute: Local minute of the day.
+        run: Whose models judged, by row.
+        anomaly, assessable, own_baseline, worn, gap: As in `Answers` and `Grid`.
+        kind: Of a known episode, empty where none.
+        values: Name -> float32: grid columns, NUMBERS, `residual:<vital>` and `contribution:<vital>`.
+        filled: Vital -> whether it was carried forward.
+    """
+
+    time: Times
+    minute: np.ndarray
+    run: tuple[str, ...]
+    anomaly: Bools
+    assessable: Bools
+    own_baseline: Bools
+    worn: Bools
+    gap: Bools
+    kind: tuple[str, ...]
+    values: dict[str, Floats]
+    filled: dict[str, Bools]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+def rows_of(
+    connection: Connection, layouts: Layouts, person: Person, answers: Answers, run: str
+) -> list[dict[str, Any]]:
+    """Return the table rows of a monitor's answers."""
+    grid = answers.grid
+    told = (*NUMBERS, *grid.names)
+    told += tuple(f"residual:{name}" for name in answers.vitals)
+    told += tuple(f"contribution:{name}" for name in answers.vitals)
+    layout = layouts.of_names(connection, told)
+    numbers = np.stack([getattr(answers, name) for name in NUMBERS], axis=1)
+    table = np.concatenate((numbers, grid.values, answers.residual, answers.contribution), axis=1, dtype="<f4")
+    body, width = table.tobytes(), 4 * table.shape[1]
+    flags = _flags(answers)
+    kinds = answers.kinds
+    return [
+        {
+            "person": person.no,
+            "time": time,
+            "run": run,
+            "flags": flag,
+            "kind": kinds[kind] if kind >= 0 else "",
+            "minute": minute,
+            "layout": layout.no,
+            "body": body[i * width : (i + 1) * width],
+        }
+        for i, (time, flag, kind, minute) in enumerate(
+            zip(answers.time.tolist(), flags, answers.kind.tolist(), grid.minute.tolist(), strict=True)
+        )
+    ]
+
+
+def _flags(answers: Answers) -> list[int]:
+    grid = answers.grid
+    flags = answers.is_anomaly * ANOMALY + answers.assessable * ASSESSABLE + answers.own_baseline * OWN
+    flags = flags + grid.worn * WORN + (grid.segment < 0) * GAP
+    bits = np.left_shift(1, FILLED + np.arange(grid.filled.shape[1]))
+    told: list[int] = (flags + grid.filled @ bits).tolist()
+    return told
+
+
+def write(connection: Connection, rows: list[dict[str, Any]], newest: dict[int, int]) -> None:
+    """Write rows; a person's newest row that was there may be among them and is replaced.
+
+    Args:
+        connection: The writer.
+        rows: From `rows_of`.
+        newest: Number of a person -> start of the newest row that was there before.
+    """
+    for person, time in newest.items():
+        connection.execute(delete(scores).where(scores.c.person == person, scores.c.time >= time))
+    if rows:
+        connection.execute(scores.insert(), rows)
+
+
+def forget_after(connection: Connection, person: Person, time: int) -> None:
+    """Delete a person's rows from a time on."""
+    connection.execute(delete(scores).where(scores.c.person == person.no, scores.c.time >= time))
+
+
+def timeline(
+    connection: Connection, layouts: Layouts, person: Person, since: int, until: int, vitals: tuple[str, ...]
+) -> Timeline:
+    """Return a person's rows in [since, until)."""
+    c = scores.c
+    which = select(c.time, c.minute, c.run, c.flags, c.kind, c.layout, c.body)
+    which = which.where(c.person == person.no, c.time >= since, c.time < until).order_by(c.time)
+    rows = connection.execute(which).all()
+    time, minute, run, flags, kind, kinds, bodies = zip(*rows, strict=True) if rows else ((),) * 7
+    bits = np.asarray(flags, np.int64)
+
+    def flag(bit: int) -> Bools:
+        found: Bools = (bits & bit) > 0
+        return found
+
+    return Timeline(
+        time=np.asarray(time, np.int64),
+        minute=np.asarray(minute, np.int16),
+        run=tuple(run),
+        anomaly=flag(ANOMALY),
+        assessable=flag(ASSESSABLE),
+        own_baseline=flag(OWN),
+        worn=flag(WORN),
+        gap=flag(GAP),
+        kind=tuple(kind),
+        values=layouts.columns(connection, kinds, bodies) if rows else {},
+        filled={name: flag(1 << (FILLED + i)) for i, name in enumerate(vitals)},
+    )
+
+
+def newest_rows(connection: Connection) -> dict[int, int]:
+    """Return number of a person -> start of their newest row."""
+    rows = connection.execute(select(scores.c.person, func.max(scores.c.time)).group_by(scores.c.person))
+    return {int(person): int(time) for person, time in rows}

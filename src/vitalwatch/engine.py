@@ -1,0 +1,330 @@
+"""The door of serving: readings in, and what is known of people out. REST, page, demo and commands all ask an `Engine`.
+
+What is accepted is on the disk, scored and alarmed for in one transaction. People are named by pseudonym everywhere;
+`wards` says whom the asker may see (None: everybody), and whoever is elsewhere is not found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from vitalwatch import alarming, views
+from vitalwatch.database import access, alarms, audit, outbox, people, quarantine, scores, vault
+from vitalwatch.database.connection import Database
+from vitalwatch.database.layouts import Layouts
+from vitalwatch.database.outbox import Event
+from vitalwatch.database.people import Person, Wards
+from vitalwatch.database.quarantine import Refused
+from vitalwatch.database.scores import Timeline
+from vitalwatch.database.vault import Secret
+from vitalwatch.errors import NoModelYet, NotAllowed, NotEnoughHistory
+from vitalwatch.intake import Intake, Message, Receipt, Sender, Sent
+from vitalwatch.messages import decode
+from vitalwatch.monitor import Monitor
+from vitalwatch.production import Production, Served
+from vitalwatch.reading import REASONS, Rejected, parse_object
+from vitalwatch.recall import Held, Recall
+from vitalwatch.schema import minutes
+from vitalwatch.settings import Settings
+from vitalwatch.store import Store
+from vitalwatch.tables import MINUTE, Answers, Profile
+from vitalwatch.views import Seen
+
+CATCH_UP = 5_000  # waiting readings scored in one transaction
+
+
+def clock() -> int:
+    """Return the time, UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Engine:
+    """One opened database and the models in production; safe to share between threads. `close` it in the end.
+
+    Attributes:
+        settings: As given.
+        database: Where everything is kept.
+        production: Which run answers, and why the newest does not.
+        audit: Who did what; see `database.audit`.
+    """
+
+    def __init__(self, settings: Settings, database: Database, secret: Secret, *, now: Callable[[], int]) -> None:
+        self.settings, self.database, self.now = settings, database, now
+        trusted = [settings.path(path) for path in settings.config.signing.trusted]
+        self.production = Production(Store(settings.artifacts), trusted)
+        self.audit = audit.Book(database, secret, settings.path(settings.config.database.anchor), now)
+        self._secret, self._layouts = secret, Layouts()
+        self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand)
+        self._intake = Intake(secret, self._layouts, self._recall, alarming.alarm)
+        self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
+        self._turn, self._stop = threading.RLock(), threading.Event()
+        self._worker: threading.Thread | None = None
+
+    @classmethod
+    def open(cls, settings: Settings, *, now: Callable[[], int] = clock) -> Engine:
+        """Open the database of `config.database`, made at first use, with its key.
+
+        Raises:
+            DatabaseError: It cannot be reached, must be upgraded first, or was made with another key.
+            StoreError: The key is missing or can be read by others.
+        """
+        database, secret = opened(settings)
+        return cls(settings, database, secret, now=now)
+
+    def start(self) -> None:
+        """Follow production and score what waits, in a thread of its own."""
+        self._worker = threading.Thread(target=self._work, name="vitalwatch-engine", daemon=True)
+        self._worker.start()
+
+    def close(self) -> None:
+        """Stop the thread and let go of the database."""
+        self._stop.set()
+        if self._worker is not None:
+            self._worker.join()
+        self.audit.close()
+        self.database.close()
+
+    # what answers
+
+    def monitor(self) -> Monitor:
+        """Return the verified monitor in production; it follows when production moves.
+
+        Raises:
+            NoModelYet: There is none.
+        """
+        return self.production.served().monitor
+
+    def run(self) -> str:
+        """Return the id of the run that answers; raises NoModelYet."""
+        return self.production.served().run
+
+    # readings in
+
+    def accept(
+        self, raw: Sequence[Message], source: str, actor: str, wards: Wards = None, *, idempotency: str = ""
+    ) -> Receipt:
+        """Take readings in: validated, each once, durable, scored; accepted means on the disk.
+
+        Args:
+            raw: JSON objects as bytes, or already decoded by `messages.decode`.
+            source: Where they come from, for the quarantine.
+            actor: Id of the key that sends.
+            wards: Of that key. People heard for the first time are put into the first of them.
+            idempotency: Stands for the event ids of readings without one: a repeated batch is a duplicate.
+
+        Raises:
+            StorageFull, DatabaseError: Nothing was taken; what was accepted before stays.
+        """
+        now = self.now()
+        sent = [self._judged(place, one, source, idempotency, now) for place, one in enumerate(raw)]
+        sender = Sender(source, actor, wards)
+        with self._transaction() as (connection, keep):
+            receipt, held = self._intake.take(connection, sent, sender, now, self._serving)
+            keep(held)
+        return receipt
+
+    def catch_up(self) -> int:
+        """Score readings that wait (stored before there was a model, or before production moved); return how many.
+
+        People whose memory is of another run are moved to the one in production, from their readings.
+        """
+        try:
+            served = self.production.served()
+        except NoModelYet:
+            return 0
+        with self.database.reading() as connection:
+            waiting = people.waiting(connection, served.run)
+        return sum(self._catch_up(person, served) for person in waiting)  # transactions
+
+    # what is known
+
+    def people(self, wards: Wards = None, *, names: bool = False) -> list[Seen]:
+        """Return everybody at a glance, worst first; with `names` what the vault calls them."""
+        with self.database.reading() as connection:
+            return views.people_of(connection, self._layouts, self._secret if names else None, wards)
+
+    def person(self, person: str, wards: Wards = None) -> Person:
+        """Return a person by pseudonym or identifier; raises NotAllowed, the same for unknown and elsewhere."""
+        with self.database.reading() as connection:
+            return self._person(connection, person, wards)
+
+    def timeline(self, person: str, since: int, until: int, wards: Wards = None) -> Timeline:
+        """Return a person's scored grid rows in [since, until), UTC ms; raises NotAllowed."""
+        with self.database.reading() as connection:
+            found = self._person(connection, person, wards)
+            return scores.timeline(connection, self._layouts, found, since, until, self.settings.schema.vitals)
+
+    def forecast(self, person: str, wards: Wards = None) -> Answers:
+        """Return the answers for a person's newest row, with its forecast.
+
+        Raises:
+            NotAllowed: Unknown, or elsewhere.
+            NoModelYet: Nothing is in production.
+            NotEnoughHistory: No reading was scored yet.
+        """
+        served = self.production.served()
+        with self.database.reading() as connection:
+            found = self._person(connection, person, wards)
+            if not found.scored:
+                raise NotEnoughHistory(found.pseudonym, 1, 0)
+            used = self.production.loaded(found.run) or served
+            held = self._recall.of(connection, found, used)
+        return used.monitor.again(held.state)
+
+    def alarms(
+        self, wards: Wards = None, *, open_only: bool = True, person: str = "", since: int = 0, most: int = 1000
+    ) -> list[dict[str, Any]]:
+        """Return alerts as plain values, those that changed last first; raises NotAllowed."""
+        with self.database.reading() as connection:
+            whose = self._person(connection, person, wards).no if person else None
+            return alarms.listed(connection, wards, open_only=open_only, person=whose, since=since, most=most)
+
+    def events(self, after: int, wards: Wards = None, *, most: int = 500) -> list[Event]:
+        """Return what happened after an event's number, oldest first."""
+        with self.database.reading() as connection:
+            return outbox.after(connection, after, wards, most)
+
+    def newest_event(self) -> int:
+        """Return the number of the newest event."""
+        with self.database.reading() as connection:
+            return outbox.newest(connection)
+
+    def quarantine(self, wards: Wards = None, *, after: int = 0, most: int = 100, reason: str = "") -> list[Refused]:
+        """Return refused readings without what was sent, oldest first."""
+        with self.database.reading() as connection:
+            return quarantine.listed(connection, wards, after=after, most=most, reason=reason)
+
+    # about a person
+
+    def set_profile(self, person: str, profile: Mapping[str, Any], actor: str, wards: Wards = None) -> None:
+        """Write age, sex, height, weight, conditions and medication of a person; raises NotAllowed."""
+        with self._transaction() as (connection, _):
+            found = self._person(connection, person, wards)
+            people.set_profile(connection, self._secret, found, profile)
+            self.audit.write(connection, actor, "profile.set", found.pseudonym)
+            self._recall.forget(found.no)
+
+    def profile(self, person: str, wards: Wards = None) -> Profile:
+        """Return what is known of a person; raises NotAllowed."""
+        with self.database.reading() as connection:
+            return people.profile_of(connection, self._secret, self._person(connection, person, wards))
+
+    def limits(self, person: str, wards: Wards = None) -> Any:
+        """Return a person's own limits and rules as JSON, None where they have none; raises NotAllowed."""
+        with self.database.reading() as connection:
+            return people.limits_of(connection, self._secret, self._person(connection, person, wards))
+
+    def set_limits(self, person: str, limits: Any, actor: str, wards: Wards = None) -> None:
+        """Write a person's own limits and rules; raises NotAllowed."""
+        with self._transaction() as (connection, _):
+            found = self._person(connection, person, wards)
+            people.set_limits(connection, self._secret, found, limits)
+            self.audit.write(connection, actor, "limits.set", found.pseudonym)
+
+    # who may what
+
+    def key(self, token: str) -> access.Key | None:
+        """Return the key of a token, None where it is none or its time is over."""
+        with self.database.reading() as connection:
+            return access.find(connection, self._secret, token, self.now())
+
+    def has_keys(self) -> bool:
+        """Return whether there is a valid key: without one nothing may listen beyond this machine."""
+        with self.database.reading() as connection:
+            return access.any_valid(connection, self.now())
+
+    # inner
+
+    def _judged(self, place: int, message: Message, source: str, idempotency: str, now: int) -> Sent:
+        found = decode(message) if isinstance(message, bytes) else message
+        if isinstance(found, str):
+            return Sent(place, Rejected(found, REASONS[found], source), message)
+        judged = parse_object(found, self.settings.schema, source=source, now_ms=now, max_ahead_ms=self._ahead_ms)
+        if isinstance(judged, Rejected):
+            told = [value if isinstance(value, str) else "" for value in map(found.get, ("event_id", "person"))]
+            return Sent(place, judged, message, *told)
+        if idempotency and not judged.event_id:
+            judged = replace(judged, event_id=f"{idempotency}#{place}")
+        return Sent(place, judged, message, judged.event_id, judged.person)
+
+    def _serving(self, run: str) -> Served | None:
+        """Return the run that scores a person whose memory is of `run`; None: the readings wait to be caught up."""
+        try:
+            served = self.production.served()
+        except NoModelYet:
+            return None
+        return served if run in ("", served.run) else self.production.loaded(run)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[tuple[Connection, Callable[[dict[int, Held]], None]]]:
+        """Yield the writer, and a function that takes states to put at hand once everything is committed."""
+        staged: dict[int, Held] = {}
+        with self._turn:
+            try:
+                with self.database.writing() as connection:
+                    yield connection, staged.update
+            except BaseException:
+                self._layouts.forget()  # some may have been made by what did not happen
+                raise
+            self._recall.keep(staged)
+
+    def _person(self, connection: Connection, person: str, wards: Wards) -> Person:
+        pseudonym = self._secret.pseudonym(person)
+        found = people.named(connection, [pseudonym]).get(pseudonym)
+        if found is None or (wards is not None and found.ward not in wards):
+            raise NotAllowed("This person")
+        return found
+
+    def _catch_up(self, person: Person, served: Served) -> int:
+        moved = None
+        if person.scored and person.run != served.run:  # outside of the writer's turn: it may take a second
+            with self.database.reading() as connection:
+                moved = self._recall.remade(connection, person, served)
+        done, behind = 0, True
+        while behind:
+            with self._transaction() as (connection, keep):
+                now = people.numbered(connection, person.no)
+                if now is None:  # erased meanwhile
+                    return done
+                if moved is not None:
+                    moved = self._recall.replayed(connection, now, served, moved, moved.state.newest)
+                    moved = self._recall.write(connection, now, moved)
+                    now = replace(now, run=served.run, newest=moved.state.newest)
+                    people.move(connection, [now])
+                    keep({now.no: moved})
+                    moved = None
+                elif now.behind:
+                    keep(self._intake.catch_up(connection, now, served, self.now(), CATCH_UP))
+                    done += 1
+                behind = (people.numbered(connection, person.no) or now).behind
+        return done
+
+    def _work(self) -> None:
+        while not self._stop.wait(0.5):
+            self.catch_up()
+
+
+def opened(settings: Settings) -> tuple[Database, Secret]:
+    """Return the database of the settings, ready to use, and its key; see `Engine.open`."""
+    chosen = settings.config.database
+    database = Database(chosen.place(settings.artifacts), settings.root)
+    try:
+        is_new = database.version() is None
+        secret = Secret.load(settings.path(chosen.key), create=is_new)
+        database.prepare()
+        with database.reading() as connection:
+            known = vault.recognised(connection, secret)
+        if not known:
+            with database.writing() as connection:
+                vault.introduce(connection, secret)
+    except BaseException:
+        database.close()
+        raise
+    return database, secret

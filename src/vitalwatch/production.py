@@ -1,0 +1,95 @@
+"""The run that answers: loaded after every check, followed when production moves, kept when the next one is bad."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitalwatch.errors import NoModelYet, VitalsError
+from vitalwatch.monitor import Monitor
+from vitalwatch.store import Store
+
+MODELS = "models"
+KEPT = 2  # the run in production, and the one before while people still move
+TRY_AGAIN = 10.0  # seconds until a refused run is looked at once more: it may have been mended
+
+Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A run's id and its monitor."""
+
+    run: str
+    monitor: Monitor
+
+
+def open_run(store: Store, run: str, trusted: Sequence[Path]) -> Monitor:
+    """Return the monitor of a run after every check.
+
+    Raises:
+        BundleRefused: Its models are damaged, unsigned, or answer otherwise than in training.
+        NotFound: No such run.
+    """
+    return Monitor.open(store.folder(run) / MODELS, trusted, seal=store.seal(run, f"{MODELS}/manifest.json"))
+
+
+class Production:
+    """Follows `production.json`.
+
+    Attributes:
+        problem: Why the run that production names is not served, empty when it is.
+    """
+
+    def __init__(self, store: Store, trusted: Sequence[Path], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.problem = ""
+        self._store, self._trusted, self._clock = store, tuple(trusted), clock
+        self._loaded: tuple[Served, ...] = ()  # newest first
+        self._seen: Signature | None = None
+        self._again = 0.0
+        self._turn = threading.Lock()
+
+    def served(self) -> Served:
+        """Return the run in production, loaded; while another thread loads the next one, the one before.
+
+        Raises:
+            NoModelYet: Nothing is in production, or the only run that ever was is refused.
+        """
+        if self._moved() and self._turn.acquire(blocking=not self._loaded):
+            try:
+                if self._moved():
+                    self._follow()
+            finally:
+                self._turn.release()
+        if not self._loaded:
+            raise NoModelYet(self.problem)
+        return self._loaded[0]
+
+    def loaded(self, run: str) -> Served | None:
+        """Return a run that is still in memory."""
+        return next((one for one in self._loaded if one.run == run), None)
+
+    def _moved(self) -> bool:
+        return self._signature() != self._seen or (bool(self.problem) and self._clock() >= self._again)
+
+    def _signature(self) -> Signature | None:
+        try:
+            told = self._store.pointer.stat()
+        except OSError:
+            return None
+        return told.st_mtime_ns, told.st_ino, told.st_size
+
+    def _follow(self) -> None:
+        seen = self._signature()
+        try:
+            run = self._store.production()
+            if run is not None and (not self._loaded or self._loaded[0].run != run):
+                there = self.loaded(run) or Served(run, open_run(self._store, run, self._trusted))
+                self._loaded = (there, *(one for one in self._loaded if one.run != run))[:KEPT]
+            self.problem = ""
+        except VitalsError as error:
+            self.problem, self._again = str(error), self._clock() + TRY_AGAIN
+        self._seen = seen

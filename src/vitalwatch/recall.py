@@ -1,0 +1,130 @@
+"""The monitor's states of people: at hand, else from a snapshot and the readings after it, else from the readings.
+
+The readings are the truth; a state can always be made anew from them, equal to the bit, because the monitor answers
+equally for one reading and for a month. So a snapshot is only kept when replaying would take long.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from vitalwatch import memory
+from vitalwatch.database import people, readings, snapshots
+from vitalwatch.database.layouts import Layouts
+from vitalwatch.database.people import Person
+from vitalwatch.database.snapshots import Snapshot
+from vitalwatch.database.vault import Secret
+from vitalwatch.monitor import State
+from vitalwatch.production import Served
+from vitalwatch.tables import DAY, Answers, Readings
+
+ROWS_BETWEEN = 288  # grid rows until the next snapshot: replaying them takes about 15 ms
+READINGS_BETWEEN = 20_000
+DAYS_MORE = 2  # beside those of the baseline: today's, and one that began before the first
+
+
+@dataclass(frozen=True)
+class Held:
+    """A state, whose it is and how far it goes.
+
+    Attributes:
+        run: Whose models made it.
+        through: Number of the newest reading in it.
+        state: Of the monitor.
+        rows, count: Grid rows and readings since the last snapshot.
+    """
+
+    run: str
+    through: int
+    state: State
+    rows: int = 0
+    count: int = 0
+
+    @property
+    def due(self) -> bool:
+        """Whether a snapshot should be kept."""
+        return self.rows >= ROWS_BETWEEN or self.count >= READINGS_BETWEEN
+
+    def advanced(self, served: Served, new: Readings, through: int) -> tuple[Held, Answers]:
+        """Return what is held after new readings, and the answers."""
+        state, answers = served.monitor.advance(self.state, new, forecast=False)
+        return Held(served.run, through, state, self.rows + len(answers), self.count + len(new)), answers
+
+
+class Recall:
+    """States of the people heard of last.
+
+    Args:
+        layouts, secret: Of the database.
+        most: States at hand; one takes about 0.2 MB.
+    """
+
+    def __init__(self, layouts: Layouts, secret: Secret, most: int) -> None:
+        self._layouts, self._secret, self._most = layouts, secret, most
+        self._held: OrderedDict[int, Held] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def of(self, connection: Connection, person: Person, served: Served) -> Held:
+        """Return the state of a person after the newest reading that is scored."""
+        with self._turn:
+            held = self._held.get(person.no)
+        if held is not None and held.run == served.run and held.through == person.scored:
+            return held
+        return self.remade(connection, person, served)
+
+    def remade(self, connection: Connection, person: Person, served: Served) -> Held:
+        """Return it from the database alone."""
+        return self.replayed(connection, person, served, *self._start(connection, person, served))
+
+    def replayed(self, connection: Connection, person: Person, served: Served, held: Held, since: int) -> Held:
+        """Return a state after the scored readings that are not in it, which are none before `since` (UTC ms)."""
+        step_ms, after = served.monitor.schema.step_ms, held.through
+        while True:
+            first = readings.first_time(connection, person, since=since, after=after, through=person.scored)
+            if first is None:
+                return replace(held, through=person.scored)
+            since = first // step_ms * step_ms + DAY  # the next stretch, of whole grid steps
+            some = readings.of_person(
+                connection, self._layouts, person, step_ms,
+                since=first, until=since, after=after, through=person.scored,
+            )  # fmt: skip
+            held = held.advanced(served, some.readings, person.scored)[0]
+
+    def keep(self, held: dict[int, Held]) -> None:
+        """Put states at hand, after the transaction that made them was committed."""
+        with self._turn:
+            self._held.update(held)
+            for no in held:
+                self._held.move_to_end(no)
+            while len(self._held) > self._most:
+                self._held.popitem(last=False)
+
+    def forget(self, *numbers: int) -> None:
+        """Let go of people's states."""
+        with self._turn:
+            for no in numbers:
+                self._held.pop(no, None)
+
+    def write(self, connection: Connection, person: Person, held: Held) -> Held:
+        """Keep a snapshot in the database."""
+        body = memory.pack(held.state)
+        snapshots.write(connection, person, Snapshot(held.run, held.through, held.state.newest, body))
+        return replace(held, rows=0, count=0)
+
+    def _start(self, connection: Connection, person: Person, served: Served) -> tuple[Held, int]:
+        """Return a state to go on from, and the time from which later readings are."""
+        profile = people.profile_of(connection, self._secret, person)
+        kept = snapshots.read(connection, person, served.run)
+        if kept is not None and kept.through <= person.scored:
+            try:
+                state = memory.unpack(kept.body)
+                state = replace(state, person=served.monitor.person_row(profile))
+                return Held(served.run, kept.through, state), kept.newest
+            except memory.ForgottenState:
+                pass  # of an older version: the readings say it again
+        days = served.monitor.chosen.baseline.days_back + DAYS_MORE
+        return Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), max(person.newest - days * DAY, 0)

@@ -1,0 +1,124 @@
+"""Everybody at a glance: who is worst, since when nothing was heard, and why."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from vitalwatch.database import people as persons
+from vitalwatch.database import vault
+from vitalwatch.database.layouts import Layouts
+from vitalwatch.database.people import Wards
+from vitalwatch.database.scores import ANOMALY, ASSESSABLE, OWN, WORN
+from vitalwatch.database.tables import alarms, people, scores
+from vitalwatch.database.vault import Secret
+
+URGENCY = {"high": 3, "medium": 2, "low": 1, "": 0}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One person at a glance.
+
+    Attributes:
+        person: Pseudonym.
+        name: What the vault calls them, empty unless asked for.
+        ward: Where they are.
+        heard: When a reading last came, on our clock, UTC ms.
+        time: Start of the newest grid row, UTC ms; None before the first.
+        values: Grid columns and numbers of that row, measured ones only.
+        score, p_value: Of that row; None where it could not be judged.
+        is_anomaly, own_baseline, worn: Of that row.
+        waiting: Whether readings wait to be scored.
+        alarms: Open alerts, most urgent first.
+        priority: Of the most urgent one, empty for none.
+    """
+
+    person: str
+    name: str
+    ward: str
+    heard: int
+    time: int | None
+    values: dict[str, float]
+    score: float | None
+    p_value: float | None
+    is_anomaly: bool
+    own_baseline: bool
+    worn: bool
+    waiting: bool
+    alarms: tuple[dict[str, Any], ...] = field(default=())
+
+    @property
+    def priority(self) -> str:
+        """The highest priority among the open alarms, empty for none."""
+        return max((alarm["priority"] for alarm in self.alarms), key=URGENCY.__getitem__, default="")
+
+
+def people_of(connection: Connection, layouts: Layouts, secret: Secret | None, wards: Wards) -> list[Seen]:
+    """Return the people of some wards, worst first.
+
+    Args:
+        connection: Any.
+        layouts: What bodies hold.
+        secret: Opens the vault for names; None leaves them out.
+        wards: Whom the asker may see.
+    """
+    everyone = persons.everyone(connection, wards)
+    rows = _newest_rows(connection, layouts, wards)
+    alerts = _open_alerts(connection, wards)
+    names = vault.names_of(connection, secret, [one.pseudonym for one in everyone]) if secret is not None else {}
+    seen = []
+    for one in everyone:
+        flags, values = rows.get(one.no, (0, {}))
+        judged = bool(flags & ASSESSABLE)
+        seen.append(
+            Seen(
+                person=one.pseudonym,
+                name=names.get(one.pseudonym, ""),
+                ward=one.ward,
+                heard=one.heard,
+                time=one.newest if one.newest >= 0 else None,
+                values={name: value for name, value in values.items() if ":" not in name},
+                score=values.get("score") if judged else None,
+                p_value=values.get("p_value") if judged else None,
+                is_anomaly=bool(flags & ANOMALY),
+                own_baseline=bool(flags & OWN),
+                worn=bool(flags & WORN),
+                waiting=one.behind,
+                alarms=tuple(sorted(alerts.get(one.pseudonym, ()), key=_urgency, reverse=True)),
+            )
+        )
+    return sorted(seen, key=lambda one: (-URGENCY[one.priority], one.p_value if one.p_value is not None else 2.0))
+
+
+def _newest_rows(connection: Connection, layouts: Layouts, wards: Wards) -> dict[int, tuple[int, dict[str, float]]]:
+    joined = people.join(scores, (scores.c.person == people.c.no) & (scores.c.time == people.c.newest))
+    which = select(people.c.no, scores.c.flags, scores.c.layout, scores.c.body).select_from(joined)
+    rows = connection.execute(which.where(*persons.within(wards))).all()
+    if not rows:
+        return {}
+    columns = layouts.columns(connection, [row.layout for row in rows], [bytes(row.body) for row in rows])
+    found = {}
+    for i, row in enumerate(rows):
+        values = {name: float(column[i]) for name, column in columns.items()}
+        found[int(row.no)] = int(row.flags), {name: value for name, value in values.items() if math.isfinite(value)}
+    return found
+
+
+def _open_alerts(connection: Connection, wards: Wards) -> dict[str, list[dict[str, Any]]]:
+    which = select(alarms.c.body).where(alarms.c.open)
+    if wards is not None:
+        which = which.where(alarms.c.ward.in_(sorted(wards)))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for body in connection.execute(which).scalars():
+        alert = json.loads(body)
+        found.setdefault(alert["person"], []).append(alert)
+    return found
+
+
+def _urgency(alert: dict[str, Any]) -> tuple[int, int]:
+    return URGENCY[alert["priority"]], alert["start"]

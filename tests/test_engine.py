@@ -1,0 +1,225 @@
+"""Readings in, what is known of people out: each once, on the disk, scored as the monitor alone scores."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from serving_world import OTHER, RUN, Ward, messages
+from tiny import somebody
+from vitalwatch.errors import NoModelYet, NotAllowed
+from vitalwatch.monitor import Monitor
+from vitalwatch.tables import MINUTE
+
+FOREVER = 1 << 60
+
+
+@pytest.fixture
+def ward(tmp_path, tiny_bundle) -> Ward:
+    return Ward(tmp_path, tiny_bundle)
+
+
+def some(n: int, start: int = 0, who: int = 0):
+    return somebody(who).readings.rows(slice(start, start + n))
+
+
+def reading(minute: int = 0, **more) -> dict:
+    return {"person": "anna", "time": f"2026-01-05T08:{minute:02d}:00Z", "heart_rate": 60, **more}
+
+
+def test_what_is_accepted_is_scored_as_the_monitor_alone_scores(ward, tiny_monitor: Monitor):
+    readings = some(700)
+    told = messages(readings)
+    for start in range(0, 700, 90):
+        ward.send(told[start : start + 90])
+    alone = tiny_monitor.answer(readings, forecast=False)
+
+    timeline = ward.engine.timeline("anna", 0, FOREVER)
+    assert alone.time.tolist() == timeline.time.tolist()
+    for name in ("score", "p_value", "unusual", "known", "expected_heart_rate"):
+        assert np.array_equal(getattr(alone, name), timeline.values[name], equal_nan=True), name
+    assert np.array_equal(alone.grid.column("heart_rate"), timeline.values["heart_rate"], equal_nan=True)
+    assert alone.is_anomaly.tolist() == timeline.anomaly.tolist()
+    assert alone.grid.filled[:, 0].tolist() == timeline.filled["heart_rate"].tolist()
+    assert {RUN} == set(timeline.run)
+
+
+def test_the_same_reading_twice_is_one_reading(ward):
+    told = messages(some(50))
+    first, again = ward.send(told), ward.send(told)
+
+    assert (50, 0) == (first.accepted, again.accepted)
+    assert list(range(50)) == [one.position for one in again.duplicates]
+    assert 1 == len(ward.engine.people())
+
+
+def test_an_event_id_twice_is_a_duplicate_and_with_other_content_a_conflict(ward):
+    ward.send([reading(event_id="a")])
+    receipt = ward.send([reading(event_id="a"), reading(event_id="a", heart_rate=61), reading(1, event_id="a")])
+
+    assert (0, [0], [1, 2]) == (
+        receipt.accepted,
+        [one.position for one in receipt.duplicates],
+        [one.position for one in receipt.rejected],
+    )
+    assert {"event_id_conflict"} == {one.reason for one in receipt.rejected}
+
+
+def test_a_batch_sent_again_under_its_idempotency_key_is_a_duplicate(ward):
+    ward.send([reading(), reading(1)], idempotency="k")
+    receipt = ward.send([reading(), reading(1)], idempotency="k")
+
+    assert (0, 2) == (receipt.accepted, len(receipt.duplicates))
+
+
+def test_what_is_refused_is_kept_with_its_reason_and_nothing_else_is_lost(ward):
+    sent = [reading(), b"{", {"person": "anna", "time": "never"}, reading(1, heart_rate=900), reading(event_id="b")]
+    receipt = ward.send(sent)
+
+    assert (2, 0, 3) == (receipt.accepted, len(receipt.duplicates), len(receipt.rejected))
+    kept = ward.engine.quarantine()
+    assert ["not_json", "bad_timestamp", "out_of_physical_range"] == [one.reason for one in kept]
+    assert [1, 2, 3] == [one.position for one in kept]
+
+
+def test_without_a_model_readings_are_kept_and_scored_when_there_is_one(tmp_path, tiny_bundle, tiny_monitor):
+    ward = Ward(tmp_path, None)
+    readings = some(300)
+    receipt = ward.send(messages(readings))
+    with pytest.raises(NoModelYet, match=r"python main\.py"):
+        ward.engine.monitor()
+
+    assert 300 == receipt.accepted
+    assert ward.engine.people()[0].waiting
+    ward.place.add_run(RUN, tiny_bundle)
+    ward.engine.catch_up()
+    timeline = ward.engine.timeline("anna", 0, FOREVER)
+    alone = tiny_monitor.answer(readings, forecast=False)
+    assert np.array_equal(alone.unusual, timeline.values["unusual"], equal_nan=True)
+    assert not ward.engine.people()[0].waiting
+
+
+def test_a_process_that_starts_anew_goes_on_where_the_other_stopped(ward, tiny_monitor):
+    readings = some(900)
+    told = messages(readings)
+    for start in range(0, 900, 150):
+        ward.send(told[start : start + 150])
+        ward.again()
+
+    alone = tiny_monitor.answer(readings, forecast=False)
+    timeline = ward.engine.timeline("anna", 0, FOREVER)
+    assert np.array_equal(alone.unusual, timeline.values["unusual"], equal_nan=True)
+
+
+def test_readings_that_come_too_late_are_kept_and_not_scored(ward, tiny_monitor):
+    readings = some(60)
+    early, late, later = readings.rows(slice(10, 40)), readings.rows(slice(0, 10)), readings.rows(slice(40, 60))
+    for part in (early, late, later):
+        assert len(part) == ward.send(messages(part)).accepted
+    ward.again()
+    ward.send(messages(some(1, 60)))
+
+    expected = tiny_monitor.answer(somebody(0).readings.rows(slice(10, 61)), forecast=False)
+    assert expected.time.tolist() == ward.engine.timeline("anna", 0, FOREVER).time.tolist()
+
+
+def test_people_of_another_ward_are_not_found(ward):
+    ward.send([reading()], wards=frozenset({"north"}))
+    south = frozenset({"south"})
+    receipt = ward.send([reading(5)], wards=south)
+
+    assert ["not_allowed"] == [one.reason for one in receipt.rejected]
+    assert [] == ward.engine.people(south)
+    assert [] == ward.engine.events(0, south)
+    with pytest.raises(NotAllowed) as elsewhere:
+        ward.engine.timeline("anna", 0, FOREVER, south)
+    with pytest.raises(NotAllowed) as unknown:
+        ward.engine.timeline("nobody", 0, FOREVER, south)
+    assert str(elsewhere.value) == str(unknown.value)
+
+
+def test_a_forecast_is_the_one_that_the_monitor_gives(ward, tiny_monitor):
+    readings = some(400)
+    ward.send(messages(readings))
+
+    expected = tiny_monitor.advance(
+        tiny_monitor.advance(tiny_monitor.begin("a"), readings.rows(slice(0, 399)), forecast=False)[0],
+        readings.rows(slice(399, 400)),
+    )[1]
+    got = ward.engine.forecast("anna")
+    np.testing.assert_allclose(expected.forecast[-1], got.forecast[-1], atol=1e-4)
+
+
+def test_a_run_that_is_promoted_is_picked_up_and_people_move_to_it(ward, tiny_bundle):
+    told = messages(some(600))
+    ward.send(told[:400])
+    ward.place.add_run(OTHER, tiny_bundle)
+
+    assert OTHER == ward.engine.run()
+    ward.send(told[400:500])
+    ward.engine.catch_up()
+    ward.send(told[500:])
+    runs = ward.engine.timeline("anna", 0, FOREVER).run
+    assert [RUN, OTHER] == list(dict.fromkeys(runs))
+
+
+def test_a_damaged_run_is_refused_and_the_old_one_goes_on(ward, tiny_bundle):
+    ward.engine.monitor()
+    folder = ward.place.add_run(OTHER, tiny_bundle)
+    model = folder / "models" / "forest.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"x")
+
+    assert RUN == ward.engine.run()
+    assert "forest.onnx" in ward.engine.production.problem
+
+
+def test_events_tell_of_readings_scores_and_alarms_in_order(ward):
+    ward.send(messages(some(2000)))
+    events = ward.engine.events(0)
+
+    assert list(range(1, len(events) + 1)) == [event.no for event in events]
+    assert {"reading", "score", "alarm"} == {event.kind for event in events}
+    assert [] == ward.engine.events(events[-1].no)
+    assert events[-1].no == ward.engine.newest_event()
+
+
+def test_no_identifier_stands_outside_of_the_vault(ward):
+    names = ["Anna.Schmidt", "device-SN-778-XY"]
+    ward.send([reading(device=names[1], event_id=f"{names[0]}-1") | {"person": names[0]}])
+    ward.send([{"person": names[0], "time": "never", "device": names[1]}])
+    content = b"".join(path.read_bytes() for path in ward.place.artifacts.glob("vitalwatch.db*"))
+
+    assert len(content) > 10_000
+    assert [] == [name for name in names if name.encode() in content]
+    assert names[0] == ward.engine.people(names=True)[0].name
+    assert names[0] not in json.dumps([event.body for event in ward.engine.events(0)])
+
+
+def test_a_profile_is_kept_encrypted_and_used(ward):
+    ward.send(messages(some(100)))
+    before = ward.engine.forecast("anna").forecast[-1]
+    ward.engine.set_profile("anna", {"age": 87.0, "sex": "female", "height": 151.0}, "nurse")
+
+    assert 87.0 == ward.engine.profile("anna").age
+    assert not np.array_equal(before, ward.engine.forecast("anna").forecast[-1], equal_nan=True)
+
+
+def test_limits_of_a_person_are_kept(ward):
+    ward.send([reading()])
+    ward.engine.set_limits("anna", {"heart_rate": [48, 120]}, "nurse")
+
+    assert {"heart_rate": [48, 120]} == ward.again().limits("anna")
+
+
+def test_dense_readings_are_summarised_by_step_as_they_come(ward, tiny_monitor):
+    times = [f"2026-01-05T08:{second // 60:02d}:{second % 60:02d}Z" for second in range(0, 900, 10)]
+    told = [{"person": "anna", "time": time, "heart_rate": 60 + i % 9} for i, time in enumerate(times)]
+    for one in told:
+        ward.send([one])
+    timeline = ward.engine.timeline("anna", 0, FOREVER)
+
+    assert [30.0, 30.0, 30.0] == timeline.values["count"].tolist()
+    assert timeline.time[1] - timeline.time[0] == 5 * MINUTE
+    assert np.mean([60 + i % 9 for i in range(60, 90)]) == pytest.approx(timeline.values["heart_rate"][-1], abs=1e-4)
