@@ -125,6 +125,15 @@ def load_settings(
     )
 
 
+def read_closed(model: type[M], path: Path) -> M:
+    """Read another YAML file as a closed type, with the same words for what is wrong.
+
+    Raises:
+        SettingsError: The file cannot be read, or a key or value is wrong: file, key and nearest known key.
+    """
+    return _close(model, _load(path), path.name)
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of all three files, for editors and `main.py show --schema`."""
     return {
@@ -198,14 +207,17 @@ def _close(model: type[M], box: Box, file: str) -> M:
 def _known(model: type[BaseModel], place: list[str]) -> list[str]:
     """Return the fields that stand where the unknown key stood."""
     current: Any = model
-    for part in place[:-1]:
-        fields = getattr(current, "model_fields", {})
-        if part in fields:
-            current = fields[part].annotation
-    for candidate in (current, *getattr(current, "__args__", ())):
-        if hasattr(candidate, "model_fields"):
-            return list(candidate.model_fields)
-    return []
+    for part in place[:-1]:  # names that a user chose and places in a list are not fields: they stay where they are
+        fields = next((one.model_fields for one in _models(current) if part in one.model_fields), {})
+        current = fields[part].annotation if part in fields else current
+    return [name for one in _models(current)[:1] for name in one.model_fields]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the closed types that an annotation is made of."""
+    if hasattr(annotation, "model_fields"):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models(part)]
 
 
 def _nearest(key: str, known: Mapping[str, Any] | Sequence[str]) -> str:

@@ -1,0 +1,327 @@
+"""Rules on grid rows -> alarm conditions of one person: persistence, hysteresis, what is worse, and why.
+
+`Judge.look` gives equal conditions for a month in one call and for one row at a time. Its memory is bounded, plain and
+fit for JSON. Nothing is concluded from a row without a measurement: the condition stays as it is for an hour at most,
+so a device that is taken off ends clinical alarm conditions and raises none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL, Condition, higher
+from vitalwatch.alerting.rules import Personal, Rule, Rules, Term, span
+from vitalwatch.alerting.terms import (
+    HOLDS,
+    UNKNOWN,
+    Asked,
+    Codes,
+    Mean,
+    Rows,
+    advance_mean,
+    measured,
+    over_of,
+)
+from vitalwatch.clinical import PARTS
+from vitalwatch.monitor import State
+from vitalwatch.schema import Schema
+from vitalwatch.tables import MINUTE, Alarm, Answers, Doubles
+
+HOLD = 60 * MINUTE  # without a measurement a condition stays as it is for so long
+SILENCE = "silence"  # of the past, told with the reading that ends it: the watchdog tells it while it lasts
+NOBODY = Personal()
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is remembered of one rule.
+
+    Attributes:
+        since: Start of the first row of those that hold, UTC ms, None where it does not hold.
+        until: End of the newest one.
+        start: Of the episode, None where the condition is not present.
+        priority, explanation: Of the episode at its worst.
+    """
+
+    since: int | None = None
+    until: int = -1
+    start: int | None = None
+    priority: str = ""
+    explanation: str = ""
+
+
+@dataclass(frozen=True)
+class Body:
+    """What is remembered of one person up to some row.
+
+    Attributes:
+        busy_at: Time of the newest active row, UTC ms, -1 for none.
+        held: By rule, where there is something to remember.
+        means: By rule and number of the comparison.
+    """
+
+    busy_at: int = -1
+    held: Mapping[str, Held] = field(default_factory=dict)
+    means: Mapping[str, Mean] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a judge remembers of one person; hand it back unchanged.
+
+    Attributes:
+        newest: Start of the newest row, UTC ms, -1 before the first.
+        after: After the newest row.
+        before: Before it, since more readings of its step may still change it.
+    """
+
+    newest: int = -1
+    after: Body = field(default_factory=Body)
+    before: Body = field(default_factory=Body)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; a mean that is not known is null."""
+        told = asdict(self)
+        for body in (told["after"], told["before"]):
+            for mean in body["means"].values():
+                mean["value"] = None if math.isnan(mean["value"]) else mean["value"]
+        return told
+
+    @staticmethod
+    def from_json(told: Mapping[str, Any]) -> Memory:
+        """Read back what `to_json` wrote."""
+        return Memory(told["newest"], _body(told["after"]), _body(told["before"]))
+
+
+def _body(told: Mapping[str, Any]) -> Body:
+    means = {
+        name: Mean(
+            one["first"],
+            tuple((int(hour), float(total), int(count)) for hour, total, count in one["hours"]),
+            float("nan") if one["value"] is None else float(one["value"]),
+        )
+        for name, one in told["means"].items()
+    }
+    return Body(told["busy_at"], {name: Held(**one) for name, one in told["held"].items()}, means)
+
+
+class Judge:
+    """Rules of rules.yaml for one person.
+
+    Attributes:
+        rules, personal: As given; `asked` are the rules that are asked of this person.
+    """
+
+    def __init__(self, rules: Rules, schema: Schema, personal: Personal = NOBODY) -> None:
+        self.rules, self.schema, self.personal = rules, schema, personal
+        self.asked = tuple(
+            Asked.of(name, rule, personal, schema)
+            for name, rule in ((name, self._changed(name)) for name in rules.rules)
+            if rule.terms and rule.enabled
+        )
+        self._scored = any(term.news2 for one in self.asked for term in one.rule.terms)
+
+    def look(self, memory: Memory, answers: Answers) -> tuple[Memory, tuple[Condition, ...]]:
+        """Return the next memory, and the conditions that are present and those that ended in these rows.
+
+        Args:
+            memory: From `Memory()` or an earlier call.
+            answers: Of the monitor, for rows that follow those seen before; the newest one may be told again.
+        """
+        n = len(answers)
+        if not n:
+            return memory, self._present(memory.after)
+        body = memory.before if answers.time[0] == memory.newest else memory.after
+        ended: list[Condition] = []
+        before = self._rows(body, answers, slice(0, n - 1), ended) if n > 1 else body
+        after = self._rows(before, answers, slice(n - 1, n), ended)
+        return Memory(int(answers.time[-1]), after, before), (*ended, *self._present(after))
+
+    def of_monitor(self, state: State, answers: Answers) -> tuple[Condition, ...]:
+        """Return the conditions of the monitor's own channels: those still open in `state`, and those that ended.
+
+        An alarm that the monitor cut because it lasts is one condition.
+        """
+        still = {alarm for channel in state.body.channels if (alarm := channel.open) is not None}
+        found: dict[tuple[str, str], list[Condition]] = {}
+        alarms = {(one.channel, one.start): one for one in (*answers.alarms, *still)}
+        for alarm in sorted(alarms.values(), key=lambda one: one.start):
+            told = self._of_alarm(alarm, alarm in still)
+            if told is None:
+                continue
+            earlier = found.setdefault(told.key, [])
+            if earlier and earlier[-1].end == told.start:
+                piece = earlier.pop()
+                told = replace(told, start=piece.start, priority=higher(piece.priority, told.priority))
+            earlier.append(told)
+        return tuple(condition for several in found.values() for condition in several)
+
+    def _changed(self, name: str) -> Rule:
+        """Return a rule as it is for this person."""
+        change = self.personal.rules.get(name)
+        told = {} if change is None else change.model_dump(exclude_none=True)
+        return self.rules.rules[name].model_copy(update=told)
+
+    def _of_alarm(self, alarm: Alarm, still: bool) -> Condition | None:
+        found = self.rules.of_channel(alarm.channel)
+        if found is None or alarm.kind == SILENCE:
+            return None
+        name, rule = found[0], self._changed(found[0])
+        if not rule.enabled:
+            return None
+        return self._condition(
+            name,
+            rule,
+            kind=alarm.kind,
+            category=TECHNICAL if alarm.channel == "technical" else PHYSIOLOGICAL,
+            priority=rule.priority or alarm.priority,
+            start=alarm.start,
+            end=None if still else alarm.end,
+            explanation=alarm.explanation,
+        )
+
+    def _condition(self, name: str, rule: Rule, *, explanation: str, **told: Any) -> Condition:
+        said = f"{rule.says.rstrip('.')}. {explanation}" if rule.says else explanation
+        return Condition(rule=name, explanation=said, latching=rule.latching, cool_down=span(rule.cool_down), **told)
+
+    def _present(self, body: Body) -> tuple[Condition, ...]:
+        held = ((one, body.held.get(one.name)) for one in self.asked)
+        return tuple(
+            self._episode(asked, one, None) for asked, one in held if one is not None and one.start is not None
+        )
+
+    def _episode(self, asked: Asked, held: Held, end: int | None) -> Condition:
+        assert held.start is not None
+        return self._condition(
+            asked.name,
+            asked.rule,
+            kind="",
+            category=PHYSIOLOGICAL,
+            priority=held.priority,
+            start=held.start,
+            end=end,
+            explanation=held.explanation,
+        )
+
+    def _rows(self, body: Body, answers: Answers, keep: slice, ended: list[Condition]) -> Body:
+        """Return what is remembered after some rows; what ends in them is added to `ended`."""
+        seen = _part(answers, keep)
+        rows = Rows.of(seen, body.busy_at, self.personal, self.schema.step_minutes, scored=self._scored)
+        held, means = dict(body.held), {}
+        for asked in self.asked:
+            values = []
+            for number, term in enumerate(asked.rule.terms):
+                if term.mean is None:
+                    values.append(rows.values(term))
+                    continue
+                name = f"{asked.name}.{number}"
+                mean, value = self._mean(body.means.get(name, Mean()), rows, term)
+                means[name] = mean
+                values.append(value)
+            found = self._watch(asked, held.pop(asked.name, Held()), values, rows, ended)
+            if found.since is not None:
+                held[asked.name] = found
+        return Body(rows.busy_at, held, means)
+
+    def _mean(self, mean: Mean, rows: Rows, term: Term) -> tuple[Mean, Doubles]:
+        value = measured(rows.answers.grid, term.signal)
+        if term.resting:
+            value = np.where(rows.resting, value, np.nan)
+        return advance_mean(mean, value, rows.time, over_of(term), self.schema.step_ms)
+
+    def _watch(self, asked: Asked, held: Held, values: Sequence[Doubles], rows: Rows, ended: list[Condition]) -> Held:
+        """Return what is remembered of one rule after these rows."""
+        enter, stay = asked.codes(values)
+        candidates = np.flatnonzero(enter == HOLDS)
+        row, n = 0, len(enter)
+        while row < n:
+            if held.since is None:  # nothing to remember: on to the next row where it may begin
+                place = candidates.searchsorted(row)
+                if place == len(candidates):
+                    break
+                row = int(candidates[place])
+            held = self._row(asked, held, enter, stay, row, values, rows, ended)
+            row += 1
+        return held
+
+    def _row(
+        self,
+        asked: Asked,
+        held: Held,
+        enter: Codes,
+        stay: Codes,
+        row: int,
+        values: Sequence[Doubles],
+        rows: Rows,
+        ended: list[Condition],
+    ) -> Held:
+        start = int(rows.time[row])
+        end = start + self.schema.step_ms
+        if held.since is not None and start - held.until > HOLD:
+            held = self._over(asked, held, ended)
+        code = int((enter if held.start is None else stay)[row])
+        if code == UNKNOWN:
+            return held
+        if code != HOLDS:
+            gone = held.start is None or end - held.until >= span(asked.rule.clears)
+            return self._over(asked, held, ended) if gone else held
+        held = replace(held, since=start if held.since is None else held.since, until=end)
+        assert held.since is not None
+        if held.start is None and end - held.since < span(asked.rule.lasts):
+            return held
+        value = float(values[0][row])
+        priority = asked.priority(value)
+        if held.start is not None and higher(held.priority, priority) == held.priority:
+            return held
+        sentence = self._explanation(asked, values, rows, row)
+        return replace(held, start=held.since if held.start is None else held.start, priority=priority,
+                       explanation=sentence)  # fmt: skip
+
+    def _over(self, asked: Asked, held: Held, ended: list[Condition]) -> Held:
+        if held.start is not None:
+            ended.append(self._episode(asked, held, held.until))
+        return Held()
+
+    def _explanation(self, asked: Asked, values: Sequence[Doubles], rows: Rows, row: int) -> str:
+        parts = []
+        for one, value in zip(asked.comparisons, values, strict=True):
+            if one.codes(value[row : row + 1])[1][0] == HOLDS:
+                parts.append(self._said(one.term, one.sign, one.at, float(value[row]), rows, row))
+        told = " and ".join(parts)
+        lasts = asked.rule.lasts
+        return told[:1].upper() + told[1:] + (f", for {lasts}." if span(lasts) else ".")
+
+    def _said(self, term: Term, sign: int, at: float, value: float, rows: Rows, row: int) -> str:
+        side = "above" if sign > 0 else "below"
+        if term.news2 is not None and rows.score is not None:
+            parts = rows.score.parts[row]
+            scored = ", ".join(f"{name} {points:.0f}" for name, points in zip(PARTS, parts, strict=True) if points > 0)
+            what = "NEWS2" if term.news2 == "total" else "a single NEWS2 part"
+            return f"{what} is {value:.0f} of the vitals measured ({scored})"
+        column = self.schema.columns[term.signal]
+        label = column.label.lower()
+        if term.usual is not None:
+            return f"{label} is {abs(value):.1f} of their own spreads {side} this person's usual"
+        what = f"mean {label} over {term.over}" if term.mean is not None else label
+        return f"{what} is {_number(value)} {column.shown}, {side} {_number(at)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 45 else f"{value:.1f}"
+
+
+def _part(answers: Answers, keep: slice) -> Answers:
+    """Return what rules look at of some rows."""
+    return replace(
+        answers,
+        time=answers.time[keep],
+        own_baseline=answers.own_baseline[keep],
+        assessable=answers.assessable[keep],
+        contribution=answers.contribution[keep],
+        grid=answers.grid.rows(keep),
+    )

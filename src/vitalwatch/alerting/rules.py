@@ -1,0 +1,282 @@
+"""rules.yaml as closed types: when to alarm, how loudly, for whom; docs/alarms.md explains it by example."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from vitalwatch.alerting.alerts import PRIORITIES
+from vitalwatch.alerting.lifecycle import Signals, Timing
+from vitalwatch.baseline import VITALS
+from vitalwatch.errors import SettingsError
+from vitalwatch.explaining import MOVED
+from vitalwatch.schema import Closed, Schema
+from vitalwatch.settings import read_closed
+from vitalwatch.tables import MINUTE
+
+UNITS = {"s": 1_000, "min": MINUTE, "h": 60 * MINUTE, "d": 1440 * MINUTE}
+LONGEST_MEAN = 30 * UNITS["d"]  # a mean remembers its hours: memory of a person is bounded
+LIMIT = "limit"  # the person's own limit, else the usual one of schema.yaml
+
+
+@lru_cache(maxsize=256)
+def span(text: str) -> int:
+    """Return a duration such as `15s`, `10min`, `6h` or `3d` in milliseconds; raises ValueError for anything else."""
+    match = re.fullmatch(r"(\d+)\s*(s|min|h|d)", str(text))
+    if not match:
+        raise ValueError("a duration is written like 15s, 10min, 6h or 3d")
+    return int(match[1]) * UNITS[match[2]]
+
+
+def _span(text: str) -> str:
+    span(text)
+    return text
+
+
+Span = Annotated[str, AfterValidator(_span)]
+Priority = Literal["high", "medium", "low"]
+Threshold = float | Literal["limit"]
+
+
+class Term(Closed):
+    """One comparison: one of `vital`, `mean`, `usual`, `news2` with one of `above`, `below`, `at_least`.
+
+    Attributes:
+        vital: A vital as it was measured, in its unit.
+        mean: Its mean over the last `over`, known once half of that was measured.
+        usual: How far it is from the person's own usual, in their own spreads: 2 is unusual, 4 is far.
+        news2: The `total`, or the highest `single` part.
+        above, below, at_least: What it is compared with; `limit` is the person's own limit, else that of schema.yaml.
+        over: Of a mean, up to 30d.
+        at_rest: Whether it says nothing while the person is active; by default where movement explains it.
+        hysteresis: How far back it must come before the condition counts as gone, in the same unit.
+    """
+
+    vital: str | None = None
+    mean: str | None = None
+    usual: str | None = None
+    news2: Literal["total", "single"] | None = None
+    above: Threshold | None = None
+    below: Threshold | None = None
+    at_least: float | None = None
+    over: Span | None = None
+    at_rest: bool | None = None
+    hysteresis: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Term:
+        if sum(one is not None for one in (self.vital, self.mean, self.usual, self.news2)) != 1:
+            raise ValueError("a comparison names exactly one of vital, mean, usual, news2")
+        if sum(one is not None for one in (self.above, self.below, self.at_least)) != 1:
+            raise ValueError("a comparison has exactly one of above, below, at_least")
+        if (self.over is None) != (self.mean is None):
+            raise ValueError("over belongs to a mean, and a mean needs it")
+        if self.over is not None and not UNITS["h"] <= span(self.over) <= LONGEST_MEAN:
+            raise ValueError("a mean is over 1h to 30d")
+        if LIMIT in (self.above, self.below) and self.vital is None:
+            raise ValueError("limit is known for a vital only")
+        return self
+
+    @property
+    def signal(self) -> str:
+        """The vital that is compared, empty for NEWS2."""
+        return self.vital or self.mean or self.usual or ""
+
+    @property
+    def resting(self) -> bool:
+        """Whether it says nothing while the person is active."""
+        if self.at_rest is not None:
+            return self.at_rest
+        return self.vital in MOVED or self.news2 is not None
+
+
+class Rule(Closed):
+    """When to raise which alarm; exactly one of `when`, `all`, `any`, `channel`.
+
+    Attributes:
+        when, all, any: One comparison; several that hold together; several of which one holds.
+        channel: Alarms of the monitor: `unusual`, `known` or `technical`, with the priority that it gives them unless
+            `priority` says otherwise.
+        priority: high, medium or low.
+        louder: Higher priorities and the value from which they hold; with `when` only.
+        lasts: How long it must hold before it is an alarm condition.
+        clears: How long it must not hold before the condition is over.
+        cool_down: How long after that it raises nothing new.
+        latching: Whether the signal stays on until somebody acknowledges, though the condition is over.
+        enabled: Whether it is asked at all.
+        says: What stands before the explanation.
+    """
+
+    when: Term | None = None
+    all: tuple[Term, ...] = ()
+    any: tuple[Term, ...] = ()
+    channel: Literal["unusual", "known", "technical"] | None = None
+    priority: Priority | None = None
+    louder: dict[Priority, float] = Field(default_factory=dict)
+    lasts: Span = "0min"
+    clears: Span = "0min"
+    cool_down: Span = "30min"
+    latching: bool = True
+    enabled: bool = True
+    says: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Rule:
+        if sum(map(bool, (self.when, self.all, self.any, self.channel))) != 1:
+            raise ValueError("a rule has exactly one of when, all, any, channel")
+        if self.channel is None and self.priority is None:
+            raise ValueError("a rule needs a priority: high, medium or low")
+        if self.louder and self.when is None:
+            raise ValueError("louder belongs to a rule with one comparison (when)")
+        if self.priority and any(PRIORITIES.index(one) <= PRIORITIES.index(self.priority) for one in self.louder):
+            raise ValueError("louder names higher priorities than the rule's own")
+        return self
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Its comparisons."""
+        return (self.when,) if self.when is not None else (*self.all, *self.any)
+
+
+class Loudness(Closed):
+    """Timers of a priority: alarm again after an acknowledgement, escalate what nobody acts on; null is never."""
+
+    again: Span | None
+    escalate: Span | None
+
+
+class SignalRules(Closed):
+    """How alarm signals behave."""
+
+    high: Loudness
+    medium: Loudness
+    low: Loudness
+    pause: Span
+    longest_pause: Span
+    backlog: Span
+
+
+class Wearing(Closed):
+    """Silence of a person: `silence` is a technical alarm, `not_worn` a state that ends it (null: it never does)."""
+
+    silence: Span
+    not_worn: Span | None
+
+    @model_validator(mode="after")
+    def _order(self) -> Wearing:
+        if self.not_worn is not None and span(self.not_worn) <= span(self.silence):
+            raise ValueError("not_worn must be longer than silence")
+        return self
+
+
+class Bound(Closed):
+    """A person's own limits of a vital, in its unit."""
+
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="after")
+    def _order(self) -> Bound:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+
+class Change(Closed):
+    """What is otherwise for one person in one rule."""
+
+    enabled: bool | None = None
+    priority: Priority | None = None
+    cool_down: Span | None = None
+
+
+class Personal(Closed):
+    """What a clinician set for one person.
+
+    Attributes:
+        limits: By vital; they replace what rules compare its measured values (`vital`) with, on that side.
+        oxygen_scale: SpO2 scale of NEWS2; 2 only where a clinician chose it.
+        supplemental_oxygen: Whether oxygen is given, None where nobody told.
+        rules: Changes by rule.
+        wearing: Other times of silence.
+    """
+
+    limits: dict[str, Bound] = Field(default_factory=dict)
+    oxygen_scale: Literal[1, 2] = 1
+    supplemental_oxygen: bool | None = None
+    rules: dict[str, Change] = Field(default_factory=dict)
+    wearing: Wearing | None = None
+
+
+class Rules(Closed):
+    """The whole of rules.yaml; `people` is for replays and for those without a database."""
+
+    version: Literal[1]
+    signals: SignalRules
+    wearing: Wearing
+    rules: Annotated[dict[str, Rule], Field(min_length=1)]
+    people: dict[str, Personal] = Field(default_factory=dict)
+
+    @property
+    def timing(self) -> Signals:
+        """The timers in milliseconds."""
+        told = self.signals
+        return Signals(
+            timing={name: _timing(getattr(told, name)) for name in PRIORITIES},
+            pause=span(told.pause),
+            longest_pause=span(told.longest_pause),
+            backlog=span(told.backlog),
+        )
+
+    @property
+    def longest_cool_down(self) -> int:
+        """Milliseconds that a resolved alert must be remembered."""
+        changed = [change.cool_down for one in self.people.values() for change in one.rules.values()]
+        told = [rule.cool_down for rule in self.rules.values()] + [one for one in changed if one is not None]
+        return max(map(span, told))
+
+    def of_channel(self, channel: str) -> tuple[str, Rule] | None:
+        """Return name and rule of a channel of the monitor, None where no rule asks it."""
+        return next(((name, rule) for name, rule in self.rules.items() if rule.channel == channel), None)
+
+
+def read_rules(path: Path, schema: Schema) -> Rules:
+    """Read a rules file.
+
+    Raises:
+        SettingsError: It cannot be read, a key or value is wrong, or it names a vital or a rule that there is not.
+    """
+    rules = read_closed(Rules, path)
+    for name, rule in rules.rules.items():
+        for term in rule.terms:
+            check_term(term, schema, f"{path.name}: rules.{name}")
+    for person, one in rules.people.items():
+        check_personal(one, rules, schema, f"{path.name}: people.{person}")
+    return rules
+
+
+def check_term(term: Term, schema: Schema, where: str) -> None:
+    """Raise SettingsError where a comparison is about something that there is not."""
+    known = VITALS if term.usual is not None else schema.vitals
+    if term.signal and term.signal not in known:
+        raise SettingsError(where, term.signal, "is no vital sign", f"Known: {', '.join(known)}.")
+    if LIMIT in (term.above, term.below) and schema.columns[term.signal].usual is None:
+        raise SettingsError(where, term.signal, "has no usual limits in schema.yaml", "Write a number.")
+
+
+def check_personal(one: Personal, rules: Rules, schema: Schema, where: str) -> None:
+    """Raise SettingsError where a person's settings are about a vital or a rule that there is not."""
+    for vital in one.limits:
+        if vital not in schema.vitals:
+            raise SettingsError(where, f"limits.{vital}", "is no vital sign", f"Known: {', '.join(schema.vitals)}.")
+    for name in one.rules:
+        if name not in rules.rules:
+            raise SettingsError(where, f"rules.{name}", "is no rule", f"Known: {', '.join(rules.rules)}.")
+
+
+def _timing(told: Loudness) -> Timing:
+    return Timing(span(told.again or "0min"), span(told.escalate or "0min"))

@@ -1,0 +1,244 @@
+"""Comparisons of rules.yaml on grid rows: values of each row, and whether each comparison holds there.
+
+A row says 1 (holds), -1 (does not) or 0 (cannot be told: not measured, marked as artefact, or the person is active).
+So `all` is the smallest of its terms and `any` the largest, as in Kleene's logic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch.alerting.rules import LIMIT, Personal, Rule, Term, span
+from vitalwatch.baseline import VITALS
+from vitalwatch.cleaning import SLOW
+from vitalwatch.clinical import News2, news2
+from vitalwatch.explaining import QUIET
+from vitalwatch.features import ACTIVE_INTENSITY, ACTIVE_STEPS
+from vitalwatch.schema import Schema
+from vitalwatch.tables import MINUTE, Answers, Bools, Doubles, Grid, Times
+
+HOLDS, UNKNOWN, HOLDS_NOT = 1, 0, -1
+Codes = NDArray[np.int8]
+REST = 15 * MINUTE  # after activity, before a heart counts as at rest
+HOUR = 60 * MINUTE
+ENOUGH = 0.5  # share of the rows of a mean that must have been measured
+# a 2-scale person scores 0 at 88-92 %, and whatever is above that depends on oxygen that may be given
+QUIET_2 = QUIET | {"oxygen_saturation": (87.5, 92.5)}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A term for one person.
+
+    Attributes:
+        term: As written.
+        sign: 1 where higher is worse, -1 where lower is.
+        at: What it is compared with.
+        equal: Whether equal counts.
+    """
+
+    term: Term
+    sign: int
+    at: float
+    equal: bool
+
+    @staticmethod
+    def of(term: Term, personal: Personal, schema: Schema) -> Comparison:
+        """Return the term with a person's own limit in it."""
+        sign = -1 if term.below is not None else 1
+        told = term.at_least if term.at_least is not None else term.above if sign > 0 else term.below
+        own = personal.limits.get(term.vital or "")
+        mine = (own.high if sign > 0 else own.low) if own is not None else None
+        usual = schema.columns[term.signal].usual if told == LIMIT else None
+        limit = usual[sign > 0] if usual is not None else told
+        assert isinstance(limit, float)  # `rules.check_term` saw to it
+        return Comparison(term, sign, float(mine if mine is not None else limit), term.at_least is not None)
+
+    def codes(self, value: Doubles) -> tuple[Codes, Codes]:
+        """Return whether it begins to hold and whether it still does, after hysteresis, (n,) each."""
+        return self._codes(value, self.at), self._codes(value, self.at - self.sign * self.term.hysteresis)
+
+    def _codes(self, value: Doubles, at: float) -> Codes:
+        over = self.sign * (value - at)
+        holds = np.where(over >= 0 if self.equal else over > 0, HOLDS, HOLDS_NOT)
+        return np.where(np.isnan(value), UNKNOWN, holds).astype(np.int8)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A rule for one person: its comparisons, and the values from which it is louder, in order of priority."""
+
+    name: str
+    rule: Rule
+    comparisons: tuple[Comparison, ...]
+    louder: tuple[tuple[str, float], ...]
+
+    @staticmethod
+    def of(name: str, rule: Rule, personal: Personal, schema: Schema) -> Asked:
+        """Return the rule with a person's limits in it."""
+        comparisons = tuple(Comparison.of(term, personal, schema) for term in rule.terms)
+        worst = comparisons[0]  # a louder value never lies inside the person's own limit
+        louder = {name: worst.sign * max(worst.sign * at, worst.sign * worst.at) for name, at in rule.louder.items()}
+        order = ("medium", "high")
+        return Asked(name, rule, comparisons, tuple((name, louder[name]) for name in order if name in louder))
+
+    def codes(self, values: Sequence[Doubles]) -> tuple[Codes, Codes]:
+        """Return whether the rule begins to hold and whether it still does, (n,) each."""
+        each = [one.codes(value) for one, value in zip(self.comparisons, values, strict=True)]
+        join = np.maximum if self.rule.any else np.minimum
+        enter, stay = (join.reduce([codes[i] for codes in each]) for i in (0, 1))
+        return enter, stay
+
+    def priority(self, value: float) -> str:
+        """Return the priority at a value of its first comparison."""
+        found: str = self.rule.priority or "low"
+        first = self.comparisons[0]
+        for name, at in self.louder:
+            over = first.sign * (value - at)
+            if over > 0 or (over == 0 and first.equal):
+                found = name
+        return found
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What comparisons look at, for n grid rows of one person.
+
+    Attributes:
+        answers: Of the monitor.
+        resting: No activity now and in the last quarter of an hour, (n,).
+        busy_at: Time of the newest active row, UTC ms, -1 for none.
+        score: NEWS2 of these rows, None where no rule asks.
+    """
+
+    answers: Answers
+    resting: Bools
+    busy_at: int
+    score: News2 | None
+
+    @property
+    def time(self) -> Times:
+        """Starts of the rows, UTC ms (n,)."""
+        return self.answers.time
+
+    @staticmethod
+    def of(answers: Answers, busy_at: int, personal: Personal, step_minutes: int, *, scored: bool) -> Rows:
+        """Return the rows after activity that ended at `busy_at`."""
+        grid = answers.grid
+        steps, intensity = grid.column("steps"), grid.column("intensity")
+        busy = (steps > ACTIVE_STEPS * step_minutes) | (intensity > ACTIVE_INTENSITY)  # NaN is neither
+        last = np.maximum.accumulate(np.where(busy, grid.time, busy_at)) if len(grid) else grid.time
+        resting = (grid.time - last >= REST) | (last < 0)
+        return Rows(
+            answers, resting, int(last[-1]) if len(last) else busy_at, _score(grid, personal) if scored else None
+        )
+
+    def values(self, term: Term) -> Doubles:
+        """Return what a term other than a mean compares, (n,); NaN cannot be told."""
+        if term.news2 is not None and self.score is not None:
+            parts = self.score.parts
+            single = np.where(np.isnan(parts).all(axis=1), np.nan, np.nanmax(np.nan_to_num(parts), axis=1))
+            value = (self.score.total if term.news2 == "total" else single).astype(np.float64)
+        elif term.usual is not None:
+            known = self.answers.own_baseline & self.answers.assessable
+            value = np.where(known, self.answers.contribution[:, VITALS.index(term.usual)], np.nan).astype(np.float64)
+        else:
+            value = measured(self.answers.grid, term.signal)
+        return np.where(self.resting, value, np.nan) if term.resting else value
+
+
+def measured(grid: Grid, vital: str) -> Doubles:
+    """Return a vital where it was measured; slow ones also where cleaning carries them forward, (n,)."""
+    column = grid.names.index(vital)  # vitals come first
+    value = grid.values[:, column].astype(np.float64)
+    return value if vital in SLOW else np.where(grid.filled[:, column], np.nan, value)
+
+
+def _score(grid: Grid, personal: Personal) -> News2:
+    """Return NEWS2; rows where everything lies in the quiet bands score 0 without a look at the tables."""
+    quiet = QUIET if personal.oxygen_scale == 1 else QUIET_2
+    columns = grid.values[:, [grid.names.index(name) for name in quiet]].astype(np.float64)
+    low, high = np.asarray(list(quiet.values())).T
+    outside: Bools = np.logical_or.reduce((columns < low) | (columns > high), axis=1)
+    parts = np.zeros((len(grid), 7), np.float32)
+    parts[np.logical_and.reduce(np.isnan(columns), axis=1)] = np.nan
+    total = parts[:, 0].copy()
+    oxygen = personal.supplemental_oxygen
+    rows = np.flatnonzero(outside) if not oxygen else np.arange(len(grid))
+    if len(rows):
+        v = dict(zip(quiet, columns[rows].T, strict=True))
+        found = news2(
+            respiration=v["respiratory_rate"],
+            saturation=v["oxygen_saturation"],
+            systolic=v["blood_pressure_systolic"],
+            pulse=v["heart_rate"],
+            temperature=v["body_temperature"],
+            oxygen=np.nan if oxygen is None else float(oxygen),
+            scale=personal.oxygen_scale,
+        )
+        total[rows], parts[rows] = found.total, found.parts
+    return News2(total, parts)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Memory of a mean: sums and counts by hour, oldest first; plain numbers.
+
+    Attributes:
+        first: Hour of the first row ever, -1 before it.
+        hours: Hour, sum and count of each hour with a value, at most as many as the mean is long, and one.
+        value: The mean up to the start of the newest hour, NaN where it is not known.
+    """
+
+    first: int = -1
+    hours: tuple[tuple[int, float, int], ...] = ()
+    value: float = float("nan")
+
+
+def advance_mean(mean: Mean, value: Doubles, time: Times, over: int, step_ms: int) -> tuple[Mean, Doubles]:
+    """Return the next memory and the mean as each row's hour began, (n,).
+
+    Args:
+        mean: Memory before these rows.
+        value: Of these rows, NaN is not measured, (n,).
+        time: Their starts, UTC ms (n,).
+        over: Length of the mean, ms.
+        step_ms: Length of a row.
+    """
+    out = np.empty(len(value))
+    hour = time // HOUR
+    first, hours, told = mean.first, list(mean.hours), mean.value
+    newest = hours[-1][0] if hours else -1
+    starts = np.flatnonzero(np.diff(hour, prepend=-1))
+    for begin, end in zip(starts, [*starts[1:], len(hour)], strict=True):
+        now = int(hour[begin])
+        first = now if first < 0 else first
+        if now != newest:
+            hours = [one for one in hours if one[0] >= now - over // HOUR]
+            told = _mean(hours, now - first, over, step_ms)
+            hours.append((now, 0.0, 0))
+            newest = now
+        _, total, count = hours.pop()
+        for one in value[begin:end].tolist():
+            if one == one:
+                total, count = total + one, count + 1
+        hours.append((now, total, count))
+        out[begin:end] = told
+    return Mean(first, tuple(hours), told), out
+
+
+def _mean(hours: Sequence[tuple[int, float, int]], known: int, over: int, step_ms: int) -> float:
+    """Return the mean of whole hours, NaN until so many have passed and enough of them was measured."""
+    count = sum(one[2] for one in hours)
+    if known < over // HOUR or count < ENOUGH * over / step_ms:
+        return float("nan")
+    return sum(one[1] for one in hours) / count
+
+
+def over_of(term: Term) -> int:
+    """Return the length of a mean in milliseconds, whole hours."""
+    return span(term.over or "1h") // HOUR * HOUR
