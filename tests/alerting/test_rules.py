@@ -42,7 +42,7 @@ def written(tmp_path, settings):
         (
             "    lasts: 60min",
             "    last: 60min",
-            "mine.yaml: warm_and_fast.last: unknown key. Did you mean lasts?",
+            "warm_and_fast.last: unknown key. Did you mean lasts?",
         ),
         ("vital: heart_rate, above", "vital: heart_rat, above", "mine.yaml: rules.heart_rate_high: heart_rat: is no"),
         ("usual: heart_rate", "usual: sleep", "mine.yaml: rules.warm_and_fast: sleep: is no vital sign. Known: heart"),
