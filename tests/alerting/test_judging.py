@@ -20,7 +20,7 @@ from vitalwatch.tables import DAY, MINUTE, Answers, Readings
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = small_settings()
 SCHEMA = SETTINGS.schema
-SHIPPED = read_rules(ROOT / "config" / "rules.yaml", SCHEMA)
+SHIPPED = read_rules(ROOT / "rules.yaml", SCHEMA)
 STEP = 5 * MINUTE
 START = 20_000 * DAY
 QUIET = {

@@ -11,7 +11,7 @@ from vitalwatch.alerting.rules import Personal, Rule, Term, check_personal, read
 from vitalwatch.errors import SettingsError
 
 ROOT = Path(__file__).parent.parent.parent
-SHIPPED = ROOT / "config" / "rules.yaml"
+SHIPPED = ROOT / "rules.yaml"
 
 
 @pytest.fixture(scope="session")
