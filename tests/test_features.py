@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vitalwatch import cleaning, features
+from vitalwatch.moment import activity, moment_rows
 from vitalwatch.monitor import Monitor
 from vitalwatch.settings import Settings
 from vitalwatch.stages.train import probe_day
@@ -24,7 +25,7 @@ def grid_of(readings: Readings, settings: Settings) -> Grid:
 
 
 def moments(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    return features.moment(features.activity(grid, 5), grid.minute, len(grid), 5)
+    return moment_rows(activity(grid, 5), grid.minute, len(grid), 5)
 
 
 def test_every_feature_is_named_once_and_every_group_has_some() -> None:
@@ -107,7 +108,7 @@ def test_a_made_up_day_gives_the_features_it_always_gave(tiny_monitor: Monitor, 
     signals = features.signals(grid)
     centre, spread = np.nanmean(signals, axis=0), np.nanstd(signals, axis=0) + 0.5
     made, context = moments(grid)
-    active = features.activity(grid, 5)
+    active = activity(grid, 5)
     track = features.tracks((signals - centre) / spread, context, active[:, 0])
     usual = np.tile([8000.0, 2500.0], (len(grid), 1))
     _, columns, stronger, assessable = features.advance_features(None, track, made, context, usual, 5)

@@ -9,6 +9,7 @@ import pytest
 
 from tiny import small_settings, somebody
 from vitalwatch import cleaning, features, residuals
+from vitalwatch.moment import activity, moment_rows
 from vitalwatch.monitor import Monitor
 from vitalwatch.residuals import STATIC, Rows, State
 from vitalwatch.tables import MINUTE, Grid
@@ -82,7 +83,7 @@ FIELDS = ("time", "minute", "segment", "values", "filled", "artefact")
 
 
 def test_the_surplus_of_heart_rate_is_what_the_lift_leaves(tiny_monitor: Monitor, grid: Grid) -> None:
-    made, context = features.moment(features.activity(grid, 5), grid.minute, len(grid), 5)
+    made, context = moment_rows(activity(grid, 5), grid.minute, len(grid), 5)
     lift = np.full(len(grid), 7.0, np.float32)
     signal = residuals.surplus(grid, lift, made, context, tiny_monitor._learnt.normal)
 

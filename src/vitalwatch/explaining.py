@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from vitalwatch.clinical import URGENT, news2
 from vitalwatch.features import ACTIVE
 from vitalwatch.residuals import Rows
 from vitalwatch.schema import Schema
-from vitalwatch.scoring import Calibration, Scores
+from vitalwatch.scoring import Detector, Scores
 from vitalwatch.tables import Alarm, Bools, Doubles, Floats, Grid
 
 # How soon somebody should look, in the words of IEC 60601-1-8; chosen with a clinician's order of urgency in mind
@@ -29,16 +30,29 @@ PRIORITY = {
     "resting_tachycardia": "medium",
     "bradycardia": "medium",
 }
-GROUP_SIGNALS: dict[str, tuple[int, ...]] = {
-    group: tuple(
-        dict.fromkeys(
-            SIGNALS.index("heart_rate" if "heart_rate_" in track and track not in SIGNALS else track)
-            for track in (features.FEATURES[i].track for i in columns)
-            if track != "steps"
-        )
+# Signals of one sensor: what is wrong with it, or with what it measures, moves them together
+SENSORS = tuple(
+    tuple(map(SIGNALS.index, names))
+    for names in (
+        ("heart_rate",),
+        ("oxygen_saturation", "oxygen_saturation_min"),
+        ("respiratory_rate",),
+        ("body_temperature",),
+        ("blood_pressure_systolic",),
+        ("blood_pressure_diastolic",),
+        ("heart_rate_variability_rmssd",),
+        ("heart_rate_spread",),
     )
-    for group, columns in features.GROUPS.items()
-}
+)
+
+
+def _told_by(signal: int) -> list[int]:
+    """Return the features that a signal moves."""
+    tracks = (SIGNALS[signal], *(("heart_rate_active", "heart_rate_quiet") if signal == 0 else ()))
+    return [i for i, feature in enumerate(features.FEATURES) if feature.track in tracks]
+
+
+SENSOR_FEATURES = tuple([i for signal in sensor for i in _told_by(signal)] for sensor in SENSORS)
 # Vitals inside these bands score nothing in NEWS2; a total of 5 needs at least two outside
 QUIET = {
     "respiratory_rate": (11.5, 20.5),
@@ -90,6 +104,10 @@ class Rules:
             moved=np.asarray([name in MOVED for name in limits], np.bool_),
             bands=tuple(zip(columns, low.tolist(), high.tolist(), strict=True)),
         )
+
+    def named(self, names: tuple[str, ...]) -> list[tuple[str, float, float]]:
+        """Return vital, low and high of the limits and then of the bands of NEWS2; `names` are the grid's."""
+        return [(names[i], low, high) for i, low, high in self.bands]
 
     def rows(self, grid: Grid, context: NDArray[np.int8]) -> Bools:
         """Return rows where a limit is passed, at rest where movement explains it, or NEWS2 reaches 5, (n,)."""
@@ -154,24 +172,23 @@ class Explainer:
         grid: Grid,
         rows: Rows,
         scores: Scores,
-        limits: Calibration,
+        detector: Detector,
         schema: Schema,
         rules: Rules,
     ) -> None:
         self._grid, self._rows, self._scores, self._schema, self._rules = grid, rows, scores, schema, rules
-        self._limits = limits
+        self._detector, self._limits = detector, detector.calibration
 
     def unusual(self, row: int, start: int) -> Alarm:
-        """Channel A: what the firing group's vitals do."""
-        group = list(features.GROUPS)[int(self._scores.group[row])]
+        """Channel A: what the vitals do that the firing group's score rests on."""
         sure = self._scores.unusual[row] > self._limits.unusual_threshold + SURE
-        sentence = self._sentence(row, GROUP_SIGNALS[group])
+        sentence = self._sentence(row, self._detector.unusual, int(self._scores.group[row]))
         return Alarm(self._grid.person, start, start, "", "unusual", "medium" if sure else "low", sentence)
 
     def known(self, row: int, start: int) -> Alarm:
-        """Channel B: the likeliest kind, and what the vitals do."""
+        """Channel B: the likeliest kind, and what the vitals do that its score rests on."""
         kind = self._limits.kinds[int(self._scores.kind[row])]
-        sentence = self._sentence(row, tuple(range(len(SIGNALS))))
+        sentence = self._sentence(row, self._detector.known, int(self._scores.kind[row]))
         named = f"Looks like {kind.replace('_', ' ')}: {sentence}"
         return Alarm(self._grid.person, start, start, kind, "known", PRIORITY.get(kind, "low"), named)
 
@@ -185,7 +202,8 @@ class Explainer:
             if column.usual and not np.isnan(value) and not column.usual[0] <= value <= column.usual[1]:
                 side = "below" if value < column.usual[0] else "above"
                 limit = column.usual[0] if value < column.usual[0] else column.usual[1]
-                parts.append(f"{column.label} is {_number(value)} {column.shown}, {side} {_number(limit)}")
+                told = number(value) if number(value) != number(limit) else f"{value:.1f}"  # 91.6 is below 92
+                parts.append(f"{column.label} is {told} {column.shown}, {side} {number(limit)}")
         kind = "news2" if total >= URGENT else "limit"
         sentence = ("; ".join(parts) or "A vital was outside its usual limits") + "."
         return Alarm(self._grid.person, start, start, kind, "rule", priority, sentence)
@@ -208,11 +226,21 @@ class Explainer:
         sentence = f"Check the sensor: {'; '.join(parts) or 'it was unreliable a moment ago'}."
         return Alarm(self._grid.person, start, start, kind, "technical", "low", sentence)
 
-    def _sentence(self, row: int, among: tuple[int, ...]) -> str:
-        z = self._rows.stronger[row, list(among)].astype(np.float64)
-        order = np.argsort(-np.abs(z))[:2]
-        told = [self._deviation(row, among[int(i)], float(z[i])) for i in order if abs(z[i]) >= 1.0 or i == order[0]]
-        return " and ".join(told)[:1].upper() + " and ".join(told)[1:] + f", {_when(self._rows, row)}."
+    def _sentence(self, row: int, score: Callable[[Floats], Doubles], which: int) -> str:
+        """Return the one or two vitals that the score rests on most.
+
+        Args:
+            row: Number of the row.
+            score: Features (n, f) -> scores (n, k).
+            which: Group or kind that fires.
+        """
+        z = self._rows.stronger[row].astype(np.float64)
+        share = shares(self._rows.features[row], score, which)
+        leading = [max(sensor, key=lambda i: abs(float(z[i]))) for sensor in SENSORS]
+        order = sorted(range(len(SENSORS)), key=lambda i: (-max(float(share[i]), 0.0), -abs(float(z[leading[i]]))))
+        named = [order[0], *(i for i in order[1:2] if share[i] > 0 and abs(z[leading[i]]) >= 1.0)]
+        told = " and ".join(self._deviation(row, leading[i], float(z[leading[i]])) for i in named)
+        return f"{told[:1].upper()}{told[1:]}, {_when(self._rows, row)}."
 
     def _deviation(self, row: int, signal: int, z: float) -> str:
         name = SIGNALS[signal]
@@ -220,7 +248,30 @@ class Explainer:
         delta = in_units(name, z, self._rows.centre[row, signal], self._rows.spread[row, signal])
         side = "above" if delta >= 0 else "below"
         label = column.label.lower() if column else name
-        return f"{label} {_number(abs(delta))} {column.shown if column else ''} {side} your usual"
+        return f"{label} {number(abs(delta))} {column.shown if column else ''} {side} your usual"
+
+
+def shares(row: Floats, score: Callable[[Floats], Doubles], which: int) -> Doubles:
+    """Return how much of a score goes when one sensor after the other is as usual in every window, by SENSORS, (k,).
+
+    Args:
+        row: Features of the row, (f,).
+        score: Features (n, f) -> scores (n, m).
+        which: Which of the m scores.
+    """
+    x = np.repeat(row[None], len(SENSORS) + 1, axis=0)
+    for without, columns in zip(x[1:], SENSOR_FEATURES, strict=True):
+        without[columns] = 0.0  # own spreads from own normal
+    told = score(x)[:, which]
+    left: Doubles = told[0] - told[1:]
+    return left
+
+
+def first_named(sentence: str, schema: Schema) -> str:
+    """Return the column that an explanation names first, empty where it names none."""
+    told = sentence.lower()
+    places = [(told.find(column.label.lower()), -len(column.label), name) for name, column in schema.columns.items()]
+    return min((place for place in places if place[0] >= 0), default=(0, 0, ""))[2]
 
 
 def in_units(name: str, z: float, centre: float | Doubles, spread: float | Doubles) -> float:
@@ -238,5 +289,6 @@ def _when(rows: Rows, row: int) -> str:
     return {"asleep": "asleep", "at rest": "at rest", "active": "while active"}[CONTEXTS[int(rows.context[row])]]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a value of a vital as it is read."""
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}"

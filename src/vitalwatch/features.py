@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isfinite, nan, sqrt
+from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from vitalwatch.baseline import CONTEXTS, SIGNALS, SPARSE
 from vitalwatch.tables import Bools, Doubles, Floats, Grid, Profile
 from vitalwatch.windows import Chain, chain_of, window_lowest, window_sums
 
+Codes = NDArray[np.int8]  # indices into CONTEXTS
 ASLEEP, AT_REST, ACTIVE = range(len(CONTEXTS))
 ACTIVE_STEPS = 10.0  # steps/min over 15 minutes: more than pottering about
 ACTIVE_INTENSITY = 0.15
@@ -45,8 +46,6 @@ MOMENT = (
 PERSON = ("age", "female", "male", "height", "weight", "bmi", "beta_blocker")
 EXPECTATION = (*MOMENT, *PERSON)
 DRIVERS = ("steps_15min", "steps_60min", "intensity_15min", "clock_sin", "clock_cos")  # of the other signals
-
-ACTIVITY = ("steps", "intensity", "sleep", "motion")
 
 # Columns of the second pass: z of each signal, where measured, and heart rate by context
 EXTRA = ("heart_rate_active", "heart_rate_quiet", "heart_rate_square", "steps")
@@ -131,15 +130,6 @@ GROUPS: dict[str, tuple[int, ...]] = {
 }
 
 
-@lru_cache(maxsize=1)
-def clock_table() -> Floats:
-    """Return sine and cosine of the local time of day, first and second harmonic, by minute: (1440, 4)."""
-    angle = 2 * np.pi * np.arange(1440) / 1440
-    table = np.stack((np.sin(angle), np.cos(angle), np.sin(2 * angle), np.cos(2 * angle)), axis=1).astype(np.float32)
-    table.setflags(write=False)
-    return table
-
-
 def person_row(profile: Profile, usual: Floats) -> Floats:
     """Return the PERSON columns of a profile, (7,); what is not told is taken from `usual` (training medians)."""
     told = np.asarray(
@@ -158,43 +148,15 @@ def person_row(profile: Profile, usual: Floats) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def _places(names: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, ...]:
+def places_of(names: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, ...]:
+    """Return where wanted names stand among all."""
     return tuple(map(names.index, wanted))
 
 
 @lru_cache(maxsize=8)
-def _columns(names: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.intp]:
-    return np.asarray(_places(names, wanted), np.intp)
-
-
-def activity(grid: Grid, step_minutes: int) -> Doubles:
-    """Return steps per minute, intensity, whether asleep and motion, (n, 4); not measured counts as none.
-
-    Without a sleep signal a person who takes no steps at night (NIGHT, local) counts as asleep.
-    """
-    if len(grid) == 1:
-        return np.array([_active(grid, step_minutes)])
-    told = grid.values.take(_columns(grid.names, ACTIVITY), axis=1)
-    columns = told.astype(np.float64)
-    unknown = np.isnan(columns)
-    if np.count_nonzero(unknown):
-        night = (grid.minute >= NIGHT[0]) & (grid.minute < NIGHT[1])
-        still = night & ~(columns[:, 0] > 0) & np.isfinite(grid.values[:, 0])
-        columns[:, 2] = np.where(unknown[:, 2], still, columns[:, 2])
-        unknown[:, 2] = False
-        np.copyto(columns, 0.0, where=unknown)
-    columns[:, 0] /= step_minutes
-    return columns
-
-
-def _active(grid: Grid, step_minutes: int) -> tuple[float, float, float, float]:
-    """Return `activity` of a grid of one row."""
-    row = grid.values[0].tolist()
-    steps, intensity, sleep, motion = [row[i] for i in _places(grid.names, ACTIVITY)]
-    if sleep != sleep:  # only NaN is not itself
-        sleep = float(NIGHT[0] <= grid.minute.item() < NIGHT[1] and not steps > 0 and isfinite(row[0]))
-    steps, intensity, motion = [value if value == value else 0.0 for value in (steps, intensity, motion)]
-    return steps / step_minutes, intensity, sleep, motion
+def columns_of(names: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return `places_of` as an array."""
+    return np.asarray(places_of(names, wanted), np.intp)
 
 
 def rows_of(window: int, step_minutes: int) -> int:
@@ -202,101 +164,12 @@ def rows_of(window: int, step_minutes: int) -> int:
     return max(window // step_minutes, 1)
 
 
-@dataclass(frozen=True)
-class MomentPlan:
-    """Where MOMENT columns come from, for one grid step.
-
-    Attributes:
-        chain: Sums over windows of steps per minute, intensity and asleep.
-        divisor: Rows of each sum, then 1 for motion and asleep of the row itself, (3 w + 2,).
-        source: Places of the MOMENT columns, but for the clock's, among those, (m - 4,).
-        recent: Places of the mean steps and intensity of 15 minutes.
-    """
-
-    chain: Chain
-    divisor: Doubles
-    source: NDArray[np.intp]
-    recent: tuple[int, int]
-
-
-@lru_cache(maxsize=4)
-def moment_plan(step_minutes: int) -> MomentPlan:
-    """Return the plan for a grid step."""
-    windows = sorted({*STEP_WINDOWS, *INTENSITY_WINDOWS, *SLEEP_WINDOWS})
-    widths = [rows_of(w, step_minutes) for w in windows]
-    means = [(c, w) for c, chosen in ((0, STEP_WINDOWS), (1, INTENSITY_WINDOWS)) for w in chosen]
-    own = 3 * len(windows)
-    source = [3 * windows.index(w) + c for c, w in means]
-    source += [own, own + 1, *(3 * windows.index(w) + 2 for w in SLEEP_WINDOWS)]
-    recent = 3 * windows.index(15)
-    return MomentPlan(
-        chain=chain_of(widths),
-        divisor=np.asarray([*np.repeat(widths, 3), 1, 1], np.float64),
-        source=np.asarray(source, np.intp),
-        recent=(recent, recent + 1),
-    )
-
-
-Codes = NDArray[np.int8]
-CONTEXT_OF = np.asarray([AT_REST, ACTIVE, ASLEEP, ASLEEP], np.int8)  # by moving + 2 asleep
-CONTEXT_OF.setflags(write=False)
-
-
-def moment(active: Doubles, minute: NDArray[np.int16], new: int, step_minutes: int) -> tuple[Floats, NDArray[np.int8]]:
-    """Return the MOMENT columns and the context of the last `new` rows.
-
-    Args:
-        active: From `activity`, (k + new, 4), reaching CONTEXT_LOOKBACK back where there are rows.
-        minute: Local minute of the day of the new rows, (new,).
-        new: Number of new rows.
-        step_minutes: Minutes in a grid step.
-
-    Returns:
-        float32 (new, m) and index into CONTEXTS (new,).
-    """
-    before = np.zeros(len(active) - new, np.int16)
-    _, moments, context = advance_moment(None, active, np.concatenate((before, minute)), step_minutes)
-    return moments[len(active) - new :], context[len(active) - new :]
-
-
-def advance_moment(
-    tails: Doubles | None, active: Doubles, minute: NDArray[np.int16], step_minutes: int
-) -> tuple[Doubles, Floats, NDArray[np.int8]]:
-    """Return the next tails, and of new rows the MOMENT columns, float32 (n, m), and the index into CONTEXTS (n,).
-
-    Args:
-        tails: From an earlier call, None at first.
-        active: From `activity`, (n, 4).
-        minute: Local minute of the day, (n,).
-        step_minutes: Minutes in a grid step.
-    """
-    plan = moment_plan(step_minutes)
-    n, k = len(active), len(plan.source)
-    following, sums = window_sums(plan.chain, plan.chain.begin(3) if tails is None else tails, active[:, :3])
-    mean = np.concatenate((sums.reshape(n, len(plan.divisor) - 2), active[:, 3:1:-1]), axis=1)
-    mean /= plan.divisor
-    out = np.empty((n, len(MOMENT)), np.float32)
-    out[:, :k] = mean.take(plan.source, axis=1)
-    out[:, k:] = clock_table().take(minute, axis=0)
-    return following, out, _context(mean, active, plan)
-
-
-def _context(mean: Doubles, active: Doubles, plan: MomentPlan) -> NDArray[np.int8]:
-    steps, intensity = plan.recent
-    if len(mean) == 1:
-        busy = mean.item(steps) > ACTIVE_STEPS or mean.item(intensity) > ACTIVE_INTENSITY
-        code = busy + 2 * (active.item(2) > 0.5)
-        return CONTEXT_OF[code : code + 1]
-    moving = (mean[:, steps] > ACTIVE_STEPS) | (mean[:, intensity] > ACTIVE_INTENSITY)
-    return CONTEXT_OF.take(moving + 2 * (active[:, 2] > 0.5))
-
-
 def signals(grid: Grid) -> Doubles:
     """Return the SIGNALS of a grid as measured (carried-forward values are not), float64 (n, s); NaN is not measured.
 
     HRV and heart-rate spread are on a square-root scale.
     """
-    out = grid.values.take(_columns(grid.names, SIGNALS), axis=1).astype(np.float64)
+    out = grid.values.take(columns_of(grid.names, SIGNALS), axis=1).astype(np.float64)
     np.copyto(out[:, : grid.filled.shape[1]], np.nan, where=grid.filled)
     rooted = out[:, 6:8]
     np.sqrt(np.maximum(rooted, 0.0, out=rooted), out=rooted)
@@ -306,7 +179,7 @@ def signals(grid: Grid) -> Doubles:
 def signals_of_one(grid: Grid) -> list[float]:
     """Return `signals` of a grid of one row, (s,)."""
     row, filled = grid.values[0].tolist(), grid.filled[0].tolist()
-    told = [row[place] for place in _places(grid.names, SIGNALS)]
+    told = [row[place] for place in places_of(grid.names, SIGNALS)]
     for i, carried in enumerate(filled):
         if carried:
             told[i] = nan
@@ -442,25 +315,57 @@ def advance_features(
         signal's means over the last hour and the last six, what contributions are told from; and (n,), False where
         fewer than a quarter of the last hour's heart rates were measured.
     """
-    plan, n, t = detector_plan(step_minutes), len(track), len(TRACKS)
-    tails = plan.chain.begin(2 * t) if tails is None else tails
+    plan = detector_plan(step_minutes)
+    tails = plan.chain.begin(2 * len(TRACKS)) if tails is None else tails
     following, sums = window_sums(plan.chain, tails, track)
+    low = np.concatenate((tails[plan.back, LOWEST], track[:, LOWEST]))
+    if len(track) == 1:
+        mean, enough = _means_of(plan, sums)
+        extra, stronger = _extra_of_one(plan, mean[0], sums[0, -1], low, moments, context, usual_steps)
+        return following, _columns_of(plan, mean, extra), stronger, enough[:, plan.hour, RATE]
+    found = features_of_sums(sums, window_lowest(low, plan.lowest), moments, context, usual_steps, step_minutes)
+    return following, *found
+
+
+def features_of_sums(
+    sums: Doubles, lowest: Doubles, moments: Floats, context: Codes, usual_steps: Doubles, step_minutes: int
+) -> tuple[Floats, Floats, Bools]:
+    """Return the features, the stronger means and whether a row can be judged, as `advance_features` does.
+
+    Args:
+        sums: Of tracks over each of WINDOWS, (n, w, 2 t).
+        lowest: Lowest saturation z of the last 30 minutes, (n,).
+        moments, context, usual_steps, step_minutes: As in `advance_features`.
+    """
+    plan = detector_plan(step_minutes)
+    mean, enough = _means_of(plan, sums)
+    extra, stronger = _extra(plan, mean, sums[:, -1], lowest, moments, context, usual_steps)
+    return _columns_of(plan, mean, extra), stronger, enough[:, plan.hour, RATE]
+
+
+def _means_of(plan: DetectorPlan, sums: Doubles) -> tuple[Doubles, Bools]:
+    """Return means by window and track, 0 (usual) where too little was measured, and where it was enough."""
+    t = len(TRACKS)
     count = sums[:, :, t:]
     enough = count >= plan.least
     mean = np.zeros(count.shape)
     np.divide(sums[:, :, :t], count, out=mean, where=enough)  # enough is at least one
-    low = np.concatenate((tails[plan.back, LOWEST], track[:, LOWEST]))
-    if n == 1:
-        extra, stronger = _extra_of_one(plan, mean[0], sums[0, -1], low, moments, context, usual_steps)
-    else:
-        extra, stronger = _extra(plan, mean, sums[:, -1], low, moments, context, usual_steps)
-    whole = np.concatenate((mean.reshape(n, plan.least.size), extra), axis=1)
-    out = whole.take(plan.source, axis=1).astype(np.float32)
-    return following, out, stronger, enough[:, plan.hour, RATE]
+    return mean, enough
+
+
+def _columns_of(plan: DetectorPlan, mean: Doubles, extra: Doubles) -> Floats:
+    whole = np.concatenate((mean.reshape(len(mean), plan.least.size), extra), axis=1)
+    return whole.take(plan.source, axis=1).astype(np.float32)
 
 
 def _extra(
-    plan: DetectorPlan, mean: Doubles, day: Doubles, low: Doubles, moments: Floats, context: Codes, usual_steps: Doubles
+    plan: DetectorPlan,
+    mean: Doubles,
+    day: Doubles,
+    lowest: Doubles,
+    moments: Floats,
+    context: Codes,
+    usual_steps: Doubles,
 ) -> tuple[Doubles, Floats]:
     """Return EXTRAS, (n, 7), and the stronger of each signal's means, (n, s).
 
@@ -468,13 +373,13 @@ def _extra(
         plan: Places.
         mean: By window and track, (n, w, t).
         day: Sums over the longest window, (n, 2 t).
-        low: Lowest saturation of these rows, and of those before as far as its window reaches.
+        lowest: Lowest saturation of the last 30 minutes, (n,).
         moments, context, usual_steps: As in `advance_features`.
     """
     rate = mean[:, plan.hour, RATE]
     extra = np.empty((len(mean), len(EXTRAS)))
     extra[:, 0] = np.sqrt(np.maximum(mean[:, plan.hour, SQUARE] - rate * rate, 0.0))
-    extra[:, 1] = window_lowest(low, plan.lowest)
+    extra[:, 1] = lowest
     worn = day[:, len(TRACKS) + RATE] >= plan.worn
     extra[:, 2] = worn * (day[:, WALKED] * plan.step - usual_steps[:, 0]) / usual_steps[:, 1]
     extra[:, 3] = context == ASLEEP

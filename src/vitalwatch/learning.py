@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vitalwatch import baseline, features, params, residuals
 from vitalwatch.baseline import CONTEXTS, LEAST_SPREAD, MAD_TO_SD, SIGNALS, Normal
 from vitalwatch.models import heart_rate
+from vitalwatch.moment import activity, moment_rows
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Event, Floats, Grid, Profile
@@ -70,7 +71,7 @@ def usual_people(profiles: Sequence[Profile]) -> Floats:
 
 def moments_of(grid: Grid, step_minutes: int) -> tuple[Floats, NDArray[np.int8]]:
     """Return the MOMENT columns and contexts of a whole grid."""
-    return features.moment(features.activity(grid, step_minutes), grid.minute, len(grid), step_minutes)
+    return moment_rows(activity(grid, step_minutes), grid.minute, len(grid), step_minutes)
 
 
 def lift(model: Model, moment: Floats, person: Floats) -> Floats:

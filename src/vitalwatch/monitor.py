@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vitalwatch import cleaning, explaining, features, residuals, sequences
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
+from vitalwatch.clearing import Clearing, Seeker
 from vitalwatch.early_warning import EarlyWarning, Risk
 from vitalwatch.errors import BundleRefused
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster
@@ -199,6 +200,25 @@ class Monitor:
             return None
         return self.early_warning.answer(readings, profile or Profile(readings.person), care)
 
+    def clearing(
+        self, answers: Answers, profile: Profile | None = None, *, state: State | None = None
+    ) -> tuple[Clearing, ...]:
+        """Return what would clear each alarm of `answers`, in their order; worked out on demand, not by `advance`.
+
+        Args:
+            answers: From `answer`, or from `advance` with `state`.
+            profile: As given there.
+            state: Before those readings. Alarms then need a day of rows before them among these: of earlier ones
+                nothing is found.
+        """
+        whole, grid = state is None, answers.grid
+        state = state or self.begin(answers.person, profile)
+        body = state.before if len(grid) and grid.time[0] == state.newest else state.body
+        rows = self._residuals(body, state.person, grid)[1]
+        usual = residuals.usual(rows, state.person, self._learnt)
+        seeker = Seeker(grid, rows, usual, self.detector, self._rules, self.schema, of=self._alarm_rule.of, whole=whole)
+        return tuple(seeker.clear(alarm) for alarm in answers.alarms)
+
     def person_row(self, profile: Profile) -> Floats:
         """Return the PERSON columns of a profile, what is not told taken from the middle training person, (7,)."""
         return features.person_row(profile, self._learnt.usual_person)
@@ -282,7 +302,7 @@ class Monitor:
             self._rules.rows(grid, rows.context),
             explaining.technical_rows(grid, self.schema.step_minutes),
         )
-        explain = explaining.Explainer(grid, rows, scores, limits, self.schema, self._rules)
+        explain = explaining.Explainer(grid, rows, scores, self.detector, self.schema, self._rules)
         begin = (explain.unusual, explain.known, explain.rule, explain.technical)
         following, alarms, alarming = [], [], []
         for channel, rows_over, make in zip(channels, over, begin, strict=True):

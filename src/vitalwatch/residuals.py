@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vitalwatch import baseline, features, habits, params
 from vitalwatch.baseline import Day, Normal, Own
 from vitalwatch.habits import Habits
+from vitalwatch.moment import activity, advance_moment
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats, Grid, local_date
 
@@ -102,8 +103,8 @@ def advance(
         step_minutes: Minutes in a grid step.
     """
     n = len(grid)
-    active = features.activity(grid, step_minutes)
-    active_tails, moments, context = features.advance_moment(state.active, active, grid.minute, step_minutes)
+    active = activity(grid, step_minutes)
+    active_tails, moments, context = advance_moment(state.active, active, grid.minute, step_minutes)
     whom = person[None] if n == 1 else person[None].repeat(n, axis=0)
     about = np.concatenate((moments, whom), axis=1)
     lift = learnt.expectation.run(x=about)["value"].reshape(n) if n else np.empty(0, np.float32)
@@ -138,7 +139,7 @@ def _of_many(
         owns: What was normal on each day.
         which: By which of them each row is judged, (n,).
         context: (n,).
-        active: From `features.activity`.
+        active: From `moment.activity`.
     """
     centre = np.array([own.centre for own in owns])[which, context]
     spread = np.array([own.spread for own in owns])[which, context]
@@ -169,10 +170,28 @@ def surplus(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8]
     by driver, so that a row is the same to the bit alone or among many.
     """
     signal = features.signals(grid)
-    driver = moments.take(DRIVERS, axis=1).astype(np.float64)
-    signal -= np.add.reduce(normal.by_driver[context] * driver[:, :, None], axis=1)
-    signal[:, 0] -= lift
+    signal -= _added(lift, moments, context, normal)
     return signal
+
+
+def _added(lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:
+    """Return what moments add to the signals, float64 (n, s)."""
+    driver = moments.take(DRIVERS, axis=1).astype(np.float64)
+    added: Doubles = np.add.reduce(normal.by_driver[context] * driver[:, :, None], axis=1)
+    added[:, 0] += lift
+    return added
+
+
+def usual(rows: Rows, person: Floats, learnt: Learnt) -> Doubles:
+    """Return what is usual for the person in each row's moment, on the signals' scale, float64 (n, s).
+
+    Args:
+        rows: From `advance`.
+        person, learnt: As given there.
+    """
+    about = np.concatenate((rows.moments, np.broadcast_to(person, (len(rows.moments), len(person)))), axis=1)
+    lift = learnt.expectation.run(x=about)["value"].reshape(len(about)) if len(about) else np.empty(0, np.float32)
+    return rows.centre + _added(lift, rows.moments, rows.context, learnt.normal)
 
 
 def _surplus_of_one(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:

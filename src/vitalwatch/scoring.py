@@ -148,7 +148,7 @@ class Detector:
             return Scores(nothing, np.empty(0, np.int8), nothing, np.empty(0, np.int16), nothing, nothing)
         if n == 1:
             return self._score(x, assessable.item())
-        surprise = self.surprise(self._forest.run(x=x)["score"], x[:, ASLEEP] > 0)
+        surprise = self.unusual(x)
         unusual = np.maximum.reduce(surprise, axis=1)
         rarity = self._rarity.look_up_all(unusual)
         told = np.full((4, n), np.nan, np.float32)
@@ -184,6 +184,15 @@ class Detector:
             told.fill(nan)
         group = np.array([surprise.index(unusual)], np.int8)
         return Scores(told[0], group, told[1], np.array([kind], np.int16), told[2], told[3])
+
+    def unusual(self, x: Floats) -> Doubles:
+        """Return the surprise of each group, (n, g), of features (n, f)."""
+        return self.surprise(self._forest.run(x=x)["score"], x[:, ASLEEP] > 0)
+
+    def known(self, x: Floats) -> Doubles:
+        """Return the score of each kind, (n, k), of features (n, f); only where there are heads."""
+        assert self._known is not None
+        return self.level(self._known.run(x=x)["margin"])
 
     def surprise(self, by_group: Floats, asleep: Bools) -> Doubles:
         """Return forest scores (n, g) on the common scale, (n, g); see the head of the module."""

@@ -186,9 +186,9 @@ class Stream:
         following = following.copy() if n > layout.length else following  # a month of rows can be forgotten
         if not ask or self._model is None or not n:
             kept, told = tail.kept, self._unknown(n)
-            return Tail(
-                following, adaptive.advance(kept, told, self._measured(new), self._adapting)[0] if n else kept
-            ), told
+            if n and np.isfinite(kept.waiting).any():  # without forecasts that wait there is nothing to learn
+                kept = adaptive.advance(kept, told, self._measured(new), self._adapting)[0]
+            return Tail(following, kept), told
         if n == 1:
             x, last = _from_last_of_one(rows, layout)
         else:

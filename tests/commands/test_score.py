@@ -21,7 +21,7 @@ SCORES = {
 }  # fmt: skip
 ALARMS = {
     "person": "string", "start": "timestamp[ms, tz=UTC]", "end": "timestamp[ms, tz=UTC]", "kind": "string",
-    "channel": "string", "priority": "string", "explanation": "string",
+    "channel": "string", "priority": "string", "explanation": "string", "clearing": "string",
 }  # fmt: skip
 FORECASTS = {
     "person": "string", "time": "timestamp[ms, tz=UTC]", "vital": "string", "horizon": "int32", "q10": "float",
@@ -54,6 +54,7 @@ def test_the_tables_are_those_of_the_contract_and_the_answers_the_monitors(serve
     np.testing.assert_array_equal(expected.score, scores["score"].to_numpy())
     np.testing.assert_array_equal(expected.expected_heart_rate, scores["expected_heart_rate"].to_numpy())
     assert [alarm.explanation for alarm in expected.alarms] == alarms["explanation"].to_pylist()
+    assert [what.sentence for what in tiny_monitor.clearing(expected)] == alarms["clearing"].to_pylist()
     assert set(alarms["channel"].to_pylist()) <= {"unusual", "known", "rule", "technical"}
     assert np.isfinite(expected.forecast).all(axis=3).sum() == len(forecasts)
     assert set(expected.horizons) >= set(forecasts["horizon"].to_pylist())
@@ -221,11 +222,11 @@ def test_scores_bear_the_risk_of_the_last_full_hour_where_the_run_learnt_an_earl
     answers = tiny_monitor.answer(Readings("p1", time, np.zeros(60, np.int16), rates))
     hours = np.unique(answers.time // HOUR) * HOUR
     risk = Risk(hours, {"sepsis": np.linspace(0, 1, len(hours), dtype=np.float32)}, ("vitals",))
-    scores = tables_of(answers, risk, settings.schema.step_ms)["scores"]
+    scores = tables_of(answers, tiny_monitor.clearing(answers), risk, settings.schema.step_ms)["scores"]
     ends = np.flatnonzero((answers.time + settings.schema.step_ms) % HOUR == 0)
 
     assert "risk_sepsis" == scores.schema.names[-1]
     assert risk.values["sepsis"][np.searchsorted(hours, answers.time[ends] // HOUR * HOUR)].tolist() == [
         scores["risk_sepsis"][int(row)].as_py() for row in ends
     ]
-    assert "risk_sepsis" not in tables_of(answers)["scores"].schema.names
+    assert "risk_sepsis" not in tables_of(answers, tiny_monitor.clearing(answers))["scores"].schema.names

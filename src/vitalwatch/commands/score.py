@@ -7,13 +7,14 @@ import functools
 import json
 import shutil
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vitalwatch.care import CareFile
+from vitalwatch.clearing import Clearing
 from vitalwatch.commands.desk import Desk, Outcome, Told
 from vitalwatch.commands.models import Place, ingested, place_of, scratch, served_settings, told
 from vitalwatch.commands.run import refused_rows, sources_of, tell_refused
@@ -71,11 +72,14 @@ def score(given: Namespace, desk: Desk) -> Outcome:
     return Outcome(SOME_REFUSED if refused_rows(report) else DONE, data)
 
 
-def tables_of(answers: Answers, risk: Risk | None = None, step_ms: int = 0) -> dict[str, pa.Table]:
+def tables_of(
+    answers: Answers, clearing: Sequence[Clearing], risk: Risk | None = None, step_ms: int = 0
+) -> dict[str, pa.Table]:
     """Return one person's scores, alarms and forecasts as Arrow tables; forecasts only where one was made.
 
     Args:
         answers: What the monitor says.
+        clearing: What would clear each of their alarms.
         risk: Of the same person; scores then have a column `risk_...` for each question: that of the last full hour.
         step_ms: Length of a grid step: what is known at its end counts.
     """
@@ -84,7 +88,7 @@ def tables_of(answers: Answers, risk: Risk | None = None, step_ms: int = 0) -> d
         for question in risk.values:
             known = last_known(risk, question, answers.time + step_ms)
             scores = scores.append_column(f"risk_{question}", _measured(known))
-    return {"scores": scores, "alarms": _alarms(answers), "forecasts": _forecasts(answers)}
+    return {"scores": scores, "alarms": _alarms(answers, clearing), "forecasts": _forecasts(answers)}
 
 
 def contributions(z: np.ndarray, vitals: tuple[str, ...]) -> list[str]:
@@ -118,7 +122,7 @@ def _scores(answers: Answers) -> pa.Table:
     )
 
 
-def _alarms(answers: Answers) -> pa.Table:
+def _alarms(answers: Answers, clearing: Sequence[Clearing]) -> pa.Table:
     import pyarrow as pa
 
     alarms = answers.alarms
@@ -129,6 +133,7 @@ def _alarms(answers: Answers) -> pa.Table:
             "start": _stamps(np.asarray([alarm.start for alarm in alarms], np.int64)),
             "end": _stamps(np.asarray([alarm.end for alarm in alarms], np.int64)),
             **{name: pa.array([getattr(alarm, name) for alarm in alarms], pa.string()) for name in texts},
+            "clearing": pa.array([found.sentence for found in clearing], pa.string()),
         }
     )
 
@@ -176,7 +181,7 @@ def _monitor(place: Place) -> Any:
 def _one(place: Place, readings: Readings, profile: Profile, care: Care | None) -> dict[str, pa.Table]:
     monitor = _monitor(place)
     answers, risk = monitor.answer(readings, profile), monitor.risks(readings, profile, care)
-    return tables_of(answers, risk, monitor.schema.step_ms)
+    return tables_of(answers, monitor.clearing(answers, profile), risk, monitor.schema.step_ms)
 
 
 def _answered(
