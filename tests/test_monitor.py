@@ -289,3 +289,16 @@ def test_any_grid_step_trains_and_serves(step: str, tmp_path: Path) -> None:
         scores.extend(answers.unusual.tolist())
 
     assert np.array_equal(whole.unusual, np.asarray(scores, np.float32), equal_nan=True)
+
+
+def test_without_detection_everything_else_is_answered_as_ever(watcher: Open) -> None:
+    one = somebody(1)
+    whole = watcher.answer(one.readings, one.profile, forecast=False)
+    less = watcher.answer(one.readings, one.profile, forecast=False, detect=False)
+
+    for name in ("time", "residual", "contribution", "expected_heart_rate", "assessable", "own_baseline"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(less, name))
+    assert whole.alarms
+    assert less.alarms == ()
+    assert np.isnan(less.score).all()
+    assert not less.is_anomaly.any()

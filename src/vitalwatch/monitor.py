@@ -70,6 +70,14 @@ class State:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a caller wants to know of rows."""
+
+    forecast: bool
+    detect: bool
+
+
+@dataclass(frozen=True)
 class Chosen:
     """The blocks of params.yaml that serving obeys; they travel in the bundle."""
 
@@ -158,7 +166,9 @@ class Monitor:
         about = self.person_row(profile or Profile(person))
         return State(about, cleaning.begin(person, self.schema), body, body)
 
-    def advance(self, state: State, new: Readings, *, forecast: bool = True) -> tuple[State, Answers]:
+    def advance(
+        self, state: State, new: Readings, *, forecast: bool = True, detect: bool = True
+    ) -> tuple[State, Answers]:
         """Return the next state and the answers for every grid row that the new readings add or change.
 
         Args:
@@ -166,20 +176,22 @@ class Monitor:
             new: Readings of the same person, sorted by time. Those of a step before the newest one known come too
                 late: they are left out and counted in `Answers.late`.
             forecast: Whether to forecast at each row (an LSTM run a row).
+            detect: Whether to score rows and raise alarms; without, scores are NaN, and alarms stay as they were.
         """
+        asked = Asked(forecast, detect)
         late = 0
         if len(new) and new.time.item(0) < state.newest:
             on_time = new.time >= state.newest
             late, new = int((~on_time).sum()), new.rows(on_time)
         clean, grid = cleaning.advance(state.cleaning, new, self._cleaning)
         if not len(grid):
-            return state, self._rows(state.before, state.person, grid, forecast, late)[1]
+            return state, self._rows(state.before, state.person, grid, asked, late)[1]
         body = state.before if grid.time.item(0) == state.newest else state.body
         if len(grid) == 1:
-            before, (body, answers) = body, self._rows(body, state.person, grid, forecast, late)
+            before, (body, answers) = body, self._rows(body, state.person, grid, asked, late)
         else:
-            before, first = self._rows(body, state.person, grid.rows(slice(None, -1)), forecast, late)
-            body, last = self._rows(before, state.person, grid.rows(slice(-1, None)), forecast, late)
+            before, first = self._rows(body, state.person, grid.rows(slice(None, -1)), asked, late)
+            body, last = self._rows(before, state.person, grid.rows(slice(-1, None)), asked, late)
             answers = _joined(first, last, grid)
         return State(state.person, clean, body, before, grid.time.item(-1)), answers
 
@@ -190,9 +202,11 @@ class Monitor:
         cleaned = cleaning.State(nothing, told.before, told.before)
         return self.advance(State(state.person, cleaned, state.before, state.before), told.open)[1]
 
-    def answer(self, readings: Readings, profile: Profile | None = None, *, forecast: bool = True) -> Answers:
-        """Return the answers for all of one person's readings, from nothing known before."""
-        return self.advance(self.begin(readings.person, profile), readings, forecast=forecast)[1]
+    def answer(
+        self, readings: Readings, profile: Profile | None = None, *, forecast: bool = True, detect: bool = True
+    ) -> Answers:
+        """Return the answers for all of one person's readings, from nothing known before; as `advance` otherwise."""
+        return self.advance(self.begin(readings.person, profile), readings, forecast=forecast, detect=detect)[1]
 
     def risks(self, readings: Readings, profile: Profile | None = None, care: Care | None = None) -> Risk | None:
         """Return the risks of sepsis and death, hour by hour of a stay; None where the run learnt no early warning."""
@@ -258,11 +272,15 @@ class Monitor:
     def _residuals(self, body: Body, person: Floats, grid: Grid) -> tuple[residuals.State, Rows]:
         return residuals.advance(body.rows, grid, person, self._learnt, self.chosen.baseline, self.schema.step_minutes)
 
-    def _rows(self, body: Body, person: Floats, grid: Grid, forecast: bool, late: int) -> tuple[Body, Answers]:
+    def _rows(self, body: Body, person: Floats, grid: Grid, asked: Asked, late: int) -> tuple[Body, Answers]:
         state, rows = self._residuals(body, person, grid)
-        scores = self.detector.scores(rows.features, rows.assessable)
-        recent, ahead = self._stream.advance(body.recent, grid, rows.static, ask=forecast)
-        channels, alarms, anomalous, kind = self._alarms(body.channels, grid, rows, scores)
+        recent, ahead = self._stream.advance(body.recent, grid, rows.static, ask=asked.forecast)
+        if asked.detect:
+            scores = self.detector.scores(rows.features, rows.assessable)
+            channels, alarms, anomalous, kind = self._alarms(body.channels, grid, rows, scores)
+        else:
+            scores = Scores.unknown(len(grid))
+            channels, alarms, anomalous, kind = body.channels, (), np.zeros(len(grid), np.bool_), scores.kind
         vitals = len(VITALS)
         answers = Answers(
             person=grid.person,

@@ -123,6 +123,12 @@ class Scores:
     probability: Floats
     p_value: Floats
 
+    @staticmethod
+    def unknown(n: int) -> Scores:
+        """Return the scores of rows that nobody asked for."""
+        nothing = np.full(n, np.nan, np.float32)
+        return Scores(nothing, np.zeros(n, np.int8), nothing, np.full(n, -1, np.int16), nothing, nothing)
+
 
 class Detector:
     """The forests, the supervised heads and their calibration."""

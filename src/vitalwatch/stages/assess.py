@@ -144,13 +144,14 @@ def answer_all(
     progress: Told,
     total: int,
 ) -> Iterable[PersonResult]:
-    """Yield everybody's answers; only test people are forecast (the others set lines, which need no forecast)."""
+    """Yield everybody's answers: test people are forecast, and calibration people, who only set lines, not scored."""
     from joblib import Parallel, delayed
 
     def one(readings: Readings) -> PersonResult:
         person = readings.person
         profile = known.profiles.get(person, Profile(person))
-        answers = monitor.answer(readings, profile, forecast=parts[person] == "test")
+        part = parts[person]
+        answers = monitor.answer(readings, profile, forecast=part == "test", detect=part != "calibration")
         begins = splits.get(person, {}).get("test")
         enrolled = enrolled_until(answers.grid, settings.params.baseline.enrolment_days)
         return PersonResult(

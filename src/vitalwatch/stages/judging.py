@@ -25,7 +25,7 @@ class PersonResult:
         events: Labelled episodes, None where nobody labelled this person (which is not "no episodes").
         bookkeeping: Sensor faults and harmless contexts that the simulator knows of, None where unknown.
         split: `train`, `calibration` or `test`; only `test` people are judged.
-        answers: From the monitor; its rows are the grid's rows.
+        answers: From the monitor; its rows are the grid's rows. Calibration people need no scores.
         enrolled_until: UTC ms; rows before are not judged (and may be learnt from by the simple lines).
     """
 
