@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from vitalwatch.commands.desk import Screen, plain
+from vitalwatch.commands.figures import show_gates
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,3 +80,13 @@ def test_a_reader_that_goes_away_is_no_crash(tmp_path):
     done = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
     assert done.stderr == b""
     assert len(done.stdout) == 10
+
+
+def test_the_table_of_gates_says_on_which_side_of_the_limit_a_value_must_lie(capsys):
+    verdicts = [("f1", "at least", True), ("alarms", "at most", False)]
+    gates = [{"name": name, "value": 0.5, "limit": 0.4, "passed": ok, "side": side} for name, side, ok in verdicts]
+    show_gates(Screen(False), [*gates, {"name": "of_an_old_run", "value": 1, "limit": 2, "passed": True}])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+
+    assert [["f1", "0.5", ">=", "0.4", "passed"], ["alarms", "0.5", "<=", "0.4", "FAILED"],
+            ["of_an_old_run", "1", "2", "passed"]] == [line[:5] for line in lines]  # fmt: skip

@@ -12,6 +12,7 @@ from vitalwatch.errors import NotFound
 
 Json = Mapping[str, Any]
 EVALUATION, REPORT = "reports/evaluation.json", "reports/report.html"
+SIGNS = {"at least": ">= ", "at most": "<= ", "limit": ""}
 VERDICTS = {True: "passed", False: "FAILED", None: "not assessable"}
 
 
@@ -53,12 +54,14 @@ def failed_gates(gates: Sequence[Json]) -> list[str]:
 
 
 def show_gates(screen: Screen, gates: Sequence[Json]) -> None:
-    """Print the gates as a table."""
+    """Print the gates as a table; the sign says on which side of the limit the value must lie."""
+    from vitalwatch.report import side
+
     rows = [
         (
             gate["name"],
             _shown(gate["value"]),
-            _shown(gate["limit"]),
+            f"{SIGNS[side(gate)]}{_shown(gate['limit'])}",
             VERDICTS[gate["passed"]],
             gate.get("why", "").removeprefix("not assessable: "),
         )

@@ -87,16 +87,18 @@ def _people(results: Sequence[PersonResult], judged: Sequence[PersonResult], set
     return counts | {"worn_person_days": plain(days, 2), "not_assessable_share_of_worn": share}
 
 
-def gate(name: str, value: float | None, limit: float | None, passed: bool | None, why: str = "") -> Gate:
-    """Return one verdict; `passed` is None where it cannot be judged, and `why` says why."""
-    verdict = {"name": name, "value": plain(value), "limit": plain(limit), "passed": passed}
+def gate(
+    name: str, value: float | None, limit: float | None, passed: bool | None, why: str = "", side: str = "at most"
+) -> Gate:
+    """Return one verdict; `passed` is None where it cannot be judged, and `why` says why; the value is `side` limit."""
+    verdict = {"name": name, "value": plain(value), "limit": plain(limit), "passed": passed, "side": side}
     return verdict | {"why": why} if why else verdict
 
 
 def _at_least(name: str, value: float | None, limit: float) -> Gate:
     if value is None:
-        return gate(name, None, limit, None, "not assessable: the table it reads has no figure")
-    return gate(name, value, limit, bool(value >= limit))
+        return gate(name, None, limit, None, "not assessable: the table it reads has no figure", "at least")
+    return gate(name, value, limit, bool(value >= limit), side="at least")
 
 
 def _at_most(name: str, value: float | None, limit: float | None) -> Gate:

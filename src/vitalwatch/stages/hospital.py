@@ -304,7 +304,8 @@ def gates(told: Mapping[str, Any], chosen: Gates) -> list[dict[str, Any]]:
             ("auroc_gain", served[0]["auroc_gain_over_news2"]["high"], chosen.min_warning_auroc_gain),
             ("brier_skill", min(one["brier_skill"] for one in served), chosen.min_warning_brier_skill),
         ):
-            found.append({"name": f"{question}_{name}", "value": value, "limit": limit, "passed": bool(value >= limit)})
+            verdict = {"name": f"{question}_{name}", "value": value, "limit": limit, "passed": bool(value >= limit)}
+            found.append({**verdict, "side": "at least"})
     return found
 
 
