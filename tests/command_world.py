@@ -76,6 +76,7 @@ class Place:
                 "key": str(self.key.with_name("database.key")),
                 "anchor": str(self.key.with_name("audit.anchor")),
             },
+            "alarms": {"rules": str(ROOT / "rules.yaml"), "log": False},
         }
         self.config.write_text(json.dumps(told))  # JSON is YAML
 

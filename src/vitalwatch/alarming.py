@@ -1,38 +1,176 @@
-"""What the monitor alarms for -> alerts in the database, and events for those who listen."""
+"""Where rules, the life of alerts and the database meet: scores -> conditions -> alerts, events and notices.
+
+Everything here happens in the transaction of what caused it: readings that were accepted, what somebody did, or time.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
-from vitalwatch.database import alarms, outbox
+from vitalwatch.alerting.alerts import Action, Alert, Observed, Transition
+from vitalwatch.alerting.judging import NOBODY, Judge, Memory
+from vitalwatch.alerting.lifecycle import REASONS, Step, step
+from vitalwatch.alerting.rules import Personal, Rules, span
+from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
+from vitalwatch.database import alarms, judgements, notices, outbox, people
 from vitalwatch.database.people import Person
+from vitalwatch.database.vault import Secret
+from vitalwatch.errors import AlarmRefused
 from vitalwatch.intake import Scored
-from vitalwatch.tables import Alarm
+from vitalwatch.production import Production
+from vitalwatch.schema import Schema
+
+RULES, MONITOR = "rules", "monitor"
+NOBODY_IN_PARTICULAR = Person(0, SYSTEM, "", 0, 0, 0, 0, -1, "")  # alerts about the system itself; row 0 is nobody's
+JUDGES = 2_000  # kept at hand
 
 
-def alarm(connection: Connection, scored: Sequence[Scored], now: int) -> None:
-    """Write the alarms of newly scored rows, and tell of each."""
-    told = [(one.person, _alert(one.person, found, one, now)) for one in scored for found in one.answers.alarms]
-    alarms.write(connection, told, [])
-    outbox.add(connection, now, [(outbox.ALARM, person, alert) for person, alert in told])
+class Alarming:
+    """Rules and their consequences.
+
+    Args:
+        rules: Of rules.yaml.
+        schema: Of the settings, where a run tells no other.
+        production: Knows the schema of runs.
+        secret: Opens what clinicians set.
+        receivers: Names of those who are told.
+    """
+
+    def __init__(
+        self, rules: Rules, schema: Schema, production: Production, secret: Secret, receivers: Sequence[str]
+    ) -> None:
+        self.rules, self.signals, self.receivers = rules, rules.timing, tuple(receivers)
+        self._schema, self._production, self._secret = schema, production, secret
+        self._judges: dict[int, tuple[bytes | None, str, Judge]] = {}
+        self._cool_down = rules.longest_cool_down
+
+    def alarm(self, connection: Connection, scored: Sequence[Scored], now: int) -> dict[int, Memory]:
+        """Judge newly scored rows, and return what rules remember then, by the person's number."""
+        scored = [one for one in scored if len(one.answers)]
+        if not scored:
+            return {}
+        persons = [one.person for one in scored]
+        judgements.admit(connection, persons)
+        limits = judgements.limits(connection, persons)
+        unknown = [one.person for one in scored if one.held.judged is None]
+        known = judgements.read(connection, unknown) if unknown else {}
+        observed: list[Observed] = []
+        memories, changed = {}, {}
+        for one in scored:
+            no, before = one.person.no, one.held.judged or known.get(one.person.no, Memory())
+            judge = self._judge(no, limits.get(no), one.held.run)
+            memories[no], found = judge.look(before, one.answers)
+            if memories[no].after != before.after or memories[no].before != before.before:
+                changed[no] = memories[no]
+            first, until = int(one.answers.time[0]), int(one.answers.time[-1]) + judge.schema.step_ms
+            for source, conditions in ((RULES, found), (MONITOR, judge.of_monitor(one.held.state, one.answers))):
+                observed.append(Observed(one.person.pseudonym, source, first, until, conditions, one.held.run))
+        judgements.write(connection, changed)
+        self._step(connection, persons, observed, (), now)
+        return memories
+
+    def act(self, connection: Connection, person: Person, action: Action, now: int) -> dict[str, Any]:
+        """Do what somebody asks for and return the alert as plain values; raises AlarmRefused."""
+        done = self._step(connection, [person], (), [action], now)
+        if done.refused:
+            raise AlarmRefused(done.refused[0].reason, REASONS[done.refused[0].reason])
+        found = alarms.one(connection, action.alert)
+        return found[2] if found is not None else {}
+
+    def discharge(self, connection: Connection, person: Person, action: Action, now: int) -> None:
+        """Close technical alarms of a person, end conditions, and wait for no readings until one comes."""
+        self._step(connection, [person], (), [action], now)
+        judgements.discharge(connection, person, now)
+
+    def due(self, connection: Connection, now: int, seen: Seen | None) -> list[Observed] | None:
+        """Return what the watchdog's look changes; None where neither it nor the time changes anything."""
+        alerts = self._open(connection)
+        observed = _observed(alerts, seen, now)
+        done = step(alerts, observed, (), now, self.signals)
+        return observed if done.alerts else None
+
+    def tick(self, connection: Connection, observed: Sequence[Observed], now: int) -> None:
+        """Let time pass: pauses end, acknowledged alarms come back, the unanswered escalate, silences are told."""
+        names = {alert.person for alert in self._open(connection)} | {one.person for one in observed}
+        persons = [*people.named(connection, names).values(), NOBODY_IN_PARTICULAR]
+        known = {person.pseudonym for person in persons}
+        self._step(connection, persons, [one for one in observed if one.person in known], (), now)
+
+    def wearing(self, connection: Connection, persons: Sequence[Person]) -> dict[str, tuple[float, float]]:
+        """Return own times of silence and of not worn in seconds, by pseudonym, of those who have them."""
+        found = {}
+        limits = judgements.limits(connection, persons)
+        for person in persons:
+            own = self._personal(person.no, limits.get(person.no)).wearing
+            if own is not None:
+                found[person.pseudonym] = (span(own.silence) / 1000, span(own.not_worn or "0s") / 1000)
+        return found
+
+    def _step(
+        self,
+        connection: Connection,
+        persons: Sequence[Person],
+        observed: Sequence[Observed],
+        actions: Sequence[Action],
+        now: int,
+    ) -> Step:
+        told = alarms.concerning(connection, persons, now - self._cool_down)
+        done = step(map(Alert.from_json, told), observed, actions, now, self.signals)
+        self._write(connection, {person.pseudonym: person for person in persons}, done, now)
+        return done
+
+    def _write(self, connection: Connection, persons: Mapping[str, Person], done: Step, now: int) -> None:
+        if not done.alerts:
+            return
+        changed = [(persons[alert.person], alert.to_json()) for alert in done.alerts.values()]
+        steps = [(persons[one.person], done.alerts[one.alert], one) for one in done.transitions]
+        alarms.write(connection, changed, [(person, one.to_json()) for person, _, one in steps])
+        outbox.add(connection, now, [(outbox.ALARM, person, _event(alert, one)) for person, alert, one in steps])
+        notices.add(connection, steps, self.receivers)
+
+    def _judge(self, no: int, limits: bytes | None, run: str) -> Judge:
+        kept = self._judges.get(no)
+        if kept is not None and kept[:2] == (limits, run):
+            return kept[2]
+        served = self._production.loaded(run)
+        schema = served.monitor.schema if served is not None else self._schema
+        judge = Judge(self.rules, schema, self._opened(no, limits))
+        if len(self._judges) >= JUDGES:
+            self._judges.clear()
+        self._judges[no] = (limits, run, judge)
+        return judge
+
+    def _personal(self, no: int, limits: bytes | None) -> Personal:
+        kept = self._judges.get(no)
+        return kept[2].personal if kept is not None and kept[0] == limits else self._opened(no, limits)
+
+    def _opened(self, no: int, limits: bytes | None) -> Personal:
+        if limits is None:
+            return NOBODY
+        return Personal.model_validate(self._secret.open_json(limits, f"people.limits:{no}"))
+
+    def _open(self, connection: Connection) -> list[Alert]:
+        return [Alert.from_json(told) for told in alarms.open_ones(connection)]
 
 
-def _alert(person: Person, found: Alarm, scored: Scored, now: int) -> dict[str, Any]:
-    parts = "\x1f".join((person.pseudonym, found.channel, found.kind, str(found.start)))
-    still = any(channel.open == found for channel in scored.held.state.body.channels)
-    return {
-        "id": hashlib.sha256(parts.encode()).hexdigest()[:32],
-        "person": person.pseudonym,
-        "rule": found.channel,
-        "kind": found.kind,
-        "priority": found.priority,
-        "state": "signalling" if still else "latched",
-        "start": found.start,
-        "end": None if still else found.end,
-        "explanation": found.explanation,
-        "changed_at": now,
+def _observed(alerts: Iterable[Alert], seen: Seen | None, now: int) -> list[Observed]:
+    """Return what the watchdog says that may change something: silences, their ends, and who wears nothing."""
+    if seen is None:
+        return []
+    mine = {alert.person for alert in alerts if alert.source == SOURCE}
+    found = [one for one in seen.observed if one.conditions or one.person in mine]
+    gone = {
+        (alert.person, alert.source)
+        for alert in alerts
+        if alert.source in (RULES, MONITOR) and alert.end is None and seen.wear.get(alert.person) == NOT_WORN
     }
+    return found + [Observed(person, source, now, now) for person, source in sorted(gone)]
+
+
+def _event(alert: Alert, transition: Transition) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(json.dumps(alert.to_json()))
+    return told | {"cause": transition.cause, "sounds": transition.sounds}

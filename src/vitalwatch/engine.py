@@ -7,6 +7,7 @@ What is accepted is on the disk, scored and alarmed for in one transaction. Peop
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +16,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from vitalwatch import alarming, views
-from vitalwatch.database import access, alarms, audit, outbox, people, quarantine, scores, vault
+from vitalwatch import views
+from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming
+from vitalwatch.alerting.alerts import DISCHARGE, Action
+from vitalwatch.alerting.pulse import Pulse
+from vitalwatch.alerting.rules import personal_of, read_rules
+from vitalwatch.alerting.watchdog import Seen as WatchdogSeen
+from vitalwatch.database import access, alarms, audit, judgements, notices, outbox, people, quarantine, scores, vault
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.outbox import Event
@@ -25,6 +31,7 @@ from vitalwatch.database.quarantine import Refused
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.vault import Secret
 from vitalwatch.errors import NoModelYet, NotAllowed, NotEnoughHistory
+from vitalwatch.guarding import Guarding, names_of
 from vitalwatch.intake import Intake, Message, Receipt, Sender, Sent
 from vitalwatch.messages import decode
 from vitalwatch.monitor import Monitor
@@ -36,6 +43,8 @@ from vitalwatch.settings import Settings
 from vitalwatch.store import Store
 from vitalwatch.tables import MINUTE, Answers, Profile
 from vitalwatch.views import Seen
+
+log = logging.getLogger(__name__)
 
 CATCH_UP = 5_000  # waiting readings scored in one transaction
 
@@ -62,7 +71,12 @@ class Engine:
         self.audit = audit.Book(database, secret, settings.path(settings.config.database.anchor), now)
         self._secret, self._layouts = secret, Layouts()
         self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand)
-        self._intake = Intake(secret, self._layouts, self._recall, alarming.alarm)
+        self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
+        self._alarming = Alarming(self.rules, settings.schema, self.production, secret, names_of(settings))
+        self._intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
+        self._guarding: Guarding | None = None
+        self._beats, self._next = 0, 0.0
+        self._seen_last: WatchdogSeen | None = None
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
         self._turn, self._stop = threading.RLock(), threading.Event()
         self._worker: threading.Thread | None = None
@@ -79,7 +93,11 @@ class Engine:
         return cls(settings, database, secret, now=now)
 
     def start(self) -> None:
-        """Follow production and score what waits, in a thread of its own."""
+        """Follow production, score what waits and let time pass for alarms, in a thread that a watchdog watches."""
+        self._guarding = Guarding(self.settings, self.rules, notices.Outgoing(self.database))
+        with self._transaction() as (connection, _):
+            notices.drop_others(connection, names_of(self.settings))
+        self._guarding.start()
         self._worker = threading.Thread(target=self._work, name="vitalwatch-engine", daemon=True)
         self._worker.start()
 
@@ -88,6 +106,8 @@ class Engine:
         self._stop.set()
         if self._worker is not None:
             self._worker.join()
+        if self._guarding is not None:
+            self._guarding.stop()
         self.audit.close()
         self.database.close()
 
@@ -141,7 +161,7 @@ class Engine:
             return 0
         with self.database.reading() as connection:
             waiting = people.waiting(connection, served.run)
-        return sum(self._catch_up(person, served) for person in waiting)  # transactions
+        return sum(self._catch_up(person, served) for person in waiting)
 
     # what is known
 
@@ -222,11 +242,82 @@ class Engine:
             return people.limits_of(connection, self._secret, self._person(connection, person, wards))
 
     def set_limits(self, person: str, limits: Any, actor: str, wards: Wards = None) -> None:
-        """Write a person's own limits and rules; raises NotAllowed."""
+        """Write a person's own limits and rules, as `alerting.rules.Personal` has them.
+
+        Raises:
+            NotAllowed: Unknown, or elsewhere.
+            SettingsError: A key or value is wrong: which, and the nearest known key.
+        """
+        told = personal_of(limits, self.rules, self.settings.schema)
         with self._transaction() as (connection, _):
             found = self._person(connection, person, wards)
-            people.set_limits(connection, self._secret, found, limits)
+            people.set_limits(connection, self._secret, found, told.model_dump(mode="json", exclude_unset=True))
             self.audit.write(connection, actor, "limits.set", found.pseudonym)
+
+    # alarms
+
+    def act(self, alarm: str, kind: str, actor: str, wards: Wards = None, *, pause: int = 0) -> dict[str, Any]:
+        """Acknowledge, snooze, escalate or resolve an alarm and return it as plain values.
+
+        Args:
+            alarm: Its id.
+            kind: One of `alerting.alerts.ACTIONS` but discharge.
+            actor: Id of the key that asks.
+            wards: Of that key.
+            pause: Milliseconds of a snooze, 0 for the usual.
+
+        Raises:
+            NotAllowed: Unknown, or elsewhere.
+            AlarmRefused: It is over, or cannot be paused for so long.
+        """
+        with self._transaction() as (connection, _):
+            found = alarms.one(connection, alarm)
+            person = people.numbered(connection, found[0]) if found is not None else None
+            person = NOBODY_IN_PARTICULAR if found is not None and not found[0] else person
+            if found is None or person is None or (wards is not None and found[1] not in wards):
+                raise NotAllowed("This alarm")
+            told = self._alarming.act(connection, person, Action(kind, actor, alarm, pause=pause), self.now())
+            self.audit.write(connection, actor, f"alarm.{kind}", alarm)
+            return told
+
+    def discharge(self, person: str, actor: str, wards: Wards = None) -> None:
+        """Close a person's technical alarms and wait for no readings until one comes; raises NotAllowed."""
+        with self._transaction() as (connection, _):
+            found = self._person(connection, person, wards)
+            action = Action(DISCHARGE, actor, person=found.pseudonym)
+            self._alarming.discharge(connection, found, action, self.now())
+            self.audit.write(connection, actor, "person.discharge", found.pseudonym)
+
+    def alarm_history(self, alarm: str, wards: Wards = None) -> list[dict[str, Any]]:
+        """Return what became of an alarm, oldest first; raises NotAllowed."""
+        with self.database.reading() as connection:
+            found = alarms.one(connection, alarm)
+            if found is None or (wards is not None and found[1] not in wards):
+                raise NotAllowed("This alarm")
+            return alarms.history(connection, alarm)
+
+    def wear(self) -> Mapping[str, str]:
+        """Return worn, silent or not_worn of people, by pseudonym, as the watchdog saw last; empty without one."""
+        return {} if self._seen_last is None else self._seen_last.wear
+
+    def tick(self) -> None:
+        """Give a sign of life and let time pass for alarms; `start` calls it every second."""
+        with self._turn:  # a scorer that is stuck in a transaction gives none
+            self._beats += 1
+        now, gone = self.now(), frozenset[int]()
+        with self.database.reading() as connection:
+            everyone, gone = people.everyone(connection), judgements.discharged(connection)
+            wearing = self._alarming.wearing(connection, everyone)
+            behind = max((now - one.heard for one in everyone if one.behind), default=0) / 1000
+        here = {one.pseudonym: one.stored for one in everyone if one.no not in gone}
+        if self._guarding is not None:
+            pulse = Pulse(self._beats, behind if self.production.ready else 0.0, here, wearing)
+            self._seen_last = self._guarding.beat(pulse)
+        with self.database.reading() as connection:
+            observed = self._alarming.due(connection, now, self._seen_last)
+        if observed is not None:
+            with self._transaction() as (connection, _):
+                self._alarming.tick(connection, observed, now)
 
     # who may what
 
@@ -304,11 +395,22 @@ class Engine:
                     keep(self._intake.catch_up(connection, now, served, self.now(), CATCH_UP))
                     done += 1
                 behind = (people.numbered(connection, person.no) or now).behind
+            self._look_after()
         return done
+
+    def _look_after(self) -> None:
+        """Let time pass, once a second however long it takes to catch up; not before `start`."""
+        if self._guarding is not None and time.monotonic() >= self._next:
+            self._next = time.monotonic() + 1.0
+            self.tick()
 
     def _work(self) -> None:
         while not self._stop.wait(0.5):
-            self.catch_up()
+            try:
+                self.catch_up()
+                self._look_after()
+            except Exception:  # a thread that dies watches nobody: say so and go on; without a beat the watchdog tells
+                log.exception("the engine stumbled")
 
 
 def opened(settings: Settings) -> tuple[Database, Secret]:

@@ -151,6 +151,17 @@ class NotEnoughHistory(VitalsError):
         return f"{self.person}: {self.got} scored readings, {self.need} needed. Send some, or wait for the scores."
 
 
+class AlarmRefused(VitalsError):
+    """An action on an alarm was not done: the reason's name, and what it means."""
+
+    def __init__(self, reason: str, meaning: str) -> None:
+        super().__init__(reason, meaning)
+        self.reason, self.meaning = reason, meaning
+
+    def __str__(self) -> str:
+        return f"{self.meaning} Look at it again and choose another action."
+
+
 class NotAllowed(VitalsError):
     """What was asked for is not there for the one who asks; it may be for somebody else."""
 

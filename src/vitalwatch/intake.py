@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
+from vitalwatch.alerting.judging import Memory
 from vitalwatch.database import outbox, people, quarantine, readings, scores, vault
 from vitalwatch.database.connection import take
 from vitalwatch.database.layouts import Layouts
@@ -146,7 +147,7 @@ class Scored:
     answers: Answers
 
 
-Alarming = Callable[[Connection, Sequence[Scored], int], None]
+Alarming = Callable[[Connection, Sequence[Scored], int], Mapping[int, Memory]]
 
 
 class Intake:
@@ -155,7 +156,7 @@ class Intake:
     Args:
         secret: Of the database.
         layouts, recall: What this process knows of the database.
-        alarming: Makes alarms of scores, in the same transaction.
+        alarming: Makes alarms of scores, in the same transaction; returns what rules remember, by the person's number.
     """
 
     def __init__(self, secret: Secret, layouts: Layouts, recall: Recall, alarming: Alarming) -> None:
@@ -324,11 +325,11 @@ class Intake:
         outbox.add(connection, now, [(outbox.READING, new.person, _reading(new)) for new in latest.values()])
         told = [(outbox.SCORE, one.person, score_of(one.answers)) for one in scored if len(one.answers)]
         outbox.add(connection, now, told)
-        self._alarming(connection, scored, now)
+        judged = self._alarming(connection, scored, now)
         failpoint("alarms-written")
         held = {}
         for one in scored:
-            kept = one.held
+            kept = replace(one.held, judged=judged.get(one.person.no, one.held.judged))
             held[one.person.no] = self._recall.write(connection, one.person, kept) if kept.due else kept
         failpoint("snapshots-written")
         return held

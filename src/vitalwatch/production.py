@@ -68,6 +68,11 @@ class Production:
             raise NoModelYet(self.problem)
         return self._loaded[0]
 
+    @property
+    def ready(self) -> bool:
+        """Whether a run is in memory."""
+        return bool(self._loaded)
+
     def loaded(self, run: str) -> Served | None:
         """Return a run that is still in memory."""
         return next((one for one in self._loaded if one.run == run), None)

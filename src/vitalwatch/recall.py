@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from vitalwatch import memory
+from vitalwatch.alerting.judging import Memory
 from vitalwatch.database import people, readings, snapshots
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
@@ -36,6 +37,7 @@ class Held:
         through: Number of the newest reading in it.
         state: Of the monitor.
         rows, count: Grid rows and readings since the last snapshot.
+        judged: What rules remember, None where only the database knows.
     """
 
     run: str
@@ -43,6 +45,7 @@ class Held:
     state: State
     rows: int = 0
     count: int = 0
+    judged: Memory | None = None
 
     @property
     def due(self) -> bool:
@@ -52,7 +55,14 @@ class Held:
     def advanced(self, served: Served, new: Readings, through: int) -> tuple[Held, Answers]:
         """Return what is held after new readings, and the answers."""
         state, answers = served.monitor.advance(self.state, new, forecast=False)
-        return Held(served.run, through, state, self.rows + len(answers), self.count + len(new)), answers
+        return replace(
+            self,
+            run=served.run,
+            through=through,
+            state=state,
+            rows=self.rows + len(answers),
+            count=self.count + len(new),
+        ), answers
 
 
 class Recall:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import yaml
 from box import Box
 from box.exceptions import BoxError
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from vitalwatch.errors import SettingsError
 from vitalwatch.params import Params
@@ -56,6 +56,52 @@ class Database(Closed):
         return environ.get("VITALWATCH_DATABASE_URL", "") or self.url or f"sqlite:///{artifacts / 'vitalwatch.db'}"
 
 
+class WatchdogLimits(Closed):
+    """When the scorer's silence is an alarm; durations like 10s."""
+
+    stalled: str
+    lagging: str
+
+
+class WebhookConfig(Closed):
+    """A receiver of alarms by HTTP; the file of its secret, or VITALWATCH_WEBHOOK_SECRET."""
+
+    name: str
+    url: str
+    secret: Path | None = None
+
+
+class MailConfig(Closed):
+    """A receiver of alarms by e-mail; the file of its password, or VITALWATCH_SMTP_PASSWORD."""
+
+    name: str
+    host: str
+    port: int = Field(ge=1, le=65535)
+    sender: str
+    to: tuple[str, ...] = Field(min_length=1)
+    starttls: bool = True
+    user: str = ""
+    password: Path | None = None
+
+
+class AlarmConfig(Closed):
+    """Who is told of alarms, and who watches the watcher."""
+
+    rules: Path
+    watchdog: WatchdogLimits | None
+    log: bool
+    webhooks: tuple[WebhookConfig, ...]
+    mails: tuple[MailConfig, ...]
+    external_url: str
+
+    @model_validator(mode="after")
+    def _names(self) -> AlarmConfig:
+        names = ["log", *(one.name for one in self.webhooks), *(one.name for one in self.mails)]
+        if len(names) != len(set(names)):
+            raise ValueError("receivers need names of their own")
+        return self
+
+
 class Config(Closed):
     """config/*.yaml: where it runs."""
 
@@ -66,6 +112,7 @@ class Config(Closed):
     tracking: str | None
     columns: dict[str, str]
     database: Database
+    alarms: AlarmConfig
 
 
 @dataclass(frozen=True)
@@ -132,6 +179,13 @@ def read_closed(model: type[M], path: Path) -> M:
         SettingsError: The file cannot be read, or a key or value is wrong: file, key and nearest known key.
     """
     return _close(model, _load(path), path.name)
+
+
+def closed(model: type[M], told: object, what: str) -> M:
+    """Return plain values as a closed type; raises SettingsError that begins with `what`."""
+    if not isinstance(told, Mapping):
+        raise SettingsError(what, "", "must hold a mapping of keys to values")
+    return _close(model, Box(told, box_dots=False), what)
 
 
 def json_schema() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vitalwatch.baseline import VITALS
 from vitalwatch.errors import SettingsError
 from vitalwatch.explaining import MOVED
 from vitalwatch.schema import Closed, Schema
-from vitalwatch.settings import read_closed
+from vitalwatch.settings import closed, read_closed
 from vitalwatch.tables import MINUTE
 
 UNITS = {"s": 1_000, "min": MINUTE, "h": 60 * MINUTE, "d": 1440 * MINUTE}
@@ -165,6 +165,7 @@ class Wearing(Closed):
 
     silence: Span
     not_worn: Span | None
+    priority: Priority = "low"
 
     @model_validator(mode="after")
     def _order(self) -> Wearing:
@@ -257,6 +258,13 @@ def read_rules(path: Path, schema: Schema) -> Rules:
     for person, one in rules.people.items():
         check_personal(one, rules, schema, f"{path.name}: people.{person}")
     return rules
+
+
+def personal_of(told: object, rules: Rules, schema: Schema) -> Personal:
+    """Return what somebody sets for a person, as a closed type; raises SettingsError."""
+    personal = closed(Personal, told, "limits")
+    check_personal(personal, rules, schema, "limits")
+    return personal
 
 
 def check_term(term: Term, schema: Schema, where: str) -> None:

@@ -47,6 +47,11 @@ def one(connection: Connection, alarm: str) -> tuple[int, str, dict[str, Any]] |
     return None if row is None else (int(row.person), row.ward, json.loads(row.body))
 
 
+def open_ones(connection: Connection) -> list[dict[str, Any]]:
+    """Return all alerts that are open."""
+    return [json.loads(body) for body in connection.execute(select(alarms.c.body).where(alarms.c.open)).scalars()]
+
+
 def listed(
     connection: Connection, wards: Wards, *, open_only: bool, person: int | None, since: int, most: int
 ) -> list[dict[str, Any]]:

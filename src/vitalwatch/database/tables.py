@@ -141,6 +141,28 @@ outbox = Table(
     Column("ward", String(64), nullable=False),
     Column("body", Text, nullable=False),
 )
+judgements = Table(  # what rules remember of a person
+    "judgements",
+    metadata,
+    Column("person", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),
+)
+discharges = Table(  # whose readings nobody waits for
+    "discharges",
+    metadata,
+    Column("person", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+)
+notices = Table(  # what receivers have not accepted yet, a row for each receiver
+    "notices",
+    metadata,
+    _number(),
+    Column("receiver", String(64), nullable=False),
+    Column("person", BigInteger, nullable=False, index=True),
+    Column("pseudonym", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Index("notices_of_receiver", "receiver", "no"),
+)
 quarantine = Table(
     "quarantine",
     metadata,

@@ -1,0 +1,129 @@
+"""What runs beside the engine while it serves: the watchdog's process, and couriers that carry notices out."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from vitalwatch.alerting.notices import Courier, Outbox, Receiver
+from vitalwatch.alerting.pulse import Pulse, beat
+from vitalwatch.alerting.receivers import Log
+from vitalwatch.alerting.rules import Rules, span
+from vitalwatch.alerting.watchdog import PULSE, Limits, Seen, Watchdog, read_seen, receiver_of
+from vitalwatch.errors import StoreError
+from vitalwatch.keyfile import secret
+from vitalwatch.settings import Settings
+
+WEBHOOK_SECRET, SMTP_PASSWORD = "VITALWATCH_WEBHOOK_SECRET", "VITALWATCH_SMTP_PASSWORD"
+
+
+class Guarding:
+    """The watchdog and the couriers of one serving process.
+
+    Args:
+        settings: Says where and who.
+        rules: Says when silence is an alarm.
+        outbox: Where notices wait.
+    """
+
+    def __init__(self, settings: Settings, rules: Rules, outbox: Outbox) -> None:
+        self._told = plain_receivers(settings)
+        self.receivers: list[Receiver] = [*map(receiver_of, self._told)]
+        if settings.config.alarms.log:
+            self.receivers.append(Log())
+        self._couriers = [Courier(outbox, one) for one in self.receivers]
+        self._folder = settings.artifacts / "watchdog"
+        self._limits = limits_of(settings, rules)
+        self._stop, self._threads = threading.Event(), list[threading.Thread]()
+        self._dog: Watchdog | None = None
+
+    def start(self) -> None:
+        """Start the watchdog, unless the config says none, and the couriers."""
+        self._watch()
+        for courier in self._couriers:
+            thread = threading.Thread(target=courier.run, args=(self._stop,), daemon=True, name="vitalwatch-courier")
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """End them; what was not delivered waits in the outbox."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        if self._dog is not None:
+            self._dog.stop()
+
+    def beat(self, pulse: Pulse) -> Seen | None:
+        """Give a sign of life, and return what the watchdog saw; one that died is started anew."""
+        if self._dog is None:
+            return None
+        if not self._dog.alive:
+            self._watch()
+        beat(self._folder / PULSE, pulse)
+        return read_seen(self._folder)
+
+    def _watch(self) -> None:
+        if self._limits is not None:
+            self._dog = Watchdog(self._folder, self._limits, self._told)
+
+
+def limits_of(settings: Settings, rules: Rules) -> Limits | None:
+    """Return when silence is an alarm, None where the config switches the watchdog off."""
+    told, wearing = settings.config.alarms.watchdog, rules.wearing
+    if told is None:
+        return None
+    return Limits(
+        stalled=span(told.stalled) / 1000,
+        lagging=span(told.lagging) / 1000,
+        silence=span(wearing.silence) / 1000,
+        not_worn=span(wearing.not_worn or "0s") / 1000,
+        priority=wearing.priority,
+    )
+
+
+def names_of(settings: Settings) -> list[str]:
+    """Return the names of all receivers."""
+    told = settings.config.alarms
+    outside = [*(one.name for one in told.webhooks), *(one.name for one in told.mails)]
+    return [*outside, "log"] if told.log else outside
+
+
+def plain_receivers(settings: Settings) -> list[dict[str, Any]]:
+    """Return webhooks and mails as plain values with their secrets.
+
+    Raises:
+        StoreError: A secret's file is missing, or others can read it.
+    """
+    told = settings.config.alarms
+    hooks = [
+        {
+            "type": "webhook",
+            "name": one.name,
+            "url": one.url,
+            "secret": _secret(settings, one.secret, WEBHOOK_SECRET),
+            "external_url": told.external_url,
+        }
+        for one in told.webhooks
+    ]
+    mails = [
+        {
+            "type": "mail",
+            **one.model_dump(exclude={"password"}),
+            "to": list(one.to),
+            "password": _secret(settings, one.password, SMTP_PASSWORD) if one.user else "",
+            "external_url": told.external_url,
+        }
+        for one in told.mails
+    ]
+    return [*hooks, *mails]
+
+
+def _secret(settings: Settings, path: Path | None, variable: str) -> str:
+    given = os.environ.get(variable, "")
+    if given:
+        return given
+    if path is None:
+        raise StoreError("config.alarms", "a receiver has no secret", f"Name its file, or set {variable}")
+    return secret(settings.path(path), "secret of a receiver", variable).decode().strip()
