@@ -208,9 +208,10 @@ def test_a_profile_is_kept_encrypted_and_used(ward):
 
 def test_limits_of_a_person_are_kept(ward):
     ward.send([reading()])
-    ward.engine.set_limits("anna", {"heart_rate": [48, 120]}, "nurse")
+    mine = {"limits": {"heart_rate": {"low": 42.0, "high": 120.0}}}
+    ward.engine.set_limits("anna", mine, "nurse")
 
-    assert {"heart_rate": [48, 120]} == ward.again().limits("anna")
+    assert mine == ward.again().limits("anna")
 
 
 def test_dense_readings_are_summarised_by_step_as_they_come(ward, tiny_monitor):
