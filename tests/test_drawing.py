@@ -168,3 +168,25 @@ def test_without_a_forecast_there_is_no_fan(example):
 
     assert drawing.forecast_fan(replace(example, answers=none)) is None
     assert drawing.forecast_fan(replace(example, answers=replace(none, forecast_vitals=()))) is None
+
+
+def test_precision_stands_against_recall_where_we_serve_and_where_lines_to_beat_are() -> None:
+    figure = {"value": 0.6, "low": 0.5, "high": 0.7}
+    detection = {
+        "curve": {"known": [{"recall": 0.5, "precision": 0.9}, {"recall": 0.7, "precision": None},
+                            {"recall": 0.8, "precision": 0.4}]},
+        "channels": {"known": {"recall": figure, "precision": figure}},
+        "lines": {"chance": {"recall": figure, "precision": None}, "news2": {"recall": figure, "precision": figure}},
+    }  # fmt: skip
+    picture = drawing.precision_recall(detection)
+
+    assert picture is not None
+    assert "Precision and recall: known recall 0.60, precision 0.60." == picture.alt
+    assert "lines to beat" in picture.svg
+    assert drawing.precision_recall({}) is None
+
+
+def test_who_is_drawn_is_said_to_be_real_or_synthetic(example: Example) -> None:
+    assert ["real person anna", "synthetic person anna", "person anna"] == [
+        replace(example, person="anna", simulated=simulated).who for simulated in (False, True, None)
+    ]

@@ -31,18 +31,27 @@ HOUR = 60 * MINUTE
 AROUND = 2.5  # days drawn before and after the middle of an episode
 AFTERNOON = (12, 18)  # local hours
 FANS = (13.0, 14.5, 16.0)  # local hours from which a forecast is drawn
+PAGE_REM_AN_INCH = 6.0  # 9 inches fill the page
+LEAST_REM = 34.0  # a wider figure scrolls on a phone, and stays readable
 LETTERS_AN_INCH = 13  # of a legend, at 9 points
 SPREADS = 2.0  # half width of the band of what is usual, in the person's own spreads
 
 
 @dataclass(frozen=True)
 class Example:
-    """One person to draw; `title` says why this one."""
+    """One person to draw; `title` says why this one, `simulated` whether they are made up (None: not told)."""
 
     person: str
     answers: Answers
     events: tuple[Event, ...]
     title: str
+    simulated: bool | None = None
+
+    @property
+    def who(self) -> str:
+        """The person, and whether they are real."""
+        kind = {True: "synthetic person", False: "real person", None: "person"}[self.simulated]
+        return f"{kind} {self.person}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ def event_f1(detection: Mapping[str, Any]) -> Picture | None:
     if not found:
         return None
     names = sorted(found, key=lambda name: found[name][0])
-    figure, ax = _sheet(7.2, 0.9 + 0.28 * len(names))
+    figure, ax = sheet(7.2, 0.9 + 0.28 * len(names))
     for ours in (False, True):
         places = [y for y, name in enumerate(names) if (name in CHANNELS) is ours]
         if places:
@@ -74,11 +83,13 @@ def event_f1(detection: Mapping[str, Any]) -> Picture | None:
             label = "our channels" if ours else "lines to beat"
             ax.barh(places, values[:, 0], 0.68, color=BLUE if ours else RULE, label=label)
             _whiskers(ax, values, places, across=True)
-    ax.set_yticks(range(len(names)), [_text(words(name)) for name in names])
+    ax.set_yticks(range(len(names)), [plain_text(words(name)) for name in names])
     ax.set(xlim=(0, 1), xlabel="event F1 (0 to 1), bar: value, line: interval over people")
-    _legend(ax)
+    legend(ax)
     best = ", ".join(f"{words(name)} {found[name][0]:.2f}" for name in reversed(names))
-    return _picture(figure, "event-f1", f"Bars of event F1: {best}.", "Event F1 of our channels and the lines to beat.")
+    return as_picture(
+        figure, "event-f1", f"Bars of event F1: {best}.", "Event F1 of our channels and the lines to beat."
+    )
 
 
 def recall_by_kind(by_kind: Mapping[str, Any]) -> Picture | None:
@@ -112,19 +123,19 @@ def _by_kind(by_kind: Mapping[str, Any], name: str, axis: str, title: str, read:
         return None
     kinds = sorted({kind for _, kind in points}, reverse=True)
     channels = [channel for channel in CHANNELS if any(channel == known for known, _ in points)]
-    figure, ax = _sheet(7.2, 1.0 + 0.5 * len(kinds))
+    figure, ax = sheet(7.2, 1.0 + 0.5 * len(kinds))
     for i, channel in enumerate(channels):
         mine = [kind for kind in kinds if (channel, kind) in points]
         places = [kinds.index(kind) + 0.24 * ((len(channels) - 1) / 2 - i) for kind in mine]
         values = np.asarray([points[channel, kind] for kind in mine])
         _whiskers(ax, values, places, across=True, colour=CHANNELS[channel])
         ax.plot(values[:, 0], places, MARKERS[i], color=CHANNELS[channel], markersize=6, label=words(channel))
-    ax.set_yticks(range(len(kinds)), [_text(words(kind)) for kind in kinds])
+    ax.set_yticks(range(len(kinds)), [plain_text(words(kind)) for kind in kinds])
     ax.set(ylim=(-0.6, len(kinds) - 0.4), xlabel=axis)
     ax.set_xlim(0, 1.02 if read is _recall else None)
-    _legend(ax)
+    legend(ax)
     told = "; ".join(f"{words(kind)}, {words(channel)}: {value[0]:.2f}" for (channel, kind), value in points.items())
-    return _picture(figure, name, f"{title}: {told}.", f"{title} of episode and channel.")
+    return as_picture(figure, name, f"{title}: {told}.", f"{title} of episode and channel.")
 
 
 def curve(detection: Mapping[str, Any]) -> Picture | None:
@@ -132,15 +143,15 @@ def curve(detection: Mapping[str, Any]) -> Picture | None:
     curves = {name: rows for name, rows in detection.get("curve", {}).items() if rows}
     if not curves:
         return None
-    figure, ax = _sheet(7.2, 3.4)
+    figure, ax = sheet(7.2, 3.4)
     for i, (name, rows) in enumerate(curves.items()):
         x = [row["budget"] for row in rows]
         y = [np.nan if row["recall"] is None else row["recall"] for row in rows]
-        ax.plot(x, y, f"-{MARKERS[i]}", color=CHANNELS.get(name, INK), markersize=4, label=_text(words(name)))
+        ax.plot(x, y, f"-{MARKERS[i]}", color=CHANNELS.get(name, INK), markersize=4, label=plain_text(words(name)))
     ax.set(ylim=(0, 1), xlim=(0, None), xlabel="false alarms per worn person-day", ylabel="recall (0 to 1)")
-    _legend(ax)
+    legend(ax)
     caption = "Recall at each false-alarm budget; thresholds are set on the test people, so this is for choosing only."
-    return _picture(figure, "curve", f"Lines of recall by false-alarm budget for {', '.join(curves)}.", caption)
+    return as_picture(figure, "curve", f"Lines of recall by false-alarm budget for {', '.join(curves)}.", caption)
 
 
 def reliability(probability: Mapping[str, Any]) -> Picture | None:
@@ -148,13 +159,46 @@ def reliability(probability: Mapping[str, Any]) -> Picture | None:
     rows = probability.get("reliability") or []
     if not rows:
         return None
-    figure, ax = _sheet(4.6, 3.6)
+    figure, ax = sheet(4.6, 3.6)
     ax.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, label="as promised")
     ax.plot([row["told"] for row in rows], [row["true"] for row in rows], "-o", color=GREEN, label="known channel")
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability told (0 to 1)", ylabel="share that came true (0 to 1)")
-    _legend(ax)
+    legend(ax)
     told = ", ".join(f"told {row['told']:.2f} came true {row['true']:.2f}" for row in rows)
-    return _picture(figure, "reliability", f"Reliability: {told}.", "Reliability of the known channel's probability.")
+    return as_picture(figure, "reliability", f"Reliability: {told}.", "Reliability of the known channel's probability.")
+
+
+def precision_recall(detection: Mapping[str, Any]) -> Picture | None:
+    """Draw precision against recall of episodes over thresholds, where we serve, and where the lines to beat stand."""
+    curves = {
+        name: [(row["recall"], row["precision"]) for row in rows if None not in (row["recall"], row["precision"])]
+        for name, rows in detection.get("curve", {}).items()
+    }
+    curves = {name: points for name, points in curves.items() if points}
+    if not curves:
+        return None
+    figure, ax = sheet(7.2, 4.2)
+    told = []
+    for i, (name, points) in enumerate(curves.items()):
+        colour = CHANNELS.get(name, INK)
+        ax.plot(*zip(*points, strict=True), "-", color=colour, linewidth=1.3, label=plain_text(words(name)))
+        served = [_figure(detection.get("channels", {}).get(name, {}).get(key)) for key in ("recall", "precision")]
+        if served[0] is not None and served[1] is not None:
+            ax.plot(
+                served[0][0], served[1][0], MARKERS[i], color=colour, markersize=9, label=f"{words(name)}, as served"
+            )
+            told.append(f"{words(name)} recall {served[0][0]:.2f}, precision {served[1][0]:.2f}")
+    others = [
+        (found[0][0], found[1][0])
+        for line in detection.get("lines", {}).values()
+        if (found := [one for key in ("recall", "precision") if (one := _figure(line.get(key))) is not None])[1:]
+    ]
+    if others:
+        ax.plot(*zip(*others, strict=True), "x", color=INK, label="lines to beat")
+    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall of episodes (0 to 1)", ylabel="precision of alarms (0 to 1)")
+    legend(ax)
+    caption = "Precision and recall of episodes at budgets of 0.01 to 0.5 false alarms a day, and where we serve."
+    return as_picture(figure, "precision-recall", f"Precision and recall: {'; '.join(told)}.", caption)
 
 
 def forecast_skill(forecast: Mapping[str, Any]) -> Picture | None:
@@ -188,7 +232,7 @@ def _by_horizon(
     if not known:
         return None
     horizons = sorted({horizon for row in known.values() for horizon in row})
-    figure, ax = _sheet(7.2, 3.4)
+    figure, ax = sheet(7.2, 3.4)
     ax.axhline(at, color=INK, linestyle="--", linewidth=1, label=label)
     for i, (vital, row) in enumerate(known.items()):
         colour, mine = SERIES[i % len(SERIES)], sorted(row)
@@ -196,16 +240,16 @@ def _by_horizon(
         values = np.asarray([row[horizon] for horizon in mine])
         _whiskers(ax, values, places, across=False, colour=colour)
         style = f"-{MARKERS[i % len(MARKERS)]}"
-        ax.plot(places, values[:, 0], style, color=colour, markersize=5, label=_text(words(vital)))
+        ax.plot(places, values[:, 0], style, color=colour, markersize=5, label=plain_text(words(vital)))
     ax.set_xticks(range(len(horizons)), [str(horizon) for horizon in horizons])
     ax.set(xlabel="minutes ahead", ylabel=axis)
-    _legend(ax)
+    legend(ax)
     told = "; ".join(
         f"{words(vital)} at {horizon} min: {value[0]:.2f}"
         for vital, row in known.items()
         for horizon, value in row.items()
     )
-    return _picture(figure, name, f"{caption} {told}.", caption)
+    return as_picture(figure, name, f"{caption} {told}.", caption)
 
 
 def heart_rate(example: Example, number: int) -> Picture | None:
@@ -220,7 +264,7 @@ def heart_rate(example: Example, number: int) -> Picture | None:
     if not len(answers):
         return None
     middle = _middle(example)
-    shift = _offset(answers, middle)
+    shift = clock_offset(answers, middle)
     rows = slice(*np.searchsorted(answers.time, (middle - AROUND * DAY, middle + AROUND * DAY)))
     if rows.stop - rows.start < 2:
         return None
@@ -228,7 +272,7 @@ def heart_rate(example: Example, number: int) -> Picture | None:
     zero = int(answers.time[rows.start] + shift) // DAY * DAY
     rate = np.where(answers.grid.worn[rows], answers.grid.column("heart_rate")[rows], np.nan)
     expected, half = answers.expected_heart_rate[rows], SPREADS * answers.usual_heart_rate_spread[rows]
-    figure, ax = _sheet(9.0, 3.6)
+    figure, ax = sheet(9.0, 3.6)
     ax.fill_between(
         hours,
         expected - half,
@@ -240,27 +284,27 @@ def heart_rate(example: Example, number: int) -> Picture | None:
     )
     ax.plot(hours, rate, color=BLUE, linewidth=0.9, label="heart rate (bpm)")
     span = (hours[0], hours[-1])
-    episodes = _spans(((event.start, event.end) for event in example.events), shift, zero, span)
+    episodes = spans_within(((event.start, event.end) for event in example.events), shift, zero, span)
     for i, (start, end) in enumerate(episodes):
         ax.axvspan(start, end, color=RED, alpha=0.18, linewidth=0, label="labelled episode" if i == 0 else None)
     counts = _alarm_strips(ax, answers, shift, zero, span)
     days = np.arange(np.ceil(span[0] / 24), span[1] / 24 + 0.01)
-    ax.set_xticks(days * 24, [_day(zero // DAY + int(day)) for day in days])
+    ax.set_xticks(days * 24, [day_words(zero // DAY + int(day)) for day in days])
     ax.set(xlim=span, xlabel="local midnight", ylabel="heart rate (bpm)")
-    _legend(ax)
+    legend(ax)
     named = ", ".join(f"{count} {channel}" for channel, count in counts.items()) or "no"
     alt = (
         f"Heart rate of {example.person} over {(span[1] - span[0]) / 24:.1f} days in the band of what is usual: "
         f"{len(episodes)} labelled episodes, {named} alarms."
     )
-    return _picture(figure, f"example-{number}", alt, f"{example.title} (person {example.person}, local time)")
+    return as_picture(figure, f"example-{number}", alt, f"{example.title} ({example.who}, local time)")
 
 
 def _alarm_strips(ax: Any, answers: Answers, shift: int, zero: int, span: tuple[float, float]) -> dict[str, int]:
     """Draw a strip for each channel under the curve; return how many alarms each has."""
     counts: dict[str, int] = {}
     for channel, colour in ALARMS.items():
-        spans = _spans(((a.start, a.end) for a in answers.alarms if a.channel == channel), shift, zero, span)
+        spans = spans_within(((a.start, a.end) for a in answers.alarms if a.channel == channel), shift, zero, span)
         if spans:
             low, high = 0.012 + 0.032 * len(counts), 0.036 + 0.032 * len(counts)
             for i, (start, end) in enumerate(spans):
@@ -278,12 +322,12 @@ def forecast_fan(example: Example) -> Picture | None:
     origins = _origins(answers, np.isfinite(told).all(axis=(1, 2)))
     if not len(origins):
         return None
-    shift = _offset(answers, int(answers.time[origins[0]]))
+    shift = clock_offset(answers, int(answers.time[origins[0]]))
     zero = int(answers.time[origins[0]] + shift) // DAY * DAY
     clock = (answers.time + shift - zero) / HOUR
     rows = (clock >= AFTERNOON[0]) & (clock <= AFTERNOON[1])
     rate = np.where(answers.grid.worn, answers.grid.column("heart_rate"), np.nan)
-    figure, ax = _sheet(9.0, 3.2)
+    figure, ax = sheet(9.0, 3.2)
     ax.plot(clock[rows], rate[rows], ".-", color=INK, linewidth=0.9, markersize=3, label="heart rate as it came")
     for i, row in enumerate(origins):
         x = clock[row] + np.asarray((0, *answers.horizons)) / 60
@@ -293,12 +337,12 @@ def forecast_fan(example: Example) -> Picture | None:
         ax.plot(x, middle, "-o", color=RED, markersize=3, label=line)
     hours = range(AFTERNOON[0], AFTERNOON[1] + 1)
     ax.set_xticks(hours, [f"{hour}:00" for hour in hours])
-    ax.set(xlim=AFTERNOON, xlabel=f"local time, {_day(zero // DAY)}", ylabel="heart rate (bpm)")
-    _legend(ax)
+    ax.set(xlim=AFTERNOON, xlabel=f"local time, {day_words(zero // DAY)}", ylabel="heart rate (bpm)")
+    legend(ax)
     person, ahead = example.person, answers.horizons[-1]
     alt = f"Heart rate of {person} on an afternoon with {len(origins)} forecasts of up to {ahead} minutes ahead."
-    caption = f"Forecasts on one afternoon (person {person}), each made from what was known by then."
-    return _picture(figure, "fan", alt, caption)
+    caption = f"Forecasts on one afternoon ({example.who}), each made from what was known by then."
+    return as_picture(figure, "fan", alt, caption)
 
 
 def _origins(answers: Answers, usable: Any) -> list[int]:
@@ -324,7 +368,7 @@ def _middle(example: Example) -> int:
     return max(min((start + end) // 2, last - half), min(first + half, (first + last) // 2))
 
 
-def _offset(answers: Answers, moment: int) -> int:
+def clock_offset(answers: Answers, moment: int) -> int:
     """Return local clock minus UTC at a moment, ms."""
     row = min(int(np.searchsorted(answers.time, moment)), len(answers) - 1)
     local = int(answers.grid.date[row]) * DAY + int(answers.grid.minute[row]) * MINUTE
@@ -336,7 +380,7 @@ def _hours(local: Times) -> Doubles:
     return np.asarray((local - local[0] // DAY * DAY) / HOUR, np.float64)
 
 
-def _spans(
+def spans_within(
     found: Iterator[tuple[int, int]], shift: int, zero: int, span: tuple[float, float]
 ) -> list[tuple[float, float]]:
     """Return spans in hours, cut to what is drawn."""
@@ -344,7 +388,8 @@ def _spans(
     return [(start, end) for start, end in cut if start < end]
 
 
-def _day(day: int) -> str:
+def day_words(day: int) -> str:
+    """Return a local day since 1970 as `Mon 5 Jan`."""
     one = date.fromordinal(EPOCH + day)
     return f"{one:%a} {one.day} {one:%b}"
 
@@ -362,27 +407,34 @@ def _told(rows: Mapping[str, Any], name: str) -> dict[str, Doubles]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _text(label: str) -> str:
+def plain_text(label: str) -> str:
     """Return a label from data, so that `$` stays a dollar sign and is not read as a formula."""
     return label.replace("$", r"\$")
 
 
-def _sheet(width: float, height: float) -> tuple[Any, Any]:
+def sheet(width: float, height: float) -> tuple[Any, Any]:
     """Return an empty figure of so many inches and its axes."""
+    figure, (ax,) = sheet_of(width, height, 1, 1)
+    return figure, ax
+
+
+def sheet_of(width: float, height: float, down: int, across: int) -> tuple[Any, list[Any]]:
+    """Return an empty figure of so many inches and its axes, row by row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_visible(False)
-    ax = figure.add_subplot()
-    ax.patch.set_visible(False)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(RULE)
-    ax.grid(color=RULE, linewidth=0.5)
-    ax.set_axisbelow(True)
-    ax.tick_params(colors=RULE, labelcolor=INK, labelsize=9)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.label.set(color=INK, fontsize=9)
-    return figure, ax
+    axes = figure.subplots(down, across, squeeze=False).ravel().tolist()
+    for ax in axes:
+        ax.patch.set_visible(False)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.spines[["left", "bottom"]].set_color(RULE)
+        ax.grid(color=RULE, linewidth=0.5)
+        ax.set_axisbelow(True)
+        ax.tick_params(colors=RULE, labelcolor=INK, labelsize=9)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.label.set(color=INK, fontsize=9)
+    return figure, axes
 
 
 def _whiskers(ax: Any, values: Doubles, places: Sequence[float], *, across: bool, colour: str = INK) -> None:
@@ -391,7 +443,7 @@ def _whiskers(ax: Any, values: Doubles, places: Sequence[float], *, across: bool
     draw(places, values[:, 1], values[:, 2], color=colour, linewidth=1.3)
 
 
-def _legend(ax: Any) -> None:
+def legend(ax: Any) -> None:
     """Put the legend above the axes, where it hides nothing."""
     handles, labels = ax.get_legend_handles_labels()
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "borderaxespad": 0.2}
@@ -401,7 +453,8 @@ def _legend(ax: Any) -> None:
     )
 
 
-def _picture(figure: Any, name: str, alt: str, caption: str) -> Picture:
+def as_picture(figure: Any, name: str, alt: str, caption: str) -> Picture:
+    """Return a figure as the page shows it; `name` makes its ids unique."""
     return Picture(_svg(figure, name), alt, caption)
 
 
@@ -418,7 +471,9 @@ def _svg(figure: Any, name: str) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(UNWANTED, "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1>", text, count=1)
+    widest = PAGE_REM_AN_INCH * figure.get_figwidth()  # so that letters are as large in every figure
+    style = f'style="max-width:{widest:.1f}rem;min-width:{min(widest, LEAST_REM):.1f}rem"'
+    text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf"<svg \1 {style}>", text, count=1)
     text = re.sub(r' d="[^"]*"', lambda path: DECIMALS.sub(r"\1", path.group()), text)
     text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href=", "href=")
     for variable, colour in COLOURS.items():

@@ -6,9 +6,10 @@ in the list at the end. What could not be judged says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 
+from vitalwatch.casework import Case
 from vitalwatch.drawing import Example, words
 from vitalwatch.sections import WARNED, sections
 from vitalwatch.wording import CHANNELS, NONE, Json, Table, as_table, fixed, missing, percent, ranged, value_of
@@ -37,7 +38,9 @@ GATES = {
 VERDICTS = {True: "passed", False: "failed", None: "not assessable"}
 
 
-def render(evaluation: Json, facts: Json, examples: Sequence[Example]) -> str:
+def render(
+    evaluation: Json, facts: Json, examples: Sequence[Example], cases: Mapping[str, Sequence[Case]] | None = None
+) -> str:
     """Return the report as one HTML file that needs no other file, no network and no script.
 
     Args:
@@ -47,6 +50,7 @@ def render(evaluation: Json, facts: Json, examples: Sequence[Example]) -> str:
             `people` (counts by name), `simulated` (whether the test people are), `units` (column -> unit as shown),
             `realism` (`statistics` and `failures` by name, as `synthetic.realism` returns them).
         examples: People to draw; the first three are.
+        cases: The worst `false_alarms` and `misses`, drawn where there are any.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -58,7 +62,7 @@ def render(evaluation: Json, facts: Json, examples: Sequence[Example]) -> str:
         headline=list(_headlines(evaluation)),
         gates=_gates(evaluation),
         verdict=_verdict(evaluation),
-        sections=sections(evaluation, facts, examples),
+        sections=sections(evaluation, facts, examples, cases or {}),
         simulated=facts.get("simulated"),
     )
 

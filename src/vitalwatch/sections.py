@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from vitalwatch import drawing
+from vitalwatch import casework, drawing, features
+from vitalwatch.cards import cards, feature_words
+from vitalwatch.casework import Case
+from vitalwatch.data_sections import data, people
 from vitalwatch.drawing import Example, Picture, words
-from vitalwatch.reading import REASONS
 from vitalwatch.wording import (
     CHANNELS,
     NONE,
+    Blocks,
     Json,
     Note,
     Table,
@@ -18,7 +21,6 @@ from vitalwatch.wording import (
     detector,
     fixed,
     flat_rows,
-    literal,
     missing,
     pairs,
     percent,
@@ -34,6 +36,9 @@ GROUPS = {
 }
 
 
+CAUSES = {"fault": "sensor fault", "context": "harmless"}
+
+
 @dataclass(frozen=True)
 class Section:
     """A part of the page under a heading."""
@@ -43,11 +48,10 @@ class Section:
     blocks: tuple[Table | Note | Picture, ...]
 
 
-Blocks = Iterator[Table | Note | Picture | None]
-
-
-def sections(evaluation: Json, facts: Json, examples: Sequence[Example]) -> list[Section]:
-    """Return the parts of the page in order; `facts` and `examples` as `report.render` takes them."""
+def sections(
+    evaluation: Json, facts: Json, examples: Sequence[Example], cases: Mapping[str, Sequence[Case]]
+) -> list[Section]:
+    """Return the parts of the page in order; `facts`, `examples` and `cases` as `report.render` takes them."""
     detection, forecast = evaluation.get("detection", {}), evaluation.get("forecast", {})
     own: list[tuple[str, str, Blocks]] = []
     if "own" in evaluation:
@@ -60,6 +64,8 @@ def sections(evaluation: Json, facts: Json, examples: Sequence[Example]) -> list
         ("groups", "Subgroups", _groups(detection)),
         ("probability", "How far the known channel's probability can be believed", _probability(detection)),
         ("examples", "Examples", _examples(examples)),
+        ("worst", "Worst false alarms and misses", _worst(cases)),
+        ("drift", "Does the baseline keep up?", _drift(evaluation.get("baseline_drift", {}))),
         ("forecast", "Forecast", _forecast(forecast, facts.get("units", {}))),
         ("expected", "Expected heart rate", _expected(evaluation.get("expected_heart_rate", {}))),
         *(
@@ -68,9 +74,9 @@ def sections(evaluation: Json, facts: Json, examples: Sequence[Example]) -> list
             else []
         ),
         ("classical", "Row by row", _classical(evaluation.get("classical", {}))),
-        ("data", "Data", _data(facts)),
-        ("people", "Who was learnt from and who was tested", _people(evaluation, facts)),
-        ("model", "Model card", _model(facts)),
+        ("data", "Data", data(facts)),
+        ("people", "Who was learnt from and who was tested", people(evaluation, facts)),
+        ("model", "Model cards", _model(evaluation, facts)),
         ("all", "Every figure", _everything(evaluation)),
     ]
     return [Section(anchor, title, tuple(b for b in blocks if b is not None)) for anchor, title, blocks in parts]
@@ -128,6 +134,7 @@ def _detection(detection: Json) -> Blocks:
     ]
     yield as_table("Recall at a budget of false alarms, and what natural prevalence does to precision", names, told)
     yield drawing.curve(detection)
+    yield drawing.precision_recall(detection)
     yield as_table(
         "As served: alarms that the monitor itself raised", "Figure|Value", pairs(detection.get("served", {}))
     )
@@ -204,9 +211,15 @@ def _false_alarms(detection: Json) -> Blocks:
         if missing(causes):
             yield Note(f"By cause, {detector(channel)}: {missing(causes)}")
             continue
-        told = [(words(cause), str(row["false_alarms"]), fixed(row["per_day"], 4)) for cause, row in causes.items()]
+        told = [(_cause(name), str(row["false_alarms"]), fixed(row["per_day"], 4)) for name, row in causes.items()]
         title = f"False alarms by what the alarm met: {detector(channel)}"
         yield as_table(title, "Sensor fault or harmless context|False alarms|Per worn person-day", told)
+
+
+def _cause(name: str) -> str:
+    """Return what the simulator wrote down, in words: `sensor fault: stuck value`."""
+    kind, _, cause = words(name).partition(":")
+    return f"{CAUSES.get(kind, kind)}: {cause}" if cause else kind
 
 
 def _groups(detection: Json) -> Blocks:
@@ -241,7 +254,7 @@ def _probability(detection: Json) -> Blocks:
     )
     yield drawing.reliability(table)
     rows = [
-        (f"{row['from']:g} to {row['to']:g}", str(row["rows"]), fixed(row["told"], 3), fixed(row["true"], 3))
+        (f"{row['from']:g} to {row['to']:g}", f"{row['rows']:.0f}", fixed(row["told"], 3), fixed(row["true"], 3))
         for row in table["reliability"]
     ]
     yield as_table("Reliability", "Probability|Rows|Mean told|Share that came true", rows)
@@ -254,6 +267,43 @@ def _examples(examples: Sequence[Example]) -> Blocks:
         yield drawing.heart_rate(example, number)
     fans = (drawing.forecast_fan(example) for example in examples[:MAX_EXAMPLES])
     yield next((fan for fan in fans if fan is not None), Note("None of the examples has a forecast to draw."))
+
+
+def _worst(cases: Mapping[str, Sequence[Case]]) -> Blocks:
+    """Tell the cases that a reader should look at one by one."""
+    alarms, misses = cases.get("false_alarms", ()), cases.get("misses", ())
+    if not alarms and not misses:
+        yield Note("No false alarm and no miss of labelled test people was handed to this report.")
+        return
+    yield Note(
+        "Around each case: the two vitals furthest from usual, as means over an hour or six, in own spreads; hours "
+        "from its start. An episode is the worse missed the further the scores stayed below the threshold."
+    )
+    yield casework.draw(alarms, "worst-alarms", "The worst false alarms: furthest above their threshold.")
+    names = "Number|Channel and kind|Above threshold|Why it came|What would clear it|What the simulator knows of it"
+    yield as_table("The worst false alarms", names, [
+        (str(i), f"{case.channel} {words(case.kind)}".strip(), fixed(case.score, 2), case.told, case.clearing,
+         _cause(case.cause) or NONE)
+        for i, case in enumerate(alarms, start=1)
+    ])  # fmt: skip
+    yield casework.draw(misses, "worst-misses", "The worst misses: episodes in which the scores stayed lowest.")
+    names = "Number|Kind|Hours|Below threshold|What the vitals did"
+    yield as_table("The worst misses", names, [
+        (str(i), words(case.kind), fixed((case.end - case.start) / drawing.HOUR, 1), fixed(-case.score, 2), case.told)
+        for i, case in enumerate(misses, start=1)
+    ])  # fmt: skip
+
+
+def _drift(drift: Json) -> Blocks:
+    picture = casework.baseline_drift(drift)
+    if picture is None:
+        yield Note("Too few people or days to tell.")
+        return
+    yield Note(
+        "A normal that lags behind drifts away from 0. During enrolment the population's normal stands in: the first "
+        "days show how far people lie from it."
+    )
+    yield picture
 
 
 def _forecast(forecast: Json, units: Json) -> Blocks:
@@ -273,10 +323,16 @@ def _forecast(forecast: Json, units: Json) -> Blocks:
             f"Minutes ahead|Told by|MAE{unit}|RMSE{unit}|Skill of the forecast against it|Coverage|Interval width{unit}"
         )
         rows = [line for horizon, row in horizons.items() for line in _horizon_rows(horizon, row)]
-        yield as_table(words(vital), names, rows)
+        folded = vital != "heart_rate"
+        yield as_table(words(vital), names, rows, folded=folded)
         starts = [line for horizon, row in horizons.items() for line in _start_rows(horizon, row)]
         if starts:
-            yield as_table(f"{words(vital)}: from rest to exercise", f"Minutes ahead|Told by|MAE{unit}|Skill", starts)
+            yield as_table(
+                f"{words(vital)}: from rest to exercise",
+                f"Minutes ahead|Told by|MAE{unit}|Skill",
+                starts,
+                folded=folded,
+            )
         for horizon, row in horizons.items():
             if missing(row):
                 yield Note(f"{words(vital)}, {horizon} min: {missing(row)}")
@@ -383,100 +439,29 @@ def _classical(classical: Json) -> Blocks:
     yield as_table("Anomalies, every row for itself", names, labels)
 
 
-def _data(facts: Json) -> Blocks:
-    yield from _ingest(facts.get("ingest", {}))
-    yield from _quality(facts.get("quality", {}), facts.get("units", {}))
-    yield from _realism(facts.get("realism", {}))
-    cleaned = {name: value for name, value in facts.get("transform", {}).items() if name not in ("how", "note")}
-    yield as_table("Cleaning", "What|Number", [(words(name), literal(value)) for name, value in cleaned.items()])
-
-
-def _ingest(ingest: Json) -> Blocks:
-    if not ingest:
-        yield Note("No ingest report was handed to this report.")
-        return
-    names = "Source|Format|Rows read|Accepted|Merged|Duplicate|In conflict|Refused|People|First|Last|Coverage"
-    columns = ("read", "accepted", "merged", "duplicate", "conflict")
-    rows = [
-        (
-            *(str(one.get(name, NONE)) for name in ("source", "format", *columns)),
-            str(sum(one.get("rejected", {}).values())),
-            *(literal(one.get(name)) for name in ("people", "first", "last", "coverage")),
-        )
-        for one in ingest.get("sources", ())
-    ]
-    refused = ingest.get("rejected", {})
-    total = (
-        *(str(ingest.get(name, NONE)) for name in columns),
-        str(sum(refused.values())),
-        literal(ingest.get("people")),
-    )
-    yield as_table("Sources", names, [*rows, ("all", "", *total, "", "", "")])
-    if not refused:
-        yield Note("No row was refused.")
-    told = sorted(refused.items(), key=lambda item: -item[1])
-    reasons = [(reason, str(count), REASONS.get(reason, NONE)) for reason, count in told]
-    yield as_table("Refused rows by reason", "Reason|Rows|Meaning", reasons)
-    for text in ingest.get("notes", ()):
-        yield Note(str(text))
-
-
-def _quality(quality: Json, units: Json) -> Blocks:
-    if not quality:
-        yield Note("No quality report was handed to this report.")
-        return
-    plain = {name: value for name, value in quality.items() if name not in ("columns", "by_person")}
-    yield as_table("Readings", "What|Value", flat_rows(plain))
-    rows = [
-        (
-            words(name),
-            str(units.get(name, NONE)),
-            percent(one.get("measured")),
-            *(fixed(one.get(figure), 1) for figure in ("minimum", "median", "maximum")),
-            percent(one.get("unusual")),
-        )
-        for name, one in quality.get("columns", {}).items()
-    ]
-    names = "Column|Unit|Measured|Minimum|Median|Maximum|Outside the usual range"
-    yield as_table("Columns", names, rows)
-
-
-def _realism(realism: Json) -> Blocks:
-    if not realism:
-        return
-    failures = realism.get("failures", {})
-    yield Note("Figures on simulated people count as far as the simulation is like life. It is held against these:")
-    rows = [
-        (words(name), fixed(value, 3), str(failures.get(name, "no")))
-        for name, value in realism.get("statistics", {}).items()
-    ]
-    yield as_table("Realism of the simulation", "Statistic|Value|Out of bounds", rows)
-
-
-def _people(evaluation: Json, facts: Json) -> Blocks:
-    yield Note(str(evaluation.get("split") or facts.get("split") or "How people were divided was not told."))
-    how = facts.get("transform", {}).get("how")
-    if how:
-        yield Note("Test people were never learnt from." if how == "person" else f"Divided by {how}.")
-    counts = {**facts.get("people", {}), **evaluation.get("people", {})}
-    yield as_table("Counts", "What|Value", flat_rows(counts))
-
-
-def _model(facts: Json) -> Blocks:
+def _model(evaluation: Json, facts: Json) -> Blocks:
     card, train = facts.get("card", {}), facts.get("train", {})
     if not card:
         yield Note("No model card was handed to this report.")
-    if card.get("purpose"):
-        yield Note(str(card["purpose"]))
-    for sentence in card.get("notes", ()):
-        yield Note(str(sentence))
-    listed = {name: value for name, value in card.items() if isinstance(value, (list, Mapping))}
-    single = {name: value for name, value in card.items() if name not in listed and name != "purpose"}
-    yield as_table("Card", "What|Value", flat_rows(single))
-    yield as_table("Card: lists", "What|Value", flat_rows(listed), folded=True)
+    for sentence in (card.get("purpose"), *card.get("notes", ())):
+        if sentence:
+            yield Note(str(sentence))
+    for one in cards(card, evaluation):
+        yield as_table(one.title, "What|Told", one.rows)
+    seen = {group: ", ".join(map(_readable, names)) for group, names in card.get("groups", {}).items()}
+    yield as_table("What each organ group's forest sees", "Group|Features", list(seen.items()), folded=True)
+    listed = {name: value for name, value in card.items() if isinstance(value, (list, Mapping)) and name != "models"}
+    single = {name: value for name, value in card.items() if name not in (*listed, "purpose", "models")}
+    yield as_table("card.json: single values", "What|Value", flat_rows(single), folded=True)
+    yield as_table("card.json: lists", "What|Value", flat_rows(listed), folded=True)
     told = {name: train[name] for name in ("bytes", "files", "seconds") if name in train}
     yield as_table("Training: seconds by step, bytes by file", "What|Value", flat_rows(told))
     yield as_table("Settings", "Key|Value", flat_rows(facts.get("settings", {})), folded=True)
+
+
+def _readable(name: str) -> str:
+    known = {feature.name: feature for feature in features.FEATURES}
+    return feature_words(known[name]) if name in known else words(name)
 
 
 def _everything(evaluation: Json) -> Blocks:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vitalwatch.drawing import words
+from vitalwatch.drawing import Picture, words
 
 NONE = "–"  # what stands where there is no figure
 CHANNELS = {
@@ -54,6 +54,7 @@ class Note:
 
 
 Json = Mapping[str, Any]
+Blocks = Iterator[Table | Note | Picture | None]
 
 
 def detector(name: str) -> str:

@@ -131,3 +131,15 @@ def test_evaluating_on_other_data_gives_tables_beside_trivial_lines(served, tmp_
     assert "the model's own baseline and alarms settings are used" in same.err
     assert answer.json["detection"] == same.json["detection"]
     assert answer.json["people"] == same.json["people"]
+
+
+def test_show_card_tells_every_model_apart(served):
+    told = served.do("show", "--card", "--json").json
+    titles = [one["title"] for one in told["cards"]]
+    text = served.do("show", "first", "--card").out
+
+    assert "Forecaster" in titles
+    assert len(titles) >= 3
+    assert all(title in text for title in titles)
+    assert "Intended use: " in text
+    assert max(map(len, text.splitlines())) <= 110

@@ -147,6 +147,7 @@ def _score(parser: argparse.ArgumentParser) -> None:
 
 def _show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", metavar="ID", help="default: production, else the newest run")
+    parser.add_argument("--card", action="store_true", help="print a card for each of its models")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of all settings")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import textwrap
 import webbrowser
 from argparse import Namespace
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ def runs(given: Namespace, desk: Desk) -> Outcome:
 
 
 def show(given: Namespace, desk: Desk) -> Outcome:
-    """Print a run's card, figures, gates, settings and history; with --schema what settings may hold.
+    """Print a run's figures, gates, settings and history; with --card a card a model, with --schema what settings hold.
 
     Raises:
         NotFound: No such run.
@@ -47,6 +48,8 @@ def show(given: Namespace, desk: Desk) -> Outcome:
     folder, manifest = desk.store.folder(run.id), run.manifest
     evaluation = evaluation_of(folder)
     card = _json(folder / "models" / "card.json")
+    if given.card:
+        return _cards(run, card, evaluation, desk)
     say = desk.screen.say
     say(f"Run {run.id}{', in production' if run.live else ''}, finished {run.finished}")
     say(f"  {desk.shown(folder)}")
@@ -80,6 +83,24 @@ def show(given: Namespace, desk: Desk) -> Outcome:
         "history": [vars(change) for change in changes],
     }
     return Outcome(data=data)
+
+
+def _cards(run: Run, card: Mapping[str, Any], evaluation: Mapping[str, Any], desk: Desk) -> Outcome:
+    """Print a card for each model of a run."""
+    from vitalwatch.cards import cards
+
+    found = cards(card, evaluation)
+    desk.screen.say(f"Run {run.id}: {card.get('purpose', '')}".rstrip(": "))
+    if not found:
+        desk.screen.say("Its bundle is older than model cards: retrain to have them.")
+    for one in found:
+        desk.screen.say()
+        desk.screen.say(one.title)
+        for what, text in one.rows:
+            for line in textwrap.wrap(f"{what}: {text}", 100, initial_indent="  ", subsequent_indent="    "):
+                desk.screen.say(line)
+    told = [{"title": one.title, "rows": [{"what": what, "text": text} for what, text in one.rows]} for one in found]
+    return Outcome(data={"run": run.id, "cards": told})
 
 
 def promote(given: Namespace, desk: Desk) -> Outcome:

@@ -18,7 +18,7 @@ from vitalwatch.monitor import Monitor
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
 from vitalwatch.settings import Settings
-from vitalwatch.stages import hospital, leakage
+from vitalwatch.stages import hospital, leakage, worst
 from vitalwatch.stages.evaluate import tables_of
 from vitalwatch.stages.judging import PersonResult, Thresholds
 from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups
@@ -60,6 +60,7 @@ def evaluate(work: Work) -> dict[str, Any]:
     results = list(answer_all(monitor, readings, known, parts, splits["people"], settings, work.progress, len(parts)))
     tables = judge(results, monitor, settings, splits)
     _warned(tables, hospital.Records.of_work(work), monitor, settings, hospital.people_of(splits["people"])["test"])
+    tables["baseline_drift"] = worst.baseline_drift(results)
     folder = work.out("reports/evaluation.json").parent
     (folder / "evaluation.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
     facts = {
@@ -73,7 +74,8 @@ def evaluate(work: Work) -> dict[str, Any]:
         "quality": _read(work.path("quality.json")),
         "card": dict(monitor.card),
     }
-    page = report.render(tables, facts, examples(results))
+    cases = worst.judged_by_hand(results, monitor, settings)
+    page = report.render(tables, facts, examples(results), cases)
     (folder / "report.html").write_text(page, encoding="utf-8")
     return {"passed": tables["passed"], "people": tables["people"], "summary": report.summary(tables)}
 
@@ -213,10 +215,13 @@ def _tables(
 
 
 def examples(results: Sequence[PersonResult]) -> list[report.Example]:
-    """Return a few test people to draw: those with most labelled episodes first."""
+    """Return a few test people to draw: the user's own first, then those with most labelled episodes."""
     tested = [result for result in results if result.split == "test" and len(result.answers) > DAY // 300_000]
-    ordered = sorted(tested, key=lambda result: -len(result.events or ()))[:EXAMPLES]
-    return [report.Example(result.person, result.answers, result.events or (), "Heart rate") for result in ordered]
+    ordered = sorted(tested, key=lambda result: (group_of(result.person) != "own", -len(result.events or ())))
+    return [
+        report.Example(result.person, result.answers, result.events or (), "Heart rate", result.bookkeeping is not None)
+        for result in ordered[:EXAMPLES]
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import bundle, features, learning, sequences
+from vitalwatch import bundle, cards, features, learning, sequences
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort, Track, threshold_for_budget
@@ -338,6 +338,7 @@ def _card(
         "name": "vitalwatch",
         "purpose": "Shows what is unusual for one person. It is no medical device and makes no diagnosis.",
         "features": list(features.NAMES),
+        "feature_words": [cards.feature_words(feature) for feature in features.FEATURES],
         "feature_units": [f.unit for f in features.FEATURES],
         "feature_lookback_minutes": [f.window for f in features.FEATURES],
         "groups": {group: [features.NAMES[i] for i in columns] for group, columns in features.GROUPS.items()},
@@ -350,6 +351,7 @@ def _card(
         "horizons_minutes": list(sequences.horizons(settings.params.forecaster, settings.schema)),
         "horizons_dropped_minutes": list(sequences.dropped_horizons(settings.params.forecaster, settings.schema)),
         "forecast_loss_by_epoch": [round(loss, 4) for loss in fitted.loss],
+        "models": cards.told_of_training(known=bool(np.isfinite(calibration.known_threshold))),
         "trained_on": sorted(member.grid.person for member in members),
     }
 

@@ -1,0 +1,228 @@
+"""Model cards: what each model is for, what it learnt from, how good it is, for whom, and what it cannot do.
+
+What is known when a model is trained travels in the bundle's card.json under `models`; figures come from the evaluation
+of the same run. `cards` puts both together for the page and the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vitalwatch import features
+from vitalwatch.drawing import words
+from vitalwatch.wording import NONE, Json, detector, fixed, missing, percent, ranged, value_of
+
+STATISTICS = {
+    "mean": "mean of {window}",
+    "spread": "spread within {window}",
+    "lowest": "lowest of {window}",
+    "steps_z": "of {window} against the person's usual day",
+    "now": "now",
+}
+TRACKS = {
+    "heart_rate_active": "heart rate while active",
+    "heart_rate_quiet": "heart rate while not active",
+    "heart_rate_spread": "heart-rate spread within a step",
+    "heart_rate_variability_rmssd": "heart rate variability",
+    "oxygen_saturation_min": "lowest oxygen saturation of a step",
+    "asleep_60min": "share asleep",
+    "steps_60min": "steps a minute",
+}
+TELLING = "A person looks at every alarm; it starts or stops no treatment."
+MODELS: Mapping[str, Mapping[str, Any]] = {
+    "unusual": {
+        "title": "Detector, channel A: unusual",
+        "intended_use": f"Shows hours that are unusual for this person, whatever the cause. {TELLING}",
+        "not_for": "Diagnosis; people under 16 or in pregnancy; a monitor whose silence is taken for safety.",
+        "inputs": "Residuals of nine signals from the person's own normal in such a moment, over 10 minutes to a day.",
+        "learnt_from": "Rows of training people in and out of episodes; it sees no label. Its threshold spends a share "
+        "of the false-alarm budget on calibration people.",
+        "limits": [
+            "For seven days the population's normal stands in for the person's own.",
+            "An illness that lasts longer than the baseline's days becomes normal.",
+            "Where fewer than a quarter of the last hour's heart rates were measured nothing is judged.",
+        ],
+        "negative_results": [
+            "The plain largest deviation from own normal, without any forest, comes close: see the lines to beat.",
+        ],
+    },
+    "known": {
+        "title": "Detector, channel B: known kinds",
+        "intended_use": f"Shows hours that look like a kind of episode it was shown, and names it. {TELLING}",
+        "not_for": "Kinds it was not shown; diagnosis: the name says what the vitals resemble, not what a person has.",
+        "inputs": "The features of channel A, all of them to every kind's head.",
+        "learnt_from": "Labelled episodes of training people, one boosted head a kind against rows without episode.",
+        "limits": [
+            "As good as its labels: those of the default run are what the simulator put in.",
+            "A kind found nearly always is to be doubted in the simulation first.",
+        ],
+        "negative_results": [
+            "Without gain when tried: intensity and motion as features, no negatives within 30 minutes of an episode, "
+            "only 3 or 12 hours of an episode, episodes without their first tenth, 60 to 250 thousand normal rows, "
+            "larger trees (docs/figures.md).",
+            "One head for all kinds found 3 % of hypertensive episodes and no bradycardia where a head a kind found "
+            "78 and 30 %.",
+        ],
+    },
+    "expected_heart_rate": {
+        "title": "Expected heart rate",
+        "intended_use": "Tells what the heart rate of this person should be in such a moment, as the line that "
+        "deviations are measured from.",
+        "not_for": "Training zones, fitness, or any judgement of the heart by itself.",
+        "inputs": "Steps, intensity, motion, sleep and clock up to now, age, sex, height, weight, beta-blocker; "
+        "nothing that is computed from the heart rate. The person's own level, slope and hours come from own days.",
+        "learnt_from": "Worn rows of training people, heart rate less each person's own level.",
+        "limits": ["Effort without steps (cycling, strength) is expected only where intensity tells it."],
+        "negative_results": [
+            "Cold, on real wearers that it never saw, it misses the RMSE asked of it (9.29 for 9.13, docs/figures.md)."
+        ],
+    },
+    "forecast": {
+        "title": "Forecaster",
+        "intended_use": "Draws where vitals may be within the hour: a median, and an interval for four cases in five.",
+        "not_for": "Deciding that nothing will happen; forecasts of illness.",
+        "inputs": "Two hours of vitals, steps, intensity and clock, and what is usual for the person by hour.",
+        "learnt_from": "Windows of training people; intervals are made to hold on calibration people and then fit to "
+        "each person's own misses.",
+        "limits": [
+            "Minutes ahead the heart rate is nearly a random walk: skill begins at five and comes from activity."
+        ],
+        "negative_results": [
+            "Boosted trees do better than the LSTM alone on the heart rate at every horizon; the LSTM gives the "
+            "intervals and the other vitals (docs/figures.md).",
+        ],
+    },
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One model told: a title and (what, text) rows."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+
+
+def told_of_training(known: bool) -> dict[str, Any]:
+    """Return what card.json holds under `models`; `known` where labels taught supervised heads."""
+    return {name: dict(told) for name, told in MODELS.items() if known or name != "known"}
+
+
+def feature_words(feature: features.Feature) -> str:
+    """Return a feature as it reads: `heart rate, mean of 60 min`."""
+    track = TRACKS.get(feature.track, words(feature.track))
+    hours = feature.window // 60 if feature.window >= 120 and feature.window % 60 == 0 else 0
+    window = f"{hours} h" if hours else f"{feature.window} min"
+    statistic = STATISTICS[feature.statistic].format(window=window)
+    return track if feature.statistic == "now" and feature.window else f"{track}, {statistic}"
+
+
+def cards(card: Json, evaluation: Json) -> list[Card]:
+    """Return a card for every model of a run.
+
+    Args:
+        card: card.json of its bundle; one of an older run tells less.
+        evaluation: evaluation.json of the run.
+    """
+    people = card.get("people", {})
+    data = f"{people.get('train', NONE)} people to learn from, {people.get('calibration', NONE)} to calibrate on"
+    found = []
+    for name, told in card.get("models", {}).items():
+        rows = [
+            ("Intended use", told["intended_use"]),
+            ("Not for", told["not_for"]),
+            ("Inputs", told["inputs"]),
+            ("Data", f"{told['learnt_from']} Here: {data}. {evaluation.get('split', '')}".strip()),
+            *FIGURES[name](evaluation),
+            *(("Limits", text) for text in told["limits"]),
+            *(("Negative result", text) for text in told["negative_results"]),
+        ]
+        found.append(Card(told["title"], tuple(rows)))
+    if warned := card.get("early_warning"):
+        found.append(_warning_card(warned, evaluation.get("early_warning", {})))
+    return found
+
+
+Rows = Iterator[tuple[str, str]]
+
+
+def _channel(name: str, evaluation: Json) -> Rows:
+    detection = evaluation.get("detection", {})
+    row = detection.get("channels", {}).get(name, {})
+    if "event_f1" not in row:
+        yield "Figures", missing(row) or missing(detection) or "Not judged."
+        return
+    yield (
+        "Figures",
+        f"Event F1 {ranged(row['event_f1'])}, precision {ranged(row.get('precision'))}, recall "
+        f"{ranged(row.get('recall'))}, {ranged(row.get('false_alarms_per_day'))} false alarms per worn person-day, on "
+        f"{detection.get('people', NONE)} people with {detection.get('episodes', NONE)} episodes.",
+    )
+    lines = {name: one["event_f1"] for name, one in detection.get("lines", {}).items() if value_of(one.get("event_f1"))}
+    if lines:
+        best = max(lines, key=lambda line: lines[line]["value"])
+        gap = detection["lines"][best].get("event_f1_ours_minus_this")
+        ours = f"; both channels together minus it {ranged(gap)}" if gap else ""
+        yield "Beside it", f"Best line to beat, {detector(best)}: event F1 {ranged(lines[best])}{ours}."
+    kinds = detection.get("by_kind", {}).get(name, {})
+    if kinds:
+        order = sorted(kinds, key=lambda kind: value_of(kinds[kind]["recall"]) or 0.0)
+        yield "Recall by kind", "; ".join(f"{words(kind)} {ranged(kinds[kind]['recall'])}" for kind in order) + "."
+    for group, values in detection.get("by_group", {}).get(name, {}).items():
+        told = "; ".join(f"{words(value)} {ranged(one.get('event_f1'))}" for value, one in values.items())
+        yield f"Event F1 by {words(group)}", f"{told}."
+    if promise := detection.get("nominal", {}).get(name):
+        kept = "kept" if promise["kept"] else "not kept"
+        realised = f"{ranged(promise['realised'], 3)} came: {kept}."
+        yield "Promise", f"{fixed(promise['nominal'], 3)} false alarms a day were promised, {realised}"
+
+
+def _expected(evaluation: Json) -> Rows:
+    table = evaluation.get("expected_heart_rate", {})
+    row = table.get("all", {})
+    if "mae" not in row:
+        yield "Figures", missing(row) or missing(table) or "Not judged."
+        return
+    figures = f"MAE {ranged(row['mae'])} bpm, RMSE {ranged(row['rmse'])} bpm, R2 {ranged(row['r2'])}"
+    yield "Figures", f"{figures}, on {table['people']} people."
+    told = "; ".join(f"{detector(name)} {ranged(one['mae'])}" for name, one in row["lines"].items())
+    yield "Beside it", f"MAE of {told} bpm."
+
+
+def _forecast(evaluation: Json) -> Rows:
+    table = evaluation.get("forecast", {})
+    if "vitals" not in table:
+        yield "Figures", missing(table) or "Not judged."
+        return
+    for vital, horizons in table["vitals"].items():
+        told = [
+            f"{horizon} min {ranged(row['mae'])} (persistence {ranged(row['lines']['persistence']['mae'])}, interval "
+            f"holds {percent(row['coverage'].get('value'))})"
+            for horizon, row in horizons.items()
+            if "mae" in row
+        ]
+        if told:
+            yield f"MAE, {words(vital)}", "; ".join(told) + "."
+
+
+FIGURES: Mapping[str, Any] = {
+    "unusual": lambda evaluation: _channel("unusual", evaluation),
+    "known": lambda evaluation: _channel("known", evaluation),
+    "expected_heart_rate": _expected,
+    "forecast": _forecast,
+}
+
+
+def _warning_card(warned: Json, told: Json) -> Card:
+    rows = [("Intended use", str(warned.get("purpose", "Ranks hospital patients for a clinician who looks again.")))]
+    for table in told.values():
+        if "variants" not in table:
+            rows.append(("Figures", missing(table) or "Not judged."))
+            continue
+        for name, row in table["variants"].items():
+            text = f"AUROC {ranged(row['auroc'], 3)}, average precision {ranged(row['average_precision'], 3)}."
+            rows.append((f"{table['question'].capitalize()}, from {words(name)}", text))
+    rows += [("Limits", str(text)) for text in warned.get("limits", ())]
+    return Card("Early warning in hospital", tuple(rows))

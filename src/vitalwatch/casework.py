@@ -1,0 +1,155 @@
+"""Single cases and people drawn: the worst false alarms and misses, and how each person's own normal kept up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vitalwatch.drawing import (
+    CHANNELS,
+    HOUR,
+    INK,
+    MARKERS,
+    RED,
+    RULE,
+    SERIES,
+    Picture,
+    as_picture,
+    clock_offset,
+    day_words,
+    legend,
+    plain_text,
+    sheet,
+    sheet_of,
+    words,
+)
+from vitalwatch.tables import DAY, Answers, Event
+
+LEARNT = ("unusual", "known")
+AROUND = 6 * HOUR  # drawn before and after
+LEADING = 2  # vitals drawn in a panel: those furthest from usual
+ACROSS = 2  # panels beside each other
+HEIGHT = 1.75  # of a panel, inches
+SHOWN = 8.0  # own spreads
+
+
+@dataclass(frozen=True)
+class Case:
+    """One alarm or episode to look at.
+
+    Attributes:
+        person, answers, events: Whose, what the monitor said, and what was labelled.
+        start, end: Of the alarm or episode, UTC ms.
+        kind: Of the episode missed, or that the alarm named; empty where it named none.
+        channel: That alarmed, empty for a miss.
+        score: How far above (false alarm) or below (miss) the threshold, on the channels' scale.
+        told: Why the alarm says it came; of a miss, what the vitals did.
+        clearing: What would clear it, empty for a miss.
+        cause: What the simulator knows of that time, empty where nobody does.
+    """
+
+    person: str
+    answers: Answers
+    events: tuple[Event, ...]
+    start: int
+    end: int
+    kind: str
+    channel: str
+    score: float
+    told: str
+    clearing: str = ""
+    cause: str = ""
+
+
+def draw(cases: Sequence[Case], name: str, caption: str) -> Picture | None:
+    """Draw a numbered panel a case: the vitals furthest from usual, labelled episodes, alarms; None without cases."""
+    if not cases:
+        return None
+    down = -(-len(cases) // ACROSS)
+    figure, axes = sheet_of(9.0, 0.5 + HEIGHT * down, down, ACROSS)
+    vitals = cases[0].answers.vitals
+    for number, (ax, case) in enumerate(zip(axes, cases, strict=False), start=1):
+        _panel(ax, case, number)
+    for ax in axes[len(cases) :]:
+        ax.set_visible(False)
+    handles = [_line(SERIES[i % len(SERIES)], plain_text(words(vital))) for i, vital in enumerate(vitals)]
+    handles += [_patch(RED, 0.18, "labelled episode"), *(_patch(CHANNELS[c], 1.0, f"alarm: {c}") for c in LEARNT)]
+    figure.legend(handles=handles, loc="outside upper left", ncols=4, frameon=False, fontsize=9, labelcolor=INK)
+    told = "; ".join(f"{i}: {words(case.kind or case.channel)}" for i, case in enumerate(cases, start=1))
+    return as_picture(figure, name, f"{caption} {told}.", caption)
+
+
+def _panel(ax: Any, case: Case, number: int) -> None:
+    answers = case.answers
+    shift = clock_offset(answers, case.start)
+    rows = slice(*np.searchsorted(answers.time, (case.start - AROUND, min(case.end, case.start + DAY) + AROUND)))
+    hours = (answers.time[rows] - case.start) / HOUR
+    z = np.where(answers.assessable[rows, None], answers.contribution[rows], np.nan)
+    inside = (answers.time[rows] >= case.start) & (answers.time[rows] < case.end)
+    size = np.nan_to_num(np.abs(z[inside] if inside.any() else z)).max(axis=0, initial=0.0)
+    for i in np.argsort(-size)[:LEADING].tolist():
+        ax.plot(hours, z[:, i], color=SERIES[i % len(SERIES)], linewidth=1.1)
+    _marks(ax, case, (float(hours[0]), float(hours[-1])))
+    local = case.start + shift
+    when = f"{day_words(local // DAY)} {local % DAY // HOUR:02d}:{local % HOUR * 60 // HOUR:02d}"
+    title = f"{number}. {words(case.kind or case.channel)}, {case.person}, {when}"
+    ax.set_title(plain_text(title), fontsize=8, color=INK, loc="left")
+
+
+def _marks(ax: Any, case: Case, span: tuple[float, float]) -> None:
+    for event in case.events:
+        start, end = ((t - case.start) / HOUR for t in (event.start, event.end))
+        if start < span[1] and end > span[0]:
+            ax.axvspan(max(start, span[0]), min(end, span[1]), color=RED, alpha=0.18, linewidth=0)
+    for place, channel in enumerate(LEARNT):
+        for alarm in (a for a in case.answers.alarms if a.channel == channel):
+            start, end = ((t - case.start) / HOUR for t in (alarm.start, alarm.end))
+            if start < span[1] and end > span[0]:
+                low = 0.02 + 0.07 * place
+                ax.axvspan(
+                    max(start, span[0]), min(end, span[1]), low, low + 0.05, color=CHANNELS[channel], linewidth=0
+                )
+    ax.axhline(0, color=RULE, linewidth=1)
+    ax.set(xlim=span, ylim=(-SHOWN, SHOWN), yticks=(-6, -3, 0, 3, 6))
+
+
+def _line(colour: str, label: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour, label=label)
+
+
+def _patch(colour: str, alpha: float, label: str) -> Any:
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, alpha=alpha, linewidth=0, label=label)
+
+
+def baseline_drift(drift: Mapping[str, Sequence[Mapping[str, Any]]]) -> Picture | None:
+    """Draw how far each vital lies from the person's own normal, day by day: a normal that keeps up stays at 0.
+
+    Args:
+        drift: Vital -> a row a day: `day`, and `low`, `median`, `high` over people of the daily median, in own spreads.
+    """
+    known = {vital: rows for vital, rows in drift.items() if rows}
+    if not known:
+        return None
+    figure, ax = sheet(9.0, 3.4)
+    ax.axhline(0, color=INK, linestyle="--", linewidth=1, label="own normal")
+    for i, (vital, rows) in enumerate(known.items()):
+        days, colour = [row["day"] for row in rows], SERIES[i % len(SERIES)]
+        if vital == "heart_rate":
+            low, high = ([row[key] for row in rows] for key in ("low", "high"))
+            ax.fill_between(days, low, high, color=colour, alpha=0.2, linewidth=0, label="heart rate, 8 of 10 people")
+        style = f"-{MARKERS[i % len(MARKERS)]}"
+        ax.plot(days, [row["median"] for row in rows], style, color=colour, markersize=3, linewidth=1,
+                label=plain_text(words(vital)))  # fmt: skip
+    ax.set(xlabel="days since the first reading", ylabel="daily median, own spreads")
+    legend(ax)
+    last = {vital: rows[-1]["median"] for vital, rows in known.items()}
+    told = ", ".join(f"{words(vital)} {value:+.2f}" for vital, value in last.items())
+    caption = "Drift of the baseline: how far people lie from their own normal, outside episodes (median over people)."
+    return as_picture(figure, "baseline-drift", f"{caption} On the last day: {told}.", caption)
