@@ -49,6 +49,7 @@ class Case:
         told: Why the alarm says it came; of a miss, what the vitals did.
         clearing: What would clear it, empty for a miss.
         cause: What the simulator knows of that time, empty where nobody does.
+        vitals: Those to draw first: of a miss, what its label says that it moves.
     """
 
     person: str
@@ -62,6 +63,7 @@ class Case:
     told: str
     clearing: str = ""
     cause: str = ""
+    vitals: tuple[str, ...] = ()
 
 
 def draw(cases: Sequence[Case], name: str, caption: str) -> Picture | None:
@@ -90,7 +92,8 @@ def _panel(ax: Any, case: Case, number: int) -> None:
     z = np.where(answers.assessable[rows, None], answers.contribution[rows], np.nan)
     inside = (answers.time[rows] >= case.start) & (answers.time[rows] < case.end)
     size = np.nan_to_num(np.abs(z[inside] if inside.any() else z)).max(axis=0, initial=0.0)
-    for i in np.argsort(-size)[:LEADING].tolist():
+    first = np.asarray([vital in case.vitals for vital in answers.vitals])
+    for i in np.lexsort((-size, ~first))[:LEADING].tolist():
         ax.plot(hours, z[:, i], color=SERIES[i % len(SERIES)], linewidth=1.1)
     _marks(ax, case, (float(hours[0]), float(hours[-1])))
     local = case.start + shift

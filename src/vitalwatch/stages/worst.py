@@ -86,16 +86,21 @@ def _missed(result: PersonResult, margin: Mapping[str, np.ndarray], grace: int, 
         best = max((float(one[rows].max(initial=-np.inf)) for one in margin.values()), default=-np.inf)
         hit = any(a.channel in LEARNT and a.start < end + grace and start < a.end for a in answers.alarms)
         if not hit and np.isfinite(best):
-            found.append(_case(result, start, end, kind, "", best, _furthest(answers, rows, settings)))
+            labelled = next(e for e in result.events or () if (e.start, e.kind) == (start, kind))
+            vitals = tuple(vital for vital in answers.vitals if vital in labelled.channels)
+            told = _furthest(answers, rows, vitals or answers.vitals, settings)
+            found.append(replace(_case(result, start, end, kind, "", best, told), vitals=vitals))
     return found
 
 
-def _furthest(answers: Answers, rows: slice, settings: Settings) -> str:
-    z = np.nan_to_num(answers.contribution[rows])
+def _furthest(answers: Answers, rows: slice, vitals: Sequence[str], settings: Settings) -> str:
+    """Return how far the vitals that an episode moves, or any where its label does not say, came from usual."""
+    places = [answers.vitals.index(vital) for vital in vitals]
+    z = np.nan_to_num(answers.contribution[rows][:, places])
     if not z.size:
         return ""
     row, vital = np.unravel_index(int(np.abs(z).argmax()), z.shape)
-    label = settings.schema.columns[answers.vitals[int(vital)]].label
+    label = settings.schema.columns[vitals[int(vital)]].label
     return f"{label} came furthest from usual: {z[row, vital]:+.1f} own spreads over an hour or six."
 
 
