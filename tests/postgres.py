@@ -62,7 +62,19 @@ def running(programs: Path) -> Iterator[Server]:
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)
         data = folder / "data"
-        setup = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
+        setup = [
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "-N",
+        ]
         subprocess.run(setup, check=True, capture_output=True, cwd=folder, **who)
         port = _free_port()
         serve = [programs / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
@@ -74,7 +86,7 @@ def running(programs: Path) -> Iterator[Server]:
             _ready(server)
             yield server
         finally:
-            process.send_signal(signal.SIGINT)  # fast: open connections are cut
+            process.send_signal(signal.SIGQUIT)  # at once: nobody needs what is in it any more
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(5)
             process.kill()

@@ -171,6 +171,39 @@ def _replay(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--folder", type=Path, metavar="DIR", help="a quarantine folder")
 
 
+def _keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("make", "list", "rotate", "revoke"))
+    parser.add_argument("id", nargs="?", metavar="ID", help="of a key, for rotate and revoke")
+    parser.add_argument("--name", default="unnamed", metavar="TEXT", help="what it is for")
+    parser.add_argument("--scope", action="append", default=[], metavar="NAME",
+                        help="ingest, read, ack or admin (repeatable)")  # fmt: skip
+    parser.add_argument("--ward", action="append", default=[], metavar="NAME",
+                        help="whose people it may see (repeatable); '*' for all")  # fmt: skip
+    parser.add_argument("--days", type=int, metavar="N", help="until it ends; default: never")
+    parser.add_argument("--overlap", type=int, default=24, metavar="HOURS",
+                        help="that a rotated key still works; default 24")  # fmt: skip
+
+
+def _audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("verify", "list"))
+
+
+def _person(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("export", "erase"))
+    parser.add_argument("id", metavar="PERSON", help="identifier or pseudonym")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to export to")
+    parser.add_argument("--yes", action="store_true", help="erase for good")
+
+
+def _database(parser: argparse.ArgumentParser) -> None:
+    actions = ("upgrade", "downgrade", "vacuum", "retain", "backup", "restore")
+    parser.add_argument("action", choices=actions)
+    parser.add_argument("--to", metavar="VERSION", help="of the tables; default: the newest")
+    parser.add_argument("--file", type=Path, metavar="FILE", help="the backup")
+    parser.add_argument("--replace", action="store_true", help="restore over what is there")
+    parser.add_argument("--yes", action="store_true", help="downgrade, whatever is lost")
+
+
 def _nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -206,6 +239,21 @@ COMMANDS = {
     "report": Command("Where a run's report lies.", f"{AT}.production:report", _report, "python main.py report --open"),
     "replay": Command(
         "Run refused rows through the rules again.", f"{AT}.replay:replay", _replay, "python main.py replay"
+    ),
+    "keys": Command(
+        "Make, list, rotate and revoke API keys.", f"{AT}.keys:keys", _keys,
+        "python main.py keys make --name bedside --scope ingest --scope read --ward north",
+    ),
+    "audit": Command(
+        "Verify or list the log of who did what.", f"{AT}.audit:audit", _audit, "python main.py audit verify"
+    ),
+    "person": Command(
+        "Export everything about a person, or erase it.", f"{AT}.person:person", _person,
+        "python main.py person export anna --out anna.json",
+    ),
+    "database": Command(
+        "Upgrade, downgrade, vacuum, retain, back up and restore the database of serving.",
+        f"{AT}.database:database", _database, "python main.py database backup --file monday.gz",
     ),
     "doctor": Command(
         "Check this machine and the artifacts.", f"{AT}.doctor:doctor", _nothing, "python main.py doctor"

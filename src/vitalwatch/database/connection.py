@@ -85,6 +85,16 @@ class Database:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITER})
                 yield connection
 
+    @contextlib.contextmanager
+    def maintaining(self) -> Iterator[Connection]:
+        """Yield a connection outside of any transaction, for what cannot be in one; raises DatabaseError."""
+        with self._turn, self._told(), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.execution_options(maintains=True)
+            else:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection
+
     def prepare(self) -> None:
         """Make the tables of a new database; raises DatabaseError where an old one must be upgraded first."""
         with self._told():
@@ -191,7 +201,10 @@ def _set_pragmas(connection: Any, record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
+    asked = connection.get_execution_options()
+    if asked.get("maintains", False):
+        return
+    writes = asked.get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -10,6 +10,7 @@ from vitalwatch.errors import UsageError
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Connection
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 NOTHING = "base"  # before the first version: no tables
@@ -39,8 +40,6 @@ def downgrade(database: Database, to: str) -> tuple[str | None, str | None]:
 
 
 def _move(database: Database, to: str, *, newer: bool) -> tuple[str | None, str | None]:
-    from alembic import command
-
     known, before = [NOTHING, *versions()], database.version()
     target = known[-1] if to == "head" else to
     if target not in known:
@@ -48,11 +47,18 @@ def _move(database: Database, to: str, *, newer: bool) -> tuple[str | None, str 
     now = known.index(before or NOTHING)
     if (known.index(target) < now) if newer else (known.index(target) > now):
         raise UsageError(f"The tables are of version {before or NOTHING}; {target} is {'older' if newer else 'newer'}.")
-    config = _config()
     with database.writing() as connection:
-        config.attributes["connection"] = connection
-        (command.upgrade if newer else command.downgrade)(config, target)
+        migrate(connection, target, newer=newer)
     return before, database.version()
+
+
+def migrate(connection: Connection, target: str, *, newer: bool = True) -> None:
+    """Run the migrations to a version on a connection, inside its transaction."""
+    from alembic import command
+
+    config = _config()
+    config.attributes["connection"] = connection
+    (command.upgrade if newer else command.downgrade)(config, target)
 
 
 def _config() -> Config:
