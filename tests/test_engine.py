@@ -87,8 +87,8 @@ def test_what_is_refused_is_kept_with_its_reason_and_nothing_else_is_lost(ward):
     assert [1, 2, 3] == [one.position for one in kept]
 
 
-def test_without_a_model_readings_are_kept_and_scored_when_there_is_one(tmp_path, tiny_bundle, tiny_monitor, url):
-    ward = Ward(tmp_path, None, url)
+def test_without_a_model_readings_are_kept_and_scored_when_there_is_one(tmp_path, tiny_bundle, tiny_monitor, both):
+    ward = Ward(tmp_path, None, both)
     readings = some(300)
     receipt = ward.send(messages(readings))
     with pytest.raises(NoModelYet, match=r"python main\.py"):

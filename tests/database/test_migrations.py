@@ -19,8 +19,8 @@ FOREVER = 1 << 60
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    database = Database(url)
+def database(both: str) -> Iterator[Database]:
+    database = Database(both)
     yield database
     database.close()
 
@@ -51,7 +51,7 @@ def test_the_newest_version_is_the_one_that_the_program_expects():
     assert HEAD == versions()[-1]
 
 
-def test_migrations_make_the_tables_that_a_new_database_gets(database, tmp_path, request):
+def test_migrations_make_the_tables_that_a_new_database_gets(database):
     upgrade(database)
     migrated = shape(database)
     downgrade(database, NOTHING)
@@ -63,8 +63,8 @@ def test_migrations_make_the_tables_that_a_new_database_gets(database, tmp_path,
     assert {table.name for table in metadata.sorted_tables} | {"alembic_version"} == set(migrated)
 
 
-def test_data_survives_every_version_down_and_up(tmp_path, tiny_bundle, url):
-    ward = Ward(tmp_path, tiny_bundle, url)
+def test_data_survives_every_version_down_and_up(tmp_path, tiny_bundle, both):
+    ward = Ward(tmp_path, tiny_bundle, both)
     ward.send([*messages(somebody(0).readings.rows(slice(0, 900))), b"{"])
     ward.engine.set_limits("anna", {"limits": {}}, "nurse")
     before = content(ward.engine.database)
