@@ -53,7 +53,7 @@ def binaries() -> Path | None:
 
 
 @contextlib.contextmanager
-def running(programs: Path) -> Iterator[Server]:
+def running(programs: Path, fsync: str = "off") -> Iterator[Server]:
     """Start a server in a folder of its own below the system's temporary one, and stop it in the end."""
     account = pwd.getpwnam(UNPRIVILEGED) if os.getuid() == 0 else None
     who = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
@@ -78,7 +78,7 @@ def running(programs: Path) -> Iterator[Server]:
         subprocess.run(setup, check=True, capture_output=True, cwd=folder, **who)
         port = _free_port()
         serve = [programs / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
-        serve += ["-c", "fsync=off", "-c", "shared_buffers=32MB"]  # a killed client loses nothing by it
+        serve += ["-c", f"fsync={fsync}", "-c", "shared_buffers=32MB"]  # a killed client loses nothing by it
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(serve, stdout=log, stderr=log, cwd=folder, **who)
         try:

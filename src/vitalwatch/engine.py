@@ -145,8 +145,9 @@ class Engine:
         now = self.now()
         sent = [self._judged(place, one, source, idempotency, now) for place, one in enumerate(raw)]
         sender = Sender(source, actor, wards)
+        served = self._served()  # outside of the writer's turn: a run that was just promoted is loaded here
         with self._transaction() as (connection, keep):
-            receipt, held = self._intake.take(connection, sent, sender, now, self._serving)
+            receipt, held = self._intake.take(connection, sent, sender, now, lambda run: self._serving(run, served))
             keep(held)
         return receipt
 
@@ -155,9 +156,8 @@ class Engine:
 
         People whose memory is of another run are moved to the one in production, from their readings.
         """
-        try:
-            served = self.production.served()
-        except NoModelYet:
+        served = self._served()
+        if served is None:
             return 0
         with self.database.reading() as connection:
             waiting = people.waiting(connection, served.run)
@@ -345,13 +345,15 @@ class Engine:
             judged = replace(judged, event_id=f"{idempotency}#{place}")
         return Sent(place, judged, message, judged.event_id, judged.person)
 
-    def _serving(self, run: str) -> Served | None:
-        """Return the run that scores a person whose memory is of `run`; None: the readings wait to be caught up."""
+    def _served(self) -> Served | None:
         try:
-            served = self.production.served()
+            return self.production.served()
         except NoModelYet:
             return None
-        return served if run in ("", served.run) else self.production.loaded(run)
+
+    def _serving(self, run: str, served: Served | None) -> Served | None:
+        """Return the run that scores a person whose memory is of `run`; None: the readings wait to be caught up."""
+        return served if served is None or run in ("", served.run) else self.production.loaded(run)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Callable[[dict[int, Held]], None]]]:

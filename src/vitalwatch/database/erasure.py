@@ -12,7 +12,7 @@ from vitalwatch.database import people, quarantine, readings, scores, vault
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
-from vitalwatch.database.tables import alarms, outbox, snapshots, transitions
+from vitalwatch.database.tables import alarms, discharges, judgements, notices, outbox, snapshots, transitions
 from vitalwatch.database.tables import people as people_table
 from vitalwatch.database.tables import quarantine as refused
 from vitalwatch.database.tables import readings as readings_table
@@ -24,6 +24,7 @@ from vitalwatch.tables import Profile
 from vitalwatch.timestamps import rfc3339
 
 FOREVER = 1 << 60
+OWNED = (readings_table, scores_table, snapshots, alarms, transitions, outbox, judgements, discharges, notices)
 
 
 def export(connection: Connection, secret: Secret, person: Person, schema: Schema) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def erase(connection: Connection, person: Person) -> dict[str, int]:
     """
     devices = _devices(connection, person)
     gone = {}
-    for table in (readings_table, scores_table, snapshots, alarms, transitions, outbox):
+    for table in OWNED:
         gone[table.name] = connection.execute(delete(table).where(table.c.person == person.no)).rowcount
     gone["quarantine"] = connection.execute(delete(refused).where(refused.c.person == person.pseudonym)).rowcount
     left = select(readings_table.c.device).where(readings_table.c.device.in_(devices))

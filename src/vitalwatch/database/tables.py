@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0001"  # newest migration
+HEAD = "0002"  # newest migration
 
 metadata = MetaData()
 
