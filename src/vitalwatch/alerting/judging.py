@@ -61,11 +61,13 @@ class Body:
 
     Attributes:
         busy_at: Time of the newest active row, UTC ms, -1 for none.
+        beat: Time and heart rate of the newest row, None where it was not measured.
         held: By rule, where there is something to remember.
         means: By rule and number of the comparison.
     """
 
     busy_at: int = -1
+    beat: tuple[int, float] | None = None
     held: Mapping[str, Held] = field(default_factory=dict)
     means: Mapping[str, Mean] = field(default_factory=dict)
 
@@ -107,7 +109,8 @@ def _body(told: Mapping[str, Any]) -> Body:
         )
         for name, one in told["means"].items()
     }
-    return Body(told["busy_at"], {name: Held(**one) for name, one in told["held"].items()}, means)
+    beat = None if told["beat"] is None else (int(told["beat"][0]), float(told["beat"][1]))
+    return Body(told["busy_at"], beat, {name: Held(**one) for name, one in told["held"].items()}, means)
 
 
 class Judge:
@@ -211,7 +214,7 @@ class Judge:
     def _rows(self, body: Body, answers: Answers, keep: slice, ended: list[Condition]) -> Body:
         """Return what is remembered after some rows; what ends in them is added to `ended`."""
         seen = _part(answers, keep)
-        rows = Rows.of(seen, body.busy_at, self.personal, self.schema.step_minutes, scored=self._scored)
+        rows = Rows.of(seen, body.busy_at, body.beat, self.personal, self.schema.step_minutes, scored=self._scored)
         held, means = dict(body.held), {}
         for asked in self.asked:
             values = []
@@ -226,7 +229,7 @@ class Judge:
             found = self._watch(asked, held.pop(asked.name, Held()), values, rows, ended)
             if found.since is not None:
                 held[asked.name] = found
-        return Body(rows.busy_at, held, means)
+        return Body(rows.busy_at, rows.beat, held, means)
 
     def _mean(self, mean: Mean, rows: Rows, term: Term) -> tuple[Mean, Doubles]:
         value = measured(rows.answers.grid, term.signal)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.alerting.rules import LIMIT, Personal, Rule, Term, span
+from vitalwatch.artefacts import COARSE
 from vitalwatch.baseline import VITALS
 from vitalwatch.cleaning import SLOW
 from vitalwatch.clinical import News2, news2
@@ -111,13 +112,18 @@ class Rows:
     Attributes:
         answers: Of the monitor.
         resting: No activity now and in the last quarter of an hour, (n,).
+        stuck: The heart rate is exactly that of the row before: a beat that does not change at all may be a sensor that
+            is stuck, long before that is certain, so it confirms nothing, (n,).
         busy_at: Time of the newest active row, UTC ms, -1 for none.
+        beat: Time and heart rate of the newest row, None where it was not measured.
         score: NEWS2 of these rows, None where no rule asks.
     """
 
     answers: Answers
     resting: Bools
+    stuck: Bools
     busy_at: int
+    beat: tuple[int, float] | None
     score: News2 | None
 
     @property
@@ -126,16 +132,24 @@ class Rows:
         return self.answers.time
 
     @staticmethod
-    def of(answers: Answers, busy_at: int, personal: Personal, step_minutes: int, *, scored: bool) -> Rows:
-        """Return the rows after activity that ended at `busy_at`."""
+    def of(
+        answers: Answers,
+        busy_at: int,
+        beat: tuple[int, float] | None,
+        personal: Personal,
+        step_minutes: int,
+        *,
+        scored: bool,
+    ) -> Rows:
+        """Return the rows after activity that ended at `busy_at` and a row with a `beat`."""
         grid = answers.grid
         steps, intensity = grid.column("steps"), grid.column("intensity")
         busy = (steps > ACTIVE_STEPS * step_minutes) | (intensity > ACTIVE_INTENSITY)  # NaN is neither
         last = np.maximum.accumulate(np.where(busy, grid.time, busy_at)) if len(grid) else grid.time
         resting = (grid.time - last >= REST) | (last < 0)
-        return Rows(
-            answers, resting, int(last[-1]) if len(last) else busy_at, _score(grid, personal) if scored else None
-        )
+        stuck, newest = _stuck(grid, beat, step_minutes)
+        score = _score(grid, personal) if scored else None
+        return Rows(answers, resting, stuck, int(last[-1]) if len(last) else busy_at, newest, score)
 
     def values(self, term: Term) -> Doubles:
         """Return what a term other than a mean compares, (n,); NaN cannot be told."""
@@ -148,7 +162,20 @@ class Rows:
             value = np.where(known, self.answers.contribution[:, VITALS.index(term.usual)], np.nan).astype(np.float64)
         else:
             value = measured(self.answers.grid, term.signal)
+        if term.vital == "heart_rate" or term.news2 is not None:
+            value = np.where(self.stuck, np.nan, value)
         return np.where(self.resting, value, np.nan) if term.resting else value
+
+
+def _stuck(grid: Grid, beat: tuple[int, float] | None, step_minutes: int) -> tuple[Bools, tuple[int, float] | None]:
+    """Return the rows whose heart rate is exactly that of the row before, and time and heart rate of the newest."""
+    rate, step = grid.column("heart_rate").astype(np.float64), step_minutes * MINUTE  # carried forward is stuck too
+    if not len(rate) or step_minutes > COARSE:  # two equal hourly values are no stuck sensor
+        return np.zeros(len(rate), np.bool_), None
+    time, value = beat if beat is not None else (-1, np.nan)
+    near = np.diff(grid.time, prepend=time) == step
+    stuck = (np.diff(rate, prepend=value) == 0) & near
+    return stuck, (int(grid.time[-1]), float(rate[-1])) if rate[-1] == rate[-1] else None
 
 
 def measured(grid: Grid, vital: str) -> Doubles:

@@ -171,6 +171,14 @@ def _replay(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--folder", type=Path, metavar="DIR", help="a quarantine folder")
 
 
+def _alarms(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("replay",))
+    _sources(parser)
+    parser.add_argument("--rules", type=Path, metavar="FILE", help="the rules to try; default: those in force")
+    parser.add_argument("--budget", type=float, metavar="N",
+                        help="alarms a person-day; over it the command fails")  # fmt: skip
+
+
 def _nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -206,6 +214,10 @@ COMMANDS = {
     "report": Command("Where a run's report lies.", f"{AT}.production:report", _report, "python main.py report --open"),
     "replay": Command(
         "Run refused rows through the rules again.", f"{AT}.replay:replay", _replay, "python main.py replay"
+    ),
+    "alarms": Command(
+        "Try rules on history before they go live.", f"{AT}.alarms:alarms", _alarms,
+        "python main.py alarms replay --rules mine.yaml --source people/ --budget 0.1",
     ),
     "doctor": Command(
         "Check this machine and the artifacts.", f"{AT}.doctor:doctor", _nothing, "python main.py doctor"
