@@ -21,10 +21,13 @@ from vitalwatch.alerting.terms import (
     UNKNOWN,
     Asked,
     Codes,
+    Glance,
     Mean,
     Rows,
     advance_mean,
+    busy_rows,
     measured,
+    newest_beat,
     over_of,
 )
 from vitalwatch.clinical import PARTS
@@ -127,6 +130,7 @@ class Judge:
             for name, rule in ((name, self._changed(name)) for name in rules.rules)
             if rule.terms and rule.enabled
         )
+        self._glance = Glance.of(self.asked, personal, schema)
         self._scored = any(term.news2 for one in self.asked for term in one.rule.terms)
 
     def look(self, memory: Memory, answers: Answers) -> tuple[Memory, tuple[Condition, ...]]:
@@ -140,6 +144,9 @@ class Judge:
         if not n:
             return memory, self._present(memory.after)
         body = memory.before if answers.time[0] == memory.newest else memory.after
+        if not body.held and self._glance.quiet(answers):
+            before = self._passed(body, answers, n - 1)
+            return Memory(int(answers.time[-1]), self._passed(before, answers, n), before), ()
         ended: list[Condition] = []
         before = self._rows(body, answers, slice(0, n - 1), ended) if n > 1 else body
         after = self._rows(before, answers, slice(n - 1, n), ended)
@@ -210,6 +217,15 @@ class Judge:
             end=end,
             explanation=held.explanation,
         )
+
+    def _passed(self, body: Body, answers: Answers, rows: int) -> Body:
+        """Return what is remembered after the first rows, in which nothing began."""
+        if not rows:
+            return body
+        grid = answers.grid if rows == len(answers) else answers.grid.rows(slice(0, rows))
+        busy = np.flatnonzero(busy_rows(grid, self.schema.step_minutes))
+        busy_at = int(grid.time[busy[-1]]) if len(busy) else body.busy_at
+        return Body(busy_at, newest_beat(grid, self.schema.step_minutes))
 
     def _rows(self, body: Body, answers: Answers, keep: slice, ended: list[Condition]) -> Body:
         """Return what is remembered after some rows; what ends in them is added to `ended`."""
