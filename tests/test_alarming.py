@@ -122,7 +122,7 @@ def test_an_alarm_is_acknowledged_once_and_by_whom_is_written_down(ward):
 def test_acknowledged_but_persisting_comes_back_and_a_snooze_too(ward):
     ward.lives(feverish())
     ward.engine.act(ward.fever["id"], ACKNOWLEDGE, "nurse")
-    ward.passes(29)
+    ward.passes(119)
     assert "acknowledged" == ward.fever["state"]
     ward.passes(1)
     assert ("signalling", 1) == (ward.fever["state"], ward.fever["repeats"])
