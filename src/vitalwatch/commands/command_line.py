@@ -204,6 +204,14 @@ def _database(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="downgrade, whatever is lost")
 
 
+def _alarms(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("replay",))
+    _sources(parser)
+    parser.add_argument("--rules", type=Path, metavar="FILE", help="the rules to try; default: those in force")
+    parser.add_argument("--budget", type=float, metavar="N",
+                        help="alarms a person-day; over it the command fails")  # fmt: skip
+
+
 def _nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -254,6 +262,10 @@ COMMANDS = {
     "database": Command(
         "Upgrade, downgrade, vacuum, retain, back up and restore the database of serving.",
         f"{AT}.database:database", _database, "python main.py database backup --file monday.gz",
+    ),
+    "alarms": Command(
+        "Try rules on history before they go live.", f"{AT}.alarms:alarms", _alarms,
+        "python main.py alarms replay --rules mine.yaml --source people/ --budget 0.1",
     ),
     "doctor": Command(
         "Check this machine and the artifacts.", f"{AT}.doctor:doctor", _nothing, "python main.py doctor"

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from vitalwatch.database.connection import bulk
 from vitalwatch.database.layouts import Layouts
-from vitalwatch.database.people import Person
-from vitalwatch.database.tables import scores
+from vitalwatch.database.people import Person, Wards, within
+from vitalwatch.database.tables import people, scores
 from vitalwatch.tables import Answers, Bools, Floats, Times
 
 COLUMNS = ("person", "time", "run", "flags", "kind", "minute", "layout", "body")
@@ -130,3 +130,10 @@ def timeline(
         values=layouts.columns(connection, kinds, bodies) if rows else {},
         filled={name: flag(1 << (FILLED + i)) for i, name in enumerate(vitals)},
     )
+
+
+def rows_since(connection: Connection, wards: Wards, since: int) -> int:
+    """Return how many grid rows of the people of some wards were scored from a time on, UTC ms."""
+    joined = scores.join(people, people.c.no == scores.c.person)
+    which = select(func.count()).select_from(joined).where(scores.c.time >= since, *within(wards))
+    return int(connection.execute(which).scalar() or 0)
