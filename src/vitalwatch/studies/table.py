@@ -159,7 +159,7 @@ def markdown(groups: Mapping[str, Sequence[Shown]], about: Mapping[str, str]) ->
     """
     parts = []
     for group, lines in groups.items():
-        rows = [HEAD, tuple("---" for _ in HEAD), *(cells(one) for one in lines)]
+        rows = [HEAD, tuple("---" for _ in HEAD), *([cell.replace("|", "\\|") for cell in cells(one)] for one in lines)]
         table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
         parts.append(f"## {group}\n\n{about.get(group, '')}\n\n{table}\n".replace("\n\n\n\n", "\n\n"))
     return "\n".join(parts)
