@@ -94,7 +94,10 @@ class Comparison:
             "imbalance": lambda: Imbalance(self._roles, self._detectors).alternatives(),
             "streaming": lambda: self._streaming().alternatives(),
             "forecaster": lambda: self._forecasters.alternatives(),
-            "compression": lambda: [*self._forecasters.smaller(), *Compression(self._roles).alternatives()],
+            "compression": lambda: [
+                *self._forecasters.smaller(),
+                *Compression(self._roles, self._detectors).alternatives(),
+            ],
         }
         return [one for part in self._request.parts for one in make[part]()]
 

@@ -20,8 +20,8 @@ TREES = {FOREST: ("detector", "trees"), HEADS: ("supervised", "rounds"), EXPECTE
 class Compression:
     """The alternatives of the tables; trained with fewer trees, which are the first ones of more."""
 
-    def __init__(self, roles: Roles) -> None:
-        self._roles = roles
+    def __init__(self, roles: Roles, detectors: Detectors) -> None:
+        self._roles, self._whole = roles, detectors
 
     def alternatives(self) -> list[Alternative]:
         """Return what stands in the tables; the first of each is what params.yaml has."""
@@ -38,12 +38,15 @@ class Compression:
         trees: int = getattr(getattr(settings.params, block), key)
         return self._roles.under(with_params(settings, block, {key: max(int(trees * share), 1)}))
 
+    def _detectors(self, group: str, share: float) -> Detectors:
+        return self._whole if share == 1.0 else Detectors(self._with_trees(group, share))
+
     def _forest(self, share: float) -> tuple[Doubles, Cost]:
-        surprise, cost = Detectors(self._with_trees(FOREST, share)).surprise("groups")
+        surprise, cost = self._detectors(FOREST, share).surprise("groups")
         return judging.counts(self._roles, surprise["calibrate"].max(axis=1), surprise["judge"].max(axis=1)), cost
 
     def _heads(self, share: float) -> tuple[Doubles, Cost]:
-        level, cost = Detectors(self._with_trees(HEADS, share)).level("heads")
+        level, cost = self._detectors(HEADS, share).level("heads")
         return judging.counts(self._roles, level["calibrate"].max(axis=1), level["judge"].max(axis=1)), cost
 
     def _rate(self, share: float) -> tuple[Doubles, Cost]:
