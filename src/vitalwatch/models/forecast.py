@@ -81,8 +81,7 @@ def fit(
 
     Returns what `trained` returns, as arrays; arguments and errors as there.
     """
-    found = trained(x, person, y, last, chosen, seed=seed, progress=progress)
-    return Fitted(_weights(found.model), found.normalisation, found.shape, found.loss)
+    return arrays(trained(x, person, y, last, chosen, seed=seed, progress=progress))
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,11 @@ class Trained:
     normalisation: dict[str, Floats]
     shape: tuple[int, int]
     loss: tuple[float, ...]
+
+
+def arrays(found: Trained) -> Fitted:
+    """Return a trained LSTM forecaster as arrays."""
+    return Fitted(_weights(found.model), found.normalisation, found.shape, found.loss)
 
 
 def trained(

@@ -27,7 +27,7 @@ ABOUT = {
     UNLABELLED: "No label is used to learn; the threshold spends the whole budget on calibration people.",
     LABELLED: "Heads learn from labelled episodes; the threshold spends the whole budget on calibration people.",
     IMBALANCE: "Rows are weighed, drawn or made (SMOTE) among training people only. The last line keeps to no budget.",
-    STREAMING: "Each learns one person as it goes, is asked every 15 minutes, and holds its answer; fewer people than "
+    STREAMING: "Each learns one person as it goes, is asked every half hour, and holds its answer; fewer people than "
     "elsewhere, because they take milliseconds a row. Bytes are those of one person's detector.",
     FORECASTER: "Mean absolute error of the median, all horizons together; all on the same windows.",
     SMALLER: "The LSTM alone, as trained; nothing is trained again. Zeros take as many bytes unless they are packed.",

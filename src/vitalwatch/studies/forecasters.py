@@ -39,7 +39,7 @@ class Forecasters:
 
     def __init__(self, roles: Roles) -> None:
         self._roles = roles
-        self._made: dict[str, tuple[bytes, float]] = {}
+        self._made: dict[str, tuple[forecast.Trained, float]] = {}
 
     def alternatives(self) -> list[Alternative]:
         """Return what stands in the table; the first is what params.yaml has."""
@@ -78,12 +78,15 @@ class Forecasters:
 
     @cached_property
     def _fitted(self) -> forecast.Fitted:
-        """The LSTM, so that its weights can be pruned."""
-        learn, params = self._learn, self._roles.settings.params
-        return forecast.fit(learn.x, learn.person, learn.y, learn.last, params.forecaster, seed=params.seed)
+        """The LSTM as arrays, so that it can be pruned."""
+        return forecast.arrays(self._trained("LSTM")[0])
 
     def _network(self, name: str) -> tuple[bytes, float]:
         """Return a network as ONNX and the processor seconds of its training."""
+        trained, seconds = self._trained(name)
+        return networks.onnx_of(trained, networks.KINDS[name]), seconds
+
+    def _trained(self, name: str) -> tuple[forecast.Trained, float]:
         if name not in self._made:
             learn, params, kind = self._learn, self._roles.settings.params, networks.KINDS[name]
             with processor_time() as clock:
@@ -92,7 +95,7 @@ class Forecasters:
                     seed=params.seed,
                     memory=kind.layers,
                 )
-            self._made[name] = networks.onnx_of(trained, kind), clock.seconds
+            self._made[name] = trained, clock.seconds
         return self._made[name]
 
     @cached_property

@@ -1,7 +1,7 @@
 """What a user would pick instead: detectors from libraries that learn as they go, one per person, without labels.
 
-They see what we see (the vitals, or z against the person's own normal), are asked every quarter of an hour because
-they are slow, and their answer holds until the next. They learn every row after they scored it.
+They see what we see (the vitals, or z against the person's own normal), are asked every half hour because they
+are slow, and their answer holds until the next. They learn every row after they scored it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from vitalwatch.studies.table import Alternative
 from vitalwatch.tables import Doubles
 
 GROUP = "Streaming detectors, one per person"
-EVERY = 15  # minutes
+EVERY = 30  # minutes
 WINDOW = 7 * 1440 // EVERY  # rows that half-space trees compare with: a week
-TREES, CUT_TREES = 25, 10  # random cut trees are the slowest
+TREES = 10
 
 
 class Streams(Protocol):
@@ -60,7 +60,7 @@ def random_cut_forest(seed: int) -> Streams:
     """Return aberrant's RandomCutForest."""
     from aberrant.model.iforest.random_cut import RandomCutForest
 
-    model: Streams = RandomCutForest(n_trees=CUT_TREES, sample_size=128, seed=seed)
+    model: Streams = RandomCutForest(n_trees=TREES, sample_size=64, seed=seed)
     return model
 
 
