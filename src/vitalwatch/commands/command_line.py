@@ -212,6 +212,26 @@ def _alarms(parser: argparse.ArgumentParser) -> None:
                         help="alarms a person-day; over it the command fails")  # fmt: skip
 
 
+def _tune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="detector, supervised, regressor or forecaster")
+    parser.add_argument("--trials", type=int, default=30, metavar="N", help="of the study, with those it has already")
+    parser.add_argument("--time", metavar="T", help="stop after this long, such as 30min; run it again to go on")
+    _study(parser)
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", action="append", default=[], metavar="PART", help="detector, imbalance, streaming, "
+                        "forecaster or compression (repeatable)")  # fmt: skip
+    _study(parser)
+
+
+def _study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--people", type=int, metavar="N", help="to learn from, default 60; the others follow")
+    parser.add_argument("--calibration", type=int, metavar="N", help="to set thresholds with, default 30")
+    parser.add_argument("--judged", type=int, metavar="N", help="to judge, default 40")
+    parser.add_argument("--seed", type=int, metavar="S", help="of the people; default: seed + 3")
+
+
 def _nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -233,6 +253,14 @@ COMMANDS = {
     "evaluate": Command(
         "Judge a run on other data, beside trivial lines.",
         f"{AT}.evaluate:evaluate", _sources, "python main.py evaluate --source people/ --json",
+    ),
+    "tune": Command(
+        "Look for better settings of a model on people of their own; can be interrupted.",
+        f"{AT}.studies:tune", _tune, "python main.py tune supervised --trials 30",
+    ),
+    "compare": Command(
+        "Judge alternatives to what params.yaml has: one table a question; can be interrupted.",
+        f"{AT}.studies:compare", _compare, "python main.py compare --only detector",
     ),
     "runs": Command("List the runs.", f"{AT}.production:runs", _nothing, "python main.py runs"),
     "show": Command(

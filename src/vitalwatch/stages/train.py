@@ -94,7 +94,7 @@ def train(work: Work) -> dict[str, Any]:
     clock.done("expectation")
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
     with forecasting(work) as train_forecaster:
-        seen, windows = _see(learners, TRAIN, learnt, settings, kinds, params.forecaster.max_windows)
+        seen, windows = see(learners, TRAIN, learnt, settings, kinds, params.forecaster.max_windows)
         _enough(seen.x, "can be learnt from")
         future = train_forecaster(windows)
         tree_rows = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, rate_at(settings))
@@ -108,7 +108,7 @@ def train(work: Work) -> dict[str, Any]:
         del tree_rows
         give_back()
         clock.done("forests and episode heads")
-        held, probation = _see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
+        held, probation = see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
         _enough(held.x[held.far & held.sure], "away from episodes can be calibrated on")
         calibration = _calibrate(held, forest, known, kinds if known else (), settings)
         clock.done("calibration")
@@ -178,7 +178,7 @@ class _Clock:
         self._work.progress(len(self.seconds), STEPS)
 
 
-def _see(
+def see(
     members: Sequence[Member], part: int, learnt: Learnt, settings: Settings, kinds: Sequence[str], windows: int
 ) -> tuple[Seen, Windows]:
     """Pass people through what was learnt; keep judged rows of the part and a draw of forecaster windows."""
