@@ -339,7 +339,7 @@ def _card(
         "purpose": "Shows what is unusual for one person. It is no medical device and makes no diagnosis.",
         "features": list(features.NAMES),
         "feature_units": [f.unit for f in features.FEATURES],
-        "feature_lookback_minutes": [f.window for f in features.FEATURES],
+        "feature_lookback_minutes": [f.lookback for f in features.FEATURES],
         "groups": {group: [features.NAMES[i] for i in columns] for group, columns in features.GROUPS.items()},
         "expectation": list(features.EXPECTATION),
         "kinds": list(calibration.kinds),
