@@ -7,10 +7,16 @@ UV_VERSION := 0.13.9
 PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE  # libraries are compiled once, not at every start
 
-.PHONY: run test check bench picture lock clean
+ADDRESS ?= 127.0.0.1
+PORT ?= 8000
+
+.PHONY: run serve test check bench picture lock clean
 
 run: $(VENV)/.installed  ## retrain everything
 	$(BIN)/python main.py
+
+serve: $(VENV)/.installed  ## the REST server; ADDRESS=0.0.0.0 needs a key first (main.py keys)
+	$(BIN)/uvicorn app:app --host $(ADDRESS) --port $(PORT) --no-access-log --no-server-header --timeout-graceful-shutdown 10
 
 test: $(VENV)/.installed-dev  ## the fast circle, then the slow tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

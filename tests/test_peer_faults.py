@@ -681,7 +681,14 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-CALLED = {"box": "python-box", "mlflow": "mlflow-skinny", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+CALLED = {
+    "box": "python-box",
+    "jwt": "pyjwt",
+    "mlflow": "mlflow-skinny",
+    "prometheus_client": "prometheus-client",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def declared() -> set[str]:

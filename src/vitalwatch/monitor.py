@@ -21,12 +21,13 @@ from vitalwatch.bundle import RETRAIN, Bundle, load
 from vitalwatch.clearing import Clearing, Seeker
 from vitalwatch.early_warning import EarlyWarning, Risk
 from vitalwatch.errors import BundleRefused
+from vitalwatch.expecting import REST, Moments
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
 from vitalwatch.scoring import Calibration, Detector, Scores
-from vitalwatch.tables import Alarm, Answers, Bools, Care, Floats, Grid, Profile, Readings
+from vitalwatch.tables import Alarm, Answers, Bools, Care, Doubles, Floats, Grid, Profile, Readings
 from vitalwatch.watching import Channel, Rule, watch
 
 PROBE_TOLERANCE = {
@@ -255,6 +256,23 @@ class Monitor:
         """
         return self._learnt.expectation.run(x=np.ascontiguousarray(x, np.float32))["value"].reshape(len(x))
 
+    def expected(self, moments: Moments, persons: Floats, resting: Doubles) -> tuple[Doubles, Doubles]:
+        """Return the heart rate expected in moments that are told, and the usual spread around it, bpm (n,) each.
+
+        Args:
+            moments: What the persons do.
+            persons: From `person_row`, (n, 7).
+            resting: Own heart rate awake at rest, bpm (n,); NaN where not told: then the population's stands in.
+        """
+        normal = self._learnt.normal
+        context = moments.context
+        found = normal.centre[context, 0] + self.lift(np.concatenate((moments.columns, persons), axis=1))
+        told = ~np.isnan(resting)
+        if told.any():
+            rest = self.lift(np.concatenate((moments.rest.columns, persons), axis=1)) + normal.centre[REST, 0]
+            found = np.where(told, found + resting - rest, found)
+        return found, normal.spread[context, 0]
+
     def features(self, readings: Readings, profile: Profile | None = None) -> Floats:
         """Return the detector's features of every grid row, float32 (n, f) in `features.NAMES` order."""
         state = self.begin(readings.person, profile)
@@ -306,6 +324,8 @@ class Monitor:
             residual=rows.z[:, :vitals].astype(np.float32),
             contribution=rows.stronger[:, :vitals],
             vitals=VITALS,
+            centre=rows.centre[:, :vitals],
+            spread=rows.spread[:, :vitals],
             expected_heart_rate=rows.expected,
             usual_heart_rate_spread=rows.spread[:, 0].astype(np.float32),
             forecast=ahead,
@@ -357,6 +377,8 @@ BY_ROW = (
     "kind",
     "residual",
     "contribution",
+    "centre",
+    "spread",
     "expected_heart_rate",
     "usual_heart_rate_spread",
     "forecast",
