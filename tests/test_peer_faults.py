@@ -683,6 +683,7 @@ def imports_of(path: Path) -> set[str]:
 
 CALLED = {
     "box": "python-box",
+    "imblearn": "imbalanced-learn",
     "jwt": "pyjwt",
     "mlflow": "mlflow-skinny",
     "prometheus_client": "prometheus-client",

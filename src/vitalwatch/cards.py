@@ -18,6 +18,7 @@ STATISTICS = {
     "mean": "mean of {window}",
     "spread": "spread within {window}",
     "lowest": "lowest of {window}",
+    "shortfall": "share of the expected rise that did not come, {window}",
     "steps_z": "of {window} against the person's usual day",
     "now": "now",
 }

@@ -6,10 +6,12 @@ are slow, and their answer holds until the next. They learn every row after they
 
 from __future__ import annotations
 
-import pickle
+import gc
+import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import FunctionType, ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -90,7 +92,20 @@ def streamed(x: Doubles, start: Callable[[int], Streams], seed: int) -> tuple[Do
         told = dict(zip(names, last.tolist(), strict=True))
         score[i] = model.score_one(told)
         model.learn_one(told)
-    return score, time.process_time() - begun, len(pickle.dumps(model))
+    return score, time.process_time() - begun, size(model)
+
+
+def size(model: object) -> int:
+    """Return the bytes in memory of an object and of all that it holds, but for code."""
+    total, seen, waiting = 0, set[int](), [model]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, (type, ModuleType, FunctionType)):
+            continue
+        seen.add(id(one))
+        total += sys.getsizeof(one)
+        waiting.extend(gc.get_referents(one))
+    return total
 
 
 class Streaming:
