@@ -201,17 +201,18 @@ def test_a_woven_course_is_filtered_like_a_straight_one(tau):
 
 
 def test_five_minute_statistics_are_those_of_real_wearers(crowd):
-    assert realism.failures(realism.statistics([one.readings for one in crowd]), 5) == {}
+    assert realism.failures(realism.statistics([one.readings for one in crowd], 5), 5) == {}
 
 
 @pytest.mark.slow
 def test_one_minute_statistics_are_those_of_real_wearers(settings):
     schema = with_step(settings.schema, "1min")
     seed = settings.params.seed
-    found = realism.statistics(
+    people_of_default_run = (
         person(index, schema, settings.params.synthetic, seed).readings
         for index in range(settings.params.synthetic.people)
     )
+    found = realism.statistics(people_of_default_run, 1)
 
     assert realism.failures(found, 1) == {}
     assert found["r2_activity"] < 0.8  # above it the simulator is too clean
@@ -223,7 +224,7 @@ def test_white_noise_is_not_realistic(crowd):
     noise = (75 + 10 * rng.standard_normal(len(one))).astype(np.float32)
     fake = dataclasses.replace(one, values={**one.values, "heart_rate": noise})
 
-    assert "persistence_5" in realism.failures(realism.statistics([fake]), 5)
+    assert "persistence_5" in realism.failures(realism.statistics([fake], 5), 5)
 
 
 def test_no_clock_is_further_from_utc_than_clocks_are(settings):

@@ -35,7 +35,7 @@ def realism_of(readings: Iterable[Readings], step_minutes: int) -> dict[str, Any
             break
     if not chosen:
         return {}
-    found = realism.statistics(chosen)
+    found = realism.statistics(chosen, step_minutes)
     statistics = {name: plain(value) for name, value in found.items()}
     return {"statistics": statistics, "failures": realism.failures(found, step_minutes)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,8 +145,7 @@ def envelopes(episodes: tuple[Episode, ...], step: int) -> tuple[list[slice], ND
     columns = [(e.start, e.end, 1 / max(e.rise, 1), 1 / max(e.fall, 1)) for e in episodes]
     start, end, rise, fall = np.array(columns).T.take(number, axis=1)
     t = (np.concatenate([np.arange(span.start, span.stop) for span in spans]) + 0.5) * step
-    share = np.clip(np.minimum((t - start) * rise, (end - t) * fall), 0, 1).astype(np.float32)
-    return spans, number, share * share * (3 - 2 * share)
+    return spans, number, _strength(t, start, end, rise, fall)
 
 
 def per_28_days(params: Synthetic) -> float:
@@ -221,11 +221,28 @@ def _episode(rng: np.random.Generator, name: str, start: int, end: int) -> Episo
 
 
 def removed(habits: Habits, episodes: tuple[Episode, ...]) -> Bools:
-    """Return which bouts an illness keeps the person from, shape (bouts,); never slower, only fewer."""
+    """Return which bouts an illness keeps the person from, shape (bouts,); never slower, only fewer, and the more the
+    further the illness has come: a share that began with the first minute would mark it.
+    """
     bouts = habits.bouts
     gone = np.zeros(len(bouts.start), np.bool_)
     for episode in episodes:
         share = KINDS[episode.kind].removes * (0.5 + 0.5 * episode.size)
         if share:
-            gone |= (bouts.start >= episode.start) & (bouts.start < episode.end) & (bouts.luck < share)
+            some = np.flatnonzero((bouts.start >= episode.start) & (bouts.start < episode.end))
+            strength = _strength(bouts.start[some], episode.start, episode.end, 1 / episode.rise, 1 / episode.fall)
+            gone[some] |= bouts.luck[some] < share * strength
     return gone
+
+
+def _strength(
+    at: NDArray[Any],
+    start: NDArray[np.floating] | int,
+    end: NDArray[np.floating] | int,
+    rise: NDArray[np.floating] | float,
+    fall: NDArray[np.floating] | float,
+) -> Floats:
+    """Return how strong an episode is at these minutes, 0-1; it rises and falls at these rates, without an edge."""
+    share = np.clip(np.minimum((at - start) * rise, (end - at) * fall), 0, 1).astype(np.float32)
+    strength: Floats = share * share * (3 - 2 * share)
+    return strength

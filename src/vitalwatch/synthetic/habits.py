@@ -205,7 +205,7 @@ def _named(bouts: Bouts, naps: Minutes, travel: Minutes) -> tuple[np.ndarray, ..
 def _bouts(rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes, weekend: Bools) -> Bouts:
     """Draw bouts; busy and quiet hours alternate, so that movement comes in clusters."""
     days = len(wake)
-    hours = 0.75 * normal(rng, days, 24) + 0.3 * normal(rng, days, 1)
+    hours = 0.85 * normal(rng, days, 24) + 0.3 * normal(rng, days, 1)
     busy = np.exp(hours).reshape(-1).cumsum(dtype=np.float64)  # how busy each 1/24 of the waking day is
     level = traits.active * np.where(weekend, 0.95, 1.0)
     awake = bed - wake
@@ -228,7 +228,7 @@ def _bouts(rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes
         return np.rint(wake[day] + (least + (high - least) * place) * awake[day]).astype(np.intp)
 
     parts = [
-        starts(85.0),
+        starts(128.0),
         starts(4.6),
         chosen(0.75 * traits.sporty, 0.05, 0.85),
         chosen(0.35 * traits.sporty, 0.05, 0.85),
@@ -243,7 +243,7 @@ def _bouts(rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes
         [1 + np.floor(1.8 * rng.standard_exponential(n, np.float32)), walk, np.clip(sport, 15, 120)]
     )
     slow = np.exp(0.7 * normal(rng, n))
-    slow *= 20
+    slow *= 24
     pace = normal(rng, m + k)
     pace[:m] = np.clip(94 + 11 * pace[:m], 60, 125)
     pace[m:] = np.where(running, 158 + 7 * pace[m:], 114 + 8 * pace[m:])
@@ -269,7 +269,8 @@ def _share(rng: np.random.Generator, traits: Traits, cadence: Floats, running: B
     sport = slice(n + m, n + m + k)
     net[sport] = np.where(running, 0.2 + 0.9 * grade[sport], net[sport])
     net *= speed
-    net[:n] += 1.5 * np.exp(0.4 * normal(rng, n))  # standing up, arms, loads
+    net[:n] += 1.8  # standing up, arms, loads
+    net[: n + m] *= np.exp(0.5 * normal(rng, n + m) - 0.14)  # what is done beside walking, and no step tells
     share = net / (traits.vo2max - 3.5)
     share[n + m + k :] = np.clip(0.45 + 0.12 * normal(rng, q), 0.15, 0.8)
     return np.minimum(share, 0.6 + 0.3 * (1 - np.exp(-share)))
@@ -307,27 +308,31 @@ def minutes_of(
     n = days * DAYTIME
     length = bouts.length
     first = length.cumsum() - length
-    row = np.zeros(int(length.sum()), np.intp)
-    row[first[1:]] = 1
-    row = row.cumsum()
-    minute = np.arange(len(row)) + (bouts.start - first).take(row)
-    pace = np.where(bouts.kind == MICRO, np.float32(0.45), np.float32(0.07)).take(row)
-    pace *= normal(rng, len(row))
+    minute = (bouts.start - first).astype(np.int32).repeat(length)
+    minute += np.arange(len(minute), dtype=np.int32)
+    pace = normal(rng, len(minute))
+    few = int(length[: bouts.kind.searchsorted(WALK)].sum())  # minutes of MICRO bouts, which come first
+    pace[:few] *= np.float32(0.45)
+    pace[few:] *= np.float32(0.07)
     pace += 1
     factor = np.maximum(pace, 0.05, out=pace)
     edge = np.concatenate([first, (first + length - 1)[length > 1]])
     factor[edge] *= np.float32(0.3) + np.float32(0.7) * rng.random(len(edge), dtype=np.float32)
     if removed.any():
-        factor[removed[row]] = 0  # nothing else is done instead
+        factor[removed.repeat(length)] = 0  # nothing else is done instead
+    cadence, share = bouts.cadence.repeat(length), bouts.share.repeat(length)
+    cadence *= factor
+    share *= factor
+    low = len(minute) - int(length[bouts.kind.searchsorted(LOW_STEP) :].sum())  # these come last
     if len(minute) and (minute.min() < 0 or minute.max() >= n):
         used = np.flatnonzero((minute >= 0) & (minute < n))
-        row, minute, factor = row[used], minute[used], factor[used]
+        low = int(used.searchsorted(low))
+        minute, cadence, share = minute[used], cadence[used], share[used]
     block = minute // base
     place = (minute - base * block) * (n // base) + block
     steps, demand = np.zeros((2, n), np.float32)
-    steps[place] = np.rint(bouts.cadence.take(row) * factor)
-    demand[place] = bouts.share.take(row) * factor
+    steps[place] = np.rint(cadence)
+    demand[place] = share
     hidden = np.zeros((base, n // base), np.float32)
-    low = place[(bouts.kind == LOW_STEP).take(row)]
-    hidden.reshape(-1)[low] = demand[low]
+    hidden.reshape(-1)[place[low:]] = demand[place[low:]]
     return steps.reshape(base, -1), demand.reshape(base, -1), hidden.sum(axis=0) / base

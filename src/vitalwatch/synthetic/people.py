@@ -45,6 +45,7 @@ class Traits:
         offset: Local clock minus UTC, minutes.
         unworn, nights_off: Chance that the day, the night is not worn.
         cycle: Day of the menstrual cycle on the first day, or -1.
+        snore: Depth of the dips of oxygen saturation in usual sleep, %; most people have few, some many.
         susceptible: Kind of event -> weight.
         bias: Error of the person's sensors: SpO2 (%), temperature (Cel), cuff (mmHg).
     """
@@ -74,6 +75,7 @@ class Traits:
     systolic: float
     diastolic: float
     log_rmssd: float
+    snore: float
     susceptible: dict[str, float]
     bias: tuple[float, float, float]
 
@@ -134,11 +136,11 @@ def draw(rng: np.random.Generator, name: str) -> Traits:
         resting=resting,
         maximum=float(max(maximum, resting + 45)),
         vo2max=vo2max,
-        tau_on=_within(0.92 * math.exp(0.22 * z[6] - 0.1 * fit), 0.5, 1.4),
-        tau_off=_within(1.6 * math.exp(0.3 * z[7] - 0.12 * fit), 0.67, 3.3),
+        tau_on=_within(1.2 * math.exp(0.22 * z[6] - 0.1 * fit), 0.75, 2.0),
+        tau_off=_within(1.3 * math.exp(0.3 * z[7] - 0.12 * fit), 0.75, 3.0),
         noise=(math.exp(0.24 * z[8] - 0.004 * (age - 45))) * (0.85 if beta else 1.0),
         fast=(math.exp(0.15 * z[9])),
-        swing=_within(4 * math.exp(0.3 * z[10]), 2, 10),
+        swing=_within(1.7 * math.exp(0.4 * z[10]), 0.8, 8),
         active=_within(math.exp(0.3 * z[11] + 0.15 * fit - 0.006 * (age - 45)), 0.3, 2.2),
         sporty=_within(0.3 * math.exp(0.5 * z[12] + 0.3 * fit), 0.05, 0.9),
         chronotype=float(115 + 45 * z[13] - 0.8 * (age - 45)),
@@ -155,6 +157,11 @@ def draw(rng: np.random.Generator, name: str) -> Traits:
         systolic=_within(pressure, 95, 165),
         diastolic=_within(0.5 * pressure + 16 + 5 * z[22], 55, 100),
         log_rmssd=float(3.55 - 0.012 * (age - 45) - 0.018 * (resting - 65) + 0.28 * z[23] + 0.15 * beta),
+        snore=_within(
+            0.4 * math.exp(0.7 * z[27] + 0.04 * (bmi - 26) + 0.9 * ("sleep_apnoea" in conditions) + 0.5 * weak_lungs),
+            0.05,
+            4,
+        ),
         susceptible=_susceptible(conditions),
         bias=(float(0.7 * z[24]), float(0.08 * z[25]), float(3.0 * z[26])),
     )

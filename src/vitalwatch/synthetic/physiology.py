@@ -26,7 +26,7 @@ DRIFT = {
     "log_rmssd": (0.11, -1),
     "respiration": (0.5, 1),
     "spo2": (0.3, -1),
-    "temperature": (0.09, 1),
+    "temperature": (0.12, 1),
     "systolic": (3.5, 1),
     "diastolic": (2.2, 1),
 }
@@ -35,9 +35,13 @@ HEIGHTS = np.array(list(CONTEXTS.values()))
 MOVING = HEIGHTS.any(axis=1)
 MEMORY = 0.68  # correlation of the drift from day to day
 OWN_TAUS, OWN_SDS = (15.0, 130.0), (0.75, 0.72)  # autonomic noise of each slow signal, unit variance
-ADDED = {"log_rmssd": 0.21, "spo2": 0.39, "temperature": 0.08, "diastolic": 2.1}  # its size, where nothing changes it
-FAST_TAUS, FAST_SDS = (2.6, 11.0), (3.4, 1.0)  # autonomic noise of the heart rate: minutes, bpm
-SLOW_TAUS, SLOW_SDS = (45.0, 240.0), (2.3, 2.1)
+# Its size, where nothing changes it. A thermometer on the skin also feels blankets, sun and how close it sits.
+ADDED = {"log_rmssd": 0.21, "spo2": 0.39, "temperature": 0.2, "diastolic": 2.1}
+FAST_TAUS, FAST_SDS = (1.7, 9.0), (2.5, 1.3)  # autonomic noise of the heart rate: minutes, bpm
+SLOW_TAUS, SLOW_SDS = (40.0, 240.0), (2.1, 1.9)
+BURSTS = 0.8  # spread of the logarithm of the depth of usual dips of oxygen saturation: they come in bursts
+# A clock of 1.7 bpm and 3 % asleep: still hours of wearers lie 3 to 8 bpm lower at night (see `realism`).
+ASLEEP = 0.028
 VOLATILITY = 0.6  # restless and calm hours: spread of the logarithm of the fast noise's size
 
 
@@ -97,7 +101,7 @@ def simulate(
     level, tension, (calm, *noises) = _courses(rng, habits, base, n)
     response = _response(demand, traits, params.time_constants)
     clock = _clock(habits, base, n)
-    awake = 1 - np.float32(0.55) * depth
+    awake = 1 - np.float32(0.3) * depth
 
     lively = (
         np.exp(calm * np.float32(VOLATILITY / np.hypot(*SLOW_SDS))) * awake * np.float32(traits.noise * traits.fast)
@@ -105,9 +109,8 @@ def simulate(
     tension *= awake * np.float32(traits.noise)
     slow = level["heart_rate"] + tension + np.float32(traits.resting)
     slow += np.float32(traits.swing) * clock
-    slow -= depth * np.float32(0.09 * traits.resting)
+    slow -= depth * np.float32(ASLEEP * traits.resting)
     fast = wander(normal(rng, base, n), FAST_TAUS, FAST_SDS, woven=True)
-    fast *= 1 + np.float32(0.02) * fast  # rises are quicker and larger than falls
     fast *= lines(lively, base)
     heart = lines(slow, base)
     heart += response
@@ -163,16 +166,18 @@ def _courses(
 
     Returns:
         The offset of every channel by contexts, drift and its own noise; the slow noise of the heart rate, bpm; and
-        four noises: of the size of its fast noise, and of unit variance for blood pressure, beat and breath.
+        five noises: of the size of its fast noise, of unit variance for blood pressure, beat and breath, and of about
+        one for the dips of oxygen saturation.
     """
     times = _coarser(base, 15)
     every, k = times * base, n // times
     offset = _contexts(habits, every, k) + _drift(rng, habits.days, k)
-    own = _noise(rng, 3 + len(ADDED), every, k, OWN_TAUS, OWN_SDS)
-    for row, (name, size) in zip(own[3:], ADDED.items(), strict=True):
+    own = _noise(rng, 4 + len(ADDED), every, k, OWN_TAUS, OWN_SDS)
+    for row, (name, size) in zip(own[4:], ADDED.items(), strict=True):
         offset[CHANNELS.index(name)] += np.float32(size) * row
+    own[3] = np.exp(np.float32(BURSTS) * own[3])
     heart = _noise(rng, 2, every, k, SLOW_TAUS, SLOW_SDS)
-    fine = list(finer(np.concatenate([offset, heart, own[:3]]), times))
+    fine = list(finer(np.concatenate([offset, heart, own[:4]]), times))
     tension, *noises = fine[len(CHANNELS) :]
     return dict(zip(CHANNELS, fine, strict=False)), tension, noises
 
@@ -233,9 +238,8 @@ def _others(
     tension: Floats,
 ) -> dict[str, Floats]:
     """Return the slow signals, coupled to effort, sleep, clock and the slow noise of the heart rate."""
-    n = len(depth)
     f = np.float32
-    squeeze, beat, breath = own
+    squeeze, beat, breath, dips = own
     warm = first_order(effort, 35 / base)
     asleep_noise = 1 - f(0.35) * depth
     pressure = f(5.3) * squeeze * asleep_noise + f(0.35) * tension
@@ -252,7 +256,7 @@ def _others(
         + f(55) * effort + pressure,
         "diastolic": level["diastolic"] + f(traits.diastolic) - f(0.13 * traits.diastolic) * depth + f(1.5) * clock
         + f(8) * effort + f(0.55) * pressure,
-        "desaturation": np.zeros(n, np.float32),
+        "desaturation": f(traits.snore) * depth * dips,
     }  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def _heart(
     """Return mean and variance of the measured heart rate in each step; the error is about 30 % larger in motion."""
     base, up = latent.base, step // latent.base
     seen = np.clip(latent.demand, 0, 1)
-    seen += np.float32(0.8)
+    seen += np.float32(0.55)
     seen *= noise
     seen *= heavy(rng, *seen.shape)
     seen += latent.heart_rate
