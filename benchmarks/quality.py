@@ -9,7 +9,7 @@ least 0.50 (channel unusual) and 0.65 (channel known) at no more than 0.12 false
 - `fresh`: people of the same simulator under another seed (the run's + 1). `served` is what the monitor itself
   raised; unusual, known and both are its channels at the thresholds of the bundle.
 - `shifted`: people of that seed in another world, with 1.5 times the sensor noise, time constants of the heart rate
-  1.3 times as long and twice the sensor faults; models and thresholds stay.
+  1.3 times as long, twice the sensor faults and a reading every two minutes; models, thresholds and their grid stay.
 
 `alone_at_whole_budget` tells what a channel does by itself: its threshold spends the whole budget of params.yaml on
 further people (the run's seed + 2, the simulator unchanged), never on those judged. Those thresholds are their own
@@ -55,6 +55,7 @@ ASKED = {"unusual": 0.50, "known": 0.65}  # event F1
 MOST_FALSE_ALARMS = 0.12  # per worn person-day
 FRESH, CALIBRATION = 1, 2  # added to the run's seed
 SHIFTED = {"noise": 1.5, "time_constants": 1.3, "faults": 2.0}
+OTHER_RATE = "2min"  # between readings of the shifted world; the monitor keeps its grid
 FIGURES = ("event_f1", "false_alarms_per_day")
 
 Table = dict[str, Any]
@@ -132,12 +133,14 @@ def cohort(
         settings: Of the run.
         people: How many.
         seed: Added to the run's.
-        moved: Settings of the simulator that differ.
+        moved: Settings of the simulator that differ; then readings come at another rate, too.
     """
     world = settings.params.synthetic.model_copy(update=dict(moved or {}))
+    step = {"step": OTHER_RATE} if moved else {}
+    sensors = Schema.model_validate(settings.schema.model_dump() | step)
 
     def one(index: int) -> Case:
-        made = synthetic.person(index, settings.schema, world, settings.params.seed + seed)
+        made = synthetic.person(index, sensors, world, settings.params.seed + seed)
         answers = monitor.answer(made.readings, made.profile, forecast=False)
         until = enrolled_until(answers.grid, settings.params.baseline.enrolment_days)
         told = PersonResult(

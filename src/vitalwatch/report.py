@@ -67,6 +67,39 @@ def render(
     )
 
 
+def realism_rows(rows: Sequence[Json]) -> list[tuple[bool | None, tuple[str, ...]]]:
+    """Return each statistic's verdict and its cells as text, in the order of the head of the table."""
+    return [
+        (
+            row["passed"],
+            (
+                words(row["name"]),
+                row["unit"] or "-",
+                fixed(row["synthetic"], 3),
+                _spread(row["wearers"]),
+                fixed(row["measured_here"], 3),
+                _spread(row["published"]),
+                row["wanted"] or "-",
+            ),
+        )
+        for row in rows
+    ]
+
+
+def realism_page(told: Json) -> str:
+    """Return `stages.realism.compared` as one HTML file that needs no other file, no network and no script."""
+    from jinja2 import Environment, StrictUndefined
+
+    page = files("vitalwatch").joinpath("realism.html").read_text(encoding="utf-8")
+    template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    tables = {step: realism_rows(rows) for step, rows in told["statistics"].items()}
+    return template.from_string(page).render(told=told, tables=tables)
+
+
+def _spread(found: Sequence[float] | None) -> str:
+    return NONE if found is None else f"{found[0]:.3g} ({found[1]:.3g} to {found[2]:.3g})"
+
+
 def summary(evaluation: Json) -> list[str]:
     """Return a few lines of plain text: headline figures beside their trivial baselines, and the gates."""
     failed = [gate for gate in evaluation.get("gates", ()) if gate["passed"] is False]

@@ -163,6 +163,9 @@ def _why(parser: argparse.ArgumentParser) -> None:
 def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", metavar="ID", help="default: production, else the newest run")
     parser.add_argument("--open", action="store_true", help="open it in the browser")
+    parser.add_argument("--realism", action="store_true",
+                        help="instead: how far simulated people move like real wearers")  # fmt: skip
+    parser.add_argument("--people", type=int, default=40, metavar="N", help="simulated people of --realism, default 40")
 
 
 def _replay(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from vitalwatch.commands.desk import Desk, Outcome
 from vitalwatch.commands.figures import EVALUATION, REPORT, evaluation_of, headline, show_gates, show_summary
 from vitalwatch.commands.models import place_of
+from vitalwatch.commands.realism import realism
 from vitalwatch.errors import NotFound, StoreError
 from vitalwatch.store import Change, Run
 
@@ -127,7 +128,9 @@ def rollback(given: Namespace, desk: Desk) -> Outcome:
 
 
 def report(given: Namespace, desk: Desk) -> Outcome:
-    """Print where a run's report lies; raises NotFound."""
+    """Print where a run's report lies, or with --realism how like life the simulation is; raises NotFound."""
+    if given.realism:
+        return realism(given, desk)
     run = _named(given.id, desk)
     path = run.folder / REPORT
     if not path.is_file():

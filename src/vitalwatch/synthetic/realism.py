@@ -118,7 +118,12 @@ def course(one: Readings, step: int) -> Course:
     known = np.isfinite(heart)
     count = np.bincount(row[known], minlength=n)
     mean = np.bincount(row[known], heart[known], n) / np.where(count, count, np.nan)
-    return Course(step, mean, np.bincount(row, np.nan_to_num(steps), n).astype(np.float64), (first + np.arange(n)) * step // 60 % 24)
+    return Course(
+        step,
+        mean,
+        np.bincount(row, np.nan_to_num(steps), n).astype(np.float64),
+        (first + np.arange(n)) * step // 60 % 24,
+    )
 
 
 def statistics(readings: Iterable[Readings], step: int) -> dict[str, float]:

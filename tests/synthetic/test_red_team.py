@@ -1,0 +1,168 @@
+"""Attacks on the simulator: what an episode leaves untouched, its edges and the bookkeeping must not give it away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from vitalwatch.synthetic import SyntheticPerson, person
+from vitalwatch.synthetic.events import ENROLMENT, KINDS
+from vitalwatch.tables import DAY, Event
+
+pytestmark = pytest.mark.slow
+SEED, PEOPLE = 31, 150
+CHANCE = 0.5
+ROWS_WITH_IT = {"heart_rate_spread", "signal_quality", "oxygen_saturation_min"}  # details of another channel
+MOVED_BY_WALKING = {name for name, kind in KINDS.items() if kind.removes or kind.place == "bout"}
+GRADUAL = ("fever", "mild_infection", "deterioration")
+SLOWLY = 6  # rows beside an edge
+
+
+@pytest.fixture(scope="module")
+def pairs(settings) -> list[tuple[SyntheticPerson, SyntheticPerson]]:
+    """The same people with their episodes and without."""
+    params = settings.params.synthetic
+    well = params.model_copy(update={"prevalence": "natural", "natural_share": 0.0})
+    return [
+        (person(index, settings.schema, params, SEED), person(index, settings.schema, well, SEED))
+        for index in range(PEOPLE)
+    ]
+
+
+def inside(one: SyntheticPerson, event: Event, days: int = 0) -> np.ndarray:
+    time = one.readings.time - days * DAY
+    return (time >= event.start) & (time < event.end)
+
+
+def average(one: SyntheticPerson, column: str, rows: np.ndarray) -> float:
+    values = one.readings.column(column)[rows]
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else np.nan
+
+
+def quiet(one: SyntheticPerson, event: Event, days: int) -> bool:
+    """Whether the same hours some days apart are after enrolment and far from every episode."""
+    start, end = event.start + days * DAY, event.end + days * DAY
+    free = all(end + DAY / 2 <= other.start or other.end + DAY / 2 <= start for other in one.events)
+    return free and start >= one.readings.time[0] + ENROLMENT * DAY and end <= one.readings.time[-1]
+
+
+@pytest.mark.parametrize("kind", [name for name in KINDS if name not in MOVED_BY_WALKING])
+def test_a_channel_that_an_episode_does_not_touch_scores_chance_on_it(pairs, settings, kind):
+    """Against the same hours of other days of the same person."""
+    for column in set(settings.schema.vitals) - set(KINDS[kind].channels) - ROWS_WITH_IT:
+        during, apart = [], []
+        for ill, _ in pairs:
+            for event in (one for one in ill.events if one.kind == kind):
+                usual = [
+                    average(ill, column, inside(ill, event, d)) for d in range(-9, 10) if d and quiet(ill, event, d)
+                ]
+                usual = [value for value in usual if np.isfinite(value)]
+                here = average(ill, column, inside(ill, event))
+                if len(usual) > 3 and np.isfinite(here):
+                    during.append(here - np.mean(usual))
+                    apart += [value - (sum(usual) - value) / (len(usual) - 1) for value in usual]
+
+        assert len(during) >= 30
+        score = roc_auc_score(np.repeat([1, 0], [len(during), len(apart)]), during + apart)
+        assert abs(score - CHANCE) < 3.5 * 0.29 / np.sqrt(len(during)), column  # 0.29: spread of a uniform rank
+
+
+@pytest.mark.parametrize("kind", sorted(MOVED_BY_WALKING - {"chronotropic_incompetence"}))
+def test_what_an_illness_does_not_touch_moves_only_by_the_walks_that_it_takes(pairs, settings, kind):
+    """Hours in which as much was walked as in the life without the illness differ by a digit of the display at most."""
+    seen = 0
+    for ill, well in pairs:
+        same = ill.readings.column("steps") == well.readings.column("steps")
+        lasting = np.convolve(~same, np.ones(48))[: len(same)] == 0  # 4 hours, until effort is forgotten
+        for event in (one for one in ill.events if one.kind == kind):
+            rows = inside(ill, event) & lasting
+            for column in set(settings.schema.vitals) - set(KINDS[kind].channels) - ROWS_WITH_IT:
+                a, b = (one.readings.column(column)[rows] for one in (ill, well))
+                digit = 1.01 if column.startswith("blood_pressure") else 0.101  # of the display
+                np.testing.assert_allclose(a, b, atol=digit)
+                seen += len(a)
+
+    assert seen > 100
+
+
+@pytest.mark.parametrize("kind", GRADUAL)
+@pytest.mark.parametrize("edge", ["start", "end"])
+def test_the_edge_of_an_illness_carries_no_mark(pairs, settings, kind, edge):
+    """The step over the edge is no larger than that of the same person at the same moment without the illness."""
+    jumps: dict[str, list[list[float]]] = {column: [[], []] for column in KINDS[kind].channels}
+    for ill, well in pairs:
+        for event in (one for one in ill.events if one.kind == kind):
+            row = int(np.searchsorted(ill.readings.time, getattr(event, edge)))
+            if SLOWLY <= row < len(ill.readings) - SLOWLY:
+                for column, found in jumps.items():
+                    for one, into in zip((well, ill), found, strict=True):
+                        before, after = one.readings.column(column)[row - 1], one.readings.column(column)[row]
+                        if np.isfinite(before) and np.isfinite(after):
+                            into.append(abs(float(after - before)))
+
+    for column, (usual, marked) in jumps.items():
+        if len(marked) >= 20:
+            score = roc_auc_score(np.repeat([0, 1], [len(usual), len(marked)]), usual + marked)
+            assert abs(score - CHANCE) < 0.1, column
+
+
+def test_walks_are_given_up_gradually(pairs):
+    """In the first and the last tenth of a fever more of them are left than in its middle."""
+    left = {"edges": [0.0, 0.0], "middle": [0.0, 0.0]}
+    for ill, well in pairs:
+        for event in (one for one in ill.events if one.kind == "fever"):
+            share = (ill.readings.time - event.start) / (event.end - event.start)
+            for name, rows in (
+                ("edges", ((share >= 0) & (share < 0.08)) | ((share >= 0.92) & (share < 1))),
+                ("middle", (share > 0.3) & (share < 0.7)),
+            ):
+                for k, one in enumerate((ill, well)):
+                    left[name][k] += float(np.nansum(one.readings.column("steps")[rows]))
+
+    assert left["middle"][0] < 0.75 * left["middle"][1]
+    assert left["edges"][0] / left["edges"][1] > left["middle"][0] / left["middle"][1] + 0.1
+
+
+def bookkeeping(one: SyntheticPerson, names: Sequence[str]) -> np.ndarray:
+    """Return what a generator might let slip beside the vitals, a row a reading."""
+    time = one.readings.time
+    gap = np.diff(time, prepend=time[0])
+    missing = np.stack([np.isnan(one.readings.column(name)) for name in names], axis=1)
+    before = np.cumsum(missing, axis=0)
+    hour = 12
+    recent = before - np.concatenate([np.zeros((hour, len(names))), before])[: len(before)]
+    day = (time - time[0]) // DAY
+    rows_a_day = np.bincount(day)[day]
+    quality = one.readings.column("signal_quality")
+    order = np.arange(len(time)) - np.searchsorted(day, day)
+    return np.column_stack([quality, gap, missing, recent, rows_a_day, order]).astype(np.float32)
+
+
+def test_a_detector_of_bookkeeping_alone_scores_chance(pairs, settings):
+    """Episodes that take no walks, against the same hours of other days, by people it has not learnt from."""
+    import lightgbm
+
+    x, y, who = [], [], []
+    for number, (ill, _) in enumerate(pairs):
+        columns = bookkeeping(ill, settings.schema.vitals)
+        for event in (one for one in ill.events if one.kind not in MOVED_BY_WALKING):
+            for days in range(-9, 10):
+                if days == 0 or quiet(ill, event, days):
+                    rows = inside(ill, event, days)
+                    x.append(columns[rows])
+                    y.append(np.full(rows.sum(), days == 0))
+                    who.append(np.full(rows.sum(), number))
+    features, labels, people = np.concatenate(x), np.concatenate(y), np.concatenate(who)
+    told = np.zeros(len(labels))
+    options = {"objective": "binary", "num_leaves": 8, "min_data_in_leaf": 200, "verbose": -1, "num_threads": 1,
+               "deterministic": True, "seed": 1}  # fmt: skip
+    for fold in range(3):
+        asked = people % 3 == fold
+        trees = lightgbm.train(options, lightgbm.Dataset(features[~asked], labels[~asked]), 60)
+        told[asked] = trees.predict(features[asked])
+
+    assert abs(roc_auc_score(labels, told) - CHANCE) < 0.05
