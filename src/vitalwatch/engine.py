@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -48,6 +49,7 @@ from vitalwatch.views import Seen
 log = logging.getLogger(__name__)
 
 EVERYTHING = 1_000_000  # alerts: more than retention keeps
+REPLAYED = 10_000  # refused readings that one replay looks at
 CATCH_UP = 5_000  # waiting readings scored in one transaction
 
 
@@ -222,6 +224,35 @@ class Engine:
         """Return refused readings without what was sent, oldest first."""
         with self.database.reading() as connection:
             return quarantine.listed(connection, wards, after=after, most=most, reason=reason)
+
+    def replay(self, actor: str, wards: Wards = None) -> dict[str, int]:
+        """Run refused readings through today's rules again; what is accepted leaves the quarantine.
+
+        Returns:
+            `read`, `accepted`, `duplicate`, and the number of readings that stay by reason.
+        """
+        now = self.now()
+        with self.database.reading() as connection:
+            kept = quarantine.listed(connection, wards, most=REPLAYED)
+            raw = quarantine.opened(connection, self._secret, [one.no for one in kept])
+        counts = Counter(read=len(kept), accepted=0, duplicate=0)
+        good: dict[tuple[str, str], list[tuple[int, Sent]]] = {}
+        for one in kept:
+            sent = self._judged(one.position, raw[one.no], one.source, "", now)
+            if isinstance(sent.judged, Rejected):
+                counts[sent.judged.reason] += 1
+            else:
+                good.setdefault((one.source, one.ward), []).append((one.no, sent))
+        for (source, ward), those in good.items():
+            sender = Sender(source, actor, frozenset({ward}) if ward else wards)
+            with self._transaction() as (connection, keep):
+                receipt, held = self._intake.take(connection, [one for _, one in those], sender, now, self._serving)
+                quarantine.remove(connection, [no for no, _ in those])
+                self.audit.write(connection, actor, "quarantine.replay", source)
+                keep(held)
+            counts.update(accepted=receipt.accepted, duplicate=len(receipt.duplicates))
+            counts.update(one.reason for one in receipt.rejected)
+        return dict(counts)
 
     # about a person
 
