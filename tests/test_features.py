@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from vitalwatch import cleaning, features
+from vitalwatch import cleaning, features, habits
 from vitalwatch.moment import activity, moment_rows
 from vitalwatch.monitor import Monitor
 from vitalwatch.settings import Settings
@@ -81,7 +82,10 @@ def changed(readings: Readings, rows: slice, seed: int = 0) -> Readings:
     return replace(readings, values=values)
 
 
-def test_no_feature_looks_further_back_than_it_says(tiny_monitor: Monitor, settings: Settings) -> None:
+def test_no_feature_looks_further_back_than_it_says(
+    tiny_monitor: Monitor, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(habits, "learn", lambda known, *day: known)  # own days are meant to last: windows alone here
     day = probe_day(settings)
     two = Readings(
         day.person,
@@ -100,7 +104,7 @@ def test_no_feature_looks_further_back_than_it_says(tiny_monitor: Monitor, setti
     for i, feature in enumerate(features.FEATURES):
         last = np.flatnonzero(before[:, i] != after[:, i])
         if len(last):
-            assert (int(last[-1]) - at) * 5 < feature.window + moment + cleaned, feature.name
+            assert (int(last[-1]) - at) * 5 < feature.lookback + moment + cleaned, feature.name
 
 
 def test_a_made_up_day_gives_the_features_it_always_gave(tiny_monitor: Monitor, settings: Settings) -> None:
@@ -109,7 +113,8 @@ def test_a_made_up_day_gives_the_features_it_always_gave(tiny_monitor: Monitor, 
     centre, spread = np.nanmean(signals, axis=0), np.nanstd(signals, axis=0) + 0.5
     made, context = moments(grid)
     active = activity(grid, 5)
-    track = features.tracks((signals - centre) / spread, context, active[:, 0])
+    pace = np.stack((0.2 * made[:, features.MOMENT.index("clock_cos")], active[:, 1] * 4), axis=1).astype(np.float64)
+    track = features.tracks((signals - centre) / spread, context, active[:, 0], pace)
     usual = np.tile([8000.0, 2500.0], (len(grid), 1))
     _, columns, stronger, assessable = features.advance_features(None, track, made, context, usual, 5)
     got = {"features": columns[::SHOWN], "moments": made[::SHOWN], "stronger": stronger[::SHOWN]}

@@ -340,7 +340,7 @@ def _card(
         "features": list(features.NAMES),
         "feature_words": [cards.feature_words(feature) for feature in features.FEATURES],
         "feature_units": [f.unit for f in features.FEATURES],
-        "feature_lookback_minutes": [f.window for f in features.FEATURES],
+        "feature_lookback_minutes": [f.lookback for f in features.FEATURES],
         "groups": {group: [features.NAMES[i] for i in columns] for group, columns in features.GROUPS.items()},
         "expectation": list(features.EXPECTATION),
         "kinds": list(calibration.kinds),
