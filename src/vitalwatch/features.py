@@ -328,7 +328,9 @@ def detector_plan(step_minutes: int) -> DetectorPlan:
 
 
 def _least(track: str, width: int) -> int:
-    sparse = track in SPARSE or track in ("heart_rate_active", "heart_rate_lift") or track == "heart_rate_variability_rmssd"
+    sparse = (
+        track in SPARSE or track in ("heart_rate_active", "heart_rate_lift") or track == "heart_rate_variability_rmssd"
+    )
     return 1 if sparse else max(int(np.ceil(LEAST_COVERAGE * width)), 1)
 
 
@@ -441,7 +443,13 @@ def _extra(
 
 
 def _extra_of_one(
-    plan: DetectorPlan, mean: Doubles, sums: Doubles, low: Doubles, moments: Floats, context: Codes, usual_steps: Doubles
+    plan: DetectorPlan,
+    mean: Doubles,
+    sums: Doubles,
+    low: Doubles,
+    moments: Floats,
+    context: Codes,
+    usual_steps: Doubles,
 ) -> tuple[Doubles, Floats]:
     """Return `_extra` of one row, mean (w, t) and sums (w, 2 t)."""
     half, hour, day = sums[plan.half], sums[plan.hour], sums[-1]

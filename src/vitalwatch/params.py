@@ -110,6 +110,7 @@ class Supervised(Closed):
     columns_a_tree: Annotated[float, Field(gt=0, le=1)]
     l2: Annotated[float, Field(ge=0)]
     normal_rows: Count
+    rows_an_episode: Count
 
 
 class EarlyWarning(Closed):

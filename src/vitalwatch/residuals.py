@@ -140,7 +140,7 @@ def _of_many(
     lift: Floats,
     expected: Floats,
 ) -> Judged:
-    """Return z (n, s), tracks (n, 2 t), centre and spread (n, s), usual steps (n, 5), days behind them (n,), pace (n, 2).
+    """Return z (n, s), tracks (n, 2 t), centre and spread (n, s), usual steps (n, 5), own days (n,), pace (n, 2).
 
     Args:
         signal: From `surplus`.
@@ -184,7 +184,15 @@ def _of_one(
     pace = (usual_rate + added - expected.item()) / usual_spread, max(added, 0.0) / usual_spread
     track = features.tracks_of_one(z, code == features.ACTIVE, active.item(0), pace)
     days = np.array([own.days], np.int16)
-    return np.array([z]), track, own.centre[code : code + 1], own.spread[code : code + 1], own.usual[None], days, np.array([pace])
+    return (
+        np.array([z]),
+        track,
+        own.centre[code : code + 1],
+        own.spread[code : code + 1],
+        own.usual[None],
+        days,
+        np.array([pace]),
+    )
 
 
 def surplus(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:
