@@ -388,13 +388,13 @@ def test_f17_detection_is_not_judged_by_errors_of_numbers():
 
 
 def test_f18_a_calm_person_is_no_anomaly_and_a_racing_heart_at_rest_is(tiny_monitor):
-    one = somebody(4).readings
-    calm = tiny_monitor.answer(one, somebody(4).profile, forecast=False)
+    one = somebody(6).readings
+    calm = tiny_monitor.answer(one, somebody(6).profile, forecast=False)
     racing = one.values["heart_rate"].copy()
     racing[-60:] += 70
     steps = np.where(np.arange(len(one)) >= len(one) - 60, 0, one.values["steps"]).astype(np.float32)
     loud = replace(one, values={**one.values, "heart_rate": racing, "steps": steps})
-    ill = tiny_monitor.answer(loud, somebody(4).profile, forecast=False)
+    ill = tiny_monitor.answer(loud, somebody(6).profile, forecast=False)
 
     assert np.bool_ == calm.is_anomaly.dtype
     assert not calm.is_anomaly.all()

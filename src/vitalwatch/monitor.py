@@ -208,6 +208,16 @@ class Monitor:
         """Return the answers for all of one person's readings, from nothing known before; as `advance` otherwise."""
         return self.advance(self.begin(readings.person, profile), readings, forecast=forecast, detect=detect)[1]
 
+    def changed(self, state: State, profile: Profile) -> State:
+        """Return the state of a person whose medication or device is another from now on.
+
+        What was normal before no longer counts: the population's normal holds again at first, with this profile.
+        Alarms under way go on, and readings of a step that is not over are kept.
+        """
+        fresh = residuals.begin(self._learnt.normal)
+        body, before = (replace(one, rows=fresh) for one in (state.body, state.before))
+        return replace(state, person=self.person_row(profile), body=body, before=before)
+
     def risks(self, readings: Readings, profile: Profile | None = None, care: Care | None = None) -> Risk | None:
         """Return the risks of sepsis and death, hour by hour of a stay; None where the run learnt no early warning."""
         if self.early_warning is None:

@@ -61,6 +61,8 @@ class Baseline(Closed):
     days_skip: Annotated[int, Field(ge=0)]
     shrink_days: Positive
     min_rows: Count
+    suspect_z: Positive
+    frozen_days: Annotated[int, Field(ge=2)]
 
     @model_validator(mode="after")
     def _order(self) -> Baseline:

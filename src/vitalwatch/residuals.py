@@ -272,10 +272,12 @@ def _through_days(
         if date[start] != now:
             if today:
                 context, signal, steps, lift, minute = (np.concatenate(parts) for parts in zip(*today, strict=True))
-                days = (*days, baseline.summarise(now, context, signal, steps, chosen, steps_per_day))
-                way = habits.learn(way, context, signal[:, 0], lift, minute, normal)
+                day = baseline.summarise(now, context, signal, steps, chosen, steps_per_day)
+                days = baseline.with_day(days, day, own, chosen)
+                if not days[-1].suspect:
+                    way = habits.learn(way, context, signal[:, 0], lift, minute, normal)
             today, now = (), int(date[start])
-            days = tuple(day for day in days if day.date >= now - chosen.days_back)
+            days = tuple(day for day in days if day.date >= now - chosen.days_back - chosen.frozen_days)
             own = baseline.own(days, now, normal, chosen)
         owns.append(own)
         ways.append(way)
