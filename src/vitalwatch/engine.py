@@ -238,15 +238,17 @@ class Engine:
         counts = Counter(read=len(kept), accepted=0, duplicate=0)
         good: dict[tuple[str, str], list[tuple[int, Sent]]] = {}
         for one in kept:
-            sent = self._judged(one.position, raw[one.no], one.source, "", now)
-            if isinstance(sent.judged, Rejected):
-                counts[sent.judged.reason] += 1
+            again = self._judged(one.position, raw[one.no], one.source, "", now)
+            if isinstance(again.judged, Rejected):
+                counts[again.judged.reason] += 1
             else:
-                good.setdefault((one.source, one.ward), []).append((one.no, sent))
+                good.setdefault((one.source, one.ward), []).append((one.no, again))
+        served = self._served()
         for (source, ward), those in good.items():
             sender = Sender(source, actor, frozenset({ward}) if ward else wards)
+            sent = [one for _, one in those]
             with self._transaction() as (connection, keep):
-                receipt, held = self._intake.take(connection, [one for _, one in those], sender, now, self._serving)
+                receipt, held = self._intake.take(connection, sent, sender, now, lambda run: self._serving(run, served))
                 quarantine.remove(connection, [no for no, _ in those])
                 self.audit.write(connection, actor, "quarantine.replay", source)
                 keep(held)
