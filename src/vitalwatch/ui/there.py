@@ -243,8 +243,7 @@ def _ahead(told: Mapping[str, Any], shift: int) -> Ahead | None:
         name: [(step["minutes"], step["q10"], step["q50"], step["q90"]) for step in one["steps"]]
         for name, one in told["forecast"].items()
     }
-    moment = _moment(told["time"]) - shift
-    return Ahead(moment, moment, vitals) if vitals else None
+    return Ahead(_moment(told["time"]) - shift, vitals) if vitals else None
 
 
 def _course(told: Mapping[str, Any], readings: Readings, shift: int) -> Course:
