@@ -345,7 +345,7 @@ def test_f15_rows_that_training_saw_are_those_that_serving_sees_to_the_bit(tiny_
         learning.Normal.from_json(normal),
         np.asarray(normal["usual_person"], np.float32),
     )
-    trained_on, _ = train._see([member], CALIBRATION, learnt, SETTINGS, (), 10)
+    trained_on, _ = train.see([member], CALIBRATION, learnt, SETTINGS, (), 10)
     served = tiny_monitor.features(one.readings, one.profile)
     rows = np.searchsorted(clean.time, trained_on.time)
 

@@ -43,7 +43,7 @@ from vitalwatch.reading import REASONS, Rejected, parse_object
 from vitalwatch.recall import Held, Recall
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
-from vitalwatch.store import Store
+from vitalwatch.store import Store, failpoint
 from vitalwatch.tables import DAY, MINUTE, Answers, Profile
 from vitalwatch.views import Seen
 
@@ -154,6 +154,7 @@ class Engine:
         with self._transaction() as (connection, keep):
             receipt, held = self._intake.take(connection, sent, sender, now, partial(self._serving, served=served))
             keep(held)
+        failpoint("after-commit")
         return receipt
 
     def catch_up(self) -> int:

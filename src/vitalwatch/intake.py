@@ -181,15 +181,19 @@ class Intake:
             served: The run that scores a person whose memory is of a run (empty: of none); None lets readings wait.
         """
         batch = Batch(sender, now)
+        failpoint("batch-begun")
         good = [(one, one.judged) for one in sent if isinstance(one.judged, Reading)]
         for one in sent:
             if isinstance(one.judged, Rejected):
                 person = self._pseudonym(one.person) if one.person else ""
                 batch.refuse(one, one.judged.reason, one.judged.detail, person, sender.ward)
         known = self._people(connection, [reading.person for _, reading in good], sender, now)
+        failpoint("people-known")
         new = self._new(connection, good, known, batch)
+        failpoint("readings-new")
         held = self._write(connection, new, now, served)
         quarantine.add(connection, self._secret, batch.refused, now)
+        failpoint("quarantine-written")
         batch.accepted = len(new)
         failpoint("before-commit")
         return batch.receipt(), held
@@ -322,9 +326,11 @@ class Intake:
         scores.write(connection, rows, newest)
         failpoint("scores-written")
         people.move(connection, [one.person for one in scored])
+        failpoint("people-moved")
         outbox.add(connection, now, [(outbox.READING, new.person, _reading(new)) for new in latest.values()])
         told = [(outbox.SCORE, one.person, score_of(one.answers)) for one in scored if len(one.answers)]
         outbox.add(connection, now, told)
+        failpoint("events-written")
         judged = self._alarming(connection, scored, now)
         failpoint("alarms-written")
         held = {}

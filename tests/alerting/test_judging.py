@@ -351,9 +351,9 @@ def test_the_monitors_own_channels_become_conditions_with_the_rules_of_rules_yam
 def test_an_alarm_that_the_monitor_cut_because_it_lasts_is_one_condition(tiny_monitor):
     life = somebody(1, 12).readings
     stuck = replace(life, values=dict(life.values) | {"heart_rate": life.values["heart_rate"].copy()})
-    stuck.values["heart_rate"][-100:] = 71.0
+    stuck.values["heart_rate"][-160:] = 71.0
     state, told = tiny_monitor.advance(tiny_monitor.begin(stuck.person), stuck, forecast=False)
-    pieces = [one for one in told.alarms if one.kind == "flat_line" and one.start >= stuck.time[-100]]
+    pieces = [one for one in told.alarms if one.kind == "flat_line" and one.start >= stuck.time[-160]]
     found = [one for one in Judge(SHIPPED, SCHEMA).of_monitor(state, told) if one.kind == "flat_line"]
 
     assert len(pieces) >= 2

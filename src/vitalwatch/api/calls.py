@@ -90,7 +90,10 @@ class Call:
     async def value(self, most: int | None = None) -> Any:
         """Return the body as strict JSON; raises Problem."""
         self.expect(JSON)
-        return parsed(await self.body(most or self.desk.chosen.max_body), most or self.desk.chosen.max_body)
+        most = most or self.desk.chosen.max_body
+        raw = await self.body(most)
+        async with self.desk.compute:
+            return parsed(raw, most)
 
     def expect(self, *media: str) -> None:
         """Raise Problem unless the body is of one of these media types, UTF-8 and uncompressed."""

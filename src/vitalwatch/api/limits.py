@@ -49,6 +49,11 @@ class Turns:
         except BaseException:
             self.waiting -= 1
             raise
+        try:
+            await asyncio.sleep(0)  # whoever came in meanwhile takes a place in the line, or is sent away
+        except BaseException:
+            await self.__aexit__()
+            raise
 
     async def __aexit__(self, *_: object) -> None:
         self.waiting -= 1
