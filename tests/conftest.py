@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from presence import missing
 from vitalwatch.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from vitalwatch.monitor import Monitor
 
 ROOT = Path(__file__).parent.parent
-
-
-def missing(reason: str) -> None:
-    """Skip with the reason; under CI a missing part is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI must have this: {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

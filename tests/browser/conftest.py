@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from conftest import missing
+from presence import missing
 from serving_world import Ward, messages
 from tiny import ROOT, somebody
 from vitalwatch.tables import MINUTE
