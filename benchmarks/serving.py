@@ -257,7 +257,7 @@ async def offered(
 def ward(server: Server, seconds: float, people: int = 200) -> None:
     """Send a reading a second of everybody, a step of the grid apart; time from sending what alarms to the stream.
 
-    Which reading makes somebody alarm is the rules' affair: the clock starts with the last one sent before it came.
+    Which reading makes an alarm is for rules to say: the clock starts with the last one sent before it came.
     """
     sent: dict[str, list[float]] = {}
     seen: dict[str, float] = {}

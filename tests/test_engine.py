@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from serving_world import OTHER, RUN, Ward, messages
 from tiny import somebody
-from vitalwatch.errors import NoModelYet, NotAllowed
+from vitalwatch.errors import NoModelYet, NotAllowed, StorageFull
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import MINUTE
 
@@ -228,3 +229,24 @@ def test_dense_readings_are_summarised_by_step_as_they_come(ward, tiny_monitor):
     assert [30.0, 30.0, 30.0] == timeline.values["count"].tolist()
     assert timeline.time[1] - timeline.time[0] == 5 * MINUTE
     assert np.mean([60 + i % 9 for i in range(60, 90)]) == pytest.approx(timeline.values["heart_rate"][-1], abs=1e-4)
+
+
+def test_a_full_disk_refuses_new_readings_with_a_clear_error_and_keeps_the_old_ones(tmp_path, tiny_bundle):
+    ward = Ward(tmp_path, tiny_bundle)
+    told = messages(some(700))
+    ward.send(told[:100])
+
+    def pages(most: int) -> Callable[..., None]:
+        return lambda connection, record, proxy: connection.execute(f"PRAGMA max_page_count={most}") and None
+
+    full, wide = pages(1), pages(1 << 30)  # SQLite takes 1 as: not one page more than there are
+    event.listen(ward.engine.database.engine, "checkout", full)
+    with pytest.raises(StorageFull, match="disk is full"):
+        ward.send(told[100:])
+    event.remove(ward.engine.database.engine, "checkout", full)
+    event.listen(ward.engine.database.engine, "checkout", wide)
+    kept = ward.engine.timeline("anna", 0, FOREVER)
+
+    assert 100 <= len(kept) < 200
+    assert 600 == ward.send(told[100:]).accepted
+    assert 700 <= len(ward.engine.timeline("anna", 0, FOREVER))
