@@ -18,7 +18,7 @@ run: $(VENV)/.installed  ## retrain everything
 serve: $(VENV)/.installed  ## the REST server; ADDRESS=0.0.0.0 needs a key first (main.py keys)
 	$(BIN)/uvicorn app:app --host $(ADDRESS) --port $(PORT) --no-access-log --no-server-header --timeout-graceful-shutdown 10
 
-ui: $(VENV)/.installed  ## the web page on 127.0.0.1:8501
+ui: $(VENV)/.installed  ## the web page on 127.0.0.1:8501; VITALWATCH_API=http://... shows a running API
 	$(BIN)/streamlit run streamlit_app.py
 
 demo: $(VENV)/.installed  ## 20 simulated people, live and faster than real time, with a database of its own; Ctrl-C ends it

@@ -42,7 +42,7 @@ def main() -> None:
     demo = subprocess.Popen([sys.executable, "-m", "vitalwatch.ui.demo", "--port", str(port)], cwd=ROOT)
     try:
         _wait(f"http://127.0.0.1:{port}/_stcore/health", demo)
-        time.sleep(45)  # everybody has a history, and some simulated hours have passed
+        time.sleep(40)  # everybody has a history, and some simulated hours have passed
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
             for name, path, scheme, size, height in SHOTS:

@@ -94,11 +94,11 @@ def test_an_alarm_before_the_chart_is_not_drawn() -> None:
 
 
 def test_the_fan_begins_at_the_newest_value() -> None:
-    ahead = Ahead(NOW, NOW + 60 * MINUTE, {"heart_rate": [(5, 58.0, 60.0, 63.0), (60, 50.0, 61.0, 75.0)]})
+    ahead = Ahead(NOW, {"heart_rate": [(5, 58.0, 60.0, 63.0), (60, 50.0, 61.0, 75.0)]})
     fan = [row for row in courses.chart_rows(course([60.0, 66.0]), "heart_rate", ahead) if row["what"] == "forecast"]
 
     assert [(66.0, 66.0), (58.0, 63.0), (50.0, 75.0)] == [(row["low"], row["high"]) for row in fan]
-    assert [0, 5, 60] == [(row["time"] - ahead.local) // MINUTE for row in fan]
+    assert [0, 5, 60] == [(row["time"] - ahead.time) // MINUTE - 60 for row in fan]
 
 
 def test_the_own_range_is_the_middle_of_the_own_measurements() -> None:

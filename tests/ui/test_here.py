@@ -135,7 +135,7 @@ def test_without_a_run_the_command_that_makes_one_is_named(tmp_path: Path) -> No
 def test_an_engine_of_its_own_is_the_default(tmp_path: Path, tiny_bundle: tuple[Path, Path]) -> None:
     ward = Ward(tmp_path, tiny_bundle)
     ward.engine.close()
-    found = source_of(ward.settings)
+    found = source_of(ward.settings, {})
     try:
         assert isinstance(found, Here)
         assert Place(tmp_path).store.production() == found.engine.run()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from serving_world import Ward, messages
-from tiny import somebody
+from tiny import ROOT, somebody
 from ui.world import EVIL
 from vitalwatch.tables import DAY, MINUTE
 from vitalwatch.ui.here import Here
@@ -72,7 +73,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: tuple[Path, Pat
 
 def shown(show: Callable[[], None], ward: Ward, here: Here) -> AppTest:
     told = AppTest.from_function(show, default_timeout=60)
-    told.session_state["source"], told.session_state["settings"] = here, ward.settings
+    told.session_state["source"] = here
+    told.session_state["settings"] = replace(ward.settings, root=ROOT)  # where schema.yaml is
     told.run()
     assert not told.exception
     return told

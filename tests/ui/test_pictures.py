@@ -8,7 +8,6 @@ from PIL import Image
 from ui.world import NOW, alarm, course
 from vitalwatch.drawing import Picture
 from vitalwatch.settings import Settings
-from vitalwatch.tables import MINUTE
 from vitalwatch.ui import pictures
 from vitalwatch.ui.course import Ahead
 
@@ -16,7 +15,7 @@ SVG = '<svg viewBox="0 0 1 1"><path fill="var(--ink, #1b1f24)"/></svg>'
 
 
 def test_a_picture_of_a_person_is_a_png_with_something_on_it(settings: Settings) -> None:
-    ahead = Ahead(NOW, NOW + 60 * MINUTE, {"heart_rate": [(5, 58.0, 60.0, 63.0), (60, 50.0, 61.0, 75.0)]})
+    ahead = Ahead(NOW, {"heart_rate": [(5, 58.0, 60.0, 63.0), (60, 50.0, 61.0, 75.0)]})
     rates = [60.0 + i % 7 for i in range(60)]
     drawn = pictures.person_png(course(rates), settings.schema, "$anna$", [alarm("high")], ahead)
     image = np.asarray(Image.open(io.BytesIO(drawn)).convert("L"))

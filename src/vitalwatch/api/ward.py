@@ -53,7 +53,14 @@ async def timeline(call: Call) -> Reply:
     told = {name: [shown(name, value) for value in column.tolist()] for name, column in columns.items()}
     flags = {name: getattr(found, name).tolist() for name in ("anomaly", "assessable", "own_baseline", "worn", "gap")}
     times = [rfc3339(time) for time in found.time.tolist()]
-    return reply({"person": wanted, "time": times, **told, **flags, "kind": [kind or None for kind in found.kind]})
+    usual = {name: found.values[f"residual:{name}"] for name in vitals if f"residual:{name}" in found.values}
+    beside = {
+        "minute": found.minute.tolist(),  # of the day, on the person's clock
+        "spreads": {name: [number(value, 2) for value in column.tolist()] for name, column in usual.items()},
+        "filled": {name: column.tolist() for name, column in found.filled.items()},
+        "kind": [kind or None for kind in found.kind],
+    }
+    return reply({"person": wanted, "time": times, **told, **flags, **beside})
 
 
 async def profile(call: Call) -> Reply:

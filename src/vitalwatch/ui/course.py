@@ -81,10 +81,9 @@ class Course:
 
 @dataclass(frozen=True)
 class Ahead:
-    """A forecast from one moment: vital -> (minutes ahead, low, middle, high) of the 80 % interval."""
+    """A forecast from one moment (UTC ms): vital -> (minutes ahead, low, middle, high) of the 80 % interval."""
 
     time: int
-    local: int
     vitals: dict[str, list[tuple[int, float, float, float]]]
 
 
@@ -125,8 +124,7 @@ def ahead_of(answers: Answers, row: int = -1) -> Ahead | None:
             told[vital] = [(h, *map(float, fan[i])) for i, h in enumerate(answers.horizons)]  # type: ignore[misc]
     if not told:
         return None
-    moment = int(answers.time[row])
-    return Ahead(moment, int(_local(answers.time, answers.grid.minute)[row]), told)
+    return Ahead(int(answers.time[row]), told)
 
 
 def chart_rows(
@@ -249,9 +247,10 @@ def _alarm_rows(course: Course, alarms: Iterable[Mapping[str, Any]], step: int) 
 def _fan(course: Course, vital: str, ahead: Ahead) -> list[dict[str, Any]]:
     told: Sequence[tuple[int, float, float, float]] = ahead.vitals[vital]
     values = [value for value in course.vitals.get(vital, ()) if value is not None]
-    now = [_row("forecast", ahead.local, low=values[-1], middle=values[-1], high=values[-1])] if values else []
+    local = ahead.time + course.offset * MINUTE
+    now = [_row("forecast", local, low=values[-1], middle=values[-1], high=values[-1])] if values else []
     return now + [
-        _row("forecast", ahead.local + minutes * MINUTE, low=low, middle=middle, high=high)
+        _row("forecast", local + minutes * MINUTE, low=low, middle=middle, high=high)
         for minutes, low, middle, high in told
     ]
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,15 +32,16 @@ import yaml
 from vitalwatch import synthetic
 from vitalwatch.alerting.alerts import ACKNOWLEDGE, LATCHED, PRIORITIES, SIGNALLING
 from vitalwatch.engine import Engine
-from vitalwatch.errors import AlarmRefused, NoModelYet
+from vitalwatch.errors import AlarmRefused, NoModelYet, StoreError
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.tables import DAY, Event, Profile, Readings
 from vitalwatch.timestamps import rfc3339
 from vitalwatch.ui.clock import VARIABLE, FastClock, ReadClock, wall
-from vitalwatch.ui.source import CONFIG, DEMO
+from vitalwatch.ui.source import ADDRESS, CONFIG, DEMO
 
 FIRST_PERSON = 200_000  # nobody that a run of 220 learns from
 HISTORY_DAYS, LIVE_DAYS = 8, 12
+HOST = "127.0.0.1"
 CLOCK, WARD = "clock", frozenset({"demo"})
 AHEAD = 4 * DAY // 24  # episodes that begin this soon are what the demonstration is about
 SHIFT = 6 * DAY // 24  # after which the simulated nurse has seen everything
@@ -71,12 +73,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--root", type=Path, default=Path.cwd(), help="folder with schema.yaml, params.yaml and config/"
     )
+    parser.add_argument("--config", type=Path, help="a config file laid over config/")
     given = parser.parse_args(words)
     stop = threading.Event()
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda number, frame: _stopped(stop, frame))
     with tempfile.TemporaryDirectory(prefix="vitalwatch-demo-") as name:
-        settings = own_settings(given.root, Path(name))
+        settings = own_settings(given.root, Path(name), given.config)
         try:
             return _run(settings, Path(name), given, stop)
         except NoModelYet as error:
@@ -84,8 +87,8 @@ def main(words: Sequence[str] | None = None) -> int:
             return 1
 
 
-def own_settings(root: Path, folder: Path) -> Settings:
-    """Return the project's settings with a database, its key and its anchor in a folder of the demonstration."""
+def own_settings(root: Path, folder: Path, laid_over: Path | None = None) -> Settings:
+    """Return the project's settings, a config laid over them, with a database of its own in a folder."""
     config = folder / "config.yaml"
     database = {
         "url": f"sqlite:///{folder / 'demo.db'}",
@@ -98,7 +101,8 @@ def own_settings(root: Path, folder: Path) -> Settings:
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
     # the watchdog would write into the user's artifacts, and knows no other time than real time
     alarms = {"watchdog": None, "log": False, "rules": str(folder / "rules.yaml")}
-    config.write_text(json.dumps({"database": database, "alarms": alarms}), encoding="utf-8")  # JSON is YAML
+    over = yaml.safe_load(laid_over.read_text(encoding="utf-8")) if laid_over is not None else {}
+    config.write_text(json.dumps({**over, "database": database, "alarms": alarms}), encoding="utf-8")  # JSON is YAML
     return load_settings(root, config=config)
 
 
@@ -140,8 +144,9 @@ def _run(settings: Settings, folder: Path, given: argparse.Namespace, stop: thre
     try:
         engine.monitor()
         engine.start()
-        with _page(folder, given) as page:
+        with _api(settings, engine) as address, _page(folder, given, address) as page:
             say(f"The page: http://127.0.0.1:{given.port}   (Ctrl-C ends it)")
+            say(f"The API:  {address}/docs")
             for one in people:
                 before = messages(one.readings.rows(one.readings.time < start))
                 engine.accept(before, "demo", "demo", WARD)
@@ -186,7 +191,29 @@ def _nurse(engine: Engine, before: int) -> None:
 
 
 @contextmanager
-def _page(folder: Path, given: argparse.Namespace) -> Iterator[subprocess.Popen[bytes]]:
+def _api(settings: Settings, engine: Engine) -> Iterator[str]:
+    """Serve the engine over HTTP on a free port; yield the address."""
+    import uvicorn
+
+    from vitalwatch.api.app import create_app
+
+    app = create_app(settings, engine=engine, bound=lambda: [HOST])
+    server = uvicorn.Server(uvicorn.Config(app, host=HOST, port=0, log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, name="vitalwatch-api", daemon=True)
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        if not thread.is_alive():
+            raise StoreError("The API of the demonstration", "did not start", "See what stands above")
+        yield f"http://{HOST}:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(15)
+
+
+@contextmanager
+def _page(folder: Path, given: argparse.Namespace, api: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [
         sys.executable,
         "-m",
@@ -197,7 +224,13 @@ def _page(folder: Path, given: argparse.Namespace) -> Iterator[subprocess.Popen[
         str(given.port),
     ]
     told = f"Demonstration: simulated people, {given.speed:g} times real time. Nothing here is real."
-    environ = {**os.environ, CONFIG: str(folder / "config.yaml"), VARIABLE: str(folder / CLOCK), DEMO: told}
+    environ = {
+        **os.environ,
+        CONFIG: str(folder / "config.yaml"),
+        ADDRESS: api,
+        VARIABLE: str(folder / CLOCK),
+        DEMO: told,
+    }
     page = subprocess.Popen(command, cwd=given.root, env=environ, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
         yield page

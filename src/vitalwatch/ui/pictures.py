@@ -95,7 +95,7 @@ def _vital(ax: Any, course: Course, vital: str, schema: Schema, ahead: Ahead | N
         ax.plot(*zip(*odd, strict=True), "D", color=RED, markersize=2.6)
     if ahead is not None and vital in ahead.vitals:
         fan = [
-            (_moment(ahead.local + minutes * MINUTE), low, middle, high)
+            (_moment(ahead.time + (course.offset + minutes) * MINUTE), low, middle, high)
             for minutes, low, middle, high in ahead.vitals[vital]
         ]
         x, least, middle, most = zip(*fan, strict=True)

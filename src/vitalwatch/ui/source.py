@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
 
+ADDRESS, KEY = "VITALWATCH_API", "VITALWATCH_API_KEY"
 CONFIG = "VITALWATCH_CONFIG"  # a file laid over config/, as --config of the command line
 DEMO = "VITALWATCH_DEMO"  # a sentence about a demonstration, shown on every page
 Alert = Mapping[str, Any]
@@ -75,8 +77,12 @@ class Source(Protocol):
         """Return where this machine has the models in production."""
 
 
-def source_of(settings: Settings) -> Source:
-    """Return an engine in this process."""
+def source_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> Source:
+    """Return the API that VITALWATCH_API names, else an engine in this process."""
+    if address := environ.get(ADDRESS, ""):
+        from vitalwatch.ui.there import There
+
+        return There(address, environ.get(KEY, ""), settings)
     from vitalwatch.ui.here import Here
 
     return Here(settings)

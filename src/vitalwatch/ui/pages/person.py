@@ -88,7 +88,7 @@ def _live(who: str, back: int, usual: Mapping[str, tuple[float, float]]) -> None
         with drawn:
             _charts(course, ahead, alarms, usual)
         with foreseen:
-            _forecast(ahead)
+            _forecast(ahead, course.offset)
         with score:
             _news(who, course)
 
@@ -191,13 +191,13 @@ def _chart(course: Course, vital: str, ahead: Any, alarms: Any, usual: Mapping[s
     st.caption(plain(person.alt(course, vital, source().schema)))
 
 
-def _forecast(ahead: Ahead | None) -> None:
+def _forecast(ahead: Ahead | None, offset: int) -> None:
     st.subheader("Forecast")
     if ahead is None:
         st.caption("No forecast: there is no model, or too little was measured in the last two hours.")
         return
     rows = trying.forecast_rows(ahead, source().schema)
-    st.caption(f"Made at {plain(clock(ahead.local))}: median, and the interval that holds 80 % of what comes.")
+    st.caption(f"Made at {plain(clock(ahead.time, offset))}: median, and the interval that holds 80 % of what comes.")
     table({name: [row[name] for row in rows] for name in rows[0]}, "Forecast of each vital by minutes ahead.")
 
 

@@ -1,0 +1,303 @@
+"""The page on a running API: everything over HTTP, with a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+
+from vitalwatch.database.quarantine import Refused
+from vitalwatch.database.scores import Timeline
+from vitalwatch.errors import NotFound, VitalsError
+from vitalwatch.settings import Settings
+from vitalwatch.tables import DAY, MINUTE, Profile, Readings
+from vitalwatch.timestamps import parse_time, rfc3339
+from vitalwatch.ui.clock import clock_of, wall
+from vitalwatch.ui.course import Ahead, Course, of_timeline
+from vitalwatch.ui.trying import Judged
+from vitalwatch.ui.upload import Models
+from vitalwatch.views import Seen
+
+SECONDS = 10.0  # that an answer may take
+MOMENTS = ("start", "end", "raised_at", "changed_at", "sounded_at", "until", "escalate_at", "acknowledged_at")
+FLAGS = ("anomaly", "assessable", "own_baseline", "worn", "gap")
+
+
+class ApiError(VitalsError):
+    """The API did not answer, or refused: what it says, and what to do."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(problem, hint)
+        self.problem, self.hint = problem, hint
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.hint}".strip()
+
+
+class There:
+    """A `source.Source` on an API; what its key may not do, the API refuses.
+
+    Args:
+        address: `http://host:port`.
+        key: Sent as bearer token; empty for none (an API without keys answers this machine alone).
+        settings: The page's own: schema, and whether there are models here for uploads.
+        client: For tests: a client on an application in this process.
+    """
+
+    admin = False  # promoting is done where the runs are
+
+    def __init__(
+        self,
+        address: str,
+        key: str,
+        settings: Settings,
+        *,
+        client: httpx.Client | None = None,
+        now: Callable[[], int] | None = None,
+    ) -> None:
+        self.where = f"the API at {address}"
+        self.schema, self._settings, self.now = settings.schema, settings, now or clock_of()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._client = client or httpx.Client(base_url=address, timeout=SECONDS)
+        self._client.headers.update(headers)
+        self._names = True  # until the API says that this key may not see them
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def problem(self) -> str:
+        """As `Source.problem`."""
+        try:
+            self._get("/model")
+        except ApiError as error:
+            return str(error)
+        return ""
+
+    def people(self) -> list[Seen]:
+        """As `Source.people`; names only where the key may see them."""
+        if self._names:
+            try:
+                return self._people({"names": "true"})
+            except ApiError:
+                self._names = False
+        return self._people({})
+
+    def course(self, person: str, since: int, until: int) -> Course:
+        """As `Source.course`."""
+        until = min(until, since + 31 * DAY)
+        told = self._get(f"/people/{person}/timeline", since=rfc3339(since), until=rfc3339(until))
+        return of_timeline(person, _timeline(told, self.schema.vitals))
+
+    def ahead(self, person: str) -> Ahead | None:
+        """As `Source.ahead`."""
+        try:
+            return _ahead(self._post("/forecast", {"person": person}), 0)
+        except ApiError:
+            return None
+
+    def alarms(self, person: str) -> list[Mapping[str, Any]]:
+        """As `Source.alarms`."""
+        return [_alert(one) for one in self._get("/alarms", person=person, open="false", most="1000")["alarms"]]
+
+    def act(self, alarm: str, action: str) -> None:
+        """As `Source.act`."""
+        self._ask("POST", f"/alarms/{alarm}/{action}")
+
+    def personal(self, person: str) -> dict[str, Any]:
+        """As `Source.personal`."""
+        return dict(self._get(f"/people/{person}/limits"))
+
+    def set_personal(self, person: str, personal: Mapping[str, Any]) -> None:
+        """As `Source.set_personal`."""
+        self._ask("PUT", f"/people/{person}/limits", json=dict(personal))
+
+    def rules(self) -> Mapping[str, Any]:
+        """As `Source.rules`: the rules.yaml beside this page, which is the API's where both run in one place."""
+        from vitalwatch.alerting.rules import read_rules
+
+        rules = read_rules(self._settings.path(self._settings.config.alarms.rules), self.schema)
+        return {name: rule.model_dump(mode="json", exclude_none=True) for name, rule in rules.rules.items()}
+
+    def refused(self) -> Sequence[Any]:
+        """As `Source.refused`."""
+        return [_refused(one) for one in self._get("/quarantine", most="1000")["refused"]]
+
+    def replay(self) -> dict[str, int]:
+        """As `Source.replay`."""
+        raise ApiError("The API does not run refused readings again.", "Do it on the page of its own machine.")
+
+    def judged(self, readings: Readings, profile: Profile) -> Judged:
+        """As `Source.judged`."""
+        shift = (wall() - self.now()) // DAY * DAY  # the API judges on the wall's clock, a demonstration shows another
+        body = {"readings": _messages(readings, shift), "profile": _profile(profile)}
+        told = self._post("/anomaly", {**body, "series": True})
+        try:
+            ahead = _ahead(self._post("/forecast", body), shift)
+        except ApiError:
+            ahead = None
+        return Judged(_course(told, readings, shift), tuple(_alert(one) for one in told["alarms"]), ahead)
+
+    def models(self) -> Models | None:
+        """As `Source.models`: of the run in production of this machine's own artifacts, if it has one."""
+        from vitalwatch.production import MODELS
+        from vitalwatch.store import Store
+
+        store = Store(self._settings.artifacts)
+        run = store.production()
+        if run is None:
+            return None
+        trusted = tuple(self._settings.path(path) for path in self._settings.config.signing.trusted)
+        return Models(run, store.folder(run) / MODELS, trusted, store.seal(run, f"{MODELS}/manifest.json"))
+
+    def _people(self, query: Mapping[str, str]) -> list[Seen]:
+        return [_seen(one) for one in self._get("/people", **query)["people"]]
+
+    def _get(self, path: str, **query: str) -> Any:
+        return self._ask("GET", path, params=query)
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._ask("POST", path, json=body)
+
+    def _ask(self, method: str, path: str, **more: Any) -> Any:
+        try:
+            answer = self._client.request(method, path, **more)
+        except httpx.HTTPError:
+            raise ApiError(
+                "The API does not answer.", "Start it with `make serve`, or look at VITALWATCH_API."
+            ) from None
+        if answer.status_code == 404:
+            raise NotFound("What was asked for", "It is gone, or for another key.")
+        if answer.status_code >= 400:
+            raise ApiError(_reason(answer), "")
+        return answer.json() if answer.content else None
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Return what a problem (RFC 9457) says."""
+    try:
+        told = answer.json()
+        return f"{told['title']}. {told.get('detail', '')}".replace("..", ".").strip()
+    except (ValueError, KeyError, TypeError):
+        return f"The API answered {answer.status_code}."
+
+
+def _moment(text: str) -> int:
+    told = parse_time(text)
+    if isinstance(told, str):
+        raise ApiError("The API tells a time that cannot be read.", "Are both of the same version?")
+    return told[0]
+
+
+def _alert(told: Mapping[str, Any]) -> dict[str, Any]:
+    read = {name: _moment(told[name]) for name in MOMENTS if told.get(name) is not None}
+    return {"end": None, "state": "", "rule": told.get("channel", ""), **told, **read}
+
+
+def _seen(told: Mapping[str, Any]) -> Seen:
+    return Seen(
+        person=told["person"],
+        name=told.get("name", ""),
+        ward=told["ward"],
+        heard=_moment(told["heard"]),
+        time=None if told["time"] is None else _moment(told["time"]),
+        values=told["vitals"],
+        score=told["score"],
+        p_value=told["p_value"],
+        is_anomaly=told["is_anomaly"],
+        own_baseline=told["own_baseline"],
+        worn=told["worn"],
+        waiting=told["waiting"],
+        alarms=tuple(_alert(one) for one in told["alarms"]),
+    )
+
+
+def _timeline(told: Mapping[str, Any], vitals: Sequence[str]) -> Timeline:
+    times = np.asarray([_moment(text) for text in told["time"]], np.int64)
+    n = len(times)
+    minute = np.asarray(told.get("minute", times // MINUTE % 1440), np.int16)
+    numbers = {name: _column(told[name]) for name in told if _numeric(told[name], n)}
+    usual = {f"residual:{name}": _column(column) for name, column in told.get("spreads", {}).items()}
+    blank = {f"residual:{name}": np.full(n, np.nan, np.float32) for name in vitals if name in numbers}
+    filled = {name: np.asarray(column, np.bool_) for name, column in told.get("filled", {}).items()}
+    flags = {name: np.asarray(told[name], np.bool_) for name in FLAGS}
+    kinds = tuple(kind or "" for kind in told["kind"])
+    return Timeline(time=times, minute=minute, run=("",) * n, kind=kinds, values={**numbers, **blank, **usual},
+                    filled=filled, **flags)  # fmt: skip
+
+
+def _numeric(column: Any, n: int) -> bool:
+    if not isinstance(column, list) or len(column) != n:
+        return False
+    return all(one is None or (isinstance(one, float | int) and not isinstance(one, bool)) for one in column)
+
+
+def _column(column: Sequence[float | None]) -> Any:
+    return np.asarray([np.nan if value is None else value for value in column], np.float32)
+
+
+def _ahead(told: Mapping[str, Any], shift: int) -> Ahead | None:
+    vitals = {
+        name: [(step["minutes"], step["q10"], step["q50"], step["q90"]) for step in one["steps"]]
+        for name, one in told["forecast"].items()
+    }
+    return Ahead(_moment(told["time"]) - shift, vitals) if vitals else None
+
+
+def _course(told: Mapping[str, Any], readings: Readings, shift: int) -> Course:
+    """Return the rows of an anomaly's answer, with what was sent."""
+    series = told["series"]
+    times = [_moment(text) - shift for text in series["time"]]
+    n = len(times)
+    place = {int(moment): i for i, moment in enumerate(readings.time)}
+    sent = {name: column.tolist() for name, column in readings.values.items()}
+    rate = sent.get("heart_rate", [None] * len(readings))
+    spread = told["expected_heart_rate"]["spread"] or 0.0
+    expected = series["expected_heart_rate"]
+    z: dict[str, list[float | None]] = {
+        one["vital"]: [None] * (n - 1) + [one["spreads"]] for one in told["contributions"]
+    }
+    vitals = {
+        name: [column[place[moment]] if moment in place else None for moment in times]
+        for name, column in {**sent, "heart_rate": rate}.items()
+    }
+    return Course(
+        person=readings.person,
+        time=times,
+        local=times,
+        vitals=vitals,
+        low=[None if value is None else value - 2 * spread for value in expected],
+        high=[None if value is None else value + 2 * spread for value in expected],
+        expected=expected,
+        score=series["score"],
+        p_value=series["p_value"] if told["assessable"] else [None] * n,
+        anomaly=series["is_anomaly"],
+        assessable=[*(score is not None for score in series["score"][:-1]), told["assessable"]],
+        own_baseline=[told["history"]["basis"] == "own"] * n,
+        worn=[vitals["heart_rate"][i] is not None for i in range(n)],
+        z=z,
+    )
+
+
+def _messages(readings: Readings, shift: int) -> list[dict[str, Any]]:
+    rows = []
+    for i, moment in enumerate(readings.time.tolist()):
+        values = {name: float(column[i]) for name, column in readings.values.items() if column[i] == column[i]}
+        rows.append({"time": rfc3339(moment + shift), **values})
+    return rows
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    numbers = {name: getattr(profile, name) for name in ("age", "height", "weight")}
+    told: dict[str, Any] = {name: value for name, value in numbers.items() if value == value}
+    told |= {name: list(getattr(profile, name)) for name in ("conditions", "medication") if getattr(profile, name)}
+    return {**told, "sex": profile.sex}
+
+
+def _refused(told: Mapping[str, Any]) -> Refused:
+    return Refused(
+        source=told["source"], position=told["position"], reason=told["code"], detail=told["detail"], validator="",
+        raw=b"", person=told["person"] or "", ward="", actor="", no=told["no"], received=_moment(told["received"]),
+    )  # fmt: skip

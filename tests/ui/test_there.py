@@ -1,0 +1,119 @@
+"""The page on an API: the same world through HTTP and through an engine in this process tell the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from serving_world import Ward, messages
+from tiny import somebody
+from vitalwatch.api.app import create_app
+from vitalwatch.errors import NotFound
+from vitalwatch.tables import DAY, MINUTE, Profile
+from vitalwatch.ui import trying
+from vitalwatch.ui.here import Here
+from vitalwatch.ui.there import ApiError, There
+
+ROWS = 700
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: tuple[Path, Path]) -> Iterator[tuple[Here, There]]:
+    ward = Ward(tmp_path_factory.mktemp("there"), tiny_bundle)
+    ward.engine.close()
+    readings = somebody(1).readings.rows(slice(0, ROWS))
+    ward.clock.ms = int(readings.time[-1]) + 6 * MINUTE
+    here = Here(ward.settings, now=ward.clock)
+    ward.engine = here.engine
+    ward.send([*messages(readings), b'{"person": "x"'])
+    app = create_app(ward.settings, engine=here.engine, bound=lambda: ["127.0.0.1"])
+    with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
+        yield here, There("http://127.0.0.1", "", ward.settings, client=client, now=ward.clock)
+    here.close()
+
+
+def test_everybody_is_seen_alike(both: tuple[Here, There]) -> None:
+    here, there = both
+    ours, theirs = here.people()[0], there.people()[0]
+
+    assert (ours.person, ours.name, ours.time, ours.heard) == (theirs.person, theirs.name, theirs.time, theirs.heard)
+    assert ours.values["heart_rate"] == pytest.approx(theirs.values["heart_rate"], abs=0.01)
+    assert [one["id"] for one in ours.alarms] == [one["id"] for one in theirs.alarms]
+    assert [one["start"] for one in ours.alarms] == [one["start"] for one in theirs.alarms]
+
+
+def test_a_course_is_the_same(both: tuple[Here, There]) -> None:
+    here, there = both
+    person, now = here.people()[0].person, here.now()
+    ours, theirs = (one.course(person, now - DAY, now + DAY) for one in both)
+
+    assert ours.time == theirs.time
+    assert ours.local == theirs.local
+    assert ours.anomaly == theirs.anomaly
+    assert ours.vitals["heart_rate"] == pytest.approx(theirs.vitals["heart_rate"], abs=0.01)
+    assert ours.z["heart_rate"] == pytest.approx(theirs.z["heart_rate"], abs=0.01)
+    assert there
+
+
+def test_a_forecast_is_the_same(both: tuple[Here, There]) -> None:
+    person = both[0].people()[0].person
+    ours, theirs = (one.ahead(person) for one in both)
+
+    assert ours is not None
+    assert theirs is not None
+    assert ours.time == theirs.time
+    assert ours.vitals["heart_rate"][3] == pytest.approx(theirs.vitals["heart_rate"][3], abs=0.06)
+
+
+def test_an_alarm_is_acknowledged(both: tuple[Here, There]) -> None:
+    here, there = both
+    person = here.people()[0].person
+    first = next(one for one in there.alarms(person) if one["state"] in ("signalling", "latched"))
+    there.act(first["id"], "acknowledge")
+
+    assert next(one for one in here.alarms(person) if one["id"] == first["id"])["acknowledged_by"]
+
+
+def test_limits_are_written_and_bad_ones_refused_in_words(both: tuple[Here, There]) -> None:
+    here, there = both
+    person = here.people()[0].person
+    there.set_personal(person, {"limits": {"heart_rate": {"low": 44.0}}})
+
+    assert 44.0 == here.personal(person)["limits"]["heart_rate"]["low"]
+    assert there.personal(person) == here.personal(person)
+    with pytest.raises(ApiError):
+        there.set_personal(person, {"limits": {"hart_rate": {"low": 44.0}}})
+
+
+def test_refused_readings_are_told_without_what_was_sent(both: tuple[Here, There]) -> None:
+    here, there = both
+
+    assert [one.reason for one in here.refused()] == [one.reason for one in there.refused()]
+
+
+def test_a_form_is_answered_alike(both: tuple[Here, There]) -> None:
+    here, there = both
+    until = there.now()
+    values = {"heart_rate": 64.0, **trying.activity(here.schema, "Resting")}
+    readings = trying.steady(here.schema, values, 30, until)
+    ours, theirs = (one.judged(readings, Profile("form", age=50.0, sex="female")) for one in both)
+
+    assert trying.verdict(ours)[0] == trying.verdict(theirs)[0]
+    assert ours.course.expected[-1] == pytest.approx(theirs.course.expected[-1], abs=0.06)
+
+
+def test_what_is_unknown_is_not_found(both: tuple[Here, There]) -> None:
+    with pytest.raises((NotFound, ApiError)):
+        both[1].act("0" * 32, "acknowledge")
+
+
+def test_an_api_that_does_not_answer_is_told_in_a_sentence(both: tuple[Here, There]) -> None:
+    client = httpx.Client(base_url="http://127.0.0.1:9", timeout=1)
+    away = There("http://127.0.0.1:9", "secret-key", both[0].engine.settings, client=client)
+
+    assert away.problem().startswith("The API does not answer.")
+    assert "secret-key" not in away.problem()
