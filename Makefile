@@ -7,13 +7,26 @@ UV_VERSION := 0.13.9
 PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE  # libraries are compiled once, not at every start
 
-.PHONY: run test check bench picture lock clean
+ADDRESS ?= 127.0.0.1
+PORT ?= 8000
+
+.PHONY: run serve ui demo test check bench picture screenshots lock clean
 
 run: $(VENV)/.installed  ## retrain everything
 	$(BIN)/python main.py
 
-test: $(VENV)/.installed-dev  ## the fast circle, then the slow tests
+serve: $(VENV)/.installed  ## the REST server; ADDRESS=0.0.0.0 needs a key first (main.py keys)
+	$(BIN)/uvicorn app:app --host $(ADDRESS) --port $(PORT) --no-access-log --no-server-header --timeout-graceful-shutdown 10
+
+ui: $(VENV)/.installed  ## the web page on 127.0.0.1:8501
+	$(BIN)/streamlit run streamlit_app.py
+
+demo: $(VENV)/.installed  ## 20 simulated people, live and faster than real time, with a database of its own; Ctrl-C ends it
+	@$(BIN)/python -m vitalwatch.ui.demo
+
+test: $(VENV)/.installed-dev  ## the fast circle, the page in a browser, then the slow tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 0 -m browser $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -n 0 -m slow $(PYTEST_ARGS)  # one at a time: they train, and kill
 
 check: $(VENV)/.installed-dev  ## format, lint, types, import layers, locks
@@ -28,6 +41,9 @@ bench: $(VENV)/.installed  ## print measured figures
 
 picture: $(VENV)/.installed  ## docs/person.svg, drawn with the production run
 	$(BIN)/python docs/picture.py
+
+screenshots: $(VENV)/.installed-dev  ## docs/page-*.png: the pages of `make demo` in headless Chromium
+	$(BIN)/python docs/screenshots.py
 
 lock: $(UV)  ## requirements*.in -> requirements*.txt, exact versions and hashes
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url requirements.in -o requirements.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 from vitalwatch.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from postgres import Server
     from vitalwatch.monitor import Monitor
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +36,38 @@ def real_data() -> Path:
     if not folder.is_dir():
         missing(f"no real recordings in {folder}; set VITALWATCH_REAL_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A real PostgreSQL server of this test process."""
+    from postgres import binaries, running
+
+    programs = binaries()
+    if programs is None:
+        missing("no PostgreSQL here; the wheel of requirements-dev.txt brings one")
+        return
+    with running(programs) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind; PostgreSQL among the slow tests, but for a few that take `both`."""
+    return _empty(request, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind, also in the fast circle."""
+    return _empty(request, tmp_path)
+
+
+def _empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ward.db'}"
+    server: Server = request.getfixturevalue("postgres")
+    return server.database()
 
 
 @pytest.fixture(scope="session")

@@ -122,7 +122,7 @@ def test_an_alarm_is_acknowledged_once_and_by_whom_is_written_down(ward):
 def test_acknowledged_but_persisting_comes_back_and_a_snooze_too(ward):
     ward.lives(feverish())
     ward.engine.act(ward.fever["id"], ACKNOWLEDGE, "nurse")
-    ward.passes(29)
+    ward.passes(119)
     assert "acknowledged" == ward.fever["state"]
     ward.passes(1)
     assert ("signalling", 1) == (ward.fever["state"], ward.fever["repeats"])
@@ -315,3 +315,15 @@ def test_a_started_engine_beats_is_watched_and_tells_the_outside(tmp_path, tiny_
 
     assert "temperature_high" in [one["commonLabels"]["alertname"] for one in got.accepted]
     assert ward.engine._guarding is not None
+
+
+def test_what_alarms_cost_is_measured_in_a_ward(ward):
+    since = int(feverish().time[0])
+    ward.lives(feverish())
+    ward.engine.act(ward.fever["id"], ACKNOWLEDGE, "nurse")
+    found, elsewhere = ward.engine.burden(since), ward.engine.burden(since, frozenset({"elsewhere"}))
+
+    assert len(ward.alarms()) == found.alerts
+    assert 1 / found.alerts == pytest.approx(found.acknowledged)
+    assert found.alerts / (len(feverish()) * 5 / 1440) == pytest.approx(found.per_person_day, rel=0.2)
+    assert 0 == elsewhere.alerts

@@ -5,10 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitalwatch.baseline import LEAST_SPREAD, MAD_TO_SD, SIGNALS, Day, Normal, median, own, population, summarise
+from vitalwatch.baseline import (
+    LEAST_SPREAD,
+    MAD_TO_SD,
+    SIGNALS,
+    Day,
+    Normal,
+    median,
+    own,
+    population,
+    summarise,
+    with_day,
+)
 from vitalwatch.params import Baseline
 
-CHOSEN = Baseline(enrolment_days=7, days_back=10, days_skip=2, shrink_days=3.0, min_rows=12)
+CHOSEN = Baseline(
+    enrolment_days=7, days_back=10, days_skip=2, shrink_days=3.0, min_rows=12, suspect_z=0.8, frozen_days=3
+)
 S = len(SIGNALS)
 NORMAL = Normal(np.zeros((3, S, 5)), np.full((3, S), 60.0), np.full((3, S), 8.0), np.asarray([7000.0, 3000.0]))
 NAN = float("nan")
@@ -95,3 +108,43 @@ def test_a_context_with_too_few_rows_does_not_count():
 
 def test_a_normal_survives_json():
     assert NORMAL.to_json() == Normal.from_json(NORMAL.to_json()).to_json()
+
+
+WELL = [day(d, 50.0) for d in range(10)]
+KNOWN = own(WELL, 11, NORMAL, CHOSEN)
+
+
+def feverish(date: int) -> Day:
+    return day(date, float(KNOWN.centre[0, 0] + 2 * KNOWN.spread[0, 0]))
+
+
+def test_a_day_like_an_infection_says_nothing_of_what_is_normal():
+    days = with_day(tuple(WELL), feverish(10), KNOWN, CHOSEN)
+    well = with_day(tuple(WELL), day(10, 50.5), KNOWN, CHOSEN)
+
+    assert [False] * 10 + [True] == [one.suspect for one in days]
+    assert not well[-1].suspect
+    assert own(WELL[3:], 12, NORMAL, CHOSEN).centre[0, 0] == own(days[3:], 12, NORMAL, CHOSEN).centre[0, 0]
+
+
+def test_an_older_day_counts_in_the_place_of_one_like_an_infection():
+    frozen = (*with_day(tuple(WELL[:8]), feverish(8), KNOWN, CHOSEN), *WELL[9:])
+
+    assert own(WELL, 11, NORMAL, CHOSEN).days == own(frozen, 11, NORMAL, CHOSEN).days
+
+
+def test_what_lasts_is_normal_in_the_end():
+    days = tuple(WELL)
+    for date in (10, 11, 12):
+        days = with_day(days, feverish(date), KNOWN, CHOSEN)
+
+    assert not any(one.suspect for one in days)
+    assert with_day(days, feverish(13), KNOWN, CHOSEN)[-1].suspect  # still far from the normal of before
+
+
+def test_one_vital_alone_is_no_infection():
+    ill = feverish(10)
+    centre = np.full_like(ill.centre, NAN)
+    centre[:, 0] = ill.centre[:, 0]
+
+    assert not with_day(tuple(WELL), Day(10, centre, ill.spread, 5000.0), KNOWN, CHOSEN)[-1].suspect

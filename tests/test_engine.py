@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ FOREVER = 1 << 60
 
 
 @pytest.fixture
-def ward(tmp_path, tiny_bundle) -> Ward:
-    return Ward(tmp_path, tiny_bundle)
+def ward(tmp_path, tiny_bundle, url) -> Iterator[Ward]:
+    ward = Ward(tmp_path, tiny_bundle, url)
+    yield ward
+    ward.engine.close()
 
 
 def some(n: int, start: int = 0, who: int = 0):
@@ -84,8 +87,8 @@ def test_what_is_refused_is_kept_with_its_reason_and_nothing_else_is_lost(ward):
     assert [1, 2, 3] == [one.position for one in kept]
 
 
-def test_without_a_model_readings_are_kept_and_scored_when_there_is_one(tmp_path, tiny_bundle, tiny_monitor):
-    ward = Ward(tmp_path, None)
+def test_without_a_model_readings_are_kept_and_scored_when_there_is_one(tmp_path, tiny_bundle, tiny_monitor, both):
+    ward = Ward(tmp_path, None, both)
     readings = some(300)
     receipt = ward.send(messages(readings))
     with pytest.raises(NoModelYet, match=r"python main\.py"):
@@ -185,7 +188,8 @@ def test_events_tell_of_readings_scores_and_alarms_in_order(ward):
     assert events[-1].no == ward.engine.newest_event()
 
 
-def test_no_identifier_stands_outside_of_the_vault(ward):
+def test_no_identifier_stands_outside_of_the_vault(tmp_path, tiny_bundle):
+    ward = Ward(tmp_path, tiny_bundle)
     names = ["Anna.Schmidt", "device-SN-778-XY"]
     ward.send([reading(device=names[1], event_id=f"{names[0]}-1") | {"person": names[0]}])
     ward.send([{"person": names[0], "time": "never", "device": names[1]}])

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from vitalwatch import cleaning, features
+from vitalwatch import cleaning, features, habits
 from vitalwatch.moment import activity, moment_rows
 from vitalwatch.monitor import Monitor
 from vitalwatch.settings import Settings
@@ -81,7 +82,10 @@ def changed(readings: Readings, rows: slice, seed: int = 0) -> Readings:
     return replace(readings, values=values)
 
 
-def test_no_feature_looks_further_back_than_it_says(tiny_monitor: Monitor, settings: Settings) -> None:
+def test_no_feature_looks_further_back_than_it_says(
+    tiny_monitor: Monitor, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(habits, "learn", lambda known, *day: known)  # own days are meant to last: windows alone here
     day = probe_day(settings)
     two = Readings(
         day.person,
@@ -100,7 +104,7 @@ def test_no_feature_looks_further_back_than_it_says(tiny_monitor: Monitor, setti
     for i, feature in enumerate(features.FEATURES):
         last = np.flatnonzero(before[:, i] != after[:, i])
         if len(last):
-            assert (int(last[-1]) - at) * 5 < feature.window + moment + cleaned, feature.name
+            assert (int(last[-1]) - at) * 5 < feature.lookback + moment + cleaned, feature.name
 
 
 def test_a_made_up_day_gives_the_features_it_always_gave(tiny_monitor: Monitor, settings: Settings) -> None:
@@ -109,7 +113,8 @@ def test_a_made_up_day_gives_the_features_it_always_gave(tiny_monitor: Monitor, 
     centre, spread = np.nanmean(signals, axis=0), np.nanstd(signals, axis=0) + 0.5
     made, context = moments(grid)
     active = activity(grid, 5)
-    track = features.tracks((signals - centre) / spread, context, active[:, 0])
+    pace = np.stack((0.2 * made[:, features.MOMENT.index("clock_cos")], active[:, 1] * 4), axis=1).astype(np.float64)
+    track = features.tracks((signals - centre) / spread, context, active[:, 0], pace)
     usual = np.tile([8000.0, 2500.0], (len(grid), 1))
     _, columns, stronger, assessable = features.advance_features(None, track, made, context, usual, 5)
     got = {"features": columns[::SHOWN], "moments": made[::SHOWN], "stronger": stronger[::SHOWN]}
@@ -123,3 +128,49 @@ def test_a_made_up_day_gives_the_features_it_always_gave(tiny_monitor: Monitor, 
     for name, values in got.items():
         np.testing.assert_allclose(golden[name], values, rtol=1e-6, atol=1e-6)
     assert [False, True] == [assessable[0], assessable[3]]
+
+
+def columns(context: np.ndarray, z: float, lift: float, own: float = 0.0) -> dict[str, np.ndarray]:
+    """Features of rows in which the heart rate is z spreads from normal and `own` further from what is usual now."""
+    n = len(context)
+    signals = np.full((n, len(features.SIGNALS)), np.nan)
+    signals[:, 0] = z
+    track = features.tracks(signals, context, np.zeros(n), np.tile([own, lift], (n, 1)))
+    moments, usual = np.zeros((n, len(features.MOMENT)), np.float32), np.tile([8000.0, 2500.0], (n, 1))
+    return dict(
+        zip(features.NAMES, features.advance_features(None, track, moments, context, usual, 5)[1].T, strict=True)
+    )
+
+
+def test_the_shortfall_is_the_share_of_the_expected_rise_that_did_not_come() -> None:
+    walking = np.full(12, features.ACTIVE, np.int8)
+
+    for missing in (0.0, -0.3, -0.7):
+        got = columns(walking, z=0.0, lift=5.0, own=5.0 * missing)
+        assert missing * 60 / (60 + features.EFFORT) == pytest.approx(
+            float(got["heart_rate_shortfall_60min"][-1]), abs=1e-6
+        )
+    assert 0 == columns(np.full(12, features.AT_REST, np.int8), 3.0, 5.0)["heart_rate_shortfall_60min"][-1]
+
+
+def test_an_onset_is_a_window_above_a_longer_one_and_a_level_that_stays_is_none() -> None:
+    still = np.full(576, features.AT_REST, np.int8)
+    level = columns(still, z=2.0, lift=0.0)
+    n = len(still)
+    signals = np.full((n, len(features.SIGNALS)), np.nan)
+    signals[:, 0] = np.where(np.arange(n) < n - 12, 0.0, 2.0)
+    track = features.tracks(signals, still, np.zeros(n), np.zeros((n, 2)))
+    made, usual = np.zeros((n, len(features.MOMENT)), np.float32), np.tile([8000.0, 2500.0], (n, 1))
+    risen = features.advance_features(None, track, made, still, usual, 5)[1][-1]
+
+    assert 0 == pytest.approx(float(level["heart_rate_mean_60min_above_1440min"][-1]))
+    assert 2 * (1 - 12 / 288) == pytest.approx(
+        float(risen[features.NAMES.index("heart_rate_mean_60min_above_1440min")]), abs=1e-6
+    )
+
+
+def test_heart_rate_by_context_counts_from_what_is_usual_at_this_hour_and_effort() -> None:
+    got = columns(np.full(12, features.AT_REST, np.int8), z=2.0, lift=0.0, own=-1.5)
+
+    assert 2.0 == pytest.approx(float(got["heart_rate_mean_60min"][-1]))
+    assert 0.5 == pytest.approx(float(got["heart_rate_quiet_mean_60min"][-1]))

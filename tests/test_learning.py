@@ -33,7 +33,7 @@ def person_with(level: float, rng: np.random.Generator, *, sleeps: float = -10.0
     return grid(rows=FOUR_DAYS, steps=steps, sleep=asleep(FOUR_DAYS), heart_rate=rate)
 
 
-def test_the_middle_person_is_the_centre_and_people_and_moments_both_count_as_spread():
+def test_the_mean_person_is_the_centre_and_people_and_moments_both_count_as_spread():
     rng = np.random.default_rng(1)
     normal = normal_of(*(person_with(level, rng) for level in (58, 62, 64, 66, 70)))
 
@@ -41,11 +41,20 @@ def test_the_middle_person_is_the_centre_and_people_and_moments_both_count_as_sp
     assert np.allclose(np.hypot(3, MAD_TO_SD * 2), normal.spread[:, RATE], rtol=0.15)
 
 
+def test_one_person_far_off_moves_what_strangers_are_told_but_not_the_middle_of_the_other_signals():
+    warm, hot = (grid(rows=FOUR_DAYS, heart_rate=rate, body_temperature=rate / 2) for rate in (72.0, 78.0))
+    normal = normal_of(warm, warm, hot)
+    temperature = SIGNALS.index("body_temperature")
+
+    assert 74 == pytest.approx(normal.centre[AT_REST, RATE], abs=0.1)
+    assert 36 == pytest.approx(normal.centre[AT_REST, temperature], abs=0.1)
+
+
 def test_people_without_a_context_speak_for_the_others_only():
     rng = np.random.default_rng(2)
     normal = normal_of(person_with(60, rng), person_with(60, rng, moves=False), person_with(90, rng, moves=False))
 
-    assert 60 == pytest.approx(normal.centre[AT_REST, RATE], abs=0.7)
+    assert 70 == pytest.approx(normal.centre[AT_REST, RATE], abs=0.7)
     assert 72 == pytest.approx(normal.centre[ACTIVE, RATE], abs=0.7)
 
 

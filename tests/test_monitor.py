@@ -302,3 +302,18 @@ def test_without_detection_everything_else_is_answered_as_ever(watcher: Open) ->
     assert less.alarms == ()
     assert np.isnan(less.score).all()
     assert not less.is_anomaly.any()
+
+
+def test_another_medicine_begins_a_new_normal_and_keeps_what_is_under_way(tiny_monitor: Monitor) -> None:
+    person = somebody(1)
+    readings = person.readings.rows(slice(0, 288 * 6))
+    state, _ = tiny_monitor.advance(tiny_monitor.begin(readings.person, person.profile), readings, forecast=False)
+    told = replace(person.profile, medication=("beta_blocker",))
+    changed = tiny_monitor.changed(state, told)
+    later = person.readings.rows(slice(288 * 6, 288 * 6 + 12))
+
+    assert tiny_monitor.advance(state, later, forecast=False)[1].own_baseline.all()
+    assert not tiny_monitor.advance(changed, later, forecast=False)[1].own_baseline.any()
+    assert tiny_monitor.person_row(told).tolist() == changed.person.tolist()
+    assert state.body.channels == changed.body.channels
+    assert state.newest == changed.newest

@@ -64,11 +64,11 @@ def train_tiny(settings: Settings) -> tuple[dict[str, bytes], dict[str, object]]
         everyone, chosen.regressor, chosen.baseline, settings.schema.step_minutes, chosen.seed, 1
     )
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
-    seen, windows = train._see(learners, TRAIN, learnt, settings, kinds, 1000)
+    seen, windows = train.see(learners, TRAIN, learnt, settings, kinds, 1000)
     drawn = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, 0)
     forest = anomaly.fit(seen.x, chosen.detector, chosen.seed)
     known = episodes.fit(seen.x, seen.episode, seen.kind, len(kinds), chosen.supervised, chosen.seed, 1)
-    held, probation = train._see(calibrators, CALIBRATION, learnt, settings, kinds, 1000)
+    held, probation = train.see(calibrators, CALIBRATION, learnt, settings, kinds, 1000)
     calibration = train._calibrate(held, forest, known, kinds, settings)
     fitted = random_forecaster(settings)
     forecast = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from vitalwatch.alerting.alerts import Action, Alert, Observed, Transition
-from vitalwatch.alerting.judging import NOBODY, Judge, Memory
+from vitalwatch.alerting.judging import NOBODY, Body, Judge, Memory
 from vitalwatch.alerting.lifecycle import REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
 from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
@@ -64,7 +65,7 @@ class Alarming:
             no, before = one.person.no, one.held.judged or known.get(one.person.no, Memory())
             judge = self._judge(no, limits.get(no), one.held.run)
             memories[no], found = judge.look(before, one.answers)
-            if memories[no].after != before.after or memories[no].before != before.before:
+            if _worth(memories[no]) != _worth(before):
                 changed[no] = memories[no]
             first, until = int(one.answers.time[0]), int(one.answers.time[-1]) + judge.schema.step_ms
             for source, conditions in ((RULES, found), (MONITOR, judge.of_monitor(one.held.state, one.answers))):
@@ -169,6 +170,11 @@ def _observed(alerts: Iterable[Alert], seen: Seen | None, now: int) -> list[Obse
         if alert.source in (RULES, MONITOR) and alert.end is None and seen.wear.get(alert.person) == NOT_WORN
     }
     return found + [Observed(person, source, now, now) for person, source in sorted(gone)]
+
+
+def _worth(memory: Memory) -> tuple[Body, Body]:
+    """Return what a process that starts anew must know; the newest beat is not worth a write a reading."""
+    return replace(memory.after, beat=None), replace(memory.before, beat=None)
 
 
 def _event(alert: Alert, transition: Transition) -> dict[str, Any]:

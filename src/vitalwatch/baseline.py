@@ -2,13 +2,14 @@
 
 A signal is a vital (or a detail of one) minus what the population's model expects of the moment (heart rate from
 activity, clock, sleep and profile; the others from activity and clock). Own normal is the median of the completed days
-d-days_back .. d-days_skip, mixed with the population's: (days own + shrink population) / (days + shrink).
+d-days_back .. d-days_skip, mixed with the population's: (days own + shrink population) / (days + shrink). Days that
+look like an infection do not count, and older ones count in their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +32,8 @@ SIGNALS = (
     "oxygen_saturation_min",
 )
 VITALS = SIGNALS[:7]
+INFECTED = tuple(map(SIGNALS.index, ("heart_rate", "respiratory_rate", "body_temperature")))  # what an infection raises
+STILL = tuple(map(CONTEXTS.index, ("asleep", "at rest")))
 ROOT = ("heart_rate_variability_rmssd", "heart_rate_spread")  # judged on a square-root scale, where they are symmetric
 SPARSE = ("blood_pressure_systolic", "blood_pressure_diastolic")  # a cuff measures about hourly
 MAD_TO_SD = 1.4826  # of a normal distribution
@@ -81,12 +84,14 @@ class Day:
         date: Days since 1970, local.
         centre, spread: Median and scaled median absolute deviation by context, (3, s).
         steps: Steps of the day, NaN unless at least half of the day was worn.
+        suspect: Whether it looks like an infection, so that it says nothing of what is normal.
     """
 
     date: int
     centre: Doubles
     spread: Doubles
     steps: float
+    suspect: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,8 @@ def own(days: Sequence[Day], date: int, normal: Normal, chosen: params.Baseline)
         normal: The population's normal, borrowed while own days are few.
         chosen: Which days count and how strongly the population does.
     """
-    used = [day for day in days if date - chosen.days_back <= day.date <= date - chosen.days_skip]
+    first = date - chosen.days_back - sum(day.suspect for day in days)
+    used = [day for day in days if first <= day.date <= date - chosen.days_skip and not day.suspect]
     if not used:
         return population(normal)
     centre, count = median(np.stack([day.centre for day in used]))
@@ -169,6 +175,32 @@ def own(days: Sequence[Day], date: int, normal: Normal, chosen: params.Baseline)
         steps=float(_mix(np.asarray(steps_weight), walked, normal.steps[0])[0]),
         steps_spread=float(normal.steps[1]),
     )
+
+
+def with_day(days: tuple[Day, ...], day: Day, known: Own, chosen: params.Baseline) -> tuple[Day, ...]:
+    """Return the completed days and one more, marked if it looks like an infection.
+
+    Asleep and at rest, heart rate, respiration and temperature are then on average more than `suspect_z` own spreads
+    above own normal. After `frozen_days` such days in a row they are what is normal now (a medicine, another device).
+
+    Args:
+        days: Completed before, oldest first.
+        day: As summarised.
+        known: What was normal on that day.
+        chosen: Personal baseline.
+    """
+    marked = replace(day, suspect=_infection(day, known) > chosen.suspect_z)
+    row = (*days, marked)[-chosen.frozen_days :]
+    if len(row) == chosen.frozen_days and all(one.suspect for one in row):
+        return (*days[: len(days) + 1 - len(row)], *(replace(one, suspect=False) for one in row))
+    return (*days, marked)
+
+
+def _infection(day: Day, known: Own) -> float:
+    """Return how far what an infection raises is above own normal, own spreads; -inf where fewer than two are known."""
+    told = ((day.centre - known.centre) / known.spread)[np.ix_(STILL, INFECTED)]
+    measured = np.isfinite(told)
+    return float(told[measured].mean()) if measured.any(axis=0).sum() >= 2 else -np.inf
 
 
 def _mix(weight: Doubles, mine: Doubles, others: Doubles) -> Doubles:

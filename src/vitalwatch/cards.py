@@ -16,8 +16,11 @@ from vitalwatch.wording import NONE, Json, detector, fixed, missing, percent, ra
 
 STATISTICS = {
     "mean": "mean of {window}",
+    "above": "mean of {window} above that of {than}",
+    "shortfall": "share of the expected rise that is missing over {window}",
     "spread": "spread within {window}",
     "lowest": "lowest of {window}",
+    "shortfall": "share of the expected rise that did not come, {window}",
     "steps_z": "of {window} against the person's usual day",
     "now": "now",
 }
@@ -113,10 +116,12 @@ def told_of_training(known: bool) -> dict[str, Any]:
 def feature_words(feature: features.Feature) -> str:
     """Return a feature as it reads: `heart rate, mean of 60 min`."""
     track = TRACKS.get(feature.track, words(feature.track))
-    hours = feature.window // 60 if feature.window >= 120 and feature.window % 60 == 0 else 0
-    window = f"{hours} h" if hours else f"{feature.window} min"
-    statistic = STATISTICS[feature.statistic].format(window=window)
+    statistic = STATISTICS[feature.statistic].format(window=_span(feature.window), than=_span(feature.than))
     return track if feature.statistic == "now" and feature.window else f"{track}, {statistic}"
+
+
+def _span(minutes: int) -> str:
+    return f"{minutes // 60} h" if minutes >= 120 and minutes % 60 == 0 else f"{minutes} min"
 
 
 def cards(card: Json, evaluation: Json) -> list[Card]:

@@ -251,7 +251,8 @@ class _Case:
                 one[len(one) - len(part) :, list(SENSORS[bound.sensor])] = held
         inside = slice(self._first, self.watched.stop)
         context, steps = np.tile(seeker._rows.context[inside], k), np.tile(seeker._steps[inside], k)
-        track = features.tracks(z.reshape(k * m, len(SIGNALS)), context, steps).reshape(k, m, 2 * len(TRACKS))
+        pace = np.tile(seeker._rows.pace[inside], (k, 1))
+        track = features.tracks(z.reshape(k * m, len(SIGNALS)), context, steps, pace).reshape(k, m, 2 * len(TRACKS))
         x = self._features(track, asked)
         score = self._score(x.reshape(k * len(asked), -1)).reshape(k, len(asked))
         sure = seeker._rows.assessable[asked]

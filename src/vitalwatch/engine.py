@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,8 @@ from sqlalchemy import Connection
 
 from vitalwatch import views
 from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming
-from vitalwatch.alerting.alerts import DISCHARGE, Action
+from vitalwatch.alerting.alerts import DISCHARGE, Action, Alert
+from vitalwatch.alerting.burden import Burden, burden
 from vitalwatch.alerting.pulse import Pulse
 from vitalwatch.alerting.rules import personal_of, read_rules
 from vitalwatch.alerting.watchdog import Seen as WatchdogSeen
@@ -41,11 +43,13 @@ from vitalwatch.recall import Held, Recall
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.store import Store
-from vitalwatch.tables import MINUTE, Answers, Profile
+from vitalwatch.tables import DAY, MINUTE, Answers, Profile
 from vitalwatch.views import Seen
 
 log = logging.getLogger(__name__)
 
+EVERYTHING = 1_000_000  # alerts: more than retention keeps
+REPLAYED = 10_000  # refused readings that one replay looks at
 CATCH_UP = 5_000  # waiting readings scored in one transaction
 
 
@@ -145,8 +149,9 @@ class Engine:
         now = self.now()
         sent = [self._judged(place, one, source, idempotency, now) for place, one in enumerate(raw)]
         sender = Sender(source, actor, wards)
+        served = self._served()  # outside of the writer's turn: a run that was just promoted is loaded here
         with self._transaction() as (connection, keep):
-            receipt, held = self._intake.take(connection, sent, sender, now, self._serving)
+            receipt, held = self._intake.take(connection, sent, sender, now, lambda run: self._serving(run, served))
             keep(held)
         return receipt
 
@@ -155,9 +160,8 @@ class Engine:
 
         People whose memory is of another run are moved to the one in production, from their readings.
         """
-        try:
-            served = self.production.served()
-        except NoModelYet:
+        served = self._served()
+        if served is None:
             return 0
         with self.database.reading() as connection:
             waiting = people.waiting(connection, served.run)
@@ -220,6 +224,35 @@ class Engine:
         """Return refused readings without what was sent, oldest first."""
         with self.database.reading() as connection:
             return quarantine.listed(connection, wards, after=after, most=most, reason=reason)
+
+    def replay(self, actor: str, wards: Wards = None) -> dict[str, int]:
+        """Run refused readings through today's rules again; what is accepted leaves the quarantine.
+
+        Returns:
+            `read`, `accepted`, `duplicate`, and the number of readings that stay by reason.
+        """
+        now = self.now()
+        with self.database.reading() as connection:
+            kept = quarantine.listed(connection, wards, most=REPLAYED)
+            raw = quarantine.opened(connection, self._secret, [one.no for one in kept])
+        counts = Counter(read=len(kept), accepted=0, duplicate=0)
+        good: dict[tuple[str, str], list[tuple[int, Sent]]] = {}
+        for one in kept:
+            sent = self._judged(one.position, raw[one.no], one.source, "", now)
+            if isinstance(sent.judged, Rejected):
+                counts[sent.judged.reason] += 1
+            else:
+                good.setdefault((one.source, one.ward), []).append((one.no, sent))
+        for (source, ward), those in good.items():
+            sender = Sender(source, actor, frozenset({ward}) if ward else wards)
+            with self._transaction() as (connection, keep):
+                receipt, held = self._intake.take(connection, [one for _, one in those], sender, now, self._serving)
+                quarantine.remove(connection, [no for no, _ in those])
+                self.audit.write(connection, actor, "quarantine.replay", source)
+                keep(held)
+            counts.update(accepted=receipt.accepted, duplicate=len(receipt.duplicates))
+            counts.update(one.reason for one in receipt.rejected)
+        return dict(counts)
 
     # about a person
 
@@ -296,6 +329,13 @@ class Engine:
                 raise NotAllowed("This alarm")
             return alarms.history(connection, alarm)
 
+    def burden(self, since: int, wards: Wards = None) -> Burden:
+        """Return what the alarms that changed since a time (UTC ms) cost those who answer them."""
+        with self.database.reading() as connection:
+            told = alarms.listed(connection, wards, open_only=False, person=None, since=since, most=EVERYTHING)
+            rows = scores.rows_since(connection, wards, since)
+        return burden(map(Alert.from_json, told), rows * self.settings.schema.step_ms / DAY)
+
     def wear(self) -> Mapping[str, str]:
         """Return worn, silent or not_worn of people, by pseudonym, as the watchdog saw last; empty without one."""
         return {} if self._seen_last is None else self._seen_last.wear
@@ -345,13 +385,15 @@ class Engine:
             judged = replace(judged, event_id=f"{idempotency}#{place}")
         return Sent(place, judged, message, judged.event_id, judged.person)
 
-    def _serving(self, run: str) -> Served | None:
-        """Return the run that scores a person whose memory is of `run`; None: the readings wait to be caught up."""
+    def _served(self) -> Served | None:
         try:
-            served = self.production.served()
+            return self.production.served()
         except NoModelYet:
             return None
-        return served if run in ("", served.run) else self.production.loaded(run)
+
+    def _serving(self, run: str, served: Served | None) -> Served | None:
+        """Return the run that scores a person whose memory is of `run`; None: the readings wait to be caught up."""
+        return served if served is None or run in ("", served.run) else self.production.loaded(run)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Callable[[dict[int, Held]], None]]]:

@@ -173,22 +173,63 @@ def lstm_to_onnx(
             of the person are folded into the weights, which costs nothing at run time.
         shape: (T, c).
     """
+    return quantiles_to_onnx(lstm_memory(weights, normalisation), weights, normalisation, shape)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The part of a forecaster that reads its windows.
+
+    Attributes:
+        nodes: From the input `x` (n, T, c), not standardised, to `memory` (n, units).
+        constants: That they use; `flat` is there already and makes (-1, units) of a shape.
+        units: How much is remembered.
+    """
+
+    nodes: Sequence[Any]
+    constants: Mapping[str, NDArray[Any]]
+    units: int
+
+
+def lstm_memory(weights: Mapping[str, NDArray[Any]], normalisation: Mapping[str, NDArray[Any]]) -> Memory:
+    """Return the native LSTM node; weights and constants as in `lstm_to_onnx`."""
     from onnx import helper
 
     kernel = weights["kernel"].astype(np.float64) / normalisation["x_scale"][:, None]
     bias = weights["bias"] - (normalisation["x_mean"].astype(np.float64) @ kernel)
-    units, (vitals, horizons) = weights["recurrent"].shape[0], normalisation["y_scale"].shape
-    static, outputs = len(normalisation["person_mean"]), vitals * horizons
+    units = weights["recurrent"].shape[0]
     bias_onnx = np.concatenate([_gates(bias), np.zeros(4 * units)])[None]
-    dense = weights["dense_kernel"].astype(np.float64)
-    dense[units:] /= normalisation["person_scale"][:, None]
-    dense_bias = weights["dense_bias"] - normalisation["person_mean"].astype(np.float64) @ dense[units:]
-    constants: dict[str, NDArray[Any]] = {
+    constants = {
         "W": _f32(_gates(kernel).T[None]),
         "R": _f32(_gates(weights["recurrent"]).T[None]),
         "B": _f32(bias_onnx),
+    }
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["x_steps"], perm=[1, 0, 2]),
+        helper.make_node("LSTM", ["x_steps", "W", "R", "B"], ["", "state"], hidden_size=units),
+        helper.make_node("Reshape", ["state", "flat"], ["memory"]),
+    ]
+    return Memory(nodes, constants, units)
+
+
+def quantiles_to_onnx(
+    memory: Memory,
+    weights: Mapping[str, NDArray[Any]],
+    normalisation: Mapping[str, NDArray[Any]],
+    shape: tuple[int, int],
+) -> bytes:
+    """Return a forecaster of any memory as ONNX; weights behind it, constants, inputs, output as in `lstm_to_onnx`."""
+    from onnx import helper
+
+    vitals, horizons = normalisation["y_scale"].shape
+    static, outputs = len(normalisation["person_mean"]), vitals * horizons
+    dense = weights["dense_kernel"].astype(np.float64)
+    dense[memory.units :] /= normalisation["person_scale"][:, None]
+    dense_bias = weights["dense_bias"] - normalisation["person_mean"].astype(np.float64) @ dense[memory.units :]
+    constants: dict[str, NDArray[Any]] = {
+        **memory.constants,
         "mean": _f32(normalisation["person_mean"]),
-        "flat": np.array([-1, units], np.int64),
+        "flat": np.array([-1, memory.units], np.int64),
         "dense_kernel": _f32(dense),
         "dense_bias": _f32(dense_bias),
         "head_kernel": _f32(weights["head_kernel"]),
@@ -199,9 +240,7 @@ def lstm_to_onnx(
     }
     node = helper.make_node
     steps = [
-        node("Transpose", ["x"], ["x_steps"], perm=[1, 0, 2]),
-        node("LSTM", ["x_steps", "W", "R", "B"], ["", "state"], hidden_size=units),
-        node("Reshape", ["state", "flat"], ["memory"]),
+        *memory.nodes,
         node("IsNaN", ["person"], ["unknown"]),
         node("Where", ["unknown", "mean", "person"], ["static"]),
         node("Concat", ["memory", "static"], ["joint"], axis=1),

@@ -8,7 +8,7 @@ numpy call costs as much as ten of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import nan, sqrt
 
@@ -47,10 +47,12 @@ PERSON = ("age", "female", "male", "height", "weight", "bmi", "beta_blocker")
 EXPECTATION = (*MOMENT, *PERSON)
 DRIVERS = ("steps_15min", "steps_60min", "intensity_15min", "clock_sin", "clock_cos")  # of the other signals
 
-# Columns of the second pass: z of each signal, where measured, and heart rate by context
-EXTRA = ("heart_rate_active", "heart_rate_quiet", "heart_rate_square", "steps")
+# Columns of the second pass: z of each signal, where measured; heart rate by context, from what this person does at
+# this hour and effort (`habits`); and what effort is expected to add, in own spreads
+EXTRA = ("heart_rate_active", "heart_rate_quiet", "heart_rate_lift", "heart_rate_square", "steps")
 TRACKS = (*SIGNALS, *EXTRA)
 WINDOWS = (10, 30, 60, 90, 180, 360, 720, 1440)
+EFFORT = 2.5  # spreads, summed over rows, that an expected rise must outweigh before a missing one counts
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,12 @@ class Feature:
     Attributes:
         name: `<track>_<statistic>_<window>`.
         track: Name in TRACKS, or a context column.
-        statistic: `mean`, `spread`, `lowest`, `steps_z` or `now`.
+        statistic: `mean`, `above` (mean minus that of the window `than`), `spread`, `lowest`, `shortfall`, `steps_z`
+            or `now`.
         window: Lookback in minutes (0: this row only).
         unit: `z` (own spreads from own normal) unless said.
         groups: Organ groups whose forest sees it.
+        than: The longer window of `above`, minutes.
     """
 
     name: str
@@ -72,10 +76,21 @@ class Feature:
     window: int
     unit: str
     groups: tuple[str, ...]
+    than: int = 0
+
+    @property
+    def lookback(self) -> int:
+        """Minutes that it looks back."""
+        return max(self.window, self.than)
 
 
 def _means(track: str, windows: Sequence[int], *groups: str) -> list[Feature]:
     return [Feature(f"{track}_mean_{w}min", track, "mean", w, "z", groups) for w in windows]
+
+
+def _above(track: str, window: int, than: int, *groups: str) -> Feature:
+    """Return how far a window's mean is above that of a longer one: an onset, whatever sort of day it is."""
+    return Feature(f"{track}_mean_{window}min_above_{than}min", track, "above", window, "z", groups, than)
 
 
 def _merge(features: Sequence[Feature]) -> tuple[Feature, ...]:
@@ -84,7 +99,7 @@ def _merge(features: Sequence[Feature]) -> tuple[Feature, ...]:
     for f in features:
         before = merged.get(f.name)
         groups = (*before.groups, *(g for g in f.groups if g not in before.groups)) if before else f.groups
-        merged[f.name] = Feature(f.name, f.track, f.statistic, f.window, f.unit, groups)
+        merged[f.name] = replace(f, groups=groups)
     return tuple(merged.values())
 
 
@@ -117,6 +132,18 @@ FEATURES: tuple[Feature, ...] = _merge(
         *_means("heart_rate_spread", (360, 1440)),
         *_means("blood_pressure_systolic", (720, 1440)),
         *_means("oxygen_saturation", (360, 720)),
+        *_means("heart_rate_quiet", (60, 180)),
+        Feature("heart_rate_shortfall_30min", "heart_rate_active", "shortfall", 30, "share", ()),
+        Feature("heart_rate_shortfall_60min", "heart_rate_active", "shortfall", 60, "share", ()),
+        _above("heart_rate_quiet", 30, 1440),
+        _above("heart_rate_quiet", 90, 1440),
+        _above("heart_rate_quiet", 180, 1440),
+        _above("heart_rate", 60, 1440),
+        _above("heart_rate_variability_rmssd", 60, 1440),
+        _above("heart_rate_spread", 60, 360),
+        _above("blood_pressure_systolic", 60, 720),
+        _above("blood_pressure_systolic", 180, 1440),
+        _above("respiratory_rate", 60, 720),
         Feature("asleep", "asleep", "now", 0, "0/1", ()),
         Feature("active", "active", "now", 0, "0/1", ()),
         Feature("steps_60min", "steps_60min", "now", 60, "steps/min", ()),
@@ -187,13 +214,15 @@ def signals_of_one(grid: Grid) -> list[float]:
     return told
 
 
-def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles) -> Doubles:
+def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles, pace: Doubles) -> Doubles:
     """Return what windows are taken of: values (0 where not measured) and where measured, (n, 2 t) in TRACKS order.
 
     Args:
         z: Signals in own spreads from own normal, (n, s); NaN is not measured.
         context: (n,).
         steps: Steps per minute, (n,).
+        pace: What to add to the heart rate's z so that it counts from what this person does at this hour and effort,
+            and what the effort is expected to add, both in own spreads, (n, 2).
     """
     (n, s), t = z.shape, len(TRACKS)
     out = np.zeros((n, 2 * t))
@@ -201,23 +230,26 @@ def tracks(z: Doubles, context: NDArray[np.int8], steps: Doubles) -> Doubles:
     np.copyto(out[:, :s], z, where=measured)
     out[:, t : t + s] = measured
     has_rate, active = measured[:, 0], context == ACTIVE
-    out[:, t + s] = has_rate & active
+    out[:, t + s] = out[:, t + s + 2] = has_rate & active
     out[:, t + s + 1] = has_rate > active  # measured and not active
-    out[:, t + s + 2] = has_rate
-    out[:, t + s + 3] = 1.0
-    out[:, s : s + 3] = out[:, :1] * out[:, t + s : t + s + 3]
-    out[:, s + 2] *= out[:, 0]
-    out[:, s + 3] = steps
+    out[:, t + s + 3] = has_rate
+    out[:, t + s + 4] = 1.0
+    out[:, s : s + 2] = (out[:, 0] + pace[:, 0])[:, None] * out[:, t + s : t + s + 2]
+    out[:, s + 2] = pace[:, 1] * out[:, t + s]
+    out[:, s + 3] = out[:, 0] * out[:, 0]
+    out[:, s + 4] = steps
     return out
 
 
-def tracks_of_one(z: Sequence[float], active: bool, steps: float) -> Doubles:
+def tracks_of_one(z: Sequence[float], active: bool, steps: float, pace: tuple[float, float]) -> Doubles:
     """Return `tracks` of one row, (1, 2 t)."""
     measured = [value == value for value in z]  # NaN is not equal to itself
     values = [value if known else 0.0 for value, known in zip(z, measured, strict=True)]
     rate, known = values[0], measured[0]
-    extra = (rate if active else 0.0, 0.0 if active else rate, rate * rate, steps)
-    return np.array([(*values, *extra, *measured, known and active, known > active, known, True)], np.float64)
+    moving, still = known and active, known > active
+    own = rate + pace[0]
+    extra = (own if moving else 0.0, own if still else 0.0, pace[1] if moving else 0.0, rate * rate, steps)
+    return np.array([(*values, *extra, *measured, moving, still, moving, known, True)], np.float64)
 
 
 @dataclass(frozen=True)
@@ -228,20 +260,25 @@ class DetectorPlan:
         chain: Sums over WINDOWS of tracks.
         least: Measured rows that a mean needs, (w, t).
         source: Place of each feature among means (w t) and then EXTRAS, (f,).
+        above: Which features are `above` another window's mean, (a,).
+        than: Places of the means that are taken off those, (a,).
         lowest: Rows of the window of the lowest saturation.
         back: Among the tails, the rows of that window before this one.
         worn: Rows of the longest window with a heart rate from which it counts as worn.
         step: Minutes in a grid step.
-        hour, slow: Places in WINDOWS of one hour and of six.
+        half, hour, slow: Places in WINDOWS of half an hour, one hour and six.
     """
 
     chain: Chain
     least: Doubles
     source: NDArray[np.intp]
+    above: NDArray[np.intp]
+    than: NDArray[np.intp]
     lowest: int
     back: slice
     worn: float
     step: int
+    half: int
     hour: int
     slow: int
 
@@ -250,6 +287,8 @@ EXTRAS = (
     "heart_rate_spread_60min",
     "oxygen_saturation_min_lowest_30min",
     "steps_z_1440min",
+    "heart_rate_shortfall_30min",
+    "heart_rate_shortfall_60min",
     "asleep",
     "active",
     "steps_60min",
@@ -262,32 +301,41 @@ def detector_plan(step_minutes: int) -> DetectorPlan:
     """Return the plan for a grid step."""
     widths = [rows_of(w, step_minutes) for w in WINDOWS]
     lowest, t = rows_of(30, step_minutes), len(TRACKS)
+
+    def mean(track: str, window: int) -> int:
+        return WINDOWS.index(window) * t + TRACKS.index(track)
+
     source = [
-        WINDOWS.index(f.window) * t + TRACKS.index(f.track)
-        if f.statistic == "mean"
-        else len(WINDOWS) * t + EXTRAS.index(f.name)
+        mean(f.track, f.window) if f.statistic in ("mean", "above") else len(WINDOWS) * t + EXTRAS.index(f.name)
         for f in FEATURES
     ]
+    above = [i for i, f in enumerate(FEATURES) if f.statistic == "above"]
     chain = chain_of(widths, least=lowest - 1)
     return DetectorPlan(
         chain=chain,
         least=np.asarray([[_least(track, width) for track in TRACKS] for width in widths], np.float64),
         source=np.asarray(source, np.intp),
+        above=np.asarray(above, np.intp),
+        than=np.asarray([mean(FEATURES[i].track, FEATURES[i].than) for i in above], np.intp),
         lowest=lowest,
         back=slice(chain.keep[0] - lowest + 1, chain.keep[0]),
         worn=widths[-1] / 2,
         step=step_minutes,
+        half=WINDOWS.index(30),
         hour=WINDOWS.index(60),
         slow=WINDOWS.index(360),
     )
 
 
 def _least(track: str, width: int) -> int:
-    sparse = track in SPARSE or track.startswith("heart_rate_active") or track == "heart_rate_variability_rmssd"
+    sparse = (
+        track in SPARSE or track in ("heart_rate_active", "heart_rate_lift") or track == "heart_rate_variability_rmssd"
+    )
     return 1 if sparse else max(int(np.ceil(LEAST_COVERAGE * width)), 1)
 
 
 RATE, SQUARE, WALKED = (TRACKS.index(name) for name in ("heart_rate", "heart_rate_square", "steps"))
+MOVING, LIFT = (TRACKS.index(name) for name in ("heart_rate_active", "heart_rate_lift"))
 LOWEST = TRACKS.index("oxygen_saturation_min")
 MOMENT_EXTRAS = [MOMENT.index(name) for name in EXTRAS[-2:]]
 
@@ -321,7 +369,7 @@ def advance_features(
     low = np.concatenate((tails[plan.back, LOWEST], track[:, LOWEST]))
     if len(track) == 1:
         mean, enough = _means_of(plan, sums)
-        extra, stronger = _extra_of_one(plan, mean[0], sums[0, -1], low, moments, context, usual_steps)
+        extra, stronger = _extra_of_one(plan, mean[0], sums[0], low, moments, context, usual_steps)
         return following, _columns_of(plan, mean, extra), stronger, enough[:, plan.hour, RATE]
     found = features_of_sums(sums, window_lowest(low, plan.lowest), moments, context, usual_steps, step_minutes)
     return following, *found
@@ -339,7 +387,7 @@ def features_of_sums(
     """
     plan = detector_plan(step_minutes)
     mean, enough = _means_of(plan, sums)
-    extra, stronger = _extra(plan, mean, sums[:, -1], lowest, moments, context, usual_steps)
+    extra, stronger = _extra(plan, mean, sums, lowest, moments, context, usual_steps)
     return _columns_of(plan, mean, extra), stronger, enough[:, plan.hour, RATE]
 
 
@@ -355,24 +403,26 @@ def _means_of(plan: DetectorPlan, sums: Doubles) -> tuple[Doubles, Bools]:
 
 def _columns_of(plan: DetectorPlan, mean: Doubles, extra: Doubles) -> Floats:
     whole = np.concatenate((mean.reshape(len(mean), plan.least.size), extra), axis=1)
-    return whole.take(plan.source, axis=1).astype(np.float32)
+    columns = whole.take(plan.source, axis=1)
+    columns[:, plan.above] -= whole.take(plan.than, axis=1)
+    return columns.astype(np.float32)
 
 
 def _extra(
     plan: DetectorPlan,
     mean: Doubles,
-    day: Doubles,
+    sums: Doubles,
     lowest: Doubles,
     moments: Floats,
     context: Codes,
     usual_steps: Doubles,
 ) -> tuple[Doubles, Floats]:
-    """Return EXTRAS, (n, 7), and the stronger of each signal's means, (n, s).
+    """Return EXTRAS, (n, 9), and the stronger of each signal's means, (n, s).
 
     Args:
         plan: Places.
         mean: By window and track, (n, w, t).
-        day: Sums over the longest window, (n, 2 t).
+        sums: By window of tracks, (n, w, 2 t).
         lowest: Lowest saturation of the last 30 minutes, (n,).
         moments, context, usual_steps: As in `advance_features`.
     """
@@ -380,25 +430,36 @@ def _extra(
     extra = np.empty((len(mean), len(EXTRAS)))
     extra[:, 0] = np.sqrt(np.maximum(mean[:, plan.hour, SQUARE] - rate * rate, 0.0))
     extra[:, 1] = lowest
+    day = sums[:, -1]
     worn = day[:, len(TRACKS) + RATE] >= plan.worn
     extra[:, 2] = worn * (day[:, WALKED] * plan.step - usual_steps[:, 0]) / usual_steps[:, 1]
-    extra[:, 3] = context == ASLEEP
-    extra[:, 4] = context == ACTIVE
-    extra[:, 5:] = moments[:, MOMENT_EXTRAS]
+    extra[:, 3] = sums[:, plan.half, MOVING] / (sums[:, plan.half, LIFT] + EFFORT)
+    extra[:, 4] = sums[:, plan.hour, MOVING] / (sums[:, plan.hour, LIFT] + EFFORT)
+    extra[:, 5] = context == ASLEEP
+    extra[:, 6] = context == ACTIVE
+    extra[:, 7:] = moments[:, MOMENT_EXTRAS]
     recent, slow = mean[:, plan.hour, : len(SIGNALS)], mean[:, plan.slow, : len(SIGNALS)]
     return extra, np.where(np.abs(recent) >= np.abs(slow), recent, slow).astype(np.float32)
 
 
 def _extra_of_one(
-    plan: DetectorPlan, mean: Doubles, day: Doubles, low: Doubles, moments: Floats, context: Codes, usual_steps: Doubles
+    plan: DetectorPlan,
+    mean: Doubles,
+    sums: Doubles,
+    low: Doubles,
+    moments: Floats,
+    context: Codes,
+    usual_steps: Doubles,
 ) -> tuple[Doubles, Floats]:
-    """Return `_extra` of one row, mean (w, t) and day (2 t,)."""
+    """Return `_extra` of one row, mean (w, t) and sums (w, 2 t)."""
+    half, hour, day = sums[plan.half], sums[plan.hour], sums[-1]
     recent, slow, code = mean[plan.hour].tolist(), mean[plan.slow].tolist(), context.item()
     spread = sqrt(max(recent[SQUARE] - recent[RATE] * recent[RATE], 0.0))
     lowest = min(low.tolist())
     worn = day.item(len(TRACKS) + RATE) >= plan.worn
     steps = worn * (day.item(WALKED) * plan.step - usual_steps.item(0)) / usual_steps.item(1)
     now = [moments.item(i) for i in MOMENT_EXTRAS]
-    extra = np.array([(spread, lowest, steps, code == ASLEEP, code == ACTIVE, *now)], np.float64)
+    missed = [part.item(MOVING) / (part.item(LIFT) + EFFORT) for part in (half, hour)]
+    extra = np.array([(spread, lowest, steps, *missed, code == ASLEEP, code == ACTIVE, *now)], np.float64)
     pairs = zip(recent[: len(SIGNALS)], slow, strict=False)
     return extra, np.array([[a if abs(a) >= abs(b) else b for a, b in pairs]], np.float32)

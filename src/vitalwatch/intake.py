@@ -313,7 +313,7 @@ class Intake:
         self, connection: Connection, scored: Sequence[Scored], latest: dict[int, New], now: int
     ) -> dict[int, Held]:
         """Write what the monitor said, the alarms of it, and events for those who listen."""
-        rows: list[dict[str, Any]] = []
+        rows: list[tuple[Any, ...]] = []
         newest: dict[int, int] = {}
         for one in scored:
             if len(one.answers):
@@ -335,19 +335,21 @@ class Intake:
         return held
 
 
-def _row(new: New, number: int, now: int, *, late: bool) -> dict[str, Any]:
-    return {
-        "no": number,
-        "event": new.event,
-        "person": new.person.no,
-        "time": new.reading.time,
-        "utc_offset": new.reading.offset,
-        "received": now,
-        "device": new.device,
-        "late": late,
-        "layout": new.layout,
-        "body": new.body,
-    }
+def _row(new: New, number: int, now: int, *, late: bool) -> tuple[Any, ...]:
+    """Return a row of `readings.COLUMNS`."""
+    told = new.reading
+    return (
+        number,
+        new.event,
+        new.person.no,
+        told.time,
+        told.offset,
+        now,
+        new.device,
+        late,
+        new.layout,
+        new.body,
+    )
 
 
 def _reading(new: New) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Event, Floats, Grid, Profile
 
+RATE = SIGNALS.index("heart_rate")
 LEAST_ROWS = 200  # of a person in a context, for that person to speak for the population
 RIDGE = 1e-3  # keeps slopes finite where a driver never moves
 FALLBACK_CENTRE = np.asarray([65.0, 97.0, 15.0, 36.6, 120.0, 75.0, 5.9, 1.6, 96.0])  # a healthy adult at rest
@@ -154,9 +155,16 @@ def _by_context(signal: Doubles, context: NDArray[np.int8]) -> tuple[Doubles, Do
 
 
 def _across(middles: Doubles, spreads: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """Return centre over people, spread between people and within people, (3, s); healthy adults where nobody knows."""
+    """Return centre over people, spread between people and within people, (3, s); healthy adults where nobody knows.
+
+    The heart rate's centre is the mean over people: it is what somebody without own days is told to expect, and
+    squared errors ask for a mean. The others are medians, because a source may tell a few people in wrong units.
+    """
     centre, count = baseline.median(middles)
     between, _ = baseline.median(np.abs(middles - centre))
+    known = np.isfinite(middles[:, :, RATE])
+    total = np.where(known, middles[:, :, RATE], 0.0).sum(axis=0)
+    centre[:, RATE] = np.divide(total, known.sum(axis=0), out=centre[:, RATE], where=known.any(axis=0))
     within, _ = baseline.median(spreads)
     # a context that nobody had borrows from rest, and a signal that nobody had from healthy adults
     for code in (features.AT_REST, features.ASLEEP, features.ACTIVE):

@@ -56,18 +56,19 @@ def pack(state: State) -> bytes:
     arrays: list[np.ndarray] = []
     told = json.dumps({"layout": LAYOUT, "state": _tell(state, arrays)}, separators=(",", ":")).encode()
     body = b"".join((len(told).to_bytes(4, "little"), told, *(array.tobytes() for array in arrays)))
-    return MAGIC + zlib.crc32(body).to_bytes(4, "little") + zlib.compress(body, FAST)
+    small = zlib.compress(body, FAST)
+    return MAGIC + zlib.crc32(small).to_bytes(4, "little") + small
 
 
 def unpack(data: bytes) -> State:
     """Return the state of what `pack` returned; raises ForgottenState."""
-    if data[:4] != MAGIC:
-        raise ForgottenState("not a state")
+    if data[:4] != MAGIC or zlib.crc32(data[8:]) != int.from_bytes(data[4:8], "little"):
+        raise ForgottenState("not a state, or a damaged one")
     try:
         opened = zlib.decompressobj()
         body = opened.decompress(data[8:], MOST)
-        if opened.unconsumed_tail or zlib.crc32(body) != int.from_bytes(data[4:8], "little"):
-            raise ForgottenState("a damaged state")
+        if opened.unconsumed_tail:
+            raise ForgottenState("no state is so large")
         end = 4 + int.from_bytes(body[:4], "little")
         told = json.loads(body[4:end])
         if told["layout"] != LAYOUT:

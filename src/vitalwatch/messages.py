@@ -21,47 +21,84 @@ def decode(raw: bytes | None) -> dict[str, Any] | str:
     """
     if raw is None:
         return "null_value"
-    if len(raw) > MAX_BYTES:
-        return "too_large"
+    found, reason = strict(raw, MAX_BYTES)
+    if reason:
+        return reason
+    if found is None:
+        return "null_value"
+    return found if isinstance(found, dict) else "not_json"
+
+
+def strict(raw: bytes, most: int) -> tuple[Any, str]:
+    """Return the JSON value of `raw` and an empty text, or None and the reason why there is none.
+
+    Args:
+        raw: UTF-8.
+        most: Bytes that are looked at; more are `too_large`.
+    """
+    if len(raw) > most:
+        return None, "too_large"
     if b"\0" in raw or raw.startswith(b"\xef\xbb\xbf"):
-        return "encoding"
+        return None, "encoding"
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        return "encoding"
+        return None, "encoding"
     if not text.strip(" \t\r\n"):
-        return "empty"
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
-        return "too_deep"
+        return None, "empty"
+    if _seems_deep(raw) and _depth(text) > MAX_DEPTH:
+        return None, "too_deep"
     try:
-        found = (_LONG if _MANY_DIGITS.search(text) else _PLAIN).decode(text)
-    except _DuplicateKeyError:
-        return "duplicate_key"
+        return (_LONG if _MANY_DIGITS.search(text) else _PLAIN).decode(text), ""
+    except _RefusedError as error:
+        return None, str(error)
     except json.JSONDecodeError as error:
-        return {"Extra data": "trailing_data", "Invalid control character at": "bad_text"}.get(error.msg, "not_json")
-    if found is None:
-        return "null_value"
-    if not isinstance(found, dict):
-        return "not_json"
-    if unsafe("".join(found)):
-        return "bad_text"
-    return "unknown_field" if len(found) > MAX_KEYS else found
+        known = {"Extra data": "trailing_data", "Invalid control character at": "bad_text"}
+        return None, known.get(error.msg, "not_json")
 
 
-class _DuplicateKeyError(Exception):
+class _RefusedError(Exception):
     pass
+
+
+_known: set[tuple[str, ...]] = set()  # names of fields that were looked at before: a batch repeats them
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _DuplicateKeyError
+        raise _RefusedError("duplicate_key")
+    names = tuple(found)
+    if names not in _known:
+        text = "".join(names)
+        if unsafe(text):
+            raise _RefusedError("bad_text")
+        if len(names) > MAX_KEYS:
+            raise _RefusedError("unknown_field")
+        if len(_known) >= 1000:
+            _known.clear()
+        if len(text) < 2000:
+            _known.add(names)
     return found
 
 
 _PLAIN = json.JSONDecoder(object_pairs_hook=_unique)
 _LONG = json.JSONDecoder(object_pairs_hook=_unique, parse_int=float)  # thousands of digits would be slow
 _MANY_DIGITS = re.compile(r"[0-9]{20}")
+
+
+_SHAPE = bytes.maketrans(b"[]", b"{}")
+_REST = bytes(code for code in range(256) if code not in b"[]{}")
+
+
+def _seems_deep(raw: bytes) -> bool:
+    """Return whether brackets may nest too deeply; those inside strings count, so that only `_depth` is sure."""
+    left = raw.translate(_SHAPE, _REST)
+    for _ in range(MAX_DEPTH):
+        left = left.replace(b"{}", b"")
+        if not left:
+            return False
+    return True
 
 
 def _depth(text: str) -> int:

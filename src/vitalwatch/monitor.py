@@ -21,12 +21,13 @@ from vitalwatch.bundle import RETRAIN, Bundle, load
 from vitalwatch.clearing import Clearing, Seeker
 from vitalwatch.early_warning import EarlyWarning, Risk
 from vitalwatch.errors import BundleRefused
+from vitalwatch.expecting import REST, Moments
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
 from vitalwatch.scoring import Calibration, Detector, Scores
-from vitalwatch.tables import Alarm, Answers, Bools, Care, Floats, Grid, Profile, Readings
+from vitalwatch.tables import Alarm, Answers, Bools, Care, Doubles, Floats, Grid, Profile, Readings
 from vitalwatch.watching import Channel, Rule, watch
 
 PROBE_TOLERANCE = {
@@ -208,6 +209,16 @@ class Monitor:
         """Return the answers for all of one person's readings, from nothing known before; as `advance` otherwise."""
         return self.advance(self.begin(readings.person, profile), readings, forecast=forecast, detect=detect)[1]
 
+    def changed(self, state: State, profile: Profile) -> State:
+        """Return the state of a person whose medication or device is another from now on.
+
+        What was normal before no longer counts: the population's normal holds again at first, with this profile.
+        Alarms under way go on, and readings of a step that is not over are kept.
+        """
+        fresh = residuals.begin(self._learnt.normal)
+        body, before = (replace(one, rows=fresh) for one in (state.body, state.before))
+        return replace(state, person=self.person_row(profile), body=body, before=before)
+
     def risks(self, readings: Readings, profile: Profile | None = None, care: Care | None = None) -> Risk | None:
         """Return the risks of sepsis and death, hour by hour of a stay; None where the run learnt no early warning."""
         if self.early_warning is None:
@@ -244,6 +255,23 @@ class Monitor:
             x: `features.EXPECTATION` columns, float32 (n, 28).
         """
         return self._learnt.expectation.run(x=np.ascontiguousarray(x, np.float32))["value"].reshape(len(x))
+
+    def expected(self, moments: Moments, persons: Floats, resting: Doubles) -> tuple[Doubles, Doubles]:
+        """Return the heart rate expected in moments that are told, and the usual spread around it, bpm (n,) each.
+
+        Args:
+            moments: What the persons do.
+            persons: From `person_row`, (n, 7).
+            resting: Own heart rate awake at rest, bpm (n,); NaN where not told: then the population's stands in.
+        """
+        normal = self._learnt.normal
+        context = moments.context
+        found = normal.centre[context, 0] + self.lift(np.concatenate((moments.columns, persons), axis=1))
+        told = ~np.isnan(resting)
+        if told.any():
+            rest = self.lift(np.concatenate((moments.rest.columns, persons), axis=1)) + normal.centre[REST, 0]
+            found = np.where(told, found + resting - rest, found)
+        return found, normal.spread[context, 0]
 
     def features(self, readings: Readings, profile: Profile | None = None) -> Floats:
         """Return the detector's features of every grid row, float32 (n, f) in `features.NAMES` order."""
@@ -296,6 +324,8 @@ class Monitor:
             residual=rows.z[:, :vitals].astype(np.float32),
             contribution=rows.stronger[:, :vitals],
             vitals=VITALS,
+            centre=rows.centre[:, :vitals],
+            spread=rows.spread[:, :vitals],
             expected_heart_rate=rows.expected,
             usual_heart_rate_spread=rows.spread[:, 0].astype(np.float32),
             forecast=ahead,
@@ -347,6 +377,8 @@ BY_ROW = (
     "kind",
     "residual",
     "contribution",
+    "centre",
+    "spread",
     "expected_heart_rate",
     "usual_heart_rate_spread",
     "forecast",

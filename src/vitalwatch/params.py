@@ -61,6 +61,8 @@ class Baseline(Closed):
     days_skip: Annotated[int, Field(ge=0)]
     shrink_days: Positive
     min_rows: Count
+    suspect_z: Positive
+    frozen_days: Annotated[int, Field(ge=2)]
 
     @model_validator(mode="after")
     def _order(self) -> Baseline:
@@ -110,6 +112,7 @@ class Supervised(Closed):
     columns_a_tree: Annotated[float, Field(gt=0, le=1)]
     l2: Annotated[float, Field(ge=0)]
     normal_rows: Count
+    rows_an_episode: Count
 
 
 class EarlyWarning(Closed):

@@ -28,7 +28,7 @@ from vitalwatch.settings import Settings
 from vitalwatch.store import Store, building, difference, discard, file_list, link_tree, sha256, stamp, write_atomic
 from vitalwatch.versions import commit_of, library_versions
 
-SHELLS = ("api", "ui", "spark", "commands")  # parts of the package that no stage depends on
+SHELLS = ("api", "ui", "spark", "commands", "studies")  # parts of the package that no stage depends on
 UNCHANGED = "unchanged: same schema, params, code and input"
 FACTS = ("seconds", "peak_rss_mb", "summary")
 Part = dict[str, Any]

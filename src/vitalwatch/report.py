@@ -60,7 +60,7 @@ def render(
         run=str(facts.get("run", "")),
         created=str(facts.get("created", "")),
         headline=list(_headlines(evaluation)),
-        gates=_gates(evaluation),
+        gates=gates(evaluation),
         verdict=_verdict(evaluation),
         sections=sections(evaluation, facts, examples, cases or {}),
         simulated=facts.get("simulated"),
@@ -193,7 +193,8 @@ def _verdict(evaluation: Json) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items()) if gates else "none were judged"
 
 
-def _gates(evaluation: Json) -> Table:
+def gates(evaluation: Json) -> Table:
+    """Return the gates as a table: gate, value, limit, verdict, why."""
     rows = [
         (_gate_words(gate), fixed(gate["value"], 3), _limit(gate), VERDICTS[gate["passed"]], gate.get("why", ""))
         for gate in evaluation.get("gates", ())

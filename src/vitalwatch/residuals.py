@@ -66,6 +66,7 @@ class Rows:
         moments: MOMENT columns (n, m).
         expected: Expected heart rate of this person, bpm (n,).
         centre, spread: Own normal of each signal in this context (n, s), on the signal's scale.
+        pace: As in `features.tracks`, (n, 2).
         static: STATIC columns for the forecaster, float32 (n, 14).
         own_days: Completed days behind the own normal (n,).
         assessable: (n,).
@@ -79,6 +80,7 @@ class Rows:
     expected: Floats
     centre: Doubles
     spread: Doubles
+    pace: Doubles
     static: Floats
     own_days: NDArray[np.int16]
     assessable: Bools
@@ -114,25 +116,31 @@ def advance(
         state, grid, (context, signal, steps, lift), learnt.normal, chosen, features.rows_of(1440, step_minutes)
     )
     judged = _of_one if n == 1 else _of_many
-    z, track, centre, spread, usual, own_days = judged(signal, owns, which, context, active)
+    expected, hourly = (habits.of_one if n == 1 else habits.of_many)(ways, which, context, lift, grid.minute)
+    z, track, centre, spread, usual, own_days, pace = judged(signal, owns, which, context, active, lift, expected)
     track_tails, columns, stronger, assessable = features.advance_features(
         state.track, track, moments, context, usual, step_minutes
     )
-    expected, hourly = (habits.of_one if n == 1 else habits.of_many)(ways, which, context, lift, grid.minute)
     static = np.concatenate((whom, usual[:, 2:], hourly, expected[:, None]), axis=1, dtype=np.float32)
     following = State(active_tails, track_tails, date, today, days, owns[-1], ways[-1])
     return following, Rows(
-        z, columns, stronger, context, moments, expected, centre, spread, static, own_days, assessable
+        z, columns, stronger, context, moments, expected, centre, spread, pace, static, own_days, assessable
     )
 
 
-Judged = tuple[Doubles, Doubles, Doubles, Doubles, Doubles, NDArray[np.int16]]
+Judged = tuple[Doubles, Doubles, Doubles, Doubles, Doubles, NDArray[np.int16], Doubles]
 
 
 def _of_many(
-    signal: Doubles, owns: list[Own], which: NDArray[np.intp], context: NDArray[np.int8], active: Doubles
+    signal: Doubles,
+    owns: list[Own],
+    which: NDArray[np.intp],
+    context: NDArray[np.int8],
+    active: Doubles,
+    lift: Floats,
+    expected: Floats,
 ) -> Judged:
-    """Return z (n, s), tracks (n, 2 t), centre and spread (n, s), usual steps (n, 5), days behind them (n,).
+    """Return z (n, s), tracks (n, 2 t), centre and spread (n, s), usual steps (n, 5), own days (n,), pace (n, 2).
 
     Args:
         signal: From `surplus`.
@@ -140,6 +148,8 @@ def _of_many(
         which: By which of them each row is judged, (n,).
         context: (n,).
         active: From `moment.activity`.
+        lift: What the moment adds to anybody's heart rate, bpm (n,).
+        expected: Heart rate expected of the person, bpm (n,).
     """
     centre = np.array([own.centre for own in owns])[which, context]
     spread = np.array([own.spread for own in owns])[which, context]
@@ -147,20 +157,42 @@ def _of_many(
     z = (signal - centre) / spread
     z = np.minimum(np.maximum(z, -Z_LIMIT, out=z), Z_LIMIT, out=z)
     own_days = np.array([own.days for own in owns], np.int16)[which]
-    return z, features.tracks(z, context, active[:, 0]), centre, spread, usual, own_days
+    added = lift.astype(np.float64)
+    pace = np.empty((len(z), 2))
+    pace[:, 0] = centre[:, 0] + added - expected
+    pace[:, 1] = np.maximum(added, 0.0)
+    pace /= spread[:, :1]
+    return z, features.tracks(z, context, active[:, 0], pace), centre, spread, usual, own_days, pace
 
 
 def _of_one(
-    signal: Doubles, owns: list[Own], which: NDArray[np.intp], context: NDArray[np.int8], active: Doubles
+    signal: Doubles,
+    owns: list[Own],
+    which: NDArray[np.intp],
+    context: NDArray[np.int8],
+    active: Doubles,
+    lift: Floats,
+    expected: Floats,
 ) -> Judged:
     """Return `_of_many` of one row, in plain numbers."""
     own, code = owns[which.item()], context.item()
     apart = zip(signal[0].tolist(), *own.plain[code], strict=True)
     free = [(value - centre) / spread for value, centre, spread in apart]
     z = [-Z_LIMIT if value < -Z_LIMIT else Z_LIMIT if value > Z_LIMIT else value for value in free]
-    track = features.tracks_of_one(z, code == features.ACTIVE, active.item(0))
+    (usual_rate, *_), (usual_spread, *_) = own.plain[code]
+    added = lift.item()
+    pace = (usual_rate + added - expected.item()) / usual_spread, max(added, 0.0) / usual_spread
+    track = features.tracks_of_one(z, code == features.ACTIVE, active.item(0), pace)
     days = np.array([own.days], np.int16)
-    return np.array([z]), track, own.centre[code : code + 1], own.spread[code : code + 1], own.usual[None], days
+    return (
+        np.array([z]),
+        track,
+        own.centre[code : code + 1],
+        own.spread[code : code + 1],
+        own.usual[None],
+        days,
+        np.array([pace]),
+    )
 
 
 def surplus(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:
@@ -240,10 +272,12 @@ def _through_days(
         if date[start] != now:
             if today:
                 context, signal, steps, lift, minute = (np.concatenate(parts) for parts in zip(*today, strict=True))
-                days = (*days, baseline.summarise(now, context, signal, steps, chosen, steps_per_day))
-                way = habits.learn(way, context, signal[:, 0], lift, minute, normal)
+                day = baseline.summarise(now, context, signal, steps, chosen, steps_per_day)
+                days = baseline.with_day(days, day, own, chosen)
+                if not days[-1].suspect:
+                    way = habits.learn(way, context, signal[:, 0], lift, minute, normal)
             today, now = (), int(date[start])
-            days = tuple(day for day in days if day.date >= now - chosen.days_back)
+            days = tuple(day for day in days if day.date >= now - chosen.days_back - chosen.frozen_days)
             own = baseline.own(days, now, normal, chosen)
         owns.append(own)
         ways.append(way)

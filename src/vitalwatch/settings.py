@@ -11,12 +11,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from box import Box
 from box.exceptions import BoxError
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from vitalwatch.errors import SettingsError
 from vitalwatch.params import Params
@@ -102,6 +102,40 @@ class AlarmConfig(Closed):
         return self
 
 
+class Provider(Closed):
+    """An OpenID Connect provider whose tokens are accepted beside keys."""
+
+    issuer: str
+    audience: str
+    jwks: str  # https address or file of its public keys
+    algorithms: Annotated[tuple[Literal["RS256", "PS256", "ES256", "EdDSA"], ...], Field(min_length=1)] = ("RS256",)
+    scopes_claim: str = "scope"
+    wards_claim: str = "wards"
+
+    @field_validator("jwks")
+    @classmethod
+    def _no_plain_http(cls, value: str) -> str:
+        if value.startswith("http://"):
+            raise ValueError("keys are fetched by https, or read from a file")
+        return value
+
+
+class Api(Closed):
+    """What the REST server takes at once, and from whom."""
+
+    hosts: tuple[str, ...]
+    docs: bool
+    max_body: int = Field(ge=65_536)
+    max_batch_body: int = Field(ge=65_536)
+    body_seconds: float = Field(gt=0)
+    requests_a_second: float = Field(gt=0)
+    burst: int = Field(ge=1)
+    waiting: int = Field(ge=1)
+    streams: int = Field(ge=1)
+    remember_keys_seconds: float = Field(ge=0)
+    oidc: Provider | None
+
+
 class Config(Closed):
     """config/*.yaml: where it runs."""
 
@@ -113,6 +147,7 @@ class Config(Closed):
     columns: dict[str, str]
     database: Database
     alarms: AlarmConfig
+    api: Api
 
 
 @dataclass(frozen=True)

@@ -249,6 +249,8 @@ class Answers:
         alarms: Episodes, oldest first.
         grid: The grid rows that these answers belong to.
         late: Readings left out because they came after the step that followed theirs.
+        centre, spread: Own normal of each vital in the row's context and what it varies by, (n, v), on the scale that
+            `explaining.in_units` reads.
     """
 
     person: str
@@ -274,6 +276,8 @@ class Answers:
     alarms: tuple[Alarm, ...] = field(default=())
     contribution: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
     late: int = 0
+    centre: Doubles = field(default_factory=lambda: np.empty((0, 0)))
+    spread: Doubles = field(default_factory=lambda: np.empty((0, 0)))
 
     def __len__(self) -> int:
         return len(self.time)

@@ -253,7 +253,7 @@ def test_rows_that_news2_passes_over_are_rows_where_it_scores_nothing():
 
     for scale, oxygen in ((1, None), (1, True), (2, None), (2, False), (2, True)):
         personal = Personal(oxygen_scale=scale, supplemental_oxygen=oxygen)
-        got = Rows.of(told, -1, personal, 5, scored=True).score
+        got = Rows.of(told, -1, None, personal, 5, scored=True).score
         v = {name: told.grid.column(name) for name in columns}
         expected = news2(
             respiration=v["respiratory_rate"], saturation=v["oxygen_saturation"], pulse=v["heart_rate"],

@@ -38,7 +38,7 @@ def written(tmp_path, settings):
     ("old", "new", "told"),
     [
         ("above: 100", "abov: 100", "mine.yaml: rules.fast_for_days.when.abov: unknown key. Did you mean above?"),
-        ("again: 10min", "agian: 10min", "mine.yaml: signals.high.agian: unknown key. Did you mean again?"),
+        ("again: 30min", "agian: 30min", "mine.yaml: signals.high.agian: unknown key. Did you mean again?"),
         (
             "    lasts: 60min",
             "    last: 60min",

@@ -225,4 +225,5 @@ def test_generated_people_are_those_of_their_seed(place, tmp_path):
 def test_every_command_is_known_here():
     assert set(COMMANDS) == {
         "run", "generate", "score", "evaluate", "runs", "show", "promote", "rollback", "report", "replay", "doctor",
+        "keys", "audit", "person", "database", "tune", "compare", "alarms",
     }  # fmt: skip

@@ -89,3 +89,35 @@ def test_a_search_over_36_people_is_fast():
     threshold_for_budget(tracks, scores, 0.1, RULE)
 
     assert time.process_time() - began < 1.5
+
+
+def test_the_budget_for_new_people_leaves_room_for_one_more_like_the_worst():
+    tracks = [Track(np.arange(2880) * STEP, 10.0) for _ in range(4)]
+    scores = [np.zeros(2880, np.float32) for _ in tracks]
+    for start in (100, 700, 1500):  # three alarms of the first, one of the second
+        scores[0][start : start + 4] = 2.0
+    scores[1][900:904] = 2.0
+    cohort = Cohort(tracks, RULE)
+    levels = cohort.levels(scores)
+
+    assert 4 / 40 == cohort.false_rate(levels, 1.0)
+    assert 7 / 50 == cohort.rate_of_new_people(levels, 1.0)
+    assert (0.0, 2.0) == (
+        cohort.thresholds_for_budgets(levels, [0.12])[0],
+        cohort.thresholds_for_budgets(levels, [0.12], for_new_people=True)[0],
+    )
+
+
+def test_a_promise_for_new_people_is_kept_better_by_others_where_some_are_noisier():
+    rng, plain, careful = np.random.default_rng(5), [], []
+    for _ in range(30):
+        tracks, scores = world(16, rng)
+        scores = [score * loud for score, loud in zip(scores, rng.lognormal(0, 0.1, 16), strict=True)]
+        few, others = Cohort(tracks[:8], RULE), Cohort(tracks[8:], RULE)
+        levels, met = few.levels(scores[:8]), others.levels(scores[8:])
+        plain.append(others.false_rate(met, few.thresholds_for_budgets(levels, [0.2])[0]))
+        careful.append(others.false_rate(met, few.thresholds_for_budgets(levels, [0.2], for_new_people=True)[0]))
+
+    assert 0.2 < np.mean(plain)
+    assert 0.1 < np.mean(careful) < np.mean(plain)
+    assert 0.2 == pytest.approx(np.mean(careful), abs=0.05)

@@ -122,9 +122,9 @@ def test_of_four_times_the_length_an_episode_weighs_twice_as_much_altogether():
 def test_normal_rows_drawn_stand_for_all_others():
     episode = np.full(10 * A_DAY, -1)
     episode[100:110], episode[500:540] = 0, 1
-    drawn = episodes._normal_rows(episode, 200, seed=1)
+    drawn = episodes.normal_rows(episode, 200, seed=1)
     used = np.concatenate((episode[drawn], episode[episode >= 0]))
-    weight = episodes._weight(used, outside=len(episode) - 50)
+    weight = episodes.weights(used, outside=len(episode) - 50)
 
     assert 200 == len(np.unique(drawn))
     assert {-1} == set(episode[drawn].tolist())
@@ -134,4 +134,4 @@ def test_normal_rows_drawn_stand_for_all_others():
 
 
 def test_fewer_normal_rows_than_asked_all_train():
-    assert [3, 4] == sorted(episodes._normal_rows(np.asarray([0, 0, 0, -1, -1]), 9, seed=1).tolist())
+    assert [3, 4] == sorted(episodes.normal_rows(np.asarray([0, 0, 0, -1, -1]), 9, seed=1).tolist())

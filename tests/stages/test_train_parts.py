@@ -23,7 +23,7 @@ from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import forecasting, train
 from vitalwatch.stages.people import Member, enrolled_until, having, labelled_groups
 from vitalwatch.stages.train import Seen, Windows
-from vitalwatch.tables import DAY, Event, Profile
+from vitalwatch.tables import DAY, MINUTE, Event, Profile
 
 SETTINGS = small_settings()
 RULE = Rule.of_params(SETTINGS.params.alarms, SETTINGS.schema.step_ms)
@@ -230,3 +230,37 @@ def test_without_synthetic_people_every_row_has_the_same_chance():
     assert [0.5, 0.5] == forecasting.draw_shares([1000, 3000], [True, True], 2000, 0.5)
     assert [0.5, 0.5] == forecasting.draw_shares([1000, 3000], [False, False], 2000, 0.5)
     assert [1, 1] == forecasting.draw_shares([10, 30], [False, True], 2000, 0.5)
+
+
+def test_a_long_episode_is_told_by_some_rows_spread_over_it_and_a_short_one_by_all():
+    episode = np.repeat([-1, 0, -1, 1], [7, 1000, 5, 30])
+    kept = train._some_of_each(episode, 100)
+
+    assert 100 == kept[episode == 0].sum()
+    assert np.ptp(np.flatnonzero(kept & (episode == 0))) > 900
+    assert kept[episode == 1].all()
+    assert not kept[episode < 0].any()
+    assert 50 == train._some_of_each(episode, 50)[episode == 0].sum()
+
+
+def test_rows_that_teach_what_is_normal_are_drawn_evenly_whatever_is_in_them():
+    time = np.arange(1000) * 5 * MINUTE
+    even = train._even(time, 5, SETTINGS)
+
+    assert 200 == even.sum()
+    assert {5} == set(np.diff(np.flatnonzero(even)).tolist())
+
+
+def test_many_people_are_thinned_to_the_rows_that_are_learnt_from():
+    people = [
+        Member(grid(f"p{i}", 10 * 288), Profile(f"p{i}"), (), np.zeros(10 * 288, np.int8), False) for i in range(4)
+    ]
+    chosen = SETTINGS.params.model_copy(
+        update={
+            "supervised": SETTINGS.params.supervised.model_copy(update={"normal_rows": 2000}),
+            "detector": SETTINGS.params.detector.model_copy(update={"max_rows": 1000}),
+        }
+    )
+
+    assert 5 == train.stride_of(people, replace(SETTINGS, params=chosen))
+    assert 1 == train.stride_of(people[:0], SETTINGS)

@@ -21,10 +21,13 @@ from vitalwatch.alerting.terms import (
     UNKNOWN,
     Asked,
     Codes,
+    Glance,
     Mean,
     Rows,
     advance_mean,
+    busy_rows,
     measured,
+    newest_beat,
     over_of,
 )
 from vitalwatch.clinical import PARTS
@@ -61,11 +64,13 @@ class Body:
 
     Attributes:
         busy_at: Time of the newest active row, UTC ms, -1 for none.
+        beat: Time and heart rate of the newest row, None where it was not measured.
         held: By rule, where there is something to remember.
         means: By rule and number of the comparison.
     """
 
     busy_at: int = -1
+    beat: tuple[int, float] | None = None
     held: Mapping[str, Held] = field(default_factory=dict)
     means: Mapping[str, Mean] = field(default_factory=dict)
 
@@ -107,7 +112,8 @@ def _body(told: Mapping[str, Any]) -> Body:
         )
         for name, one in told["means"].items()
     }
-    return Body(told["busy_at"], {name: Held(**one) for name, one in told["held"].items()}, means)
+    beat = None if told["beat"] is None else (int(told["beat"][0]), float(told["beat"][1]))
+    return Body(told["busy_at"], beat, {name: Held(**one) for name, one in told["held"].items()}, means)
 
 
 class Judge:
@@ -124,6 +130,7 @@ class Judge:
             for name, rule in ((name, self._changed(name)) for name in rules.rules)
             if rule.terms and rule.enabled
         )
+        self._glance = Glance.of(self.asked, personal, schema)
         self._scored = any(term.news2 for one in self.asked for term in one.rule.terms)
 
     def look(self, memory: Memory, answers: Answers) -> tuple[Memory, tuple[Condition, ...]]:
@@ -137,6 +144,9 @@ class Judge:
         if not n:
             return memory, self._present(memory.after)
         body = memory.before if answers.time[0] == memory.newest else memory.after
+        if not body.held and self._glance.quiet(answers):
+            before = self._passed(body, answers, n - 1)
+            return Memory(int(answers.time[-1]), self._passed(before, answers, n), before), ()
         ended: list[Condition] = []
         before = self._rows(body, answers, slice(0, n - 1), ended) if n > 1 else body
         after = self._rows(before, answers, slice(n - 1, n), ended)
@@ -208,10 +218,19 @@ class Judge:
             explanation=held.explanation,
         )
 
+    def _passed(self, body: Body, answers: Answers, rows: int) -> Body:
+        """Return what is remembered after the first rows, in which nothing began."""
+        if not rows:
+            return body
+        grid = answers.grid if rows == len(answers) else answers.grid.rows(slice(0, rows))
+        busy = np.flatnonzero(busy_rows(grid, self.schema.step_minutes))
+        busy_at = int(grid.time[busy[-1]]) if len(busy) else body.busy_at
+        return Body(busy_at, newest_beat(grid, self.schema.step_minutes))
+
     def _rows(self, body: Body, answers: Answers, keep: slice, ended: list[Condition]) -> Body:
         """Return what is remembered after some rows; what ends in them is added to `ended`."""
         seen = _part(answers, keep)
-        rows = Rows.of(seen, body.busy_at, self.personal, self.schema.step_minutes, scored=self._scored)
+        rows = Rows.of(seen, body.busy_at, body.beat, self.personal, self.schema.step_minutes, scored=self._scored)
         held, means = dict(body.held), {}
         for asked in self.asked:
             values = []
@@ -226,7 +245,7 @@ class Judge:
             found = self._watch(asked, held.pop(asked.name, Held()), values, rows, ended)
             if found.since is not None:
                 held[asked.name] = found
-        return Body(rows.busy_at, held, means)
+        return Body(rows.busy_at, rows.beat, held, means)
 
     def _mean(self, mean: Mean, rows: Rows, term: Term) -> tuple[Mean, Doubles]:
         value = measured(rows.answers.grid, term.signal)

@@ -248,6 +248,7 @@ class _Turn:
 
     def _fresh(self, seen: Observed, condition: Condition) -> Alert | None:
         """Return a new alert, None where the condition is told again or must wait until its cool-down is over."""
+        start = condition.start
         for alert in self.of[seen.person].values():
             if alert.source != seen.source or alert.key != condition.key:
                 continue
@@ -255,9 +256,9 @@ class _Turn:
                 return None  # told again
             if self.now < alert.changed_at + alert.cool_down and not _worse(condition, alert):
                 return None
-        name, start = alert_id(seen.person, *condition.key, condition.start), condition.start
-        if name in self.person:  # the condition outlived a resolve
-            name, start = alert_id(seen.person, *condition.key, self.now), self.now
+            if alert.start >= condition.start:  # the condition outlived a resolve
+                start = max(start, self.now)
+        name, start = self._free(seen.person, *condition.key, start)
         return Alert(
             id=name,
             person=seen.person,
@@ -313,10 +314,7 @@ class _Turn:
             if alert.rule == SUMMARY:
                 louder, many = higher(alert.priority, priority), alert.occurrences + 1
                 return self._move(alert, MISSED, priority=louder, explanation=sentence, occurrences=many).id
-        start = min(alert.start for alert in ordered)
-        name = alert_id(person, SUMMARY, "", start)
-        if name in self.person:  # the same stretch came late once before
-            name, start = alert_id(person, SUMMARY, "", self.now), self.now
+        name, start = self._free(person, SUMMARY, "", min(alert.start for alert in ordered))
         summary = Alert(
             id=name,
             person=person,
@@ -335,6 +333,12 @@ class _Turn:
             changed_at=self.now,
         )
         return self._move(summary, MISSED).id
+
+    def _free(self, person: str, rule: str, kind: str, start: int) -> tuple[str, int]:
+        """Return an id that no alert has, and the start that it is made of."""
+        while (name := alert_id(person, rule, kind, start)) in self.person:
+            start += 1
+        return name, start
 
     # what time does
 

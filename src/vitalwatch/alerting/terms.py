@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.alerting.rules import LIMIT, Personal, Rule, Term, span
+from vitalwatch.artefacts import COARSE
 from vitalwatch.baseline import VITALS
-from vitalwatch.cleaning import SLOW
+from vitalwatch.cleaning import SLOW, grid_columns
 from vitalwatch.clinical import News2, news2
 from vitalwatch.explaining import QUIET
 from vitalwatch.features import ACTIVE_INTENSITY, ACTIVE_STEPS
@@ -25,9 +26,17 @@ HOLDS, UNKNOWN, HOLDS_NOT = 1, 0, -1
 Codes = NDArray[np.int8]
 REST = 15 * MINUTE  # after activity, before a heart counts as at rest
 HOUR = 60 * MINUTE
+MOST_POINTS = 3  # of a single part of NEWS2
+NO_MOST = {  # inside these bands no part scores 3, on either oxygen scale (on air)
+    "respiratory_rate": (8.5, 24.5),
+    "oxygen_saturation": (91.5, 101.0),
+    "blood_pressure_systolic": (90.5, 219.5),
+    "heart_rate": (40.5, 130.5),
+    "body_temperature": (35.05, 99.0),
+}
 ENOUGH = 0.5  # share of the rows of a mean that must have been measured
 # a 2-scale person scores 0 at 88-92 %, and whatever is above that depends on oxygen that may be given
-QUIET_2 = QUIET | {"oxygen_saturation": (87.5, 92.5)}
+QUIET_2: dict[str, tuple[float, float]] = QUIET | {"oxygen_saturation": (87.5, 92.5)}
 
 
 @dataclass(frozen=True)
@@ -111,13 +120,18 @@ class Rows:
     Attributes:
         answers: Of the monitor.
         resting: No activity now and in the last quarter of an hour, (n,).
+        stuck: The heart rate is exactly that of the row before: a beat that does not change at all may be a sensor that
+            is stuck, long before that is certain, so it confirms nothing, (n,).
         busy_at: Time of the newest active row, UTC ms, -1 for none.
+        beat: Time and heart rate of the newest row, None where it was not measured.
         score: NEWS2 of these rows, None where no rule asks.
     """
 
     answers: Answers
     resting: Bools
+    stuck: Bools
     busy_at: int
+    beat: tuple[int, float] | None
     score: News2 | None
 
     @property
@@ -126,16 +140,23 @@ class Rows:
         return self.answers.time
 
     @staticmethod
-    def of(answers: Answers, busy_at: int, personal: Personal, step_minutes: int, *, scored: bool) -> Rows:
-        """Return the rows after activity that ended at `busy_at`."""
+    def of(
+        answers: Answers,
+        busy_at: int,
+        beat: tuple[int, float] | None,
+        personal: Personal,
+        step_minutes: int,
+        *,
+        scored: bool,
+    ) -> Rows:
+        """Return the rows after activity that ended at `busy_at` and a row with a `beat`."""
         grid = answers.grid
-        steps, intensity = grid.column("steps"), grid.column("intensity")
-        busy = (steps > ACTIVE_STEPS * step_minutes) | (intensity > ACTIVE_INTENSITY)  # NaN is neither
+        busy = busy_rows(grid, step_minutes)
         last = np.maximum.accumulate(np.where(busy, grid.time, busy_at)) if len(grid) else grid.time
         resting = (grid.time - last >= REST) | (last < 0)
-        return Rows(
-            answers, resting, int(last[-1]) if len(last) else busy_at, _score(grid, personal) if scored else None
-        )
+        stuck, newest = _stuck(grid, beat, step_minutes)
+        score = _score(grid, personal) if scored else None
+        return Rows(answers, resting, stuck, int(last[-1]) if len(last) else busy_at, newest, score)
 
     def values(self, term: Term) -> Doubles:
         """Return what a term other than a mean compares, (n,); NaN cannot be told."""
@@ -148,7 +169,111 @@ class Rows:
             value = np.where(known, self.answers.contribution[:, VITALS.index(term.usual)], np.nan).astype(np.float64)
         else:
             value = measured(self.answers.grid, term.signal)
+        if term.vital == "heart_rate" or term.news2 is not None:
+            value = np.where(self.stuck, np.nan, value)
         return np.where(self.resting, value, np.nan) if term.resting else value
+
+
+def busy_rows(grid: Grid, step_minutes: int) -> Bools:
+    """Return the rows in which the person is active, (n,)."""
+    busy: Bools = (grid.column("steps") > ACTIVE_STEPS * step_minutes) | (grid.column("intensity") > ACTIVE_INTENSITY)
+    return busy  # NaN is neither
+
+
+def newest_beat(grid: Grid, step_minutes: int) -> tuple[int, float] | None:
+    """Return time and heart rate of the newest row, None where there is none or steps are too long to tell."""
+    rate = float(grid.column("heart_rate")[-1]) if len(grid) and step_minutes <= COARSE else float("nan")
+    return (int(grid.time[-1]), rate) if rate == rate else None
+
+
+@dataclass(frozen=True)
+class Glance:
+    """Bands in which no comparison of any rule can begin to hold: nearly all rows are passed over by it.
+
+    Attributes:
+        columns, low, high: Places in the grid and their bands, (k,).
+        scored, scored_low, scored_high: Places of what NEWS2 scores; one alone makes no total above 3, (s,).
+        usual, usual_low, usual_high: Places among the vitals compared with the person's own usual, (u,).
+        always: Whether rows must always be looked at: means, or NEWS2 of somebody who is given oxygen.
+    """
+
+    columns: NDArray[np.intp]
+    low: Doubles
+    high: Doubles
+    scored: NDArray[np.intp]
+    scored_low: Doubles
+    scored_high: Doubles
+    usual: NDArray[np.intp]
+    usual_low: Doubles
+    usual_high: Doubles
+    always: bool
+
+    @staticmethod
+    def of(asked: Sequence[Asked], personal: Personal, schema: Schema) -> Glance:
+        """Return the bands of the rules that are asked of a person."""
+        places = {name: i for i, name in enumerate(grid_columns(schema))}
+        measured_ones: dict[int, list[float]] = {}
+        usual: dict[int, list[float]] = {}
+        terms = [one for rule in asked for one in rule.comparisons]
+        for one in terms:
+            if one.term.vital is not None:
+                _narrow(measured_ones.setdefault(places[one.term.vital], [-np.inf, np.inf]), one)
+            elif one.term.usual is not None:
+                _narrow(usual.setdefault(VITALS.index(one.term.usual), [-np.inf, np.inf]), one)
+        quiet, scored = QUIET if personal.oxygen_scale == 1 else QUIET_2, [one for one in terms if one.term.news2]
+        pairs = {places[name]: list(band) for name, band in quiet.items()}
+        for one in scored:
+            pair = one.term.news2 == "total" and one.at > MOST_POINTS
+            bands = {} if pair else NO_MOST if one.at >= MOST_POINTS and one.term.news2 == "single" else quiet
+            for name, (low, high) in bands.items():
+                band = measured_ones.setdefault(places[name], [-np.inf, np.inf])
+                band[:] = [max(band[0], low), min(band[1], high)]
+        means = any(one.term.mean is not None for one in terms)
+        points = any(one.at <= 0 or one.sign < 0 for one in scored)  # 0 points are enough
+        return Glance(
+            *_arrays(measured_ones),
+            *_arrays(pairs if scored else {}),
+            *_arrays(usual),
+            always=means or points or (bool(scored) and bool(personal.supplemental_oxygen)),
+        )
+
+    def quiet(self, answers: Answers) -> bool:
+        """Return whether no rule can begin to hold in any of these rows."""
+        if self.always:
+            return False
+        value = answers.grid.values.take(self.columns, axis=1)
+        if np.count_nonzero((value < self.low) | (value > self.high)):  # NaN is neither
+            return False
+        points = answers.grid.values.take(self.scored, axis=1)
+        outside = (points < self.scored_low) | (points > self.scored_high)
+        if np.count_nonzero(outside) > 1 and (np.add.reduce(outside, axis=1, dtype=np.int64) > 1).any():
+            return False
+        z = answers.contribution.take(self.usual, axis=1)
+        return not np.count_nonzero((z < self.usual_low) | (z > self.usual_high))
+
+
+def _narrow(band: list[float], one: Comparison) -> None:
+    """Narrow a band to where a comparison does not begin to hold; a float32 value is compared as it is."""
+    if one.sign > 0:
+        band[1] = min(band[1], float(np.nextafter(one.at, -np.inf)) if one.equal else one.at)
+    else:
+        band[0] = max(band[0], one.at)
+
+
+def _arrays(bands: dict[int, list[float]]) -> tuple[NDArray[np.intp], Doubles, Doubles]:
+    low, high = np.asarray(list(bands.values()), np.float64).reshape(-1, 2).T
+    return np.asarray(list(bands), np.intp), low, high
+
+
+def _stuck(grid: Grid, beat: tuple[int, float] | None, step_minutes: int) -> tuple[Bools, tuple[int, float] | None]:
+    """Return the rows whose heart rate is exactly that of the row before, and time and heart rate of the newest."""
+    rate, step = grid.column("heart_rate").astype(np.float64), step_minutes * MINUTE  # carried forward is stuck too
+    if not len(rate) or step_minutes > COARSE:  # two equal hourly values are no stuck sensor
+        return np.zeros(len(rate), np.bool_), None
+    time, value = beat if beat is not None else (-1, np.nan)
+    near = np.diff(grid.time, prepend=time) == step
+    stuck = (np.diff(rate, prepend=value) == 0) & near
+    return stuck, newest_beat(grid, step_minutes)
 
 
 def measured(grid: Grid, vital: str) -> Doubles:

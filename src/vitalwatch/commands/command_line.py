@@ -174,6 +174,67 @@ def _replay(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--folder", type=Path, metavar="DIR", help="a quarantine folder")
 
 
+def _keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("make", "list", "rotate", "revoke"))
+    parser.add_argument("id", nargs="?", metavar="ID", help="of a key, for rotate and revoke")
+    parser.add_argument("--name", default="unnamed", metavar="TEXT", help="what it is for")
+    parser.add_argument("--scope", action="append", default=[], metavar="NAME",
+                        help="ingest, read, ack or admin (repeatable)")  # fmt: skip
+    parser.add_argument("--ward", action="append", default=[], metavar="NAME",
+                        help="whose people it may see (repeatable); '*' for all")  # fmt: skip
+    parser.add_argument("--days", type=int, metavar="N", help="until it ends; default: never")
+    parser.add_argument("--overlap", type=int, default=24, metavar="HOURS",
+                        help="that a rotated key still works; default 24")  # fmt: skip
+
+
+def _audit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("verify", "list"))
+
+
+def _person(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("export", "erase"))
+    parser.add_argument("id", metavar="PERSON", help="identifier or pseudonym")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to export to")
+    parser.add_argument("--yes", action="store_true", help="erase for good")
+
+
+def _database(parser: argparse.ArgumentParser) -> None:
+    actions = ("upgrade", "downgrade", "vacuum", "retain", "backup", "restore")
+    parser.add_argument("action", choices=actions)
+    parser.add_argument("--to", metavar="VERSION", help="of the tables; default: the newest")
+    parser.add_argument("--file", type=Path, metavar="FILE", help="the backup")
+    parser.add_argument("--replace", action="store_true", help="restore over what is there")
+    parser.add_argument("--yes", action="store_true", help="downgrade, whatever is lost")
+
+
+def _alarms(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("replay",))
+    _sources(parser)
+    parser.add_argument("--rules", type=Path, metavar="FILE", help="the rules to try; default: those in force")
+    parser.add_argument("--budget", type=float, metavar="N",
+                        help="alarms a person-day; over it the command fails")  # fmt: skip
+
+
+def _tune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="detector, supervised, regressor or forecaster")
+    parser.add_argument("--trials", type=int, default=30, metavar="N", help="of the study, with those it has already")
+    parser.add_argument("--time", metavar="T", help="stop after this long, such as 30min; run it again to go on")
+    _study(parser)
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", action="append", default=[], metavar="PART", help="detector, imbalance, streaming, "
+                        "forecaster or compression (repeatable)")  # fmt: skip
+    _study(parser)
+
+
+def _study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--people", type=int, metavar="N", help="to learn from, default 60; the others follow")
+    parser.add_argument("--calibration", type=int, metavar="N", help="to set thresholds with, default 30")
+    parser.add_argument("--judged", type=int, metavar="N", help="to judge, default 40")
+    parser.add_argument("--seed", type=int, metavar="S", help="of the people; default: seed + 3")
+
+
 def _nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -196,6 +257,14 @@ COMMANDS = {
         "Judge a run on other data, beside trivial lines.",
         f"{AT}.evaluate:evaluate", _sources, "python main.py evaluate --source people/ --json",
     ),
+    "tune": Command(
+        "Look for better settings of a model on people of their own; can be interrupted.",
+        f"{AT}.studies:tune", _tune, "python main.py tune supervised --trials 30",
+    ),
+    "compare": Command(
+        "Judge alternatives to what params.yaml has: one table a question; can be interrupted.",
+        f"{AT}.studies:compare", _compare, "python main.py compare --only detector",
+    ),
     "runs": Command("List the runs.", f"{AT}.production:runs", _nothing, "python main.py runs"),
     "show": Command(
         "A run's card, gates, figures and settings.", f"{AT}.production:show", _show, "python main.py show 1a2b3c4d5e6f"
@@ -209,6 +278,25 @@ COMMANDS = {
     "report": Command("Where a run's report lies.", f"{AT}.production:report", _report, "python main.py report --open"),
     "replay": Command(
         "Run refused rows through the rules again.", f"{AT}.replay:replay", _replay, "python main.py replay"
+    ),
+    "keys": Command(
+        "Make, list, rotate and revoke API keys.", f"{AT}.keys:keys", _keys,
+        "python main.py keys make --name bedside --scope ingest --scope read --ward north",
+    ),
+    "audit": Command(
+        "Verify or list the log of who did what.", f"{AT}.audit:audit", _audit, "python main.py audit verify"
+    ),
+    "person": Command(
+        "Export everything about a person, or erase it.", f"{AT}.person:person", _person,
+        "python main.py person export anna --out anna.json",
+    ),
+    "database": Command(
+        "Upgrade, downgrade, vacuum, retain, back up and restore the database of serving.",
+        f"{AT}.database:database", _database, "python main.py database backup --file monday.gz",
+    ),
+    "alarms": Command(
+        "Try rules on history before they go live.", f"{AT}.alarms:alarms", _alarms,
+        "python main.py alarms replay --rules mine.yaml --source people/ --budget 0.1",
     ),
     "doctor": Command(
         "Check this machine and the artifacts.", f"{AT}.doctor:doctor", _nothing, "python main.py doctor"

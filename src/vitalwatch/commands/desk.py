@@ -135,6 +135,11 @@ class Desk:
         except Exception:  # whatever ended the command may be here again
             return self.root / "artifacts" / "work"
 
+    @property
+    def who(self) -> str:
+        """Account and machine, for the audit log."""
+        return self.store.who[:64]
+
     def now_ms(self) -> int:
         """Return the time, UTC milliseconds."""
         return time.time_ns() // 1_000_000

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from vitalwatch.database.connection import Database, take
 from vitalwatch.database.tables import audit
 from vitalwatch.database.vault import Secret
 from vitalwatch.errors import StoreError
-from vitalwatch.store import write_atomic
+from vitalwatch.store import write_atomic, writing
 
 NOTHING = b"\0" * 32  # before the first entry
 DAY_MS = 86_400_000
@@ -109,6 +109,22 @@ class Book:
             text = "".join(json.dumps(lines[day]) + "\n" for day in sorted(lines))
             write_atomic(self.anchor, text.encode(), mode=0o600)
             self._anchored = int(head.no)
+
+    def set_anchor_aside(self, now: int) -> dict[str, Any] | None:
+        """Rename the anchor after a restore, and return its newest line, None where there is no anchor."""
+        try:
+            newest = max(self._lines(), key=lambda line: int(line["no"]), default=None)
+        except StoreError:
+            newest = {"problem": "it was changed"}
+        if newest is not None:
+            with writing(self.anchor):
+                self.anchor.rename(self.anchor.with_name(f"{self.anchor.name}.{now}"))
+        return newest
+
+    def newest(self) -> int:
+        """Return the number of the newest entry, 0 before the first."""
+        with self.database.reading() as connection:
+            return int(connection.execute(select(func.max(audit.c.no))).scalar() or 0)
 
     def close(self) -> None:
         """Write the anchor for the last time."""

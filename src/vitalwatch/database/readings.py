@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, bindparam, select, update
 
+from vitalwatch.database.connection import bulk
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import AT_ONCE, Person
 from vitalwatch.database.tables import readings
@@ -16,6 +17,7 @@ from vitalwatch.tables import Readings
 
 Content = tuple[int, int, int, int, bytes]  # person, time, utc_offset, layout, body: what a reading says
 
+COLUMNS = ("no", "event", "person", "time", "utc_offset", "received", "device", "late", "layout", "body")
 _SAME = [readings.c[name] for name in ("event", "person", "time", "utc_offset", "layout", "body")]
 _TOLD = [readings.c[name] for name in ("no", "time", "utc_offset", "layout", "body")]
 
@@ -43,10 +45,9 @@ def known(connection: Connection, events: Sequence[bytes]) -> dict[bytes, Conten
     return found
 
 
-def insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Write new readings."""
-    if rows:
-        connection.execute(readings.insert(), rows)
+def insert(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write new readings, in the order of COLUMNS."""
+    bulk(connection, readings, COLUMNS, rows)
 
 
 def of_person(

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, delete, func, select
 
+from vitalwatch.database.connection import bulk
 from vitalwatch.database.layouts import Layouts
-from vitalwatch.database.people import Person
-from vitalwatch.database.tables import scores
+from vitalwatch.database.people import Person, Wards, within
+from vitalwatch.database.tables import people, scores
 from vitalwatch.tables import Answers, Bools, Floats, Times
 
+COLUMNS = ("person", "time", "run", "flags", "kind", "minute", "layout", "body")
 NUMBERS = ("score", "p_value", "unusual", "known", "probability", "expected_heart_rate", "usual_heart_rate_spread")
 ANOMALY, ASSESSABLE, OWN, WORN, GAP = (1 << bit for bit in range(5))
 FILLED = 5  # first bit of the vitals that were carried forward
@@ -50,8 +52,8 @@ class Timeline:
 
 def rows_of(
     connection: Connection, layouts: Layouts, person: Person, answers: Answers, run: str
-) -> list[dict[str, Any]]:
-    """Return the table rows of a monitor's answers."""
+) -> list[tuple[Any, ...]]:
+    """Return the table rows of a monitor's answers, in the order of COLUMNS."""
     grid = answers.grid
     told = (*NUMBERS, *grid.names)
     told += tuple(f"residual:{name}" for name in answers.vitals)
@@ -62,20 +64,19 @@ def rows_of(
     body, width = table.tobytes(), 4 * table.shape[1]
     flags = _flags(answers)
     kinds = answers.kinds
+    times, own = answers.time.tolist(), zip(flags, answers.kind.tolist(), grid.minute.tolist(), strict=True)
     return [
-        {
-            "person": person.no,
-            "time": time,
-            "run": run,
-            "flags": flag,
-            "kind": kinds[kind] if kind >= 0 else "",
-            "minute": minute,
-            "layout": layout.no,
-            "body": body[i * width : (i + 1) * width],
-        }
-        for i, (time, flag, kind, minute) in enumerate(
-            zip(answers.time.tolist(), flags, answers.kind.tolist(), grid.minute.tolist(), strict=True)
+        (
+            person.no,
+            times[i],
+            run,
+            flag,
+            kinds[kind] if kind >= 0 else "",
+            minute,
+            layout.no,
+            body[i * width : (i + 1) * width],
         )
+        for i, (flag, kind, minute) in enumerate(own)
     ]
 
 
@@ -88,7 +89,7 @@ def _flags(answers: Answers) -> list[int]:
     return told
 
 
-def write(connection: Connection, rows: list[dict[str, Any]], newest: dict[int, int]) -> None:
+def write(connection: Connection, rows: list[tuple[Any, ...]], newest: dict[int, int]) -> None:
     """Write rows; a person's newest row that was there may be among them and is replaced.
 
     Args:
@@ -98,13 +99,7 @@ def write(connection: Connection, rows: list[dict[str, Any]], newest: dict[int, 
     """
     for person, time in newest.items():
         connection.execute(delete(scores).where(scores.c.person == person, scores.c.time >= time))
-    if rows:
-        connection.execute(scores.insert(), rows)
-
-
-def forget_after(connection: Connection, person: Person, time: int) -> None:
-    """Delete a person's rows from a time on."""
-    connection.execute(delete(scores).where(scores.c.person == person.no, scores.c.time >= time))
+    bulk(connection, scores, COLUMNS, rows)
 
 
 def timeline(
@@ -137,7 +132,8 @@ def timeline(
     )
 
 
-def newest_rows(connection: Connection) -> dict[int, int]:
-    """Return number of a person -> start of their newest row."""
-    rows = connection.execute(select(scores.c.person, func.max(scores.c.time)).group_by(scores.c.person))
-    return {int(person): int(time) for person, time in rows}
+def rows_since(connection: Connection, wards: Wards, since: int) -> int:
+    """Return how many grid rows of the people of some wards were scored from a time on, UTC ms."""
+    joined = scores.join(people, people.c.no == scores.c.person)
+    which = select(func.count()).select_from(joined).where(scores.c.time >= since, *within(wards))
+    return int(connection.execute(which).scalar() or 0)

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0001"  # newest migration
+HEAD = "0002"  # newest migration
 
 metadata = MetaData()
 
@@ -92,7 +92,7 @@ scores = Table(
     Column("time", BigInteger, primary_key=True, autoincrement=False),
     Column("run", String(64), nullable=False),
     Column("flags", SmallInteger, nullable=False),
-    Column("kind", String(64), nullable=False),
+    Column("kind", Text, nullable=False),
     Column("minute", SmallInteger, nullable=False),
     Column("layout", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),

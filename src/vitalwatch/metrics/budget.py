@@ -90,6 +90,25 @@ class Cohort:
         days = float(self.person_days.sum())
         return float(self.judged(self.alarms(levels > threshold)).false.sum()) / days if days else float("nan")
 
+    def rate_of_new_people(self, levels: Doubles, threshold: float) -> float:
+        """Return `false_rate` with one more person who is as bad as the worst of these.
+
+        A threshold chosen on people is kept to by them, less so by others. Conformal risk control (Angelopoulos et
+        al. 2022, arXiv 2208.02814) adds one person at the highest rate there can be; here the worst seen stands for it.
+        """
+        alarms = self.alarms(levels > threshold)
+        false = np.bincount(self._owners(alarms[self.judged(alarms).false]), minlength=len(self.tracks))
+        days = self.person_days
+        if not days.sum():
+            return float("nan")
+        worst = int(np.argmax(false / np.maximum(days, 1.0)))
+        return float((false.sum() + false[worst]) / (days.sum() + days[worst]))
+
+    def _owners(self, alarms: Intervals) -> NDArray[np.intp]:
+        """Return whose each alarm is, (a,)."""
+        owner: NDArray[np.intp] = np.maximum(np.searchsorted(self._begin, alarms[:, 0], side="right") - 1, 0)
+        return owner
+
     def score(self, over: Bools) -> EventScore:
         """Judge persistent rows of all people, shape (rows,)."""
         return self.score_alarms(self.alarms(over))
@@ -102,7 +121,7 @@ class Cohort:
         """Judge alarms that are already on the common time line, merged and cut."""
         verdict = self.judged(alarms)
         false = alarms[verdict.false]
-        owner = np.maximum(np.searchsorted(self._begin, false[:, 0], side="right") - 1, 0)
+        owner = self._owners(false)
         return EventScore(
             person_days=self.person_days,
             episode_person=self.episode_person,
@@ -114,12 +133,15 @@ class Cohort:
             false_spans=false - self._shift[owner][:, None],
         )
 
-    def thresholds_for_budgets(self, levels: Doubles, budgets: Sequence[float]) -> tuple[float, ...]:
+    def thresholds_for_budgets(
+        self, levels: Doubles, budgets: Sequence[float], *, for_new_people: bool = False
+    ) -> tuple[float, ...]:
         """Return, for each budget, the lowest threshold found whose false alarms per worn person-day keep to it.
 
         Args:
             levels: From `levels`.
             budgets: False alarms per worn person-day.
+            for_new_people: Whether `rate_of_new_people` has to keep to them, not only that of these people.
 
         Returns:
             Thresholds; rows above them are over. Infinity where no score is known.
@@ -128,11 +150,12 @@ class Cohort:
         merge alarms) it finds one crossing, and what it returns always keeps to the budget on these people.
         """
         candidates = np.unique(levels[np.isfinite(levels)])
+        rate_at = self.rate_of_new_people if for_new_people else self.false_rate
         rates: dict[int, float] = {}  # the searches share their first steps
 
         def rate(index: int) -> float:
             if index not in rates:
-                rates[index] = self.false_rate(levels, float(candidates[index]))
+                rates[index] = rate_at(levels, float(candidates[index]))
             return rates[index]
 
         return tuple(

@@ -6,6 +6,8 @@ is high = unusual, and no label is ever asked of it (Liu, Ting and Zhou 2008, do
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,26 +19,28 @@ from vitalwatch.tables import Bools, Doubles, Floats, Times
 
 NAME = "anomaly"
 BODY_KNOTS, TAIL_KNOTS = 16, 48
+Groups = Mapping[str, Sequence[int]]
 RARITY_KNOTS = 96
 
 
-def fit(x: Floats, chosen: params.Detector, seed: int) -> bytes:
+def fit(x: Floats, chosen: params.Detector, seed: int, groups: Groups = features.GROUPS) -> bytes:
     """Train the forests on rows of training people, labels unseen, and return them as one ONNX model.
 
     Args:
         x: Assessable rows, `features.NAMES` columns, float32 (n, f).
         chosen: Trees, sample a tree, most rows.
         seed: For the rows drawn and the forests.
+        groups: Name -> columns of its forest.
     """
     from sklearn.ensemble import IsolationForest
 
     rows = x[sample(len(x), chosen.max_rows, seed)]
     forests = []
-    for number, columns in enumerate(features.GROUPS.values()):
+    for number, columns in enumerate(groups.values()):
         forest = IsolationForest(
             n_estimators=chosen.trees, max_samples=min(chosen.sample, len(rows)), random_state=seed + number
         )
-        forests.append((forest.fit(rows[:, columns]), columns))
+        forests.append((forest.fit(rows[:, list(columns)]), columns))
     return forests_to_onnx(forests, x.shape[1])
 
 

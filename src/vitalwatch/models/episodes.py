@@ -47,18 +47,18 @@ def fit(
     """
     import lightgbm
 
-    normal = _normal_rows(episode, chosen.normal_rows, seed)
+    normal = normal_rows(episode, chosen.normal_rows, seed)
     rows = np.sort(np.concatenate((np.flatnonzero(episode >= 0), normal)))
     episode, kind, outside = episode[rows], kind[rows], int((episode < 0).sum())
-    options = _options(chosen, seed, threads)
-    binned = lightgbm.Dataset(x[rows], episode >= 0, params=options).construct()  # once for all heads
+    settings = options(chosen, seed, threads)
+    binned = lightgbm.Dataset(x[rows], episode >= 0, params=settings).construct()  # once for all heads
     heads = []
     for number in range(kinds):
         used = np.flatnonzero((episode < 0) | (kind == number))
         own = episode[used] >= 0
         data = binned.subset(used.tolist()).construct()
-        data.set_label(own.astype(np.float32)).set_weight(_weight(episode[used], outside))
-        heads.append(lightgbm.train(options, data, chosen.rounds))
+        data.set_label(own.astype(np.float32)).set_weight(weights(episode[used], outside))
+        heads.append(lightgbm.train(settings, data, chosen.rounds))
     return one_against_rest_to_onnx(heads, x.shape[1])
 
 
@@ -94,12 +94,13 @@ def _levels(cohort: Cohort, level: Doubles) -> tuple[Doubles, Doubles]:
     return np.append(knots, knots[-1] + beyond * np.log(10)), np.append(values, values[-1] + beyond)
 
 
-def _normal_rows(episode: NDArray[np.int64], most: int, seed: int) -> NDArray[np.intp]:
+def normal_rows(episode: NDArray[np.int64], most: int, seed: int) -> NDArray[np.intp]:
+    """Return which rows outside every episode are drawn, at most `most` of them; `episode` is -1 there, (n,)."""
     outside = np.flatnonzero(episode < 0)
     return np.random.default_rng([seed, len(episode)]).choice(outside, min(len(outside), most), replace=False)
 
 
-def _weight(episode: NDArray[np.int64], outside: int) -> Doubles:
+def weights(episode: NDArray[np.int64], outside: int) -> Doubles:
     """Return weights of a head's rows, (n,): the normal ones drawn stand for all `outside`, those of episodes for
     themselves on average, less in a longer episode.
     """
@@ -116,7 +117,8 @@ def _episode_weight(episode: NDArray[np.int64]) -> Doubles:
     return 1.0 / np.sqrt(length[number].astype(np.float64))
 
 
-def _options(chosen: params.Supervised, seed: int, threads: int) -> dict[str, Any]:
+def options(chosen: params.Supervised, seed: int, threads: int) -> dict[str, Any]:
+    """Return what LightGBM is told for one head."""
     return {
         "objective": "binary",
         "learning_rate": chosen.learning_rate,

@@ -29,6 +29,7 @@ MIN_WINDOWS = 256  # fewer cannot tell a trend from chance
 MIN_CALIBRATION = 30  # measured targets that a widening needs
 COVERED = QUANTILES[2] - QUANTILES[0]
 
+Memory = Callable[[Any, int], Any]  # of `network`
 Progress = Callable[[int, float], None]  # epoch from 1, mean pinball loss in standard units
 
 
@@ -78,6 +79,39 @@ def fit(
 ) -> Fitted:
     """Train on windows of the training people; the same arguments give the same weights.
 
+    Returns what `trained` returns, as arrays; arguments and errors as there.
+    """
+    return arrays(trained(x, person, y, last, chosen, seed=seed, progress=progress))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained Keras model, with the constants and losses as of `Fitted`."""
+
+    model: Any
+    normalisation: dict[str, Floats]
+    shape: tuple[int, int]
+    loss: tuple[float, ...]
+
+
+def arrays(found: Trained) -> Fitted:
+    """Return a trained LSTM forecaster as arrays."""
+    return Fitted(_weights(found.model), found.normalisation, found.shape, found.loss)
+
+
+def trained(
+    x: NDArray[Any],
+    person: Floats,
+    y: Floats,
+    last: Floats,
+    chosen: Forecaster,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+    memory: Memory | None = None,
+) -> Trained:
+    """Train a Keras forecaster on windows of the training people.
+
     Args:
         x: (n, T, c) from `sequences.windows`, float32 or float16.
         person: (n, s) what is known of the person, NaN where unknown.
@@ -86,6 +120,7 @@ def fit(
         chosen: Units, epochs, batch, learning rate.
         seed: Of weights and order.
         progress: Told each epoch's number and loss.
+        memory: What turns windows into their memory, by default the LSTM.
 
     Raises:
         NotEnoughData: Fewer than 256 windows, or none with a target.
@@ -97,10 +132,10 @@ def fit(
     batch = min(chosen.batch, len(x))
     batches = len(x) // batch  # every batch full: one shape, one compilation
 
-    keras = _keras()
+    keras = keras_on_jax()
     keras.utils.set_random_seed(seed)
     outputs = moved.shape[1] * moved.shape[2]
-    model = network(x.shape[1], x.shape[2], person.shape[1] + last.shape[1], outputs, chosen.units)
+    model = network(x.shape[1], x.shape[2], person.shape[1] + last.shape[1], outputs, chosen.units, memory)
     rate = keras.optimizers.schedules.CosineDecay(chosen.learning_rate, chosen.epochs * batches, alpha=0.05)
     model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss=pinball)
     feed = _batches(x, static(person, last), moved, normal, batch, np.random.default_rng(seed))
@@ -109,16 +144,19 @@ def fit(
     )
     told = model.fit(feed, steps_per_epoch=batches, epochs=chosen.epochs, verbose=0, shuffle=False, callbacks=[tell])
     loss = tuple(float(value) for value in told.history["loss"])
-    return Fitted(_weights(model), normal, (x.shape[1], x.shape[2]), loss)
+    return Trained(model, normal, (x.shape[1], x.shape[2]), loss)
 
 
-def network(length: int, width: int, static_width: int, outputs: int, units: int) -> Any:
-    """Return the Keras model: standardised (n, T, c), (n, s) -> head (n, 3 outputs): medians, gaps below and above."""
-    keras = _keras()
+def network(length: int, width: int, static_width: int, outputs: int, units: int, memory: Memory | None = None) -> Any:
+    """Return the Keras model: standardised (n, T, c), (n, s) -> head (n, 3 outputs): medians, gaps below and above.
+
+    `memory` makes (n, units) of the Keras input (n, T, c) and the units; by default the last state of an LSTM.
+    """
+    keras = keras_on_jax()
     x = keras.Input((length, width), name="x")
     person = keras.Input((static_width,), name="person")
-    memory = keras.layers.LSTM(units, name="lstm")(x)
-    joint = keras.layers.Concatenate(name="joint")([memory, person])
+    state = memory(x, units) if memory else keras.layers.LSTM(units, name="lstm")(x)
+    joint = keras.layers.Concatenate(name="joint")([state, person])
     hidden = keras.layers.Dense(units, activation="relu", name="dense")(joint)
     return keras.Model([x, person], keras.layers.Dense(3 * outputs, name="head")(hidden))
 
@@ -130,7 +168,7 @@ def pinball(moved: Any, head: Any) -> Any:
         moved: (n, outputs) standardised differences, NaN where not measured.
         head: (n, 3 outputs) of `network`.
     """
-    ops = _keras().ops
+    ops = keras_on_jax().ops
     median, below, above = ops.split(head, 3, axis=1)
     measured = ops.isfinite(moved)
     target = ops.where(measured, moved, 0.0)  # before any arithmetic: a NaN would poison the gradient
@@ -182,7 +220,7 @@ def fit_files(source: Path, target: Path, chosen: Forecaster, seed: int) -> None
     fit(x, person, y, last, chosen, seed=seed).save(target)
 
 
-def _keras() -> Any:
+def keras_on_jax() -> Any:
     """Return Keras on jax: measured, the smallest install that trains an LSTM fast on CPUs.
 
     XLA splits sums by its number of threads, which it takes from `NPROC`: with a fixed number the weights are the same

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vitalwatch import bundle, cards, features, learning, sequences
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import lstm_to_onnx
-from vitalwatch.metrics.budget import Cohort, Track, threshold_for_budget
+from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes, forecast_trees
 from vitalwatch.models import forecast as forecaster
@@ -93,22 +93,23 @@ def train(work: Work) -> dict[str, Any]:
     give_back()
     clock.done("expectation")
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
+    stride = stride_of(learners, settings)
     with forecasting(work) as train_forecaster:
-        seen, windows = _see(learners, TRAIN, learnt, settings, kinds, params.forecaster.max_windows)
+        seen, windows = see(learners, TRAIN, learnt, settings, kinds, params.forecaster.max_windows)
         _enough(seen.x, "can be learnt from")
         future = train_forecaster(windows)
         tree_rows = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, rate_at(settings))
         del windows
         give_back()
         clock.done("features")
-        forest = anomaly.fit(seen.x, params.detector, params.seed)
+        forest = anomaly.fit(seen.x[_even(seen.time, stride, settings)], params.detector, params.seed)
         known = _heads(seen, kinds, settings)
         del seen
         trees = forecast_trees.fit(tree_rows, params.forecaster, params.seed, settings.config.jobs)
         del tree_rows
         give_back()
         clock.done("forests and episode heads")
-        held, probation = _see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
+        held, probation = see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
         _enough(held.x[held.far & held.sure], "away from episodes can be calibrated on")
         calibration = _calibrate(held, forest, known, kinds if known else (), settings)
         clock.done("calibration")
@@ -178,7 +179,7 @@ class _Clock:
         self._work.progress(len(self.seconds), STEPS)
 
 
-def _see(
+def see(
     members: Sequence[Member], part: int, learnt: Learnt, settings: Settings, kinds: Sequence[str], windows: int
 ) -> tuple[Seen, Windows]:
     """Pass people through what was learnt; keep judged rows of the part and a draw of forecaster windows."""
@@ -186,9 +187,10 @@ def _see(
 
     counts = [int(member.of(part).sum()) for member in members]
     own = [group_of(member.grid.person) == "own" for member in members]
+    stride = stride_of(members, settings) if part == TRAIN else 1
     shares = draw_shares(counts, own, windows, settings.params.forecaster.own_share)
     jobs = (
-        delayed(_look)(member, number, part, learnt, settings, kinds, share)
+        delayed(_look)(member, number, part, learnt, settings, kinds, share, stride)
         for number, (member, share) in enumerate(zip(members, shares, strict=True))
     )
     found = Parallel(n_jobs=settings.config.jobs, prefer="threads")(jobs)
@@ -213,7 +215,14 @@ def _see(
 
 
 def _look(
-    member: Member, number: int, part: int, learnt: Learnt, settings: Settings, kinds: Sequence[str], share: float
+    member: Member,
+    number: int,
+    part: int,
+    learnt: Learnt,
+    settings: Settings,
+    kinds: Sequence[str],
+    share: float,
+    stride: int,
 ) -> tuple[Seen, Windows]:
     schema, params = settings.schema, settings.params
     person = member.until(part)
@@ -221,9 +230,10 @@ def _look(
     rows = learning.rows_of(person, learnt, params.baseline, schema.step_minutes)
     mine = member.part[: len(grid)] == part
     kept = mine & (grid.time >= enrolled_until(member.grid, params.baseline.enrolment_days))
+    number_of, far = learning.episode_rows(grid, person.events, schema.step_ms, minutes(params.alarms.grace) * MINUTE)
     if part == TRAIN:
         kept &= rows.assessable
-    number_of, far = learning.episode_rows(grid, person.events, schema.step_ms, minutes(params.alarms.grace) * MINUTE)
+        kept &= _even(grid.time, stride, settings) | _some_of_each(number_of, params.supervised.rows_an_episode)
     names = np.asarray([kinds.index(event.kind) if event.kind in kinds else -1 for event in person.events] + [-1])
     one = Seen(
         x=rows.features[kept],
@@ -237,6 +247,34 @@ def _look(
         told=np.full(int(kept.sum()), member.events is not None),
     )
     return one, windows_of(person, rows, mine, share, np.random.default_rng([params.seed, number, part]), settings)
+
+
+def stride_of(members: Sequence[Member], settings: Settings) -> int:
+    """Return every how many-th row of training people is enough to learn what is normal from: neighbours are alike."""
+    params = settings.params
+    rows = sum(int(member.of(TRAIN).sum()) for member in members)
+    return max(rows // max(params.supervised.normal_rows, params.detector.max_rows), 1)
+
+
+def _even(time_ms: Times, stride: int, settings: Settings) -> Bools:
+    """Return every `stride`-th row of the grid, whoever's and whatever is in it, (n,)."""
+    even: Bools = time_ms // settings.schema.step_ms % stride == 0
+    return even
+
+
+def _some_of_each(episode: NDArray[np.int64], most: int) -> Bools:
+    """Return rows spread over each episode, at most about `most` of each, (n,).
+
+    Args:
+        episode: Number of the episode a row is in, -1 for none, (n,).
+        most: Rows of an episode; a long one says in more of them the same.
+    """
+    inside = episode >= 0
+    length = np.bincount(episode[inside], minlength=1)
+    stride = np.maximum(-(-length // most), 1)
+    kept = inside.copy()
+    kept[inside] = np.flatnonzero(inside) % stride[episode[inside]] == 0
+    return kept
 
 
 def _track(time_ms: Times, worn: Bools, sure: Bools, events: Sequence[Event], step_ms: int) -> Track:
@@ -313,7 +351,8 @@ def _labelled(held: Seen) -> Seen:
 
 def _threshold(cohort: Cohort, score: NDArray[Any], budget: float) -> float:
     stops = np.cumsum([len(track.time) for track in cohort.tracks])[:-1]
-    return threshold_for_budget(cohort.tracks, np.split(score, stops), budget, cohort.rule)
+    levels = cohort.levels(np.split(score, stops))
+    return cohort.thresholds_for_budgets(levels, [budget], for_new_people=True)[0]
 
 
 def _chosen(settings: Settings) -> Chosen:
@@ -340,7 +379,7 @@ def _card(
         "features": list(features.NAMES),
         "feature_words": [cards.feature_words(feature) for feature in features.FEATURES],
         "feature_units": [f.unit for f in features.FEATURES],
-        "feature_lookback_minutes": [f.window for f in features.FEATURES],
+        "feature_lookback_minutes": [f.lookback for f in features.FEATURES],
         "groups": {group: [features.NAMES[i] for i in columns] for group, columns in features.GROUPS.items()},
         "expectation": list(features.EXPECTATION),
         "kinds": list(calibration.kinds),

@@ -1,0 +1,82 @@
+"""Conditions of the past through the life of alerts, as if somebody acknowledged each at once: what rules would cost.
+
+The clock is that of the readings. What is counted is what would have sounded, and how often it came back by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vitalwatch.alerting.alerts import ACKNOWLEDGE, Action, Alert, Condition, Observed
+from vitalwatch.alerting.judging import Judge, Memory
+from vitalwatch.alerting.lifecycle import Signals, step
+from vitalwatch.alerting.rules import span
+from vitalwatch.monitor import State
+from vitalwatch.tables import Answers
+
+FOREVER = 2**62
+
+
+@dataclass(frozen=True)
+class Lived:
+    """One alert of the past.
+
+    Attributes:
+        alert: As it ended.
+        start, end: When it could be known, and when its condition ended (or the recording), UTC ms.
+    """
+
+    alert: Alert
+    start: int
+    end: int
+
+
+def relive(judge: Judge, state: State, answers: Answers) -> list[Lived]:
+    """Return the alerts that a judge's rules would have raised.
+
+    Args:
+        judge: Rules for this person.
+        state: Of the monitor, after the answers.
+        answers: All of a person's.
+    """
+    if not len(answers):
+        return []
+    step_ms, last = judge.schema.step_ms, int(answers.time[-1]) + judge.schema.step_ms
+    waits = {name: max(span(rule.lasts) - step_ms, 0) for name, rule in judge.rules.rules.items()}
+    found = [
+        (source, condition)
+        for source, told in (
+            ("rules", judge.look(Memory(), answers)[1]),
+            ("monitor", judge.of_monitor(state, answers)),
+        )
+        for condition in told
+    ]
+    spans = [
+        (source, one, one.start + waits[one.rule], max(one.end or last, one.start + waits[one.rule] + 1))
+        for source, one in found
+    ]
+    alerts = _live(judge.rules.timing, spans, last)
+    return [Lived(one, one.raised_at, one.end if one.end is not None else last) for one in alerts]
+
+
+def _live(signals: Signals, spans: Sequence[tuple[str, Condition, int, int]], last: int) -> list[Alert]:
+    """Return all alerts of one person: at each moment when a condition begins or ends, and when a timer runs out."""
+    moments = sorted({moment for _, _, begin, end in spans for moment in (begin, end) if moment <= last})
+    alerts: dict[str, Alert] = {}
+    place, now = 0, 0
+    while place < len(moments):
+        due = min((one.until for one in alerts.values() if one.open and one.until is not None), default=FOREVER)
+        now = min(moments[place], max(due, now))
+        place += now == moments[place]
+        present = [(source, one) for source, one, begin, end in spans if begin <= now < end]
+        observed = [_seen(source, now, [one for of, one in present if of == source]) for source in ("rules", "monitor")]
+        alerts |= step(alerts.values(), observed, (), now, signals).alerts
+        loud = [Action(ACKNOWLEDGE, "replay", one.id) for one in alerts.values() if one.audible]
+        alerts |= step(alerts.values(), (), loud, now, signals).alerts
+    return list(alerts.values())
+
+
+def _seen(source: str, now: int, present: Sequence[Condition]) -> Observed:
+    still = tuple(Condition(**vars(one) | {"end": None}) for one in present)
+    return Observed("replay", source, now, now, still)

@@ -1,0 +1,134 @@
+"""/predict, /anomaly, /forecast: what the models say of what is told in the request, or of a known person."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from vitalwatch.api import answers
+from vitalwatch.api.calls import Call, Reply, checked, reply
+from vitalwatch.api.forms import MOST, AnomalyQuestion, ForecastQuestion, Moment, Window
+from vitalwatch.api.operations import now_ms
+from vitalwatch.api.problem import Fault, Problem, of_validation
+from vitalwatch.api.windows import SOMEBODY, readings_of
+from vitalwatch.expecting import Moments
+from vitalwatch.monitor import Monitor
+from vitalwatch.tables import Answers, Profile, Readings
+
+NAN = float("nan")
+
+
+async def predict(call: Call) -> Reply:
+    """Answer with the heart rate expected in one moment, or in up to a thousand."""
+    value = await call.value(call.desk.chosen.max_batch_body)
+    many = isinstance(value, list)
+    if many and not 0 < len(value) <= MOST:
+        raise Problem("too_many" if value else "too_few", f"1 to {MOST} moments in one request.")
+    try:
+        told: list[Moment] = TypeAdapter(list[call.desk.forms.moment]).validate_python(value if many else [value])  # type: ignore[name-defined]
+    except ValidationError as error:
+        raise of_validation(error) from None
+    async with call.desk.compute:
+        monitor, run = call.desk.monitor()
+        found = expected(monitor, told, run)
+    call.desk.metrics.predictions.labels("heart_rate", "answered").inc(len(found))
+    return reply({"predictions": found} if many else found[0])
+
+
+def expected(monitor: Monitor, told: list[Any], run: str) -> list[dict[str, Any]]:
+    """Return the heart rate expected in each moment, as JSON."""
+    clock = [int(one.local_time[:2]) * 60 + int(one.local_time[3:]) for one in told]
+    moments = Moments(
+        steps=np.array([one.steps_per_minute for one in told]),
+        intensity=np.array([one.intensity for one in told]),
+        asleep=np.array([float(one.asleep) for one in told]),
+        minutes=np.array([NAN if one.minutes is None else one.minutes for one in told]),
+        clock=np.array(clock),
+    )
+    persons = np.array([monitor.person_row(profile_of(one)) for one in told])
+    resting = np.array([NAN if one.resting_heart_rate is None else one.resting_heart_rate for one in told])
+    rate, spread = monitor.expected(moments, persons, resting)
+    return [
+        {"expected_heart_rate": round(mean, 1), "spread": round(around, 1), "unit": "bpm", "model": run}
+        for mean, around in zip(rate.tolist(), spread.tolist(), strict=True)
+    ]
+
+
+async def anomaly(call: Call) -> Reply:
+    """Answer with how unusual the newest reading is, and why."""
+    asked = await call.json(AnomalyQuestion, call.desk.chosen.max_batch_body)
+    found, run, clears = await _answers(call, asked, forecast=False)
+    about = {"consciousness": asked.consciousness, "supplemental_oxygen": asked.supplemental_oxygen}
+    context = about | {"spo2_scale": asked.spo2_scale}
+    told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
+    for place, sentence in clears.items():
+        told["alarms"][place]["clears"] = sentence
+    outcome = "anomaly" if told["is_anomaly"] else "usual" if told["assessable"] else "too_little"
+    call.desk.metrics.predictions.labels("anomaly", outcome).inc()
+    return reply(told)
+
+
+async def forecast(call: Call) -> Reply:
+    """Answer with the vitals of the next hour."""
+    asked = await call.json(ForecastQuestion, call.desk.chosen.max_batch_body)
+    found, run, _ = await _answers(call, asked, forecast=True)
+    call.desk.metrics.predictions.labels("forecast", "answered").inc()
+    return reply(answers.forecast(found, call.desk.settings.schema, run))
+
+
+async def _answers(call: Call, asked: Window, *, forecast: bool) -> tuple[Answers, str, dict[int, str]]:
+    """Return what the monitor says, its run, and what would clear alarms, by their place."""
+    if (asked.person is None) == (asked.readings is None):
+        raise Problem(
+            "missing_field", "Send either `readings` or a known `person`.", faults=[Fault("", "missing_field")]
+        )
+    desk = call.desk
+    if asked.person is not None:
+        if asked.profile is not None:
+            raise Problem(
+                "unknown_field", "A known person has a profile here.", faults=[Fault("/profile", "unknown_field")]
+            )
+        found = await desk.ask(desk.engine.forecast, asked.person, call.caller.wards)
+        return found, desk.engine.run(), {}
+    assert asked.readings is not None
+    profile = profile_of(profile_form(call, asked.profile))
+    async with desk.compute:
+        readings = readings_of(asked.readings, desk.settings.schema, now_ms(), desk.ahead_ms)
+        monitor, run = desk.monitor()
+        found = ahead(monitor, readings, profile) if forecast else monitor.answer(readings, profile, forecast=False)
+        clears = {} if forecast else clearing(monitor, found, profile)
+    return found, run, clears
+
+
+def ahead(monitor: Monitor, readings: Readings, profile: Profile) -> Answers:
+    """Return the answers for the newest row, with its forecast."""
+    state, _ = monitor.advance(monitor.begin(SOMEBODY, profile), readings, forecast=False)
+    return monitor.again(state)
+
+
+def clearing(monitor: Monitor, found: Answers, profile: Profile) -> dict[int, str]:
+    """Return what would clear the alarms that are on in the newest row, by their place; of others nothing is left."""
+    end = int(found.time[-1]) + monitor.schema.step_ms
+    still = [place for place, alarm in enumerate(found.alarms) if alarm.end >= end]
+    if not still:
+        return {}
+    told = monitor.clearing(replace(found, alarms=tuple(found.alarms[place] for place in still)), profile)
+    return {place: one.sentence for place, one in zip(still, told, strict=True) if one.sentence}
+
+
+def profile_form(call: Call, told: Any) -> Any:
+    """Return the profile of a request; raises Problem."""
+    try:
+        return checked(call.desk.forms.profile, {} if told is None else told)
+    except Problem as problem:
+        faults = [replace(fault, pointer="/profile" + fault.pointer) for fault in problem.faults]
+        raise Problem(problem.code, faults=faults) from None
+
+
+def profile_of(told: Any) -> Profile:
+    """Return a profile or a moment's person as the monitor reads it."""
+    age, height, weight = (NAN if value is None else value for value in (told.age, told.height, told.weight))
+    return Profile(SOMEBODY, age, told.sex, height, weight, tuple(told.conditions), tuple(told.medication))

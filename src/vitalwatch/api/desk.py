@@ -1,0 +1,71 @@
+"""What all requests of one application share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from vitalwatch.api.access import Access
+from vitalwatch.api.forms import Forms
+from vitalwatch.api.limits import Rate, Turns
+from vitalwatch.api.metrics import Metrics
+from vitalwatch.api.oidc import Oidc, fetch_of
+from vitalwatch.engine import Engine
+from vitalwatch.monitor import Monitor
+from vitalwatch.schema import minutes
+from vitalwatch.settings import Settings
+from vitalwatch.tables import MINUTE
+
+T = TypeVar("T")
+READERS = 4  # threads that ask the database
+FAILURES, FAILED_BURST = 5.0, 20.0  # tries with wrong keys that an address has, a second and at once
+
+
+class Desk:
+    """What all requests share.
+
+    Attributes:
+        settings, chosen, engine: As given; `chosen` is `config.api`.
+        forms, metrics, access: See there.
+        rate: Of keys.
+        compute, disk: Turns of what keeps the processor, and the database, busy.
+        ahead_ms: A reading later than now by more than this is refused.
+        open_streams: How many streams of events are open.
+        ending: Set when the server is about to stop: streams end.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine, metrics: Metrics) -> None:
+        self.settings, self.chosen, self.engine = settings, settings.config.api, engine
+        self.forms, self.metrics, self.open_streams = Forms(settings.schema), metrics, 0
+        provider = self.chosen.oidc
+        oidc = Oidc(provider, fetch_of(provider.jwks, settings.root)) if provider is not None else None
+        failures = Rate(FAILURES, FAILED_BURST)
+        self.access = Access(engine, oidc, self.chosen.hosts, self.chosen.remember_keys_seconds, failures)
+        self.rate = Rate(self.chosen.requests_a_second, self.chosen.burst)
+        self.ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
+        self.compute, self.disk = Turns(self.chosen.waiting), Turns(self.chosen.waiting, READERS)
+        self.ending = asyncio.Event()
+        self.news = asyncio.Event()  # set and replaced whenever something may have happened
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="vitalwatch-api")
+
+    async def ask(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
+        """Return what the engine says, asked in a thread; raises Problem while too much is waiting."""
+        async with self.disk:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, lambda: work(*given, **named))
+
+    def monitor(self) -> tuple[Monitor, str]:
+        """Return the monitor in production and the id of its run; raises NoModelYet."""
+        served = self.engine.production.served()
+        return served.monitor, served.run
+
+    def tell(self) -> None:
+        """Wake streams of events."""
+        news, self.news = self.news, asyncio.Event()
+        news.set()
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(wait=True)

@@ -1,0 +1,55 @@
+"""How much is taken at once: tokens for each key, and turns for what keeps the processor or the disk busy."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from vitalwatch.api.problem import busy
+
+MOST_BUCKETS = 10_000
+
+
+class Rate:
+    """Requests a second for each of many senders: `rate` on average, `burst` at once."""
+
+    def __init__(self, rate: float, burst: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._left: dict[str, tuple[float, float]] = {}  # tokens left, and when
+
+    def take(self, who: str) -> None:
+        """Take one; raises Problem with the seconds to wait."""
+        now = self._clock()
+        left, since = self._left.get(who, (self._burst, now))
+        left = min(self._burst, left + (now - since) * self._rate)
+        if left < 1.0:
+            raise busy("too_many_requests", "Send less often.", max(1, round((1.0 - left) / self._rate)))
+        if len(self._left) >= MOST_BUCKETS and who not in self._left:
+            self._left.pop(next(iter(self._left)))
+        self._left[who] = (left - 1.0, now)
+
+
+class Turns:
+    """One at a time, the others wait in order; who would wait too long is sent away at once.
+
+    Work that keeps the processor busy runs in the loop itself. Between two turns the loop looks at what came in
+    meanwhile, so that refusing stays quick while much is waiting.
+    """
+
+    def __init__(self, most: int, at_once: int = 1) -> None:
+        self._most, self._lock, self.waiting = most, asyncio.Semaphore(at_once), 0
+
+    async def __aenter__(self) -> None:
+        if self.waiting >= self._most:
+            raise busy("busy", "Too much is waiting. Try again.")
+        self.waiting += 1
+        try:
+            await self._lock.acquire()
+        except BaseException:
+            self.waiting -= 1
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self.waiting -= 1
+        self._lock.release()

@@ -1,0 +1,184 @@
+"""The OpenAPI file, made of the table of operations: forms, examples, scopes, problems."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from vitalwatch.alerting.rules import Personal
+from vitalwatch.api.access import PUBLIC
+from vitalwatch.api.calls import JSON, NDJSON
+from vitalwatch.api.forms import ALARM, FORM, PSEUDONYM, Forms
+from vitalwatch.api.operations import Operation
+from vitalwatch.api.problem import MEDIA, TABLE
+from vitalwatch.api.table import (
+    LIMITS_FORM,
+    MOMENT_FORM,
+    OPERATIONS,
+    PERSONAL,
+    PROFILE_FORM,
+    READING_EXAMPLES,
+    READING_FORM,
+)
+
+REF = "#/components/schemas/"
+VERSION = "1.0.0"
+TITLE = "vitalwatch"
+DESCRIPTION = (
+    "Watches vital signs: what is usual for a person, what is not and why, and the next hour. No medical device. "
+    "Bodies are strict JSON; whatever is refused is answered as RFC 9457 problem+json and never repeated."
+)
+WORDS = {"person": PSEUDONYM, "alarm": ALARM, "model": "^(anomaly|forecast)$", "version": "^[A-Za-z0-9_.-]+$"}
+EVERYWHERE = (400, 404, 405, 408, 413, 415, 422, 429, 431, 503)  # problems that any operation may answer
+MORE = {
+    "Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    "Idempotency-Key": {"type": "string", "maxLength": 200, "pattern": "^[!-~]*$"},
+}
+
+
+def described(forms: Forms) -> dict[str, Any]:
+    """Return the OpenAPI file."""
+    used: list[type[BaseModel]] = [forms.profile, forms.moment, Personal]
+    used += [one.body for one in OPERATIONS if isinstance(one.body, type)]
+    _, told = models_json_schema([(form, "validation") for form in dict.fromkeys(used)], ref_template=REF + "{model}")
+    schemas = _linked(told["$defs"])
+    schemas["Reading"] = forms.reading
+    named = {"allOf": [{"$ref": REF + "Reading"}, {"required": ["person"]}]}
+    schemas[READING_FORM] = {"oneOf": [named, {"type": "array", "minItems": 1, "maxItems": 1000, "items": named}]}
+    moment = {"$ref": f"{REF}{forms.moment.__name__}"}
+    schemas[MOMENT_FORM] = {"oneOf": [moment, {"type": "array", "minItems": 1, "maxItems": 1000, "items": moment}]}
+    schemas["Problem"] = PROBLEM
+    paths: dict[str, dict[str, Any]] = {}
+    for one in OPERATIONS:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _linked(told: Any) -> Any:
+    """Return schemas with references to forms that schema.yaml makes."""
+    if isinstance(told, dict):
+        if FORM in told:
+            return {"$ref": REF + told[FORM]}
+        return {name: _linked(value) for name, value in told.items()}
+    return [_linked(one) for one in told] if isinstance(told, list) else told
+
+
+def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "operationId": one.name,
+        "tags": [one.tag],
+        "summary": one.summary,
+        "description": one.told or one.summary + ".",
+        "x-scope": one.scope,
+        "security": [] if one.scope == PUBLIC else [{"key": []}],
+        "parameters": [*_path(one), *_query(one), *_headers(one)],
+        "responses": _responses(one),
+    }
+    if one.deprecated:
+        told["deprecated"] = True
+    if one.body is not None:
+        told["requestBody"] = {"required": one.tag != "Alarms", "content": _content(one, schemas)}
+    return told
+
+
+def _content(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    name = one.body if isinstance(one.body, str) else one.body.__name__  # type: ignore[union-attr]
+    found: dict[str, Any] = {}
+    for media in one.media:
+        form = {"type": "string"} if media == NDJSON else {"$ref": REF + name}
+        found[media] = {"schema": form, "examples": {"example": {"value": _example(name, media, schemas)}}}
+    return found
+
+
+def _example(name: str, media: str, schemas: dict[str, Any]) -> Any:
+    if name == READING_FORM:
+        return READING_EXAMPLES[media]
+    if name == LIMITS_FORM:
+        return PERSONAL
+    form = {MOMENT_FORM: "PersonAndMoment", PROFILE_FORM: "Profile"}.get(name, name)
+    return schemas[form]["examples"][0]
+
+
+def _path(one: Operation) -> list[dict[str, Any]]:
+    return [
+        {"name": word, "in": "path", "required": True, "schema": {"type": "string", "pattern": WORDS[word]}}
+        for word in re.findall(r"{(\w+)}", one.path)
+    ]
+
+
+def _query(one: Operation) -> list[dict[str, Any]]:
+    if one.query is None:
+        return []
+    told = one.query.model_json_schema()
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": field.get("description", ""),
+            "schema": {key: value for key, value in field.items() if key not in ("description", "title", "default")},
+        }
+        for name, field in told.get("properties", {}).items()
+    ]
+
+
+def _headers(one: Operation) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "header", "required": False, "schema": MORE[name]} for name in one.headers]
+
+
+def _responses(one: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for status in one.statuses:
+        media = one.returns.partition(";")[0]
+        content: dict[str, Any] = {"schema": {} if media == JSON else {"type": "string"}}
+        if one.example is not None:
+            content["example"] = one.example
+        found[str(status)] = {"description": one.summary} | ({"content": {media: content}} if status != 204 else {})
+    problems = [*EVERYWHERE, *(() if one.scope == PUBLIC else (401, 403)), *((409,) if one.body is not None else ())]
+    media = JSON if one.path.startswith("/v2/") else MEDIA
+    for status in sorted(set(problems) - set(one.statuses)):
+        form = {"schema": {"$ref": REF + "Problem"}}
+        content = {MEDIA: form} if media == MEDIA else {MEDIA: form, JSON: {"schema": {"type": "object"}}}
+        if one.path.startswith("/health/") and status == 503:
+            content[JSON] = {"schema": {"type": "object"}}
+        found[str(status)] = {"description": _titles(status), "content": content}
+    return found
+
+
+def _titles(status: int) -> str:
+    return "; ".join(code for code, (known, _) in TABLE.items() if known == status) or "refused"
+
+
+PROBLEM = {
+    "title": "Problem",
+    "description": "RFC 9457. `type` ends in one of the codes; nothing that was sent is repeated.",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "format": "uri", "description": "Id of the request, as in our log"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "RFC 6901"},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+                "required": ["pointer", "code"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "instance"],
+}

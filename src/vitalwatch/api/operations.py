@@ -1,0 +1,129 @@
+"""What can be asked, as a table: method, path, scope, forms, answer. Routes, access and OpenAPI follow from it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.routing import APIRoute, Match
+from pydantic import BaseModel
+
+from vitalwatch.api.access import ANYBODY, PUBLIC
+from vitalwatch.api.calls import JSON, Call, Gone, Reply, Scope
+from vitalwatch.api.desk import Desk
+from vitalwatch.api.problem import MEDIA, Problem, of_error
+from vitalwatch.errors import VitalsError
+
+log = logging.getLogger("vitalwatch.api")
+Answering = Callable[[Call], Awaitable[Reply | None]]  # None: the operation has sent its answer itself
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that can be asked.
+
+    Attributes:
+        method, path: As in HTTP.
+        name: The stable operation id.
+        scope: That a key needs, or PUBLIC.
+        tag, summary, told: For readers of /docs.
+        answer: Does it.
+        body: Form of the body, None for none; a name stands for a component of the OpenAPI file.
+        media: Media types of the body.
+        query: Form of the query string.
+        statuses: What may be answered beside what every operation may answer.
+        returns: Media type of the answer.
+        example: Of an answer.
+        deprecated: Whether something newer does the same.
+    """
+
+    method: str
+    path: str
+    name: str
+    scope: str
+    tag: str
+    summary: str
+    answer: Answering
+    body: type[BaseModel] | str | None = None
+    media: tuple[str, ...] = (JSON,)
+    query: type[BaseModel] | None = None
+    statuses: tuple[int, ...] = (200,)
+    returns: str = JSON
+    example: Any = None
+    deprecated: bool = False
+    told: str = ""
+    headers: tuple[str, ...] = ()
+
+
+class Route(APIRoute):
+    """A route of FastAPI that answers by an operation: our own JSON, our own validation, our own problems."""
+
+    operation: Operation
+    desk: Desk
+
+    async def handle(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Answer, if the method is the operation's."""
+        if self.methods and scope["method"] not in self.methods:
+            await super().handle(scope, receive, send)
+            return
+        await answered(self.operation, self.desk, scope, receive, send)
+
+    def matches(self, scope: Scope) -> tuple[Match, dict[str, Any]]:
+        """Return whether path and method are the operation's."""
+        if scope.get("path") == self.path and scope["method"] == self.operation.method:  # no parameters: most requests
+            return Match.FULL, {"endpoint": self.endpoint, "path_params": {}, "route": self}
+        match, found = super().matches(scope)
+        return match, dict(found)
+
+
+async def answered(operation: Operation, desk: Desk, scope: Scope, receive: Any, send: Any) -> None:
+    """Answer one request."""
+    scope["vitalwatch.operation"] = operation.name
+    call = Call(
+        scope, receive, send, desk, ANYBODY, dict(scope["headers"]), scope["path_params"], scope["vitalwatch.id"]
+    )
+    try:
+        if operation.scope != PUBLIC:
+            client = (scope.get("client") or ("",))[0]
+            caller = await desk.access.caller(call.headers, client)
+            if operation.scope not in caller.scopes:
+                raise Problem("scope_missing", f"This needs a key with the scope `{operation.scope}`.")
+            desk.rate.take(caller.actor)
+            call.caller = caller
+        told = await operation.answer(call)
+    except Gone:
+        return
+    except Problem as problem:
+        told = refusal(problem, call.request)
+    except VitalsError as error:
+        told = refusal(of_error(error), call.request)
+    except Exception:
+        log.error("request=%s operation=%s failed at %s", call.request, operation.name, where())
+        told = refusal(Problem("internal", "Look into the log under this request's id."), call.request)
+    if told is not None:
+        await told.send(send)
+
+
+def refusal(problem: Problem, request: str) -> Reply:
+    """Return a problem as an answer."""
+    return Reply(problem.body(request), problem.status, MEDIA, problem.headers)
+
+
+def where() -> str:
+    """Return kind and place of the error being handled: messages of errors may hold what was sent, so they stay out."""
+    kind, _, trace = sys.exc_info()
+    places = []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return f"{kind.__name__ if kind else ''} {' > '.join(places[-6:])}"
+
+
+def now_ms() -> int:
+    """Return the time, UTC milliseconds."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,165 @@
+"""What a refused request is told: RFC 9457 problem+json, with a code of one table and never what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from vitalwatch.api.wire import dumped
+from vitalwatch.errors import (
+    AlarmRefused,
+    DatabaseBusy,
+    DatabaseError,
+    NoModelYet,
+    NotAllowed,
+    NotEnoughHistory,
+    NotFound,
+    StorageFull,
+    UsageError,
+    VitalsError,
+)
+from vitalwatch.intake import REASONS as BY_DATABASE
+from vitalwatch.reading import REASONS as BY_READING
+
+MEDIA = "application/problem+json"
+URI = "urn:vitalwatch:problem:"
+REQUEST = "urn:vitalwatch:request:"
+MOST_FAULTS = 20  # a thousand refused readings need no thousand lines
+RETRY = 1  # seconds, where nothing better is known
+
+# Code -> status and title; the codes of readings are those of every other surface
+TABLE: dict[str, tuple[int, str]] = {
+    **{code: (422, title) for code, title in {**BY_READING, **BY_DATABASE}.items()},
+    "not_json": (400, "the body is not JSON"),
+    "too_large": (413, "the body is longer than this route takes"),
+    "event_id_conflict": (409, BY_DATABASE["event_id_conflict"]),
+    "not_allowed": (403, BY_DATABASE["not_allowed"]),
+    "missing_field": (422, "a field is missing"),
+    "out_of_range": (422, "a number is outside its limits"),
+    "unknown_value": (422, "a value is not one of those listed"),
+    "too_many": (422, "there are more items than this route takes"),
+    "too_few": (422, "there are fewer items than this route needs"),
+    "not_enough_history": (422, "too little was measured to answer"),
+    "bad_action": (409, "this action does not fit the state of the alert"),
+    "unauthenticated": (401, "a valid key or token is needed"),
+    "scope_missing": (403, "the key may not do this"),
+    "loopback_only": (403, "without keys only this machine is answered"),
+    "not_found": (404, "there is nothing here for this key"),
+    "method_not_allowed": (405, "this route has other methods"),
+    "slow_request": (408, "the body came too slowly"),
+    "media_type": (415, "the body must be of a media type that the route lists, without compression"),
+    "headers_too_large": (431, "the headers or the address are too long"),
+    "too_many_requests": (429, "this key sends more than it may"),
+    "busy": (503, "more is waiting than can be answered in time"),
+    "no_model": (503, "no model is in production"),
+    "storage": (503, "the database does not take anything now"),
+    "internal": (500, "something went wrong here, not with the request"),
+}
+OF_PYDANTIC = {
+    "missing": "missing_field",
+    "extra_forbidden": "unknown_field",
+    "finite_number": "not_finite",
+    "string_unicode": "bad_text",
+    "string_pattern_mismatch": "unknown_value",
+    "literal_error": "unknown_value",
+    "enum": "unknown_value",
+    "too_long": "too_many",
+    "too_short": "too_few",
+    "string_too_long": "bad_text",
+    **dict.fromkeys(("greater_than", "greater_than_equal", "less_than", "less_than_equal"), "out_of_range"),
+    **dict.fromkeys(("int_parsing", "float_parsing", "bool_parsing", "int_from_float"), "wrong_type"),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong in a request: where (RFC 6901), one of TABLE's codes, and a sentence without what was sent."""
+
+    pointer: str
+    code: str
+    detail: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Return plain values."""
+        return {"pointer": self.pointer, "code": self.code, "detail": self.detail or TABLE[self.code][1]}
+
+
+class Problem(Exception):
+    """A request that is not answered as asked.
+
+    Attributes:
+        code: Of TABLE.
+        detail: A sentence with the next step.
+        faults: Where in the request, if that is known.
+        headers: Beside the usual ones.
+        more: Extension members.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        faults: Sequence[Fault] = (),
+        headers: Sequence[tuple[str, str]] = (),
+        more: Mapping[str, Any] | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.code, self.detail, self.faults, self.headers = code, detail, tuple(faults), tuple(headers)
+        self.more = dict(more or {})
+        self.status = status or TABLE[code][0]
+
+    def body(self, request: str) -> bytes:
+        """Return problem+json; `request` is the id of the request."""
+        title = TABLE[self.code][1]
+        told: dict[str, Any] = {
+            "type": URI + self.code,
+            "title": title[0].upper() + title[1:],
+            "status": self.status,
+            "detail": self.detail or title[0].upper() + title[1:] + ".",
+            "instance": REQUEST + request,
+        }
+        if self.faults:
+            told["errors"] = [fault.to_json() for fault in self.faults[:MOST_FAULTS]]
+        return dumped(told | self.more)
+
+
+def busy(code: str, detail: str, seconds: int = RETRY) -> Problem:
+    """Return the problem of somebody who should come back later."""
+    return Problem(code, detail, headers=(("retry-after", str(seconds)),))
+
+
+def of_error(error: VitalsError) -> Problem:
+    """Return the problem of an error of ours; places on this machine stay here."""
+    if isinstance(error, NoModelYet):
+        return Problem("no_model", "Run `python main.py`: it trains a model and puts it into production.")
+    if isinstance(error, NotAllowed | NotFound):
+        return Problem("not_found", "It is unknown, or for another key.")
+    if isinstance(error, NotEnoughHistory):
+        return Problem("not_enough_history", "Nothing of this person is scored yet. Send readings first.")
+    if isinstance(error, AlarmRefused):
+        return Problem("bad_action", str(error))
+    if isinstance(error, UsageError):
+        return Problem("unknown_value", str(error))
+    if isinstance(error, StorageFull):
+        return busy("storage", "The disk is full. Everything that was accepted is still there.", 60)
+    if isinstance(error, DatabaseBusy):
+        return busy("storage", "Another process is writing. Try again.")
+    if isinstance(error, DatabaseError):
+        return busy("storage", "The database cannot be used. `python main.py doctor` says why.", 10)
+    return Problem("internal", "Look into the log under this request's id.")
+
+
+def of_validation(error: ValidationError, base: str = "") -> Problem:
+    """Return the problem of a body or a query that does not fit its form; names that were sent are not repeated."""
+    faults = []
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        kind, place = one["type"], one["loc"]
+        place = place[:-1] if kind == "extra_forbidden" else place
+        code = OF_PYDANTIC.get(kind, "wrong_type" if kind.endswith("_type") else "unknown_value")
+        faults.append(Fault(base + "".join(f"/{part}" for part in place), code))
+    return Problem(faults[0].code, faults=faults)

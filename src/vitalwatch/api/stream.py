@@ -1,0 +1,102 @@
+"""GET /events: readings, scores and alarms as they happen, as server-sent events that Last-Event-ID resumes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from vitalwatch.api.calls import Call, Reply
+from vitalwatch.api.forms import Resume
+from vitalwatch.api.problem import Problem, busy
+from vitalwatch.database.outbox import Event
+
+EVERY = 0.25  # seconds between looks: what other processes did is seen that late
+ALIVE = 15.0  # seconds of silence after which a comment says that we are there
+ANEW = 30.0  # seconds after which a key is looked up again
+MOST = 500  # events in one look
+
+
+async def events(call: Call) -> Reply | None:
+    """Send what happens until the other side or the server ends it."""
+    after = await _start(call)
+    desk = call.desk
+    if desk.open_streams >= desk.chosen.streams:
+        raise busy("busy", "Too many streams are open.", 10)
+    desk.open_streams += 1
+    desk.metrics.streams.inc()
+    try:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+        await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await call.send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
+        gone = asyncio.ensure_future(_gone(call))
+        try:
+            await _flow(call, after, gone)
+        finally:
+            gone.cancel()
+        await call.send({"type": "http.response.body", "body": b""})
+    finally:
+        desk.open_streams -= 1
+        desk.metrics.streams.dec()
+    return None
+
+
+async def _start(call: Call) -> int:
+    asked = call.query(Resume)
+    told = call.headers.get(b"last-event-id")
+    if told is not None:
+        if not told.isdigit() or len(told) > 15:
+            raise Problem("unknown_value", "Last-Event-ID is the number of an event.")
+        return int(told)
+    if asked.after is not None:
+        return asked.after
+    return await call.desk.ask(call.desk.engine.newest_event)
+
+
+async def _flow(call: Call, after: int, gone: asyncio.Future[None]) -> None:
+    desk, said, looked = call.desk, time.monotonic(), time.monotonic()
+    while not gone.done() and not desk.ending.is_set():
+        news = desk.news
+        found = await asyncio.to_thread(desk.engine.events, after, call.caller.wards, most=MOST)
+        now = time.monotonic()
+        if found:
+            after, said = found[-1].no, now
+            await call.send({"type": "http.response.body", "body": b"".join(map(_event, found)), "more_body": True})
+        elif now - said > ALIVE:
+            said = now
+            await call.send({"type": "http.response.body", "body": b": here\n\n", "more_body": True})
+        if now - looked > ANEW:
+            looked = now
+            if not await _still_may(call):
+                return
+        if len(found) < MOST:
+            await _wait(news, gone, desk.ending)
+
+
+async def _wait(news: asyncio.Event, gone: asyncio.Future[None], ending: asyncio.Event) -> None:
+    """Wait for news of this process, at most until it is time to look for those of others."""
+    waiting: list[Any] = [asyncio.ensure_future(news.wait()), asyncio.ensure_future(ending.wait())]
+    try:
+        await asyncio.wait([*waiting, gone], timeout=EVERY, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
+
+
+async def _still_may(call: Call) -> bool:
+    try:
+        caller = await call.desk.access.caller(call.headers, (call.scope.get("client") or ("",))[0])
+    except Problem:
+        return False
+    return "read" in caller.scopes and caller.wards == call.caller.wards
+
+
+async def _gone(call: Call) -> None:
+    while (await call.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _event(event: Event) -> bytes:
+    body = json.dumps({"at": event.at, **event.body}, separators=(",", ":"), allow_nan=False)
+    return f"id: {event.no}\nevent: {event.kind}\ndata: {body}\n\n".encode()

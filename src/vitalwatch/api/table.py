@@ -1,0 +1,167 @@
+"""Everything that can be asked, in the order in which it is looked for: what is asked most comes first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vitalwatch.api import asking, inference, state, stream, taking, ward
+from vitalwatch.api.access import PUBLIC
+from vitalwatch.api.calls import JSON, NDJSON
+from vitalwatch.api.forms import (
+    ABOUT,
+    ACTING,
+    ONE,
+    Act,
+    AlarmFilter,
+    AnomalyQuestion,
+    ForecastQuestion,
+    InferQuestion,
+    People,
+    RefusedFilter,
+    Resume,
+    SeriesQuestion,
+    Span,
+)
+from vitalwatch.api.metrics import MEDIA as PROMETHEUS
+from vitalwatch.api.operations import Operation
+from vitalwatch.database.access import ACK, ADMIN, INGEST, READ
+
+ASK, SEND, PEOPLE, ALARMS, OIP, STATE = "Ask", "Readings", "People", "Alarms", "Inference protocols", "State"
+PREDICTED = {"expected_heart_rate": 101.3, "spread": 6.2, "unit": "bpm", "model": "0bbd9fcbdf2b"}
+PERSONAL = {"limits": {"heart_rate": {"low": 44, "high": 120}}}
+LIMITS_FORM, READING_FORM, MOMENT_FORM, PROFILE_FORM = "Personal", "Readings", "Moments", "Profile"
+
+
+def _asking() -> list[Operation]:
+    alone: dict[str, Any] = {"deprecated": True, "tag": ASK}
+    about: dict[str, Any] = {"told": "Person and activity in, one or up to 1,000 as an array; heart rate out."}
+    judged: dict[str, Any] = {
+        "told": "`readings` (one, or a window of up to 1,000) with a profile, or a known `person`."
+    }
+    predict: dict[str, Any] = {"answer": asking.predict, "body": MOMENT_FORM, "example": PREDICTED, "scope": READ}
+    anomaly: dict[str, Any] = {"answer": asking.anomaly, "body": AnomalyQuestion, "scope": READ}
+    return [
+        Operation("POST", "/predict", "predict", tag=ASK, summary="Expected heart rate", **about, **predict),
+        Operation("POST", "/anomaly", "anomaly", tag=ASK, summary="Is this unusual, and why?", **judged, **anomaly),
+        Operation(
+            "POST", "/forecast", "forecast", READ, ASK, "The next hour, with 80 % intervals", asking.forecast,
+            ForecastQuestion, told="5 to 60 minutes ahead; `readings` of the last hours, or a known `person`.",
+        ),
+        Operation("POST", "/predict_heart_rate", "predict_heart_rate", summary="Use /predict", **predict, **alone),
+        Operation("POST", "/detect_anomaly", "detect_anomaly", summary="Use /anomaly", **anomaly, **alone),
+    ]  # fmt: skip
+
+
+def _people() -> list[Operation]:
+    one = "/people/{person}"
+    many: dict[str, Any] = {"tag": PEOPLE, "scope": READ}
+    change: dict[str, Any] = {"tag": PEOPLE, "scope": ACK, "statuses": (204,)}
+    return [
+        Operation("GET", "/people", "people", summary="All, worst first", answer=ward.people, query=People, **many),
+        Operation("GET", one, "person", summary="One person at a glance", answer=ward.person, **many),
+        Operation(
+            "GET", f"{one}/timeline", "timeline", summary="Scored rows", answer=ward.timeline, query=Span, **many,
+            told="`person` is a pseudonym, as /people tells it: identifiers have no place in an address.",
+        ),
+        Operation("GET", f"{one}/profile", "profile", summary="Age, sex and the like", answer=ward.profile, **many),
+        Operation(
+            "PUT", f"{one}/profile", "set_profile", summary="Write them", answer=ward.set_profile, body=PROFILE_FORM,
+            example=ABOUT, **change,
+        ),
+        Operation("GET", f"{one}/limits", "limits", summary="Own limits and rules", answer=ward.limits, **many),
+        Operation(
+            "PUT", f"{one}/limits", "set_limits", summary="Write them; audited", answer=ward.set_limits,
+            body=LIMITS_FORM, example=PERSONAL, **change,
+        ),
+        Operation(
+            "POST", f"{one}/discharge", "discharge", ACK, PEOPLE, "Close technical alarms until a reading comes",
+            ward.discharge, statuses=(204,),
+        ),
+        Operation(
+            "GET", "/quarantine", "quarantine", summary="Refused readings, without what was sent",
+            answer=ward.quarantine, query=RefusedFilter, **many,
+        ),
+    ]  # fmt: skip
+
+
+def _alarms() -> list[Operation]:
+    acts = [
+        Operation(
+            "POST", f"/alarms/{{alarm}}/{action}", action, ACK, ALARMS, f"{action.capitalize()} an alert",
+            ward.acting(action), Act,
+        )
+        for action in ACTING
+    ]  # fmt: skip
+    return [
+        Operation("GET", "/alarms", "alarms", READ, ALARMS, "Alerts", ward.alarms, query=AlarmFilter),
+        Operation("GET", "/alarms/{alarm}/history", "history", READ, ALARMS, "What became of one", ward.history),
+        *acts,
+        Operation(
+            "GET", "/events", "events", READ, ALARMS, "Readings, scores and alarms as they happen", stream.events,
+            query=Resume, returns="text/event-stream", headers=("Last-Event-ID",),
+            told="Server-sent events. `Last-Event-ID`, or `after`, goes on behind an event; else from now on.",
+        ),
+    ]  # fmt: skip
+
+
+def _protocols() -> list[Operation]:
+    one = "/v2/models/{model}"
+    of: dict[str, Any] = {"tag": OIP, "scope": READ}
+    version = one + "/versions/{version}"
+    infer: dict[str, Any] = {"answer": inference.infer, "body": InferQuestion}
+    told: dict[str, Any] = {
+        "told": "Models `anomaly` and `forecast`; inputs are columns of readings, `time` among them."
+    }
+    return [
+        Operation("GET", "/v2", "v2_server", PUBLIC, OIP, "What this server is", inference.server),
+        Operation("GET", "/v2/health/live", "v2_live", PUBLIC, OIP, "Alive", inference.live),
+        Operation("GET", "/v2/health/ready", "v2_ready", PUBLIC, OIP, "Models answer", inference.ready),
+        Operation("GET", one, "v2_model", summary="Inputs and outputs", answer=inference.model, **of),
+        Operation("GET", version, "v2_model_version", summary="The same, of a version", answer=inference.model, **of),
+        Operation("GET", f"{one}/ready", "v2_model_ready", summary="It answers", answer=inference.model_ready, **of),
+        Operation(
+            "GET", f"{version}/ready", "v2_model_version_ready", summary="A version answers",
+            answer=inference.model_ready, **of,
+        ),
+        Operation("POST", f"{one}/infer", "v2_infer", summary="Ask a model", **infer, **of, **told),
+        Operation("POST", f"{version}/infer", "v2_infer_version", summary="Ask a version", **infer, **of, **told),
+        Operation(
+            "POST", "/v1/timeseries/forecast", "timeseries_forecast", READ, OIP, "KServe's forecast", inference.series,
+            SeriesQuestion, told="`frequency` second, minute or hour, up to an hour ahead; quantiles 0.1, 0.5 and 0.9.",
+        ),
+    ]  # fmt: skip
+
+
+def _state() -> list[Operation]:
+    return [
+        Operation("GET", "/health/live", "live", PUBLIC, STATE, "The process runs", state.live),
+        Operation("GET", "/health/ready", "ready", PUBLIC, STATE, "Readings are taken and judged", state.ready),
+        Operation(
+            "GET", "/metrics", "metrics", READ, STATE, "Figures for Prometheus", state.figures, returns=PROMETHEUS
+        ),
+        Operation("GET", "/model", "model", READ, STATE, "Card, version, gates, history", state.model),
+        Operation("GET", "/openapi.json", "openapi", PUBLIC, STATE, "This description", state.openapi),
+        Operation("GET", "/docs", "docs", PUBLIC, STATE, "This description, to read", state.docs, returns=state.HTML),
+    ]
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *_asking()[:3],
+    Operation(
+        "POST", "/readings", "readings", INGEST, SEND, "Send readings", taking.readings, READING_FORM, (JSON, NDJSON),
+        statuses=(200, 202), headers=("Idempotency-Key",), example={"accepted": 1, "duplicates": [], "rejected": []},
+        told="One, an array, or a line each (NDJSON), up to 1,000 and 1 MB. 202: on the disk and scored. "
+        "`event_id` or `Idempotency-Key` make a repetition a duplicate (200). Refused ones are named and kept.",
+    ),
+    *_people(),
+    *_alarms(),
+    *_protocols(),
+    *_state(),
+    *_asking()[3:],
+)  # fmt: skip
+
+SCOPES = (PUBLIC, INGEST, READ, ACK, ADMIN)
+READING_EXAMPLES = {
+    JSON: [{"person": "bed-7", **ONE}],
+    NDJSON: '{"person": "bed-7", "time": "2026-01-05T08:00:00+01:00", "heart_rate": 72}\n',
+}

@@ -1,0 +1,210 @@
+"""People, what is known of them, their alerts and what is done about these. Whoever is elsewhere is not found."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from vitalwatch.api.answers import chance, number
+from vitalwatch.api.calls import Call, Reply, reply
+from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Span
+from vitalwatch.api.operations import now_ms
+from vitalwatch.api.problem import Fault, Problem
+from vitalwatch.database.access import ADMIN
+from vitalwatch.errors import SettingsError
+from vitalwatch.tables import DAY, MINUTE
+from vitalwatch.timestamps import parse_time, rfc3339
+from vitalwatch.views import Seen
+
+LONGEST = 31 * DAY  # of one answer
+_PERSON, _ALARM = re.compile(PSEUDONYM), re.compile(ALARM)
+NUMBERS = ("score", "p_value", "expected_heart_rate", "usual_heart_rate_spread")
+
+
+async def people(call: Call) -> Reply:
+    """Answer with everybody at a glance, worst first."""
+    asked = call.query(People)
+    if asked.names and ADMIN not in call.caller.scopes:
+        raise Problem("scope_missing", "Names need a key with the scope `admin`.")
+    found = await call.desk.ask(call.desk.engine.people, call.caller.wards, names=asked.names)
+    return reply({"people": [_seen(one) for one in found]})
+
+
+async def person(call: Call) -> Reply:
+    """Answer with one person at a glance."""
+    wanted = person_of(call)
+    found = await call.desk.ask(call.desk.engine.people, call.caller.wards)
+    for one in found:
+        if one.person == wanted:
+            return reply(_seen(one))
+    raise _nobody()
+
+
+async def timeline(call: Call) -> Reply:
+    """Answer with a person's scored rows."""
+    asked, wanted = call.query(Span), person_of(call)
+    until = _moment(asked.until, "/until") if asked.until is not None else now_ms()
+    since = _moment(asked.since, "/since") if asked.since is not None else until - DAY
+    if not 0 <= until - since <= LONGEST:
+        raise Problem("out_of_range", "`since` is before `until`, by 31 days at most.")
+    found = await call.desk.ask(call.desk.engine.timeline, wanted, since, until, call.caller.wards)
+    vitals = call.desk.settings.schema.vitals
+    columns = {name: found.values[name] for name in (*vitals, *NUMBERS) if name in found.values}
+    told = {name: [shown(name, value) for value in column.tolist()] for name, column in columns.items()}
+    flags = {name: getattr(found, name).tolist() for name in ("anomaly", "assessable", "own_baseline", "worn", "gap")}
+    times = [rfc3339(time) for time in found.time.tolist()]
+    return reply({"person": wanted, "time": times, **told, **flags, "kind": [kind or None for kind in found.kind]})
+
+
+async def profile(call: Call) -> Reply:
+    """Answer with what is known of a person."""
+    found = await call.desk.ask(call.desk.engine.profile, person_of(call), call.caller.wards)
+    told = {name: number(getattr(found, name), 1) for name in ("age", "height", "weight")}
+    return reply({**told, "sex": found.sex, "conditions": list(found.conditions), "medication": list(found.medication)})
+
+
+async def set_profile(call: Call) -> Reply:
+    """Write what is known of a person."""
+    wanted, told = person_of(call), await call.json(call.desk.forms.profile)
+    known = {name: value for name, value in told.model_dump().items() if value is not None}
+    await call.desk.ask(call.desk.engine.set_profile, wanted, known, call.caller.actor, call.caller.wards)
+    return Reply(b"", 204)
+
+
+async def limits(call: Call) -> Reply:
+    """Answer with a person's own limits and rules."""
+    found = await call.desk.ask(call.desk.engine.limits, person_of(call), call.caller.wards)
+    return reply({} if found is None else found)
+
+
+async def set_limits(call: Call) -> Reply:
+    """Write a person's own limits and rules."""
+    wanted, told = person_of(call), await call.value()
+    try:
+        await call.desk.ask(call.desk.engine.set_limits, wanted, told, call.caller.actor, call.caller.wards)
+    except SettingsError as error:  # its key may be what was sent
+        raise Problem("unknown_value", f"A key or value {error.problem}. {error.hint}".strip()) from None
+    return Reply(b"", 204)
+
+
+async def discharge(call: Call) -> Reply:
+    """Close a person's technical alarms."""
+    await call.desk.ask(call.desk.engine.discharge, person_of(call), call.caller.actor, call.caller.wards)
+    call.desk.tell()
+    return Reply(b"", 204)
+
+
+async def history(call: Call) -> Reply:
+    """Answer with what became of an alert, oldest first."""
+    found = await call.desk.ask(call.desk.engine.alarm_history, alarm_of(call), call.caller.wards)
+    return reply({"history": [{**one, "at": rfc3339(one["at"])} for one in found]})
+
+
+async def alarms(call: Call) -> Reply:
+    """Answer with alerts, those that changed last first."""
+    asked = call.query(AlarmFilter)
+    found = await call.desk.ask(
+        call.desk.engine.alarms,
+        call.caller.wards,
+        open_only=asked.open_only,
+        person=asked.person or "",
+        most=asked.most,
+    )
+    return reply({"alarms": [alert(one) for one in found]})
+
+
+async def quarantine(call: Call) -> Reply:
+    """Answer with refused readings, without what was sent."""
+    asked = call.query(RefusedFilter)
+    found = await call.desk.ask(
+        call.desk.engine.quarantine, call.caller.wards, after=asked.after, most=asked.most, reason=asked.reason or ""
+    )
+    told = [
+        {
+            "no": one.no,
+            "received": rfc3339(one.received),
+            "source": one.source,
+            "position": one.position,
+            "code": one.reason,
+            "detail": one.detail,
+            "person": one.person or None,
+        }
+        for one in found
+    ]
+    return reply({"refused": told})
+
+
+def shown(name: str, value: float) -> float | None:
+    """Return a number of a timeline, rounded."""
+    return chance(value) if name == "p_value" else number(value, 4)
+
+
+def alert(told: dict[str, Any]) -> dict[str, Any]:
+    """Return an alert with times as text; the page and other programs read the same."""
+    shown = dict(told)
+    for name in ("start", "end", "raised_at", "changed_at", "sounded_at", "until", "escalate_at", "acknowledged_at"):
+        if shown.get(name) is not None:
+            shown[name] = rfc3339(shown[name])
+    return shown
+
+
+def person_of(call: Call) -> str:
+    """Return the pseudonym in the path; raises Problem for anything else, as for somebody unknown."""
+    wanted = call.path["person"]
+    if not _PERSON.fullmatch(wanted):
+        raise _nobody()
+    return wanted
+
+
+def alarm_of(call: Call) -> str:
+    """Return the id of the alert in the path; raises Problem for anything else, as for an unknown one."""
+    wanted = call.path["alarm"]
+    if not _ALARM.fullmatch(wanted):
+        raise _nobody()
+    return wanted
+
+
+def acting(action: str) -> Any:
+    """Return the operation that does one of `forms.ACTING` to an alert."""
+
+    async def act(call: Call) -> Reply:
+        wanted = alarm_of(call)
+        asked = await call.json(Act) if call.headers.get(b"content-type") else Act()
+        pause = (asked.minutes or 0) * MINUTE
+        told = await call.desk.ask(
+            call.desk.engine.act, wanted, action, call.caller.actor, call.caller.wards, pause=pause
+        )
+        call.desk.tell()
+        return reply(alert(told))
+
+    return act
+
+
+def _seen(one: Seen) -> dict[str, Any]:
+    return {
+        "person": one.person,
+        **({"name": one.name} if one.name else {}),
+        "ward": one.ward,
+        "heard": rfc3339(one.heard),
+        "time": None if one.time is None else rfc3339(one.time),
+        "vitals": {name: number(value, 2) for name, value in one.values.items()},
+        "score": None if one.score is None else number(one.score, 4),
+        "p_value": None if one.p_value is None else chance(one.p_value),
+        "is_anomaly": one.is_anomaly,
+        "own_baseline": one.own_baseline,
+        "worn": one.worn,
+        "waiting": one.waiting,
+        "priority": one.priority or None,
+        "alarms": [alert(each) for each in one.alarms],
+    }
+
+
+def _moment(text: str, pointer: str) -> int:
+    told = parse_time(text.replace(" ", "+"))  # a plus sign in a query means a space
+    if isinstance(told, str):
+        raise Problem(told, faults=[Fault(pointer, told)])
+    return told[0]
+
+
+def _nobody() -> Problem:
+    return Problem("not_found", "It is unknown, or for another key.")

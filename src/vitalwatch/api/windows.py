@@ -1,0 +1,96 @@
+"""Readings in a request -> arrays for the monitor: whole columns where all is plain, row by row where something is not.
+
+Both ways judge by the one validator; the second tells which reading is refused and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vitalwatch.api.problem import Fault, Problem
+from vitalwatch.reading import ACCEPTED, Rejected, Rows, check, parse_object
+from vitalwatch.schema import Schema
+from vitalwatch.tables import Readings
+from vitalwatch.timestamps import parse_times
+
+SOMEBODY = "somebody"  # a window of readings belongs to one person, whoever that is
+NUMBERS = {int, float}
+
+
+def readings_of(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int, at: str = "/readings") -> Readings:
+    """Return the readings of one person, oldest first.
+
+    Args:
+        rows: JSON objects with time and any columns of the schema.
+        schema: What columns there are and what they may hold.
+        now_ms, max_ahead_ms: A time later than both together is refused.
+        at: Where the rows stand in the request, as a JSON pointer.
+
+    Raises:
+        Problem: One or more rows are refused; nothing is judged then.
+    """
+    found = _by_column(rows, schema, now_ms, max_ahead_ms)
+    if found is None:
+        found = _by_row(rows, schema, now_ms, max_ahead_ms, at)
+    if len(found) > 1 and np.any(found.time[1:] < found.time[:-1]):
+        return found.rows(np.argsort(found.time, kind="stable"))
+    return found
+
+
+def _by_column(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int) -> Readings | None:
+    """Return the readings where every row is plain and good, None where one has to be looked at."""
+    if len(rows) < 4 or not all(type(row) is dict for row in rows):
+        return None
+    names = rows[0].keys()
+    if "time" not in names or not names - {"time"} <= set(schema.names) or any(row.keys() != names for row in rows):
+        return None
+    times = [row["time"] for row in rows]
+    length = len(times[0]) if isinstance(times[0], str) else 0
+    if not 20 <= length <= 35 or not all(isinstance(time, str) and len(time) == length for time in times):
+        return None
+    text = "".join(times)
+    if not text.isascii():
+        return None
+    moment, offset, plain = parse_times(np.frombuffer(text.encode(), np.uint8).reshape(len(rows), length))
+    values: dict[str, Any] = {}
+    for name in names - {"time"}:
+        column = [row[name] for row in rows]
+        if not set(map(type, column)) <= NUMBERS:
+            return None
+        try:
+            values[name] = np.array(column, np.float64)
+        except OverflowError:
+            return None
+        if np.isnan(values[name]).any():
+            return None
+    table = Rows((SOMEBODY,), np.zeros(len(rows), np.int32), moment, offset, values)
+    judged, keys = check(table, schema, now_ms=now_ms, max_ahead_ms=max_ahead_ms)
+    if not plain.all() or np.any(keys != ACCEPTED):
+        return None
+    return Readings(SOMEBODY, moment, offset, judged.values)
+
+
+def _by_row(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int, at: str) -> Readings:
+    good, faults = [], []
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            faults.append(Fault(f"{at}/{i}", "wrong_type", "a reading is a JSON object"))
+            continue
+        named = row if "person" in row else {**row, "person": SOMEBODY}
+        judged = parse_object(named, schema, now_ms=now_ms, max_ahead_ms=max_ahead_ms)
+        if isinstance(judged, Rejected):
+            faults.append(Fault(f"{at}/{i}", judged.reason, judged.detail))
+        else:
+            good.append(judged)
+    if not faults and len({reading.person for reading in good}) > 1:
+        faults = [Fault(at, "unknown_value", "a window holds readings of one person")]
+    if faults:
+        raise Problem(faults[0].code, f"{len(faults)} of {len(rows)} readings are refused.", faults=faults)
+    time = np.array([reading.time for reading in good], np.int64)
+    offset = np.array([reading.offset for reading in good], np.int16)
+    names = dict.fromkeys(name for reading in good for name in reading.values)
+    columns = {name: np.array([r.values.get(name, np.nan) for r in good], np.float32) for name in names}
+    return Readings(SOMEBODY, time, offset, columns)

@@ -1,0 +1,130 @@
+"""Alternatives beside each other: which there are, and their lines, each kept as soon as it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from vitalwatch.errors import UsageError
+from vitalwatch.settings import Settings
+from vitalwatch.studies.compression import EXPECTED, FOREST, HEADS, Compression
+from vitalwatch.studies.detectors import LABELLED, UNLABELLED, Detectors
+from vitalwatch.studies.forecasters import GROUP as FORECASTER
+from vitalwatch.studies.forecasters import SMALLER, Forecasters
+from vitalwatch.studies.imbalance import GROUP as IMBALANCE
+from vitalwatch.studies.imbalance import Imbalance
+from vitalwatch.studies.ledger import Ledger, identity
+from vitalwatch.studies.people import SEED, Roles, Size
+from vitalwatch.studies.streaming import GROUP as STREAMING
+from vitalwatch.studies.streaming import Streaming
+from vitalwatch.studies.table import Alternative, Line
+
+PARTS = ("detector", "imbalance", "streaming", "forecaster", "compression")
+DEFAULT = Size(learn=60, calibrate=30, judge=40)
+ABOUT = {
+    UNLABELLED: "No label is used to learn; the threshold spends the whole budget on calibration people.",
+    LABELLED: "Heads learn from labelled episodes; the threshold spends the whole budget on calibration people.",
+    IMBALANCE: "Rows are weighed, drawn or made (SMOTE) among training people only. The last line keeps to no budget.",
+    STREAMING: "Each learns one person as it goes, is asked every half hour, and holds its answer; fewer people than "
+    "elsewhere, because they take milliseconds a row. Bytes are those of one person's detector.",
+    FORECASTER: "Mean absolute error of the median, all horizons together; all on the same windows.",
+    SMALLER: "The LSTM alone, as trained; nothing is trained again. Zeros take as many bytes unless they are packed.",
+    FOREST: "The budget is spent anew for each size.",
+    HEADS: "The budget is spent anew for each size.",
+    EXPECTED: "After the first seven days of a person.",
+}
+
+Told = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a comparison is made of.
+
+    Attributes:
+        parts: Of PARTS.
+        size: How many people have which role.
+        streaming: How many calibrate and are judged among the streaming detectors.
+        seed: Of the people.
+    """
+
+    parts: tuple[str, ...]
+    size: Size
+    streaming: tuple[int, int]
+    seed: int
+
+
+def asked(parts: Sequence[str], size: Size, seed: int | None, settings: Settings) -> Asked:
+    """Return a checked request.
+
+    Raises:
+        UsageError: An unknown part, or too few people to learn from, calibrate on and judge.
+    """
+    for name in parts:
+        if name not in PARTS:
+            raise UsageError(f"There is no part {name} of the comparison. Known: {', '.join(PARTS)}.")
+    for role, count in asdict(size).items():
+        if count < 2:
+            raise UsageError(f"A comparison needs at least 2 people to {role}, not {count}. Ask for more.")
+    chosen = tuple(name for name in PARTS if not parts or name in parts)
+    fewer = (max(size.calibrate // 4, 2), max(size.judge // 4, 2))
+    return Asked(chosen, size, fewer, settings.params.seed + SEED if seed is None else seed)
+
+
+class Comparison:
+    """The alternatives that were asked for; people are made when the first of them must be judged."""
+
+    def __init__(self, request: Asked, settings: Settings) -> None:
+        self._request, self._settings = request, settings
+
+    @cached_property
+    def _roles(self) -> Roles:
+        return Roles.made(self._request.size, self._settings, self._request.seed)
+
+    @cached_property
+    def _detectors(self) -> Detectors:
+        return Detectors(self._roles)
+
+    def alternatives(self) -> list[Alternative]:
+        """Return all of the parts asked for, in the order of the tables."""
+        make = {
+            "detector": lambda: self._detectors.alternatives(),
+            "imbalance": lambda: Imbalance(self._roles, self._detectors).alternatives(),
+            "streaming": lambda: self._streaming().alternatives(),
+            "forecaster": lambda: self._forecasters.alternatives(),
+            "compression": lambda: [
+                *self._forecasters.smaller(),
+                *Compression(self._roles, self._detectors).alternatives(),
+            ],
+        }
+        return [one for part in self._request.parts for one in make[part]()]
+
+    @cached_property
+    def _forecasters(self) -> Forecasters:
+        return Forecasters(self._roles)
+
+    def _streaming(self) -> Streaming:
+        fewer = self._roles.fewer(*self._request.streaming)
+        return Streaming(fewer, Detectors(fewer))
+
+
+def compare(request: Asked, settings: Settings, ledger: Ledger, told: Told) -> list[Line]:
+    """Return the lines of a comparison; those known already are not judged again."""
+    alternatives = Comparison(request, settings).alternatives()
+    lines = []
+    for number, one in enumerate(alternatives):
+        told("alternatives", number, len(alternatives))
+        lines.append(Line.from_json(ledger.result(f"{one.group}: {one.name}", partial(_json_of, one))))
+    told("alternatives", len(alternatives), len(alternatives))
+    return lines
+
+
+def _json_of(one: Alternative) -> dict[str, Any]:
+    return one.line().to_json()
+
+
+def study(request: Asked, settings: Settings) -> str:
+    """Return the identity of a comparison: its parts do not count, so that one may be added to another."""
+    return identity(settings, {"size": asdict(request.size), "streaming": request.streaming, "seed": request.seed})

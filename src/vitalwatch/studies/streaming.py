@@ -1,0 +1,159 @@
+"""What a user would pick instead: detectors from libraries that learn as they go, one per person, without labels.
+
+They see what we see (the vitals, or z against the person's own normal), are asked every half hour because they
+are slow, and their answer holds until the next. They learn every row after they scored it.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import FunctionType, ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+
+from vitalwatch.studies import judging
+from vitalwatch.studies.costs import Cost
+from vitalwatch.studies.detectors import HELD, Detectors
+from vitalwatch.studies.people import Roles
+from vitalwatch.studies.table import Alternative
+from vitalwatch.tables import Doubles
+
+GROUP = "Streaming detectors, one per person"
+EVERY = 30  # minutes
+WINDOW = 7 * 1440 // EVERY  # rows that half-space trees compare with: a week
+TREES = 10
+
+
+class Streams(Protocol):
+    """A detector that learns row by row, as river and aberrant have it."""
+
+    def score_one(self, row: dict[str, float]) -> float:
+        """Return a score, high = unusual."""
+        ...
+
+    def learn_one(self, row: dict[str, float]) -> None:
+        """Learn a row."""
+        ...
+
+
+def half_space_trees(seed: int) -> Streams:
+    """Return river's HalfSpaceTrees behind its MinMaxScaler, as its documentation uses it."""
+    from river import anomaly, preprocessing
+
+    model: Any = preprocessing.MinMaxScaler() | anomaly.HalfSpaceTrees(TREES, window_size=WINDOW, seed=seed)
+    streams: Streams = model
+    return streams
+
+
+def online_isolation_forest(seed: int) -> Streams:
+    """Return aberrant's OnlineIsolationForest with a week's window."""
+    from aberrant.model.iforest.online import OnlineIsolationForest
+
+    model: Streams = OnlineIsolationForest(num_trees=TREES, window_size=WINDOW, seed=seed)
+    return model
+
+
+def random_cut_forest(seed: int) -> Streams:
+    """Return aberrant's RandomCutForest."""
+    from aberrant.model.iforest.random_cut import RandomCutForest
+
+    model: Streams = RandomCutForest(n_trees=TREES, sample_size=64, seed=seed)
+    return model
+
+
+MODELS: Mapping[str, Callable[[int], Streams]] = {
+    "river HalfSpaceTrees": half_space_trees,
+    "aberrant OnlineIsolationForest": online_isolation_forest,
+    "aberrant RandomCutForest": random_cut_forest,
+}
+
+
+def streamed(x: Doubles, start: Callable[[int], Streams], seed: int) -> tuple[Doubles, float, int]:
+    """Return one person's scores (n,), NaN where nothing was measured; processor seconds; bytes of the model then.
+
+    Args:
+        x: Rows, oldest first, (n, c); NaN takes the value before.
+        start: Returns a detector that knows nothing.
+        seed: For it.
+    """
+    names = [f"c{i}" for i in range(x.shape[1])]
+    score, last, model = np.full(len(x), np.nan), np.zeros(x.shape[1]), start(seed)
+    begun = time.process_time()
+    for i, row in enumerate(x):
+        known = np.isfinite(row)
+        if not known.any():
+            continue
+        last = np.where(known, row, last)
+        told = dict(zip(names, last.tolist(), strict=True))
+        score[i] = model.score_one(told)
+        model.learn_one(told)
+    return score, time.process_time() - begun, size(model)
+
+
+def size(model: object) -> int:
+    """Return the bytes in memory of an object and of all that it holds, but for code."""
+    total, seen, waiting = 0, set[int](), [model]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, (type, ModuleType, FunctionType)):
+            continue
+        seen.add(id(one))
+        total += sys.getsizeof(one)
+        waiting.extend(gc.get_referents(one))
+    return total
+
+
+class Streaming:
+    """The alternatives of the table.
+
+    Args:
+        roles: Fewer people than elsewhere: libraries in Python take milliseconds a row.
+        detectors: What params.yaml has, for the same people.
+    """
+
+    def __init__(self, roles: Roles, detectors: Detectors) -> None:
+        self._roles, self._detectors = roles, detectors
+
+    def alternatives(self) -> list[Alternative]:
+        """Return what stands in the table; the first is what params.yaml has."""
+        ours = Alternative(GROUP, "forests by organ group, trained on others (default)", "event_f1", self._ours)
+        return [
+            ours,
+            *(
+                Alternative(GROUP, f"{name} on {what}", "event_f1", partial(self._judged, start, what))
+                for what in ("vitals", "own z")
+                for name, start in MODELS.items()
+            ),
+        ]
+
+    def _ours(self) -> tuple[Doubles, Cost]:
+        surprise, cost = self._detectors.surprise("groups")
+        return judging.counts(self._roles, surprise["calibrate"].max(axis=1), surprise["judge"].max(axis=1)), cost
+
+    def _judged(self, start: Callable[[int], Streams], what: str) -> tuple[Doubles, Cost]:
+        calibrate, judge = (self._scores(role, start, what) for role in HELD)
+        us = round((calibrate[2] + judge[2]) / max(calibrate[1] + judge[1], 1) * 1e6, 1)
+        return judging.counts(self._roles, calibrate[0], judge[0]), Cost(None, max(calibrate[3], judge[3]), us, None)
+
+    def _scores(self, role: str, start: Callable[[int], Streams], what: str) -> tuple[Doubles, int, float, int]:
+        """Return scores of judged rows, rows asked, processor seconds, and bytes of the largest detector."""
+        schema, seed = self._roles.settings.schema, self._roles.settings.params.seed
+        every, vitals = max(EVERY // schema.step_minutes, 1), len(schema.vitals)
+        scores, rows, seconds, size = [], 0, 0.0, 0
+        for person, known in zip(self._roles.people[role], self._roles.rows(role), strict=True):
+            x = (person.grid.values if what == "vitals" else known.z)[every - 1 :: every, :vitals]
+            score, took, bytes_ = streamed(x.astype(np.float64), start, seed)
+            scores.append(held(score, len(person.grid), every))
+            rows, seconds, size = rows + len(x), seconds + took, max(size, bytes_)
+        return self._roles.judged_rows(role, scores), rows, seconds, size
+
+
+def held(score: Doubles, rows: int, every: int) -> Doubles:
+    """Return answers given at every `every`-th row for all rows, each holding until the next, (rows,)."""
+    place = (np.arange(rows) + 1) // every - 1
+    return np.where(place >= 0, score[np.maximum(place, 0)], np.nan) if len(score) else np.full(rows, np.nan)

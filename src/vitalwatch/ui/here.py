@@ -1,0 +1,114 @@
+"""Everything in one process: the page on an engine of its own."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vitalwatch.engine import Engine
+from vitalwatch.errors import NoModelYet, NotEnoughHistory
+from vitalwatch.production import MODELS
+from vitalwatch.settings import Settings
+from vitalwatch.store import Store
+from vitalwatch.tables import Profile, Readings
+from vitalwatch.ui import trying
+from vitalwatch.ui.clock import clock_of
+from vitalwatch.ui.course import Ahead, Course, ahead_of, of_timeline
+from vitalwatch.ui.trying import Judged
+from vitalwatch.ui.upload import Models
+from vitalwatch.views import Seen
+
+ALARMS_KEPT = 200
+
+
+class Here:
+    """A `source.Source` on the database and the models of this machine; who may open them may do everything."""
+
+    admin = True
+
+    def __init__(self, settings: Settings, *, now: Callable[[], int] | None = None) -> None:
+        self.engine = Engine.open(settings, now=now or clock_of())
+        self.schema = settings.schema
+        self.where = "this machine's own database"
+        self._settings, self._store = settings, Store(settings.artifacts)
+        self._actor = f"page:{_account()}"
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.close()
+
+    def now(self) -> int:
+        """As `Source.now`."""
+        return self.engine.now()
+
+    def problem(self) -> str:
+        """As `Source.problem`."""
+        try:
+            self.engine.monitor()
+        except NoModelYet as error:
+            return str(error)
+        return ""
+
+    def people(self) -> list[Seen]:
+        """As `Source.people`."""
+        return self.engine.people(names=True)
+
+    def course(self, person: str, since: int, until: int) -> Course:
+        """As `Source.course`."""
+        return of_timeline(person, self.engine.timeline(person, since, until))
+
+    def ahead(self, person: str) -> Ahead | None:
+        """As `Source.ahead`."""
+        try:
+            return ahead_of(self.engine.forecast(person))
+        except (NoModelYet, NotEnoughHistory):
+            return None
+
+    def alarms(self, person: str) -> list[Mapping[str, Any]]:
+        """As `Source.alarms`."""
+        return list(self.engine.alarms(person=person, open_only=False, most=ALARMS_KEPT))
+
+    def act(self, alarm: str, action: str) -> None:
+        """As `Source.act`."""
+        self.engine.act(alarm, action, self._actor)
+
+    def personal(self, person: str) -> dict[str, Any]:
+        """As `Source.personal`."""
+        return dict(self.engine.limits(person) or {})
+
+    def set_personal(self, person: str, personal: Mapping[str, Any]) -> None:
+        """As `Source.set_personal`."""
+        self.engine.set_limits(person, dict(personal), self._actor)
+
+    def rules(self) -> Mapping[str, Any]:
+        """As `Source.rules`."""
+        return {name: rule.model_dump(mode="json", exclude_none=True) for name, rule in self.engine.rules.rules.items()}
+
+    def refused(self) -> Sequence[Any]:
+        """As `Source.refused`."""
+        return self.engine.quarantine(most=1000)
+
+    def replay(self) -> dict[str, int]:
+        """As `Source.replay`."""
+        return self.engine.replay(self._actor)
+
+    def judged(self, readings: Readings, profile: Profile) -> Judged:
+        """As `Source.judged`."""
+        return trying.judge(self.engine.monitor(), readings, profile)
+
+    def models(self) -> Models | None:
+        """As `Source.models`."""
+        try:
+            run = self.engine.run()
+        except NoModelYet:
+            return None
+        trusted = tuple(self._settings.path(path) for path in self._settings.config.signing.trusted)
+        return Models(run, self._store.folder(run) / MODELS, trusted, self._store.seal(run, f"{MODELS}/manifest.json"))
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id without a name
+        return "somebody"

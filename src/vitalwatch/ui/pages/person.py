@@ -1,0 +1,306 @@
+"""Person: vitals in the person's own normal, forecast, alarms with why, NEWS2, own limits and rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from vitalwatch.alerting.alerts import MARKS
+from vitalwatch.errors import VitalsError
+from vitalwatch.tables import DAY
+from vitalwatch.ui import charts, person, pictures, trying, ward
+from vitalwatch.ui.course import Ahead, Course, chart_rows, own_range
+from vitalwatch.ui.pages.shell import PERSON, chart, live, source, table, told
+from vitalwatch.ui.plain import age, badge, clock, plain, span, words
+from vitalwatch.ui.ward import Line
+
+SPANS = {"6 h": DAY // 4, "24 h": DAY, "3 days": 3 * DAY, "7 days": 7 * DAY}
+RANGE_DAYS = 7
+ACTIONS = (  # action, label, what it does
+    ("acknowledge", "Acknowledge", "I take this on; it stays visible and comes back if it goes on"),
+    ("snooze", "Snooze", "Silent for a while; it stays visible"),
+    ("escalate", "Escalate", "Call the next one"),
+    ("resolve", "Resolve", "This is over"),
+)
+LARGE, REFUSED = "heart_rate", "refused"  # the latter: key of the session
+MOST_ALARMS = 3  # shown before the rest is folded
+
+
+def show() -> None:
+    """Show the page."""
+    found = {one.person: one for one in ward.lines(source().people(), source().schema, source().now())}
+    st.title("Person")
+    if not found:
+        st.info("Nobody has sent a reading yet. `make demo` shows simulated people.", icon=":material/sensors_off:")
+        return
+    chosen = _chosen(found)
+    st.session_state[PERSON] = chosen
+    with told():
+        now = source().now()
+        long = source().course(chosen, now - RANGE_DAYS * DAY, now + DAY)
+        usual = {vital: own for vital in source().schema.vitals if (own := own_range(long, vital)) is not None}
+        _live(chosen, SPANS[_span()], usual)
+        _personal(chosen)
+        _picture(chosen, found[chosen].name)
+
+
+def _chosen(found: Mapping[str, Line]) -> str:
+    names = list(found)
+    before = str(st.session_state.get(PERSON, ""))
+    index = names.index(before) if before in found else 0
+    label = "Person, worst first"
+    return str(st.selectbox(label, names, index=index, format_func=lambda one: _label(found[one])))
+
+
+def _label(one: Line) -> str:
+    return f"{one.sign}  {one.name}".strip()
+
+
+def _span() -> str:
+    return str(st.segmented_control("How far back", list(SPANS), default="24 h", required=True, key="span"))
+
+
+@live
+def _live(who: str, back: int, usual: Mapping[str, tuple[float, float]]) -> None:
+    with told():
+        now, schema = source().now(), source().schema
+        line = next((one for one in ward.lines(source().people(), schema, now) if one.person == who), None)
+        if line is None:
+            st.warning("This person is not here any more.")
+            return
+        course = source().course(who, now - back, now + DAY)
+        ahead, alarms = source().ahead(who), source().alarms(who)
+        # always the same boxes: what stands in one may come and go without the charts below being drawn anew
+        head, vitals, alerts, drawn, foreseen, score, past = (st.container() for _ in range(7))
+        with head:
+            _head(line, course, now)
+        with alerts:
+            _alarms(alarms, now, course.offset)
+        with past:
+            _past(alarms, now, course.offset)
+        if not len(course):
+            vitals.info("Nothing was measured in this time. Choose a longer one.", icon=":material/search_off:")
+            return
+        with vitals:
+            _vitals(course)
+        with drawn:
+            _charts(course, ahead, alarms, usual)
+        with foreseen:
+            _forecast(ahead)
+        with score:
+            _news(who, course)
+
+
+def _head(line: Line, course: Course, now: int) -> None:
+    old = "never" if line.age is None else f"{age(0, line.age)} ago"
+    if line.stale:
+        st.warning(
+            f"Stale: the newest data are from {old}. Look at the person, not at this page.", icon=":material/history:"
+        )
+    elif line.state == "not_worn":
+        st.info("Not worn: the device sends, but measures nobody. No alarm can come.", icon=":material/watch_off:")
+    own = bool(course.own_baseline and course.own_baseline[-1])
+    whose = "own normal is known" if own else "own normal is not known yet: the population's holds"
+    st.markdown(
+        f"{badge(line.priority)} **{plain(line.name)}** {plain(ward.STATES[line.state])} · newest data {old} · {whose}"
+    )
+
+
+def _vitals(course: Course) -> None:
+    with st.container(horizontal=True, gap="small"):
+        for name, value, far in person.vitals(course, source().schema):
+            st.metric(
+                plain(name),
+                plain(value),
+                delta=plain(far),
+                delta_color="off",
+                delta_arrow="off",
+                width=170,
+                border=True,
+            )
+
+
+def _alarms(alarms: list[Mapping[str, Any]], now: int, offset: int) -> None:
+    now_open = person.open_alarms(alarms)
+    st.subheader(f"Alarms ({len(now_open)} open)")
+    if REFUSED in st.session_state:
+        st.error(plain(st.session_state.pop(REFUSED)), icon=":material/error:")
+    if not now_open:
+        st.caption("No open alarm.")
+    for alarm in now_open[:MOST_ALARMS]:
+        _alarm(alarm, now, offset)
+    if len(now_open) > MOST_ALARMS:
+        with st.expander(f"{len(now_open) - MOST_ALARMS} more open alarms"):
+            for alarm in now_open[MOST_ALARMS:]:
+                _alarm(alarm, now, offset)
+
+
+def _alarm(alarm: Mapping[str, Any], now: int, offset: int) -> None:
+    with st.container(border=True, gap="small"):
+        when = span(alarm["start"], alarm["end"], now, offset)
+        told_of = f"**{plain(person.title(alarm))}** · {plain(when)} · {plain(person.state(alarm))}"
+        st.markdown(f"{badge(alarm['priority'])} {told_of}")
+        st.text(alarm["explanation"])
+        with st.container(horizontal=True):
+            for action, label, about in ACTIONS:
+                quiet = action == "acknowledge" and alarm["state"] == "acknowledged"
+                key, wanted = f"{action}-{alarm['id']}", (alarm["id"], action)
+                st.button(label, key=key, help=about, disabled=quiet, on_click=_act, args=wanted)
+
+
+def _act(alarm: str, action: str) -> None:
+    """Do what a button says, before what it changes is shown."""
+    try:
+        source().act(alarm, action)
+    except VitalsError as error:
+        st.session_state[REFUSED] = str(error)
+
+
+def _past(alarms: list[Mapping[str, Any]], now: int, offset: int) -> None:
+    over = [alarm for alarm in alarms if alarm["state"] == "resolved"]
+    if over:
+        with st.expander(f"Alarms that are over ({len(over)})"):
+            table(person.alarm_table(over, now, offset), "Alarms that are over: priority, what, when, why.")
+
+
+def _charts(course: Course, ahead: Ahead | None, alarms: list[Mapping[str, Any]], usual: Mapping[str, Any]) -> None:
+    st.subheader("Vitals")
+    st.caption(
+        "Blue line: measured. Light band: usual for this person in such a moment (heart rate), or the middle 80 % of "
+        f"their last {RANGE_DAYS} days (the others). Orange: forecast, median and 80 % interval. Red mark: unusual "
+        "moment. Strip below the heart rate: alarm."
+    )
+    present = person.present(course)
+    if LARGE in present:
+        _chart(course, LARGE, ahead, alarms, usual, 260)
+    others = [vital for vital in present if vital != LARGE]
+    for left in range(0, len(others), 2):
+        for column, vital in zip(st.columns(2), others[left : left + 2], strict=False):
+            with column:
+                _chart(course, vital, ahead, (), usual, 170)
+
+
+def _chart(course: Course, vital: str, ahead: Any, alarms: Any, usual: Mapping[str, Any], height: int) -> None:
+    column = source().schema.columns[vital]
+    rows = chart_rows(course, vital, ahead, alarms, usual=usual.get(vital), step=source().schema.step_minutes)
+    # a description that changed would have the chart drawn anew: what changes is said below it
+    alt = f"Chart of {column.label.lower()} in {column.shown}; the line below says it in words."
+    chart(rows, charts.vital(column.label, column.shown, height=height), alt, f"chart-{vital}")
+    st.caption(plain(person.alt(course, vital, source().schema)))
+
+
+def _forecast(ahead: Ahead | None) -> None:
+    st.subheader("Forecast")
+    if ahead is None:
+        st.caption("No forecast: there is no model, or too little was measured in the last two hours.")
+        return
+    rows = trying.forecast_rows(ahead, source().schema)
+    st.caption(f"Made at {plain(clock(ahead.local))}: median, and the interval that holds 80 % of what comes.")
+    table({name: [row[name] for row in rows] for name in rows[0]}, "Forecast of each vital by minutes ahead.")
+
+
+def _news(who: str, course: Course) -> None:
+    st.subheader("NEWS2")
+    personal = source().personal(who)
+    with st.container(horizontal=True, gap="large"):
+        given = st.radio("Oxygen", ["Not told", "Air", "Oxygen"], horizontal=True, key="news-oxygen", width="content")
+        awake = st.radio(
+            "Consciousness", ["Not told", "Alert", "C, V, P or U"], horizontal=True, key="news-awake", width="content"
+        )
+    oxygen = personal.get("supplemental_oxygen") if given == "Not told" else given == "Oxygen"
+    scale = int(personal.get("oxygen_scale", 1))
+    told = trying.warning_score(
+        person.newest(course),
+        source().schema,
+        scale=scale,
+        oxygen=oxygen,
+        alert=None if awake == "Not told" else awake == "Alert",
+    )
+    if told.total is None:
+        st.caption("Not assessable: none of its vitals was measured lately.")
+    else:
+        part = (
+            "" if told.known == len(told.parts) else f" of the {told.known} parts (of {len(told.parts)}) that are known"
+        )
+        st.markdown(f"**{told.total}**{plain(part)} · {plain(told.band)} · SpO2 scale {scale}")
+    rows = told.parts
+    table(
+        {"Part": [r[0] for r in rows], "Newest": [r[1] for r in rows], "Points": [r[2] for r in rows]},
+        "NEWS2 by part: newest value and points.",
+    )
+    st.caption(
+        "Royal College of Physicians, National Early Warning Score 2 (2017). Not for people under 16 nor in pregnancy."
+    )
+
+
+def _personal(who: str) -> None:
+    schema, mine = source().schema, source().personal(who)
+    with st.expander("Limits and rules of this person"), st.form("personal", border=False):
+        st.caption("Empty: the usual limit holds. What is set here is written to the audit log.")
+        limits = {vital: _bound(who, vital, mine) for vital in schema.vitals if schema.columns[vital].usual}
+        scale = st.radio(
+            "SpO2 scale of NEWS2 (2 only where a clinician chose it)",
+            [1, 2],
+            index=int(mine.get("oxygen_scale", 1)) - 1,
+            horizontal=True,
+            key=f"{who}-scale",
+        )
+        oxygen = st.radio(
+            "Oxygen is given", person.OXYGEN, index=person.oxygen_index(mine), horizontal=True, key=f"{who}-oxygen"
+        )
+        rules = {}
+        for name, rule in source().rules().items():
+            own_rule = mine.get("rules", {}).get(name, {}).get("enabled")
+            on = rule.get("enabled", True) if own_rule is None else own_rule
+            rules[name] = st.checkbox(
+                f"{plain(MARKS.get(rule.get('priority') or '', ''))} {plain(words(name))}".strip(),
+                value=on,
+                help=plain(person.rule_words(rule, schema)),
+                key=f"{who}-rule-{name}",
+            )
+        if st.form_submit_button("Save"):
+            wanted = person.personal(mine, limits, scale, oxygen, rules, source().rules())
+            if problem := person.problem(wanted, schema):
+                st.error(plain(problem))
+            else:
+                source().set_personal(who, wanted)
+                st.success("Saved.")
+
+
+def _bound(who: str, vital: str, mine: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Ask for a person's own limits of a vital."""
+    column = source().schema.columns[vital]
+    assert column.usual is not None
+    own, told_of = mine.get("limits", {}).get(vital, {}), []
+    for place, side, name, usual in zip(st.columns(2), ("low", "high"), ("below", "above"), column.usual, strict=True):
+        given = place.number_input(
+            f"{column.label} {name} ({column.shown})",
+            float(column.possible[0]),
+            float(column.possible[1]),
+            own.get(side),
+            0.1 if column.unit == "Cel" else 1.0,
+            placeholder=f"usual {usual:g}",
+            key=f"{who}-{vital}-{side}",
+        )
+        told_of.append(None if given is None else float(given))
+    return told_of[0], told_of[1]
+
+
+def _picture(who: str, name: str) -> None:
+    here, back = source(), SPANS[st.session_state.get("span") or "24 h"]
+
+    def drawn() -> bytes:
+        now = here.now()
+        course = here.course(who, now - back, now + DAY)
+        return pictures.person_png(course, here.schema, name, here.alarms(who), here.ahead(who))
+
+    st.download_button(
+        "Download a picture (PNG)",
+        drawn,
+        file_name="vitals.png",
+        mime="image/png",
+        icon=":material/download:",
+        on_click="ignore",
+    )

@@ -1,0 +1,125 @@
+"""What all pages share: the way to the source, the frame around a page, tables and notices."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from vitalwatch.errors import VitalsError
+from vitalwatch.settings import Settings, load_settings
+from vitalwatch.store import Store
+from vitalwatch.ui.pictures import NOTICE
+from vitalwatch.ui.plain import plain
+from vitalwatch.ui.source import CONFIG, DEMO, Source, source_of
+
+ICON = Path(__file__).parent.parent / "icon.svg"  # a named icon would be fetched from another machine
+LIVE_SECONDS = 2.0
+# the second line: what is read again does not fade meanwhile
+STYLE = """<style>
+[data-testid=stMainBlockContainer] { padding-top: 4.5rem; padding-bottom: 2rem; }
+[data-stale=true] { opacity: 1 !important; transition: none !important; }
+</style>"""
+SOURCE, SETTINGS, PERSON = "source", "settings", "person"  # keys of the session
+
+
+def run(root: Path) -> None:
+    """Show the page that was asked for, in its frame."""
+    from vitalwatch.ui.pages import data_quality, models, person, try_it, ward, your_data
+
+    st.set_page_config(page_title="vitalwatch", page_icon=str(ICON), layout="wide")
+    st.html(STYLE)  # ours: no text of data is ever handed to st.html
+    try:
+        st.session_state[SETTINGS], st.session_state[SOURCE] = _opened(root)
+    except VitalsError as error:
+        st.title("vitalwatch")
+        st.error(plain(error), icon=":material/error:")
+        foot("")
+        return
+    pages = {
+        "ward": st.Page(ward.show, title="Ward", icon=":material/groups:", url_path="ward", default=True),
+        "person": st.Page(person.show, title="Person", icon=":material/person:", url_path="person"),
+        "try": st.Page(try_it.show, title="Try", icon=":material/edit_note:", url_path="try"),
+        "data": st.Page(your_data.show, title="Your data", icon=":material/upload_file:", url_path="your-data"),
+        "models": st.Page(models.show, title="Models", icon=":material/schema:", url_path="models"),
+        "quality": st.Page(data_quality.show, title="Data quality", icon=":material/rule:", url_path="data-quality"),
+    }
+    st.session_state["pages"] = pages
+    chosen = st.navigation(list(pages.values()), position="top")
+    if demo := os.environ.get(DEMO, ""):
+        st.caption(f":material/science: {plain(demo)}")
+    with told():
+        if problem := source().problem():
+            st.warning(plain(problem), icon=":material/model_training:")
+        chosen.run()
+    foot(source().where)
+
+
+@st.cache_resource(show_spinner="Opening the models ...")
+def _opened(root: Path) -> tuple[Settings, Source]:
+    config = os.environ.get(CONFIG, "")
+    settings = load_settings(root, config=Path(config) if config else None)
+    return settings, source_of(settings)
+
+
+def source() -> Source:
+    """Return where everything comes from."""
+    found: Source = st.session_state[SOURCE]
+    return found
+
+
+def settings() -> Settings:
+    """Return the settings of the project."""
+    found: Settings = st.session_state[SETTINGS]
+    return found
+
+
+def store() -> Store:
+    """Return the runs of this machine."""
+    return Store(settings().artifacts)
+
+
+def go_to_person(person: str) -> None:
+    """Show a person's page."""
+    st.session_state[PERSON] = person
+    pages = st.session_state.get("pages")
+    if pages:
+        st.switch_page(pages["person"])
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Show what a block raises that is the reader's to mend."""
+    try:
+        yield
+    except VitalsError as error:
+        st.error(plain(error), icon=":material/error:")
+
+
+def live(show: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that shows something and does so again every few seconds, without a reload of the page."""
+    return st.fragment(run_every=LIVE_SECONDS)(show)
+
+
+def table(columns: Mapping[str, Sequence[Any]], alt: str, **more: Any) -> Any:
+    """Show columns as a table; cells are text, never HTML."""
+    import pandas as pd
+
+    return st.dataframe(pd.DataFrame(dict(columns)), hide_index=True, alt=alt, **more)
+
+
+def chart(rows: Sequence[Mapping[str, Any]], spec: Mapping[str, Any], alt: str, key: str) -> None:
+    """Show a chart; while its specification stays the same, its marks move in place."""
+    import pandas as pd
+
+    st.vega_lite_chart(pd.DataFrame(list(rows)), dict(spec), key=key, alt=alt, width="stretch")
+
+
+def foot(where: str) -> None:
+    """Say what this is not, and where its figures come from."""
+    st.divider()
+    st.caption(f"{plain(NOTICE)} {plain(f'Shown from {where}.') if where else ''}")

@@ -1,0 +1,94 @@
+"""What the Data quality page shows: what was refused and why, and whether people still look as in training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vitalwatch.reading import REASONS
+from vitalwatch.schema import Schema
+from vitalwatch.ui.course import Course
+from vitalwatch.ui.plain import age
+
+TENTHS = 10
+SMALL, LARGE = 0.1, 0.25  # usual reading of a population stability index: below is stable, above has moved
+LEAST_ROWS = 500  # judged rows before a drift is told
+FAR = 2.0  # own spreads
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far the newest day is from training.
+
+    Attributes:
+        rows: Judged rows.
+        shares: Of rows by tenth of the p-value, each .10 where nothing moved.
+        index: Population stability index of these shares, None with too few rows.
+        verdict: In words.
+        vitals: Label, median distance from own usual, share of rows far from it.
+    """
+
+    rows: int
+    shares: tuple[float, ...]
+    index: float | None
+    verdict: str
+    vitals: tuple[tuple[str, str, str], ...]
+
+
+def by_reason(refused: Sequence[Any]) -> list[tuple[str, int, str]]:
+    """Return reason, count and what it means, the most frequent first."""
+    counted = Counter(str(one.reason) for one in refused)
+    return [(reason, count, REASONS.get(reason, "")) for reason, count in counted.most_common()]
+
+
+def newest(refused: Sequence[Any], now: int, most: int = 50) -> list[dict[str, str]]:
+    """Return the newest refused readings as rows: never what was sent."""
+    return [
+        {
+            "age": age(one.received, now),
+            "reason": one.reason,
+            "detail": one.detail,
+            "source": one.source,
+            "place": str(one.position),
+        }
+        for one in list(refused)[::-1][:most]
+    ]
+
+
+def replayed(told: dict[str, int]) -> str:
+    """Return the result of a replay as a sentence."""
+    left = {reason: count for reason, count in told.items() if reason not in ("read", "accepted", "duplicate")}
+    stay = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in left.items() if count)
+    return f"{told['read']} run through today's rules: {told['accepted']} accepted, {stay or 'none'} stay refused."
+
+
+def drift(courses: Sequence[Course], schema: Schema) -> Drift:
+    """Return how far some people's rows are from what training saw.
+
+    A p-value is the share of normal moments at least as unusual: were all as in training, each tenth of it would hold a
+    tenth of the rows.
+    """
+    rare = np.asarray([p for one in courses for p in one.p_value if p is not None], np.float64)
+    vitals = tuple(_vital(courses, name, schema) for name in schema.vitals)
+    if len(rare) < LEAST_ROWS:
+        need = f"Not assessable: {len(rare)} judged rows, {LEAST_ROWS} needed."
+        return Drift(len(rare), (), None, need, tuple(row for row in vitals if row))
+    counts = np.histogram(rare, bins=TENTHS, range=(0.0, 1.0))[0]
+    shares = counts / counts.sum()
+    told, fair = np.maximum(shares, 1e-4), 1.0 / TENTHS
+    index = float(((told - fair) * np.log(told / fair)).sum())
+    verdict = (
+        "as in training" if index < SMALL else "somewhat other than training" if index < LARGE else "far from training"
+    )
+    return Drift(len(rare), tuple(map(float, shares)), index, verdict, tuple(row for row in vitals if row))
+
+
+def _vital(courses: Sequence[Course], name: str, schema: Schema) -> tuple[str, str, str] | None:
+    z = np.asarray([value for one in courses for value in one.z.get(name, ()) if value is not None], np.float64)
+    if not len(z):
+        return None
+    return schema.columns[name].label, f"{np.median(z):+.2f}", f"{(np.abs(z) > FAR).mean():.1%}"

@@ -1,0 +1,107 @@
+"""Reads what somebody uploaded, in a process of its own with limits: a bomb or a parser's fault ends here.
+
+`python -m vitalwatch.ui.reading_child FOLDER` reads FOLDER/job.json and FOLDER/upload/, and writes FOLDER/told.json and
+FOLDER/report.html. Memory, processor time and file size are limited before anything of the upload is opened; the parent
+limits the wall time.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+MEMORY, PROCESSOR_SECONDS, FILE_SIZE, FILES = 3 << 30, 90, 256 << 20, 256
+MOST_PEOPLE, SHOWN_DAYS = 12, 14
+
+
+def main(folder: Path) -> int:
+    """Limit this process, read the upload, write what it holds."""
+    limit(MEMORY, PROCESSOR_SECONDS)
+    from vitalwatch.errors import VitalsError
+
+    try:
+        told = read(folder, json.loads((folder / "job.json").read_bytes()))
+    except VitalsError as error:
+        told = {"problem": _without_place(str(error), folder)}
+    except MemoryError:
+        told = {"problem": "This needs more memory than an upload may take. Send fewer days or people at once."}
+    (folder / "told.json").write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
+    return 0
+
+
+def limit(memory: int, seconds: int) -> None:
+    """Let this process take no more than so many bytes of memory and seconds of processor time."""
+    limits = ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_FSIZE, FILE_SIZE))
+    for what, most in (*limits, (resource.RLIMIT_NOFILE, FILES), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(what)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (most, most))
+
+
+def read(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Return what the upload holds and what the run in production says of it.
+
+    Raises:
+        VitalsError: It cannot be read, or the models are refused.
+    """
+    from vitalwatch.monitor import Monitor
+    from vitalwatch.recordings import iter_people, read_profiles
+    from vitalwatch.settings import load_settings
+    from vitalwatch.stages.ingest import ingest
+    from vitalwatch.ui import course, upload_report
+
+    monitor = Monitor.open(Path(job["models"]), [Path(path) for path in job["trusted"]], seal=job["seal"])
+    settings = replace(load_settings(Path(job["root"])), schema=monitor.schema)
+    upload = folder / "upload"
+    files = sorted(upload.iterdir())
+    source = files[0] if len(files) == 1 else upload
+    report = ingest([source], folder / "tables", settings, now_ms=job["now"])
+    profiles = read_profiles(folder / "tables" / "profiles.parquet")
+    people: list[dict[str, Any]] = []
+    pictures, left_out = [], 0
+    for readings in iter_people(folder / "tables" / "readings.parquet", monitor.schema):
+        if len(people) == MOST_PEOPLE:
+            left_out += 1
+            continue
+        answers = monitor.answer(readings, profiles.get(readings.person))
+        whole = course.of_answers(answers)
+        ahead = course.ahead_of(answers)
+        people.append(
+            {
+                "course": whole.last(SHOWN_DAYS * monitor.schema.steps_per_day).to_json(),
+                "coverage": course.worn_by_day(whole),
+                "alarms": [vars(alarm) for alarm in answers.alarms],
+                "ahead": None if ahead is None else vars(ahead),
+                "rows": len(answers),
+                "assessable": int(answers.assessable.sum()),
+                "own": int(answers.own_baseline.sum()),
+            }
+        )
+        pictures.append(upload_report.told_of(answers, readings.person))
+    told = {"run": job["run"], "people": people, "left_out": left_out, **_books(report, folder)}
+    (folder / "report.html").write_text(upload_report.render(told, pictures, monitor.schema), encoding="utf-8")
+    return told
+
+
+def _books(report: dict[str, Any], folder: Path) -> dict[str, Any]:
+    names = ("read", "accepted", "merged", "duplicate", "rejected", "person_days")
+    formats = sorted({source["format"] for source in report["sources"]})
+    notes = [_without_place(note, folder) for source in report["sources"] for note in source["notes"]]
+    return {**{name: report[name] for name in names}, "formats": formats, "notes": notes}
+
+
+def _without_place(text: str, folder: Path) -> str:
+    """Return text without the temporary folder's name: it means nothing to the one who uploaded."""
+    return (
+        text.replace(f"{folder / 'upload'}/", "")
+        .replace(str(folder / "upload"), "what you sent")
+        .replace(str(folder), "")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,82 @@
+"""Where the page gets what it shows: an engine in this process, or a running API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from vitalwatch.schema import Schema
+from vitalwatch.settings import Settings
+from vitalwatch.tables import Profile, Readings
+from vitalwatch.ui.course import Ahead, Course
+from vitalwatch.ui.trying import Judged
+from vitalwatch.ui.upload import Models
+from vitalwatch.views import Seen
+
+CONFIG = "VITALWATCH_CONFIG"  # a file laid over config/, as --config of the command line
+DEMO = "VITALWATCH_DEMO"  # a sentence about a demonstration, shown on every page
+Alert = Mapping[str, Any]
+
+
+class Source(Protocol):
+    """What pages ask for. Everything raises VitalsError with a sentence that may be shown.
+
+    Attributes:
+        where: In words, for the foot of the page.
+        schema: What the data is.
+        models: Models of the run in production that this machine has, for uploads; None where it has none.
+        admin: Whether promoting and rolling back is for the one who looks.
+    """
+
+    where: str
+    schema: Schema
+    admin: bool
+
+    def now(self) -> int:
+        """Return the time on the clock that answers, UTC ms."""
+
+    def problem(self) -> str:
+        """Return why nothing can be judged (no run yet, refused), empty where it can."""
+
+    def people(self) -> list[Seen]:
+        """Return everybody at a glance, worst first."""
+
+    def course(self, person: str, since: int, until: int) -> Course:
+        """Return scored rows in [since, until), UTC ms."""
+
+    def ahead(self, person: str) -> Ahead | None:
+        """Return the newest forecast, None where none can be made."""
+
+    def alarms(self, person: str) -> list[Alert]:
+        """Return a person's alerts, open and over, newest first."""
+
+    def act(self, alarm: str, action: str) -> None:
+        """Acknowledge, snooze, escalate or resolve an alert."""
+
+    def personal(self, person: str) -> dict[str, Any]:
+        """Return a person's own limits and rules; empty where nobody set any."""
+
+    def set_personal(self, person: str, personal: Mapping[str, Any]) -> None:
+        """Write them."""
+
+    def rules(self) -> Mapping[str, Any]:
+        """Return the rules that can be changed for a person: name -> what rules.yaml says."""
+
+    def refused(self) -> Sequence[Any]:
+        """Return refused readings, newest last, without what was sent (`database.quarantine.Refused`)."""
+
+    def replay(self) -> dict[str, int]:
+        """Run the refused readings through today's rules again; return read, accepted, and by reason what stays."""
+
+    def judged(self, readings: Readings, profile: Profile) -> Judged:
+        """Return what the models say of readings from nothing known before."""
+
+    def models(self) -> Models | None:
+        """Return where this machine has the models in production."""
+
+
+def source_of(settings: Settings) -> Source:
+    """Return an engine in this process."""
+    from vitalwatch.ui.here import Here
+
+    return Here(settings)

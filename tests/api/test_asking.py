@@ -1,0 +1,239 @@
+"""/predict, /anomaly, /forecast and the ecosystem's protocols say what the monitor says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from serving_world import RUN, messages
+from tiny import somebody
+from vitalwatch.api.asking import ahead
+from vitalwatch.tables import Profile
+
+
+def window(start: int = 0, n: int = 288) -> list[dict]:
+    told = messages(somebody(0).readings.rows(slice(start, start + n)))
+    return [{name: value for name, value in one.items() if name != "person"} for one in told]
+
+
+def row(minute: int = 0, **more) -> dict:
+    return {"time": f"2026-01-05T08:{minute:02d}:00+01:00", "heart_rate": 62, **more}
+
+
+def test_the_heart_beats_faster_the_harder_a_person_moves(api):
+    ladder = [{"age": 50, "steps_per_minute": steps, "intensity": steps / 200} for steps in (0, 60, 130)]
+    answer = api.ask("POST", "/predict", ladder)
+
+    assert 200 == answer.status
+    told = [one["expected_heart_rate"] for one in answer.json["predictions"]]
+    assert sorted(told) == told
+    assert told[0] < told[-1]
+    assert {"bpm", RUN} == {answer.json["predictions"][0][name] for name in ("unit", "model")}
+
+
+def test_one_moment_is_answered_as_it_would_be_among_many(api):
+    one = {"age": 70, "sex": "male", "steps_per_minute": 40, "local_time": "07:15"}
+
+    alone = api.ask("POST", "/predict", one).json
+    assert [alone, alone] == api.ask("POST", "/predict", [one, one]).json["predictions"]
+
+
+def test_who_tells_the_resting_heart_rate_is_at_that_rate_at_rest(api):
+    told = api.ask("POST", "/predict", {"resting_heart_rate": 44.0}).json
+
+    assert 44.0 == told["expected_heart_rate"]
+
+
+def test_a_window_is_judged_as_the_monitor_judges_it(api, tiny_monitor):
+    told = api.ask("POST", "/anomaly", {"readings": window(), "series": True}).json
+    alone = tiny_monitor.answer(somebody(0).readings.rows(slice(0, 288)), forecast=False)
+
+    np.testing.assert_allclose(
+        alone.score[alone.assessable], [s for s in told["series"]["score"] if s is not None], atol=1e-4
+    )
+    assert alone.is_anomaly.tolist() == told["series"]["is_anomaly"]
+    assert round(float(alone.expected_heart_rate[-1]), 1) == told["expected_heart_rate"]["value"]
+
+
+def test_readings_in_any_order_are_the_same_window(api):
+    told = window(0, 60)
+
+    assert (
+        api.ask("POST", "/anomaly", {"readings": told}).json
+        == api.ask("POST", "/anomaly", {"readings": told[::-1]}).json
+    )
+
+
+def test_readings_that_are_looked_at_one_by_one_are_judged_like_whole_columns(api):
+    told = window(0, 60)
+    ragged = [{**one, "event_id": str(i)} for i, one in enumerate(told)]
+
+    assert (
+        api.ask("POST", "/anomaly", {"readings": told}).json == api.ask("POST", "/anomaly", {"readings": ragged}).json
+    )
+
+
+def test_one_reading_alone_says_in_a_plain_word_that_history_is_too_short(api):
+    told = api.ask("POST", "/anomaly", {"readings": [row()]}).json
+
+    assert (None, False, "too short") == (told["score"], told["assessable"], told["history"]["basis"])
+    assert "too little history" in told["history"]["message"]
+
+
+def test_a_person_far_from_usual_is_told_by_vital_in_their_own_units_and_what_would_clear_it(api):
+    sick = [one | {"heart_rate": 170.0, "respiratory_rate": 34.0, "oxygen_saturation": 84.0} for one in window(200, 30)]
+    told = api.ask("POST", "/anomaly", {"readings": [*window(0, 200), *sick]}).json
+
+    assert {"heart_rate", "respiratory_rate", "oxygen_saturation"} <= {one["vital"] for one in told["contributions"]}
+    by_vital = {one["vital"]: one for one in told["contributions"]}
+    assert by_vital["heart_rate"]["difference"] > 15
+    assert by_vital["oxygen_saturation"]["difference"] < -3
+    assert "bpm" == by_vital["heart_rate"]["unit"]
+    assert [True] == [
+        bool(one["clears"]) for one in told["alarms"] if one["channel"] == "rule" and one["kind"] == "news2"
+    ]
+
+
+def test_news2_has_its_parts_and_names_what_is_missing(api):
+    one = row(respiratory_rate=22, oxygen_saturation=94, blood_pressure_systolic=105, body_temperature=39.5)
+    told = api.ask(
+        "POST", "/anomaly", {"readings": [one | {"heart_rate": 95}], "consciousness": "A", "supplemental_oxygen": True}
+    ).json["news2"]
+
+    expected = {"respiration": 2, "saturation": 1, "oxygen": 2, "systolic": 1, "pulse": 1, "consciousness": 0}
+    assert expected | {"temperature": 2} == told["parts"]
+    assert (9, "high", []) == (told["total"], told["band"], told["missing"])
+
+
+def test_a_stuck_sensor_is_a_technical_finding(api):
+    stuck = [{**one, "heart_rate": 71.3} for one in window(0, 60)]
+    told = api.ask("POST", "/anomaly", {"readings": stuck}).json
+
+    assert ["flat_line"] == [one["finding"] for one in told["technical"] if one["vital"] == "heart_rate"]
+
+
+def test_a_forecast_is_the_monitors(api, tiny_monitor):
+    told = api.ask("POST", "/forecast", {"readings": window(0, 100)}).json
+    alone = ahead(tiny_monitor, somebody(0).readings.rows(slice(0, 100)), Profile("a"))
+
+    beats = told["forecast"]["heart_rate"]
+    assert list(tiny_monitor.horizons) == [step["minutes"] for step in beats["steps"]]
+    expected = alone.forecast[-1, alone.forecast_vitals.index("heart_rate")]
+    np.testing.assert_allclose(expected, [[s["q10"], s["q50"], s["q90"]] for s in beats["steps"]], atol=0.051)
+
+
+def test_a_known_person_needs_no_readings_in_the_request(own):
+    told = messages(somebody(0).readings.rows(slice(0, 400)), "anna")
+    own.engine.accept(told, "test", "nurse")
+    person = own.ask("GET", "/people").json["people"][0]["person"]
+
+    answer = own.ask("POST", "/anomaly", {"person": person}).json
+    assert own.ask("GET", f"/people/{person}").json["score"] == answer["score"]
+    assert own.ask("POST", "/forecast", {"person": person}).json["forecast"]["heart_rate"]["steps"]
+    assert 404 == own.ask("POST", "/anomaly", {"person": "p-" + "a" * 26}).status
+    assert 422 == own.ask("POST", "/anomaly", {"person": "anna"}).status
+
+
+def test_the_peers_paths_are_deprecated_aliases(api):
+    for old, new, body in (
+        ("/predict_heart_rate", "/predict", {"steps_per_minute": 10}),
+        ("/detect_anomaly", "/anomaly", {"readings": [row()]}),
+    ):
+        assert api.ask("POST", new, body).json == api.ask("POST", old, body).json
+        assert api.ask("GET", "/openapi.json").json["paths"][old]["post"]["deprecated"]
+
+
+def test_without_a_run_everything_starts_and_names_the_command_that_makes_one(empty):
+    for address, body in (("/predict", {}), ("/anomaly", {"readings": [row()]}), ("/forecast", {"readings": [row()]})):
+        answer = empty.ask("POST", address, body)
+        assert (503, "no_model") == (answer.status, answer.code)
+        assert "python main.py" in answer.json["detail"]
+    assert 200 == empty.ask("GET", "/health/live").status
+    assert (503, "no_model") == (
+        empty.ask("GET", "/health/ready").status,
+        *empty.ask("GET", "/health/ready").json["causes"],
+    )
+    answer = empty.ask("POST", "/readings", {"person": "anna", **row()})
+    assert (202, 1) == (answer.status, answer.json["accepted"])
+
+
+def tensors(rows: list[dict]) -> list[dict]:
+    names = [name for name in rows[0] if name in ("time", "heart_rate", "steps")]
+    return [
+        {
+            "name": name,
+            "shape": [len(rows)],
+            "datatype": "BYTES" if name == "time" else "FP32",
+            "data": [one[name] for one in rows],
+        }
+        for name in names
+    ]
+
+
+def test_open_inference_protocol_gives_the_same_scores(api):
+    rows = [{name: one[name] for name in ("time", "heart_rate", "steps")} for one in window(0, 60)]
+    answer = api.ask("POST", "/v2/models/anomaly/infer", {"id": "7", "inputs": tensors(rows)})
+
+    assert (200, "7", "anomaly", RUN) == (
+        answer.status,
+        *(answer.json[name] for name in ("id", "model_name", "model_version")),
+    )
+    outputs = {one["name"]: one for one in answer.json["outputs"]}
+    told = api.ask("POST", "/anomaly", {"readings": rows, "series": True}).json["series"]
+    assert told["is_anomaly"] == outputs["is_anomaly"]["data"]
+    assert told["time"] == outputs["time"]["data"]
+    assert [len(told["time"])] == outputs["score"]["shape"]
+
+
+def test_open_inference_protocol_tells_models_and_readiness(api):
+    assert {"live": True, "ready": True} == api.ask("GET", "/v2/health/ready").json
+    told = api.ask("GET", "/v2/models/anomaly").json
+    assert ("anomaly", [RUN], "onnx_onnxv1") == tuple(told[name] for name in ("name", "versions", "platform"))
+    assert "time" in {one["name"] for one in told["inputs"]}
+    for address in ("/v2/models/nothing", "/v2/models/nothing/ready", f"/v2/models/anomaly/versions/{RUN}x/infer"):
+        method = "POST" if address.endswith("infer") else "GET"
+        body = {"inputs": tensors([row(steps=0)])} if method == "POST" else None
+        answer = api.ask(method, address, body)
+        assert 404 == answer.status
+        assert ["error"] == list(answer.json)
+
+
+@pytest.mark.parametrize(
+    "change", [{"shape": [2]}, {"datatype": "BOOL"}, {"name": "cholesterol"}, {"data": ["72"]}], ids=str
+)
+def test_open_inference_protocol_refuses_in_its_own_words(api, change):
+    inputs = tensors([row(steps=0)])
+    inputs[1] |= change
+    answer = api.ask("POST", "/v2/models/anomaly/infer", {"inputs": inputs})
+
+    assert answer.status in (400, 422)
+    assert ["error"] == list(answer.json)
+
+
+def test_kserve_forecast_is_told_in_the_frequency_that_was_asked(api):
+    series = [one["heart_rate"] for one in window(0, 120)]
+    question = {
+        "model": "forecast",
+        "inputs": [
+            {
+                "type": "univariate_time_series",
+                "name": "heart_rate",
+                "series": series,
+                "frequency": "minute",
+                "start_timestamp": "2026-01-05T08:00:00Z",
+            }
+        ],
+        "options": {"horizon": 30, "quantiles": [0.1, 0.9]},
+    }
+    told = api.ask("POST", "/v1/timeseries/forecast", question).json
+    content = told["outputs"][0]["content"][0]
+
+    assert ("completed", "minute", "2026-01-05T10:00:00Z") == (
+        told["status"],
+        content["frequency"],
+        content["start_timestamp"],
+    )
+    assert [30, 30, 30] == [len(content["mean_forecast"]), *map(len, content["quantiles"].values())]
+    assert all(low <= high for low, high in zip(*content["quantiles"].values(), strict=True))
+    question["options"]["horizon"] = 61
+    assert "out_of_range" == api.ask("POST", "/v1/timeseries/forecast", question).code

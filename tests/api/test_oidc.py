@@ -1,0 +1,137 @@
+"""Tokens of an identity provider: ours, signed, in time, or refused; none of the well-known tricks works."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from api_world import Api
+from serving_world import Ward
+from tiny import ROOT
+from vitalwatch.errors import SettingsError
+from vitalwatch.settings import Provider, load_settings
+
+ISSUER, AUDIENCE = "https://id.example.org", "vitalwatch"
+
+
+class Issuer:
+    def __init__(self, folder: Path) -> None:
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.file = folder / "jwks.json"
+        self.publish("one")
+
+    def publish(self, kid: str) -> None:
+        told = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
+        self.file.write_text(json.dumps({"keys": [told | {"kid": kid, "use": "sig", "alg": "RS256"}]}))
+
+    def token(self, *, kid: str = "one", algorithm: str = "RS256", key: object = None, **claims: object) -> str:
+        now = int(time.time())
+        told = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": "dr-1",
+            "exp": now + 300,
+            "scope": "read ack",
+            "wards": ["north"],
+        }
+        told |= claims
+        kept = {name: value for name, value in told.items() if value is not None}
+        return jwt.encode(kept, self.key if key is None else key, algorithm=algorithm, headers={"kid": kid})
+
+
+@pytest.fixture
+def issuer(tmp_path):
+    return Issuer(tmp_path)
+
+
+@pytest.fixture
+def api(tmp_path, tiny_bundle, issuer):
+    ward = Ward(tmp_path, tiny_bundle)
+    settings = ward.settings
+    provider = Provider(issuer=ISSUER, audience=AUDIENCE, jwks=str(issuer.file))
+    chosen = settings.config.api.model_copy(update={"oidc": provider})
+    settings = replace(settings, config=settings.config.model_copy(update={"api": chosen}))
+    api = Api(settings, ward.engine, bound=("0.0.0.0",))
+    yield api
+    api.close()
+    ward.engine.close()
+
+
+def test_a_token_of_the_provider_may_what_its_claims_say(api, issuer):
+    assert 200 == api.ask("GET", "/people", key=issuer.token()).status
+    assert 403 == api.ask("POST", "/readings", {}, key=issuer.token()).status
+    assert 403 == api.ask("GET", "/people", key=issuer.token(scope="other")).status
+
+
+def test_with_a_provider_nobody_is_let_in_without_a_token(api):
+    assert 401 == api.ask("GET", "/people").status
+
+
+def test_wards_of_a_token_limit_what_it_sees(api, issuer):
+    reading = {"person": "anna", "time": "2026-01-05T08:00:00Z", "heart_rate": 70}
+    assert 202 == api.ask("POST", "/readings", reading, key=issuer.token(scope="ingest")).status
+
+    assert 1 == len(api.ask("GET", "/people", key=issuer.token()).json["people"])
+    for wards in (["south"], [], None):
+        assert [] == api.ask("GET", "/people", key=issuer.token(wards=wards)).json["people"]
+    assert 1 == len(api.ask("GET", "/people", key=issuer.token(wards="*")).json["people"])
+
+
+def test_tokens_of_others_or_out_of_time_are_refused(api, issuer):
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    past = int(time.time()) - 100
+    public = issuer.key.public_key().public_numbers().n.to_bytes(256, "big")
+    bad = {
+        "expired": issuer.token(exp=past),
+        "no end": issuer.token(exp=None),
+        "nobody": issuer.token(sub=None),
+        "other issuer": issuer.token(iss="https://evil.example"),
+        "other audience": issuer.token(aud="elsewhere"),
+        "other key": issuer.token(key=stranger),
+        "unknown kid": issuer.token(kid="two"),
+        "alg none": jwt.encode(
+            {"iss": ISSUER, "aud": AUDIENCE, "sub": "x", "exp": past + 900}, None, "none", {"kid": "one"}
+        ),
+        "secret from public key": issuer.token(algorithm="HS256", key=public),
+        "cut": issuer.token()[:-9],
+        "not one": "a.b.c",
+    }
+    assert dict.fromkeys(bad, 401) == {name: api.ask("GET", "/people", key=token).status for name, token in bad.items()}
+
+
+def test_a_token_is_not_remembered_beyond_its_end(api, issuer, monkeypatch):
+    monkeypatch.setattr("vitalwatch.api.oidc.LEEWAY", 0)
+    monkeypatch.setattr(api.app.state.desk.access, "_remember", 3600.0)
+    token = issuer.token(exp=int(time.time()) + 2)
+    assert 200 == api.ask("GET", "/people", key=token).status
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and 200 == api.ask("GET", "/people", key=token).status:
+        time.sleep(0.2)
+
+    assert 401 == api.ask("GET", "/people", key=token).status
+
+
+def test_new_keys_of_the_provider_are_looked_up(api, issuer, monkeypatch):
+    monkeypatch.setattr("vitalwatch.api.oidc.AGAIN", 0.0)
+    assert 200 == api.ask("GET", "/people", key=issuer.token()).status
+    issuer.publish("two")
+
+    assert 200 == api.ask("GET", "/people", key=issuer.token(kid="two")).status
+
+
+def test_only_asymmetric_algorithms_and_https_can_be_configured():
+    good = {"issuer": ISSUER, "audience": AUDIENCE, "jwks": "keys.json"}
+    for more in (
+        {"algorithms": ["HS256"]},
+        {"algorithms": ["none"]},
+        {"algorithms": []},
+        {"jwks": "http://id.example.org"},
+    ):
+        with pytest.raises(SettingsError):
+            load_settings(ROOT, environment="base", overrides=[f"config.api.oidc={json.dumps(good | more)}"])

@@ -1,0 +1,155 @@
+"""GET /events: everything in order, each once, from where one stopped; only of one's wards; ended with the key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from api_world import Api
+from serving_world import messages
+from tiny import somebody
+
+
+def events_of(chunks: list[bytes]) -> list[dict]:
+    found = []
+    for block in b"".join(chunks).decode().split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(":"))
+        if "id" in lines:
+            found.append({"no": int(lines["id"]), "kind": lines["event"], **json.loads(lines["data"])})
+    return found
+
+
+class Stream:
+    """A client that reads until it has enough."""
+
+    def __init__(self, api: Api, query: str = "", key: str = "", last: str | None = None) -> None:
+        self.chunks: list[bytes] = []
+        self.gone, self.ended = asyncio.Event(), False
+        headers = [(b"host", b"127.0.0.1")]
+        headers += [(b"authorization", f"Bearer {key}".encode())] if key else []
+        headers += [(b"last-event-id", last.encode())] if last is not None else []
+        scope = {"type": "http", "method": "GET", "scheme": "http", "path": "/events", "raw_path": b"/events"}
+        scope |= {"query_string": query.encode(), "headers": headers, "client": ("127.0.0.1", 1), "root_path": ""}
+        self.task = api.loop.create_task(api.app(scope | {"http_version": "1.1"}, self.receive, self.send))
+
+    async def receive(self) -> dict:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict) -> None:
+        self.chunks.append(message.get("body", b""))
+        self.ended = message["type"] == "http.response.body" and not message.get("more_body")
+
+    async def until(self, n: int, seconds: float = 10.0) -> list[dict]:
+        async with asyncio.timeout(seconds):
+            while len(events_of(self.chunks)) < n:
+                await asyncio.sleep(0.01)
+        return events_of(self.chunks)
+
+    async def leave(self) -> None:
+        self.gone.set()
+        await asyncio.wait_for(self.task, 10)
+
+
+def sent(api: Api, start: int, n: int, **more) -> None:
+    api.engine.accept(messages(somebody(0).readings.rows(slice(start, start + n)), "anna"), "test", "nurse", **more)
+
+
+def test_a_stream_tells_what_happens_from_now_on_and_goes_on_behind_any_event(own):
+    sent(own, 0, 50)
+
+    async def listen() -> tuple[list[dict], list[dict], list[dict]]:
+        first = Stream(own)
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(sent, own, 50, 50)
+        here = await first.until(2)
+        await first.leave()
+        await asyncio.to_thread(sent, own, 100, 100)  # while nobody listens
+        again = Stream(own, last=str(here[0]["no"]))
+        rest = await again.until(len(here) - 1 + 2)
+        await again.leave()
+        everything = Stream(own, query="after=0")
+        whole = await everything.until(rest[-1]["no"])
+        await everything.leave()
+        return here, rest, whole
+
+    here, rest, whole = own.loop.run_until_complete(listen())
+    assert here[0]["no"] > 1
+    assert list(range(here[0]["no"] + 1, rest[-1]["no"] + 1)) == [one["no"] for one in rest]
+    assert here[1:] == rest[: len(here) - 1]
+    assert list(range(1, whole[-1]["no"] + 1)) == [one["no"] for one in whole]
+    assert {"reading", "score"} <= {one["kind"] for one in whole}
+
+
+def test_a_reading_that_is_sent_over_rest_is_on_the_stream_at_once(own):
+    async def listen() -> float:
+        stream = Stream(own)
+        await asyncio.sleep(0.1)
+        start = own.loop.time()
+        reading = {"person": "anna", "time": "2026-01-05T08:00:00Z", "heart_rate": 200}
+        assert 202 == (await own.asked("POST", "/readings", reading)).status
+        await stream.until(1)
+        took = own.loop.time() - start
+        await stream.leave()
+        return took
+
+    assert own.loop.run_until_complete(listen()) < 5.0
+
+
+def test_a_stream_tells_of_ones_own_wards_only(own):
+    north, south = frozenset({"north"}), frozenset({"south"})
+    key = own.key(["read"], south)
+    sent(own, 0, 20, wards=north)
+    own.engine.accept([{"person": "berta", "time": "2026-01-05T08:00:00Z", "heart_rate": 70}], "test", "n", wards=south)
+
+    async def listen() -> list[dict]:
+        stream = Stream(own, query="after=0", key=key)
+        found = await stream.until(1)
+        await asyncio.sleep(0.4)
+        await stream.leave()
+        return found + events_of(stream.chunks)
+
+    berta = own.engine.people(south)[0].person
+    assert {berta} == {one["person"] for one in own.loop.run_until_complete(listen())}
+
+
+def test_a_stream_ends_when_its_key_ends_and_when_the_server_stops(own, monkeypatch):
+    from vitalwatch.api import stream as streaming
+    from vitalwatch.database import access
+
+    monkeypatch.setattr(streaming, "ANEW", 0.1)
+    key, other = own.key(["read"]), own.key(["read"])
+
+    async def listen() -> tuple[bool, bool]:
+        stream, lasting = Stream(own, key=key), Stream(own, key=other)
+        await asyncio.sleep(0.2)
+        with own.engine.database.writing() as connection:
+            access.end(connection, key.split("_")[1], own.engine.now() - 1)
+        own.forget()
+        await asyncio.wait_for(stream.task, 10)
+        lasted = not lasting.ended
+        own.app.state.desk.ending.set()
+        await asyncio.wait_for(lasting.task, 10)
+        return lasted and stream.ended, lasting.ended
+
+    assert (True, True) == own.loop.run_until_complete(listen())
+
+
+def test_streams_are_counted_and_limited(own, monkeypatch):
+    desk = own.app.state.desk
+    monkeypatch.setattr(desk, "chosen", desk.chosen.model_copy(update={"streams": 1}))
+
+    async def listen() -> int:
+        stream = Stream(own)
+        await asyncio.sleep(0.1)
+        status = (await own.asked("GET", "/events")).status
+        assert b"vitals_event_streams 1.0" in (await own.asked("GET", "/metrics")).body
+        await stream.leave()
+        return status
+
+    assert 503 == own.loop.run_until_complete(listen())
+    assert 0 == desk.open_streams
+
+
+def test_last_event_id_is_a_number(own):
+    assert 422 == own.ask("GET", "/events", headers={"last-event-id": "1; drop"}).status

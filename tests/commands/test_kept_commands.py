@@ -1,0 +1,140 @@
+"""`keys`, `audit`, `person` and `database` as an operator uses them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete
+
+from command_world import Place
+from serving_world import RUN, Ward, messages
+from tiny import somebody
+from vitalwatch.database.tables import audit
+
+
+@pytest.fixture
+def ward(tmp_path: Path, tiny_bundle, capsys) -> Ward:
+    """People in a database, and commands that look at it."""
+    ward = Ward(tmp_path, tiny_bundle)
+    ward.place.capsys = capsys
+    ward.send(messages(somebody(0).readings.rows(slice(0, 400)), "anna"))
+    ward.engine.close()
+    return ward
+
+
+def test_a_key_is_made_listed_rotated_and_revoked(ward):
+    place: Place = ward.place
+    made = place.do("keys", "make", "--name", "bed", "--scope", "ingest", "--scope", "read", "--ward", "a", "--json")
+    token, id = made.json["token"], made.json["id"]
+    assert "ingest read" == made.json["scopes"]
+    assert id == ward.open().key(token).id
+
+    listed = place.do("keys", "list")
+    assert id in listed.out
+    assert token not in listed.out
+    rotated = place.do("keys", "rotate", id, "--overlap", "2", "--json")
+    assert 2 == len(place.do("keys", "list", "--json").json["keys"])
+    assert 0 == place.do("keys", "revoke", rotated.json["id"]).code
+    assert ["yes", "no"] == [one["valid"] for one in place.do("keys", "list", "--json").json["keys"]]
+    actions = [one["action"] for one in place.do("audit", "list", "--json").json["entries"]]
+    assert ["key.make", "key.rotate", "key.revoke"] == actions
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("keys", "make"),
+        ("keys", "make", "--scope", "root", "--ward", "a"),
+        ("keys", "rotate"),
+        ("person", "export", "anna"),
+        ("person", "erase", "anna"),
+        ("database", "downgrade"),
+        ("database", "downgrade", "--to", "base"),
+        ("database", "backup"),
+        ("database", "restore"),
+        ("database", "upgrade", "--to", "9999"),
+        ("database", "explode"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said(ward, words):
+    answer = ward.place.do(*words)
+
+    assert 2 == answer.code
+    assert 1 == len(answer.err.strip().splitlines())
+
+
+def test_a_log_that_was_tampered_with_fails_its_check(ward):
+    for name in ("a", "b", "c"):
+        ward.place.do("keys", "make", "--name", name, "--scope", "read", "--ward", "*")
+    assert "is whole: 3 entries" in ward.place.do("audit", "verify").out
+    engine = ward.open()
+    with engine.database.writing() as connection:
+        connection.execute(delete(audit).where(audit.c.no == 2))
+    engine.database.close()
+    answer = ward.place.do("audit", "verify", "--json")
+
+    assert (1, ["Entries 2 to 2 are missing.", "Entry 3 does not follow the one before it."]) == (
+        answer.code,
+        answer.json["problems"],
+    )
+
+
+def test_a_person_is_exported_and_erased(ward, tmp_path):
+    out = tmp_path / "anna.json"
+    assert 400 == ward.place.do("person", "export", "anna", "--out", str(out), "--json").json["rows"]["readings"]
+    told = json.loads(out.read_text())
+    assert ("anna", 0o600) == (told["person"], out.stat().st_mode & 0o777)
+    pseudonym = told["pseudonym"]
+
+    assert 400 == ward.place.do("person", "erase", pseudonym, "--yes", "--json").json["erased"]["readings"]
+    assert 1 == ward.place.do("person", "export", "anna", "--out", str(out)).code
+    assert 0 == ward.place.do("audit", "verify").code
+    file = ward.open().database.file
+    entries = [one["action"] for one in ward.place.do("audit", "list", "--json").json["entries"]]
+    assert ["person.export", "person.erase"] == entries
+    assert b"anna" not in file.read_bytes()
+
+
+def test_a_database_is_backed_up_and_restored_and_the_log_says_so(ward, tmp_path):
+    path = tmp_path / "monday.gz"
+    assert 0 == ward.place.do("database", "backup", "--file", str(path)).code
+    ward.place.do("person", "erase", "anna", "--yes")
+    assert 1 == ward.place.do("database", "restore", "--file", str(path)).code
+    told = ward.place.do("database", "restore", "--file", str(path), "--replace", "--json").json
+
+    assert 400 == told["rows"]["readings"]
+    assert 0 == ward.place.do("audit", "verify").code
+    last = ward.place.do("audit", "list", "--json").json["entries"][-1]
+    assert "database.restore" == last["action"]
+    assert 2 == json.loads(last["detail"])["anchor_before"]["no"]
+    assert ["anna"] == [one.name for one in ward.open().people(names=True)]
+
+
+def test_a_backup_of_another_key_is_refused_before_anything_is_touched(ward, tmp_path):
+    path = tmp_path / "monday.gz"
+    ward.place.do("database", "backup", "--file", str(path))
+    (tmp_path / "other").mkdir()
+    other = Ward(tmp_path / "other", None)
+    other.place.capsys = ward.place.capsys
+    other.engine.close()
+    answer = other.place.do("database", "restore", "--file", str(path), "--replace")
+
+    assert 2 == answer.code
+    assert "another key" in answer.err
+    assert [] == other.open().people()
+
+
+def test_tables_go_down_and_up_by_command(ward):
+    down = ward.place.do("database", "downgrade", "--to", "0001", "--yes")
+    assert 0 == down.code
+    assert 0 == ward.place.do("database", "upgrade").code
+    assert RUN == ward.open().run()
+
+
+def test_retention_and_vacuum_tell_what_they_did(ward):
+    gone = ward.place.do("database", "retain", "--json").json["deleted"]
+    assert 400 == gone["readings"]
+    told = ward.place.do("database", "vacuum", "--json").json
+    assert 0 < told["after"] <= told["before"]

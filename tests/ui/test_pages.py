@@ -1,0 +1,210 @@
+"""Every page by AppTest: what it says, in all the states that it has words for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from serving_world import Ward, messages
+from tiny import somebody
+from ui.world import EVIL
+from vitalwatch.tables import DAY, MINUTE
+from vitalwatch.ui.here import Here
+
+ROWS = 700
+BROKEN = b'{"person": "a", "time": "2026-01-05T10:00:00Z", "heart_rate": NaN}'
+
+
+def ward_page() -> None:
+    from vitalwatch.ui.pages import ward
+
+    ward.show()
+
+
+def person_page() -> None:
+    from vitalwatch.ui.pages import person
+
+    person.show()
+
+
+def try_page() -> None:
+    from vitalwatch.ui.pages import try_it
+
+    try_it.show()
+
+
+def data_page() -> None:
+    from vitalwatch.ui.pages import your_data
+
+    your_data.show()
+
+
+def models_page() -> None:
+    from vitalwatch.ui.pages import models
+
+    models.show()
+
+
+def quality_page() -> None:
+    from vitalwatch.ui.pages import data_quality
+
+    data_quality.show()
+
+
+PAGES = (ward_page, person_page, try_page, data_page, models_page, quality_page)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: tuple[Path, Path]) -> Iterator[tuple[Ward, Here]]:
+    ward = Ward(tmp_path_factory.mktemp("page"), tiny_bundle)
+    ward.engine.close()
+    readings = somebody(1).readings.rows(slice(0, ROWS))
+    ward.clock.ms = int(readings.time[-1]) + 6 * MINUTE
+    here = Here(ward.settings, now=ward.clock)
+    ward.engine = here.engine
+    ward.send([*messages(readings), BROKEN])
+    yield ward, here
+    here.close()
+
+
+def shown(show: Callable[[], None], ward: Ward, here: Here) -> AppTest:
+    told = AppTest.from_function(show, default_timeout=60)
+    told.session_state["source"], told.session_state["settings"] = here, ward.settings
+    told.run()
+    assert not told.exception
+    return told
+
+
+def text_of(told: AppTest) -> str:
+    parts = [
+        *told.markdown,
+        *told.caption,
+        *told.text,
+        *told.warning,
+        *told.info,
+        *told.error,
+        *told.title,
+        *told.subheader,
+    ]
+    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+
+
+@pytest.mark.parametrize("show", PAGES)
+def test_every_page_shows_something(show: Callable[[], None], world: tuple[Ward, Here]) -> None:
+    told = shown(show, *world)
+
+    assert 1 == len(told.title)
+    assert not told.error
+
+
+@pytest.mark.parametrize("show", PAGES)
+def test_every_page_shows_something_without_a_run(show: Callable[[], None], tmp_path: Path) -> None:
+    ward = Ward(tmp_path, None)
+    here = Here(ward.settings, now=ward.clock)
+    try:
+        told = shown(show, ward, here)
+    finally:
+        here.close()
+        ward.engine.close()
+
+    assert not told.error
+
+
+def test_the_ward_says_how_old_what_it_shows_is(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    before = ward.clock.ms
+    try:
+        fresh = text_of(shown(ward_page, ward, here))
+        ward.clock.ms = before + 2 * DAY
+        old = text_of(shown(ward_page, ward, here))
+    finally:
+        ward.clock.ms = before
+
+    assert "Nothing new has come" not in fresh
+    assert "Nothing new has come from anybody for 2 days" in old
+    assert "Stale" in old
+
+
+def test_the_person_page_says_that_what_it_shows_is_stale(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    before = ward.clock.ms
+    try:
+        ward.clock.ms = before + 20 * MINUTE
+        assert "Stale: the newest data are from 21 min ago" in text_of(shown(person_page, ward, here))
+    finally:
+        ward.clock.ms = before
+
+
+def test_an_alarm_is_acknowledged_by_its_button(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    told = shown(person_page, ward, here)
+    button = next(one for one in told.button if one.key and one.key.startswith("acknowledge-") and not one.disabled)
+    button.click().run()
+    alarm = next(
+        one for one in here.alarms(here.people()[0].person) if one["id"] == button.key.removeprefix("acknowledge-")
+    )
+
+    assert not told.exception
+    assert alarm["state"] in ("acknowledged", "resolved")
+
+
+def test_limits_of_a_person_are_saved_and_the_wrong_way_round_refused(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    person = here.people()[0].person
+    told = shown(person_page, ward, here)
+    told.number_input(key=f"{person}-heart_rate-low").set_value(48.0)
+    told.button(key="FormSubmitter:personal-Save").click().run()
+
+    assert {"low": 48.0} == here.personal(person)["limits"]["heart_rate"]
+    told.number_input(key=f"{person}-heart_rate-high").set_value(40.0)
+    told.button(key="FormSubmitter:personal-Save").click().run()
+    assert "the lower limit must be below the upper one" in text_of(told)
+
+
+def test_the_form_says_what_is_unusual(world: tuple[Ward, Here]) -> None:
+    told = shown(try_page, *world)
+    told.number_input(key="unusual-oxygen_saturation").set_value(84.0)
+    told.button(key="FormSubmitter:unusual-Judge").click().run()
+
+    assert "normal moments look at least as unusual" in text_of(told)
+    assert "NEWS2" in text_of(told)
+
+
+def test_the_form_predicts_and_forecasts(world: tuple[Ward, Here]) -> None:
+    told = shown(try_page, *world)
+    told.button(key="FormSubmitter:expected-Predict").click().run()
+    rest = [metric.value for metric in told.metric]
+    told.text_area[0].set_value("60 oops")
+    told.button(key="FormSubmitter:forecast-Forecast").click().run()
+
+    assert 1 == len(rest)
+    assert rest[0].endswith(" bpm")
+    assert "Number 2 cannot be read" in text_of(told)
+
+
+def test_a_promotion_with_markup_as_its_reason_is_shown_as_text(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    told = shown(models_page, ward, here)
+    told.text_input[0].set_value(EVIL)
+    told.button(key="FormSubmitter:move-Roll back to the run before").click().run()
+
+    assert "was not found" in text_of(told)  # there is none before; the reason is nowhere but in its field
+    assert "onerror" not in text_of(told)
+
+
+def test_refused_readings_are_told_by_reason(world: tuple[Ward, Here]) -> None:
+    told = shown(quality_page, *world)
+
+    assert ["not finite"] == told.dataframe[0].value["Reason"].tolist()
+
+
+@pytest.mark.slow
+def test_the_sample_is_read_and_told(world: tuple[Ward, Here]) -> None:
+    told = shown(data_page, *world)
+    told.button[1].click().run(timeout=120)
+
+    assert "moments could be judged" in text_of(told)
+    assert not told.exception
