@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -151,7 +152,7 @@ class Engine:
         sender = Sender(source, actor, wards)
         served = self._served()  # outside of the writer's turn: a run that was just promoted is loaded here
         with self._transaction() as (connection, keep):
-            receipt, held = self._intake.take(connection, sent, sender, now, lambda run: self._serving(run, served))
+            receipt, held = self._intake.take(connection, sent, sender, now, partial(self._serving, served=served))
             keep(held)
         return receipt
 
@@ -243,10 +244,11 @@ class Engine:
                 counts[sent.judged.reason] += 1
             else:
                 good.setdefault((one.source, one.ward), []).append((one.no, sent))
+        serving = partial(self._serving, served=self._served())
         for (source, ward), those in good.items():
             sender = Sender(source, actor, frozenset({ward}) if ward else wards)
             with self._transaction() as (connection, keep):
-                receipt, held = self._intake.take(connection, [one for _, one in those], sender, now, self._serving)
+                receipt, held = self._intake.take(connection, [one for _, one in those], sender, now, serving)
                 quarantine.remove(connection, [no for no, _ in those])
                 self.audit.write(connection, actor, "quarantine.replay", source)
                 keep(held)

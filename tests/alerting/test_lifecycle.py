@@ -316,6 +316,17 @@ def test_a_second_backlog_joins_the_open_summary():
     assert [2] == [alert.occurrences for alert in ward.open if alert.rule == "backlog"]
 
 
+def test_a_summary_that_speaks_for_a_body_too_is_not_closed_by_discharge():
+    ward = Ward()
+    ward.sees(60, condition(start=30, of=FLAT), condition(start=31, of=FLAT, rule="cold"), first=0)
+    flat, cold = condition(start=30, of=FLAT), condition(start=31, of=FLAT, rule="cold")
+    ward.sees(120, flat, cold, condition(start=100, rule="a"), condition(start=101, rule="b"), first=60)
+    ward.at(121, Action(DISCHARGE, "clerk", person="anna"))
+
+    assert {"backlog", "a", "b"} == {alert.rule for alert in ward.open}
+    assert ["backlog"] == [alert.rule for alert in ward.open if alert.audible]
+
+
 def test_a_condition_that_came_and_went_again_is_counted():
     ward = Ward()
     ward.sees(0, condition())

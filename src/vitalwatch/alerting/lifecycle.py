@@ -310,10 +310,12 @@ class _Turn:
         told = " ".join(f"[{'now' if one.end is None else 'over'}] {one.explanation}" for one in ordered[:TOLD])
         more = f" And {len(ordered) - TOLD} more." if len(ordered) > TOLD else ""
         sentence = f"{len(ordered)} alarms came with late readings, {len(present)} of them still true. {told}{more}"
+        category = PHYSIOLOGICAL if any(one.category == PHYSIOLOGICAL for one in ordered) else TECHNICAL
         for alert in self._open_of(person):
-            if alert.rule == SUMMARY:
-                louder, many = higher(alert.priority, priority), alert.occurrences + 1
-                return self._move(alert, MISSED, priority=louder, explanation=sentence, occurrences=many).id
+            if alert.rule == SUMMARY:  # it may have spoken for sensors only: discharge must not close it any more
+                told_anew = {"priority": higher(alert.priority, priority), "explanation": sentence}
+                both = min(category, alert.category)  # physiological, where either is
+                return self._move(alert, MISSED, category=both, occurrences=alert.occurrences + 1, **told_anew).id
         name, start = self._free(person, SUMMARY, "", min(alert.start for alert in ordered))
         summary = Alert(
             id=name,
@@ -321,7 +323,7 @@ class _Turn:
             source=SUMMARY,
             rule=SUMMARY,
             kind="",
-            category=PHYSIOLOGICAL if any(one.category == PHYSIOLOGICAL for one in ordered) else TECHNICAL,
+            category=category,
             priority=priority,
             state=NEW,
             start=start,
