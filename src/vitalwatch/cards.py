@@ -20,7 +20,6 @@ STATISTICS = {
     "shortfall": "share of the expected rise that is missing over {window}",
     "spread": "spread within {window}",
     "lowest": "lowest of {window}",
-    "shortfall": "share of the expected rise that did not come, {window}",
     "steps_z": "of {window} against the person's usual day",
     "now": "now",
 }
