@@ -109,6 +109,18 @@ def test_half_of_the_weights_are_zero_when_half_are_pruned():
     assert np.isfinite(answers(sparse(forecaster_onnx()))).all()
 
 
+def test_the_units_of_the_vitals_are_no_weights_and_stay_as_they_are():
+    import onnx
+    from onnx import numpy_helper
+
+    for made in (sparse(forecaster_onnx()), int8(forecaster_onnx())):
+        kept = {one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(made).graph.initializer}
+        before = {
+            one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(forecaster_onnx()).graph.initializer
+        }
+        assert np.array_equal(before["spread"], kept["spread"])
+
+
 def test_units_that_nobody_listens_to_can_be_left_out_without_a_change():
     fitted = random_forecaster(small_settings())
     units = fitted.weights["recurrent"].shape[0]

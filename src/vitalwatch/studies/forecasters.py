@@ -29,6 +29,7 @@ from vitalwatch.tables import Doubles, Floats
 
 GROUP, SMALLER = "Forecaster, heart rate", "Forecaster made smaller"
 JUDGED = 40_000  # windows of judged people
+UNITS = "spread"  # constant of `export.quantiles_to_onnx` that holds each vital's unit: no weight
 PRUNED = 0.5  # share of weights, or of units, that is left out
 
 Ahead = Callable[[Windows], Floats]  # windows -> difference of the median from the last value, bpm (n, h)
@@ -203,8 +204,12 @@ def int8(made: bytes) -> bytes:
     with TemporaryDirectory() as folder:
         source, shaped, target = (Path(folder) / f"{name}.onnx" for name in ("float32", "shaped", "int8"))
         source.write_bytes(made)
-        quant_pre_process(str(source), str(shaped), skip_symbolic_shape=True)
-        quantize_dynamic(onnx.load(shaped), target, weight_type=QuantType.QInt8)
+        quant_pre_process(str(source), str(shaped), skip_symbolic_shape=True, skip_optimization=True)
+        model = onnx.load(shaped)
+        for number, node in enumerate(model.graph.node):
+            node.name = f"{number}"
+        units = [node.name for node in model.graph.node if UNITS in node.input]
+        quantize_dynamic(model, target, weight_type=QuantType.QInt8, nodes_to_exclude=units)
         return target.read_bytes()
 
 
@@ -216,7 +221,7 @@ def sparse(made: bytes, share: float = PRUNED) -> bytes:
     model = onnx.load_from_string(made)
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor).copy()
-        if values.dtype == np.float32 and values.squeeze().ndim == 2:
+        if tensor.name != UNITS and values.dtype == np.float32 and values.squeeze().ndim == 2:
             values[np.abs(values) < np.quantile(np.abs(values), share)] = 0.0
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     return bytes(model.SerializeToString(deterministic=True))
