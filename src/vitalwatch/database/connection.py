@@ -150,7 +150,7 @@ def take(connection: Connection, counter: str, n: int = 1) -> int:
 
 
 def bulk(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Write many plain rows with what the driver is fastest at: a third of the time of SQLAlchemy's own insert."""
+    """Write many plain rows with what the driver is fastest at."""
     if not rows:
         return
     named = f"{table.name} ({', '.join(columns)})"  # names of ours, never what was sent
