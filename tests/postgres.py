@@ -61,6 +61,7 @@ def running(programs: Path, fsync: str = "off") -> Iterator[Server]:
     try:
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)
+            programs = _reachable(programs, folder)
         data = folder / "data"
         setup = [
             programs / "initdb",
@@ -93,6 +94,15 @@ def running(programs: Path, fsync: str = "off") -> Iterator[Server]:
             process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reachable(programs: Path, folder: Path) -> Path:
+    """Return the programs where anybody can run them: a copy, where a folder above them is closed to others."""
+    if all(above.stat().st_mode & 0o001 for above in programs.resolve().parents):
+        return programs
+    copied = folder / "programs"
+    shutil.copytree(programs.parent, copied, symlinks=True)
+    return copied / programs.name
 
 
 def _free_port() -> int:

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 
-import httpx
-
 from vitalwatch.alerting.alerts import MARKS, PHYSIOLOGICAL
 from vitalwatch.alerting.notices import FIRING, NotDelivered, Notice
 
@@ -65,6 +63,8 @@ class Webhook:
 
     def send(self, notice: Notice) -> None:
         """Post a notice; raises NotDelivered."""
+        import httpx  # only where there is a webhook: it takes a quarter of a second
+
         body = json.dumps(self.body(notice), separators=(",", ":"), ensure_ascii=False).encode()
         stamp = str(int(self.clock()))
         headers = {
