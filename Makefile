@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 UV := $(VENV)/uv/bin/uv
 UV_VERSION := 0.13.9
 PYTEST_ARGS ?=
+BENCH ?= generation features monitor onnx_models training pipeline alarms ingest serving quality
 unexport PYTHONDONTWRITEBYTECODE  # libraries are compiled once, not at every start
 
 ADDRESS ?= 127.0.0.1
@@ -36,8 +37,8 @@ check: $(VENV)/.installed-dev  ## format, lint, types, import layers, locks
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/commands/test_locks.py
 
-bench: $(VENV)/.installed  ## print measured figures
-	for file in benchmarks/*.py; do echo "$$file"; $(BIN)/python "$$file" || exit 1; done
+bench: $(VENV)/.installed  ## print measured figures; BENCH="kill detection" for the studies, which take longer
+	for name in $(BENCH); do echo "benchmarks/$$name.py"; $(BIN)/python "benchmarks/$$name.py" || exit 1; done
 
 picture: $(VENV)/.installed  ## docs/person.svg, drawn with the production run
 	$(BIN)/python docs/picture.py
