@@ -1,7 +1,7 @@
 """A million strange requests (or as many as told) into the REST application, by the corpus of the tests.
 
 `python benchmarks/soak_rest.py [REQUESTS] [SEED]` prints statuses and stops at the first answer that is none: 5xx but
-503, over 2 s, out of form, or repeating what was sent. `make bench` sends 20,000.
+503, over 2 s, out of form, or repeating what was sent. `make bench BENCH=soak_rest` sends that million.
 """
 
 from __future__ import annotations

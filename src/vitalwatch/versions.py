@@ -22,12 +22,17 @@ def library_versions() -> dict[str, str]:
 def commit_of(root: Path) -> str | None:
     """Return the git commit of a checkout, read from its files; None elsewhere."""
     with contextlib.suppress(OSError):
-        head = (root / ".git" / "HEAD").read_text().strip()
+        git = root / ".git"
+        if git.is_file():  # a further working tree: its own HEAD, the branches of the first
+            git = root / git.read_text().strip().removeprefix("gitdir: ")
+        head = (git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):
             return head
         ref = head.removeprefix("ref: ")
-        if (root / ".git" / ref).is_file():
-            return (root / ".git" / ref).read_text().strip()
-        packed = (root / ".git" / "packed-refs").read_text()
+        shared = git / "commondir"
+        branches = git / shared.read_text().strip() if shared.is_file() else git
+        if (branches / ref).is_file():
+            return (branches / ref).read_text().strip()
+        packed = (branches / "packed-refs").read_text()
         return next((line.split()[0] for line in packed.splitlines() if line.endswith(f" {ref}")), None)
     return None

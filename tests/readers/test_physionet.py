@@ -41,10 +41,10 @@ def psv(*rows: str) -> str:
 def test_psv_hours_become_times_and_labels_become_an_episode(tmp_path: Path, settings: Settings):
     (tmp_path / "p000001.psv").write_text(
         psv(
-            "NaN|NaN|NaN|NaN|NaN|NaN|NaN|NaN|NaN|83|1|1|0",
-            "56.5|100|35.2|129|75|52.5|23|35|NaN|83|1|2|0",
-            "61|NaN|NaN|40|56|43|17|39|NaN|83|1|3|1",
-            "62|NaN|NaN|NaN|NaN|NaN|NaN|NaN|NaN|83|1|4|1",
+            "NaN|NaN|NaN|NaN|NaN|NaN|NaN|NaN|NaN|71|1|1|0",
+            "64|97|36.4|118|84|66.5|14|31|NaN|71|1|2|0",
+            "70|NaN|NaN|41|50|47|12|30|NaN|71|1|3|1",
+            "71|NaN|NaN|NaN|NaN|NaN|NaN|NaN|NaN|71|1|4|1",
         )
     )
     # the challenge's files start with HR|O2Sat|Temp, by which they are known
@@ -52,9 +52,9 @@ def test_psv_hours_become_times_and_labels_become_an_episode(tmp_path: Path, set
 
     assert "physionet2019" == readers.detect(tmp_path)
     assert [("p000001", 1 * HOUR), ("p000001", 3 * HOUR)] == [(person, time) for person, time, _ in rows]
-    assert 52.5 == rows[0][2]["blood_pressure_diastolic"]
+    assert 66.5 == rows[0][2]["blood_pressure_diastolic"]
     assert {"empty": 1, "impossible_pair": 1} == batches[0].refused
-    assert ("male", 83.0) == (batches[0].profiles[0].sex, batches[0].profiles[0].age)
+    assert ("male", 71.0) == (batches[0].profiles[0].sex, batches[0].profiles[0].age)
     [event] = batches[0].events
     assert ("sepsis", 2 * HOUR, 4 * HOUR) == (event.kind, event.start - NOMINAL_START, event.end - NOMINAL_START)
     assert any("2000-01-01" in note for note in batches[-1].notes)
@@ -102,32 +102,32 @@ def test_a_psv_file_without_its_columns_is_named(tmp_path: Path, settings: Setti
 
 def test_stays_of_2012_are_put_together_by_time(tmp_path: Path, settings: Settings):
     text = (
-        "Time,Parameter,Value\n00:00,RecordID,132539\n00:00,Age,54\n00:00,Gender,0\n00:00,Height,-1\n00:00,Weight,80.5\n"
-        "00:07,HR,73\n00:07,NISysABP,147\n00:07,NIDiasABP,65\n00:07,Urine,900\n00:07,SysABP,150\n26:10,HR,-1\n26:10,Temp,36.6\n"
+        "Time,Parameter,Value\n00:00,RecordID,900001\n00:00,Age,47\n00:00,Gender,0\n00:00,Height,-1\n00:00,Weight,80.5\n"
+        "00:12,HR,81\n00:12,NISysABP,138\n00:12,NIDiasABP,71\n00:12,Urine,250\n00:12,SysABP,152\n26:10,HR,-1\n26:10,Temp,36.6\n"
         "26:20,HR,7e\nxx,HR,70\n"
     )
     with zipfile.ZipFile(tmp_path / "set-a.zip", "w") as archive:
-        archive.writestr("set-a/132539.txt", text)
-    (tmp_path / "Outcomes-a.txt").write_text("RecordID,In-hospital_death\n132539,0\n")
+        archive.writestr("set-a/900001.txt", text)
+    (tmp_path / "Outcomes-a.txt").write_text("RecordID,In-hospital_death\n900001,0\n")
     rows, batches = read(tmp_path / "set-a.zip", settings)
 
     assert [
         (
-            "132539",
-            7 * 60_000,
-            {"heart_rate": 73.0, "blood_pressure_systolic": 150.0, "blood_pressure_diastolic": 65.0},
+            "900001",
+            12 * 60_000,
+            {"heart_rate": 81.0, "blood_pressure_systolic": 152.0, "blood_pressure_diastolic": 71.0},
         ),
-        ("132539", 7 * 60_000, {"blood_pressure_systolic": 147.0}),
-        ("132539", 26 * HOUR + 10 * 60_000, {"body_temperature": 36.6}),
+        ("900001", 12 * 60_000, {"blood_pressure_systolic": 138.0}),
+        ("900001", 26 * HOUR + 10 * 60_000, {"body_temperature": 36.6}),
     ] == rows
     assert {"wrong_type": 1, "bad_timestamp": 1} == batches[0].refused
     profile = batches[0].profiles[0]
-    assert ("female", 54.0, 80.5, True) == (profile.sex, profile.age, profile.weight, np.isnan(profile.height))
+    assert ("female", 47.0, 80.5, True) == (profile.sex, profile.age, profile.weight, np.isnan(profile.height))
     assert any("Outcomes-a.txt" in note for note in batches[-1].notes)
-    assert [("132539", 0.0, "icu_hours", 0.0), ("132539", round(7 / 60, 6), "urine", 900.0)] == [
+    assert [("900001", 0.0, "icu_hours", 0.0), ("900001", round(12 / 60, 6), "urine", 250.0)] == [
         (person, round(hour, 6), name, value) for person, hour, name, value in beside(batches, settings)
     ]
-    assert [("132539", "death_in_hospital", False)] == [
+    assert [("900001", "death_in_hospital", False)] == [
         (o.person, o.kind, o.happened) for batch in batches for o in batch.outcomes
     ]
 

@@ -49,7 +49,7 @@ def test_a_recording_is_read_judged_and_told(models: Models) -> None:
 
 @pytest.mark.slow
 def test_a_fitbit_export_is_known_by_its_content(models: Models) -> None:
-    rows = [f"1503960366,4/12/2016 {7 + i // 60:d}:{i % 60:02d}:00 AM,{60 + i % 9}" for i in range(240)]
+    rows = [f"7,4/12/2016 {7 + i // 60:d}:{i % 60:02d}:00 AM,{60 + i % 9}" for i in range(240)]
     told = read({"heartrate_seconds_merged.csv": csv_bytes(rows, "Id,Time,Value")}, models)
 
     assert ["fitbit"] == told.books["formats"]
