@@ -25,8 +25,9 @@ ui: $(VENV)/.installed  ## the web page on 127.0.0.1:8501; VITALWATCH_API=http:/
 demo: $(VENV)/.installed  ## 20 simulated people, live and faster than real time, with a database of its own; Ctrl-C ends it
 	@$(BIN)/python -m vitalwatch.ui.demo
 
-test: $(VENV)/.installed-dev  ## the fast circle, the page in a browser, then the slow tests
+test: $(VENV)/.installed-dev  ## the fast circle, that of serving, the page in a browser, then the slow tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "serving and not slow and not browser" $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -n 0 -m browser $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -n 0 -m slow $(PYTEST_ARGS)  # one at a time: they train, and kill
 

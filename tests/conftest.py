@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from vitalwatch.monitor import Monitor
 
 ROOT = Path(__file__).parent.parent
+HERE = Path(__file__).parent
+SERVING = ("alerting", "api", "database", "ui", "test_alarming.py", "test_engine.py")  # a circle of their own
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in SERVING:
+            item.add_marker(pytest.mark.serving)
 
 
 @pytest.fixture(scope="session")
