@@ -88,6 +88,14 @@ def test_what_is_refused_is_kept_with_its_reason_and_nothing_else_is_lost(ward):
     assert [1, 2, 3] == [one.position for one in kept]
 
 
+@pytest.mark.parametrize("field", ["person", "event_id", "device"])
+def test_a_text_that_no_encoding_can_hold_is_refused_and_kept(ward, field):
+    receipt = ward.send([reading(**{field: "a\ud800b"}), reading(1)])
+
+    assert (1, [(0, "bad_text")]) == (receipt.accepted, [(one.position, one.reason) for one in receipt.rejected])
+    assert ["bad_text"] == [one.reason for one in ward.engine.quarantine()]
+
+
 def test_without_a_model_readings_are_kept_and_scored_when_there_is_one(tmp_path, tiny_bundle, tiny_monitor, both):
     ward = Ward(tmp_path, None, both)
     readings = some(300)

@@ -39,12 +39,13 @@ from vitalwatch.intake import Intake, Message, Receipt, Sender, Sent
 from vitalwatch.messages import decode
 from vitalwatch.monitor import Monitor
 from vitalwatch.production import Production, Served
-from vitalwatch.reading import REASONS, Rejected, parse_object
+from vitalwatch.reading import MAX_TEXT, REASONS, Rejected, parse_object
 from vitalwatch.recall import Held, Recall
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.store import Store, failpoint
 from vitalwatch.tables import DAY, MINUTE, Answers, Profile
+from vitalwatch.timestamps import unsafe
 from vitalwatch.views import Seen
 
 log = logging.getLogger(__name__)
@@ -382,8 +383,7 @@ class Engine:
             return Sent(place, Rejected(found, REASONS[found], source), message)
         judged = parse_object(found, self.settings.schema, source=source, now_ms=now, max_ahead_ms=self._ahead_ms)
         if isinstance(judged, Rejected):
-            told = [value if isinstance(value, str) else "" for value in map(found.get, ("event_id", "person"))]
-            return Sent(place, judged, message, *told)
+            return Sent(place, judged, message, *(_sound(found.get(name)) for name in ("event_id", "person")))
         if idempotency and not judged.event_id:
             judged = replace(judged, event_id=f"{idempotency}#{place}")
         return Sent(place, judged, message, judged.event_id, judged.person)
@@ -475,3 +475,8 @@ def opened(settings: Settings) -> tuple[Database, Secret]:
         database.close()
         raise
     return database, secret
+
+
+def _sound(told: object) -> str:
+    """Return a text of a refused reading that can be looked up, empty where it is none."""
+    return told if isinstance(told, str) and len(told) <= MAX_TEXT and not unsafe(told) else ""
