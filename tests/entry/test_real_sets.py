@@ -19,7 +19,7 @@ HOURLY = "schema.step=60min"  # the wards noted about one value an hour
 COLUMNS = {
     "scores": ["person", "time", "score", "p_value", "is_anomaly", "expected_heart_rate", "top_contributions",
                "assessable", "own_baseline"],
-    "alarms": ["person", "start", "end", "kind", "channel", "priority", "explanation"],
+    "alarms": ["person", "start", "end", "kind", "channel", "priority", "explanation", "clearing"],
     "forecasts": ["person", "time", "vital", "horizon", "q10", "q50", "q90"],
 }  # fmt: skip
 SEPTIC, OTHERS, STAYS = 40, 80, 120

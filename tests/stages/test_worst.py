@@ -82,6 +82,14 @@ def test_drift_is_the_daily_median_of_quiet_rows(people: list[PersonResult]) -> 
     assert drawn({}) is None
 
 
+def test_of_a_vital_that_nobody_measured_no_drift_is_told(people: list[PersonResult]) -> None:
+    unknown = [
+        replace(p, answers=replace(p.answers, residual=np.full_like(p.answers.residual, np.nan))) for p in people
+    ]
+
+    assert {} == worst.baseline_drift(unknown)
+
+
 def test_with_two_people_no_drift_is_told(people: list[PersonResult]) -> None:
     assert all(not rows for rows in worst.baseline_drift(people[:2]).values())
     assert np.isfinite(people[0].answers.residual).all()

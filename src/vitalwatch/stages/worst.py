@@ -137,7 +137,7 @@ def baseline_drift(results: Sequence[PersonResult]) -> dict[str, list[dict[str, 
             known = quiet & np.isfinite(answers.residual[:, i])
             z, days = answers.residual[known, i], day[known]
             begins = np.flatnonzero(np.diff(days, prepend=-1))
-            for one, part in zip(days[begins].tolist(), np.split(z, begins[1:]), strict=True):
+            for one, part in zip(days[begins].tolist(), np.split(z, begins)[1:], strict=True):
                 if len(part) >= _least(vital):
                     daily.setdefault(vital, {}).setdefault(one, []).append(float(np.median(part)))
     return {
