@@ -50,6 +50,8 @@ def test_evaluate_with_a_source_judges_a_run_on_other_data():
     name, given = named("evaluate", "--source", "a", "--run", "1")
     assert (name, given["source"], given["run"]) == ("evaluate", ["a"], "1")
     assert named("--only", "evaluate", "--source", "a")[0] == "run"
+    with pytest.raises(UsageError, match="--source"):
+        named("evaluate", "--run", "1")
 
 
 def test_options_may_stand_before_the_command():

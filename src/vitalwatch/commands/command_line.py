@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what is wrong, as one sentence."""
-        message = message[:1].upper() + message[1:]
+        message = message if message.startswith(self.prog) else message[:1].upper() + message[1:]
         raise UsageError(f"{message}{'' if message[-1] in '.?' else '.'} `{self.prog} --help` shows how.")
 
     def check(self, words: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ def parse(argv: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         UsageError: No such command or option; names the nearest one.
     """
     word, rest = _split(argv)
-    if word in NAMES and not (word == "evaluate" and _has_source(rest)):
+    if word in NAMES and not (word == "evaluate" and _judges(rest)):
         rest, word = ["--only", word, *rest], RUN
     if word not in COMMANDS:
         known = [name for name in COMMANDS if name != RUN]
@@ -84,8 +84,9 @@ def _split(argv: Sequence[str]) -> tuple[str, list[str]]:
     return RUN, list(argv)
 
 
-def _has_source(words: Sequence[str]) -> bool:
-    return any(word == "--source" or word.startswith("--source=") for word in words)
+def _judges(words: Sequence[str]) -> bool:
+    """Return whether these words after `evaluate` speak of other data, not of the stage."""
+    return any(word.partition("=")[0] in ("--source", "--run", "--help", "-h") for word in words)
 
 
 def _parser(name: str) -> Parser:
