@@ -1,4 +1,7 @@
-"""Faults measured in another project of this kind, each turned into a test that this one must pass."""
+"""Faults measured in another project of this kind, each turned into a test that this one must pass.
+
+Those of a server and a page are tested where these are: F20 and F22 in tests/api, F35 in tests/ui and tests/browser.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import astuple, fields, replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from sklearn.metrics import roc_auc_score
 
 from report_world import KINDS as REPORT_KINDS
@@ -629,6 +634,42 @@ def test_f33_every_stage_has_a_name_of_its_own():
     names = [stage.name for stage in stages((), None, 0)]
 
     assert ["ingest", "validate", "transform", "train", "evaluate"] == names
+
+
+# F30: a workflow folder that is empty
+
+
+def test_f30_the_workflow_runs_the_checks_and_the_tests_that_people_run():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    ran = [step.get("run") for step in workflow["jobs"]["test"]["steps"]]
+    script, makefile = (ROOT / ".ci" / "run").read_text(), (ROOT / "Makefile").read_text()
+
+    assert ".ci/run" in ran
+    for target in ("check", "test"):
+        assert f"make {target}" in script
+        assert re.search(rf"^{target}:.*\n\t", makefile, re.MULTILINE)
+
+
+# F32: a package that is empty once it is built
+
+
+def test_f32_what_is_built_holds_every_module_and_every_page():
+    from setuptools import find_packages
+
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    where = ROOT / told["packages"]["find"]["where"][0]
+    built = set(find_packages(str(where)))
+    package = where / "vitalwatch"
+    data = {path for pattern in told["package-data"]["vitalwatch"] for path in package.glob(pattern)}
+    files = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+
+    assert files
+    assert [] == [path for path in files if path.suffix == ".py" and dotted(path.parent, where) not in built]
+    assert [] == [path for path in files if path.suffix != ".py" and path not in data]
+
+
+def dotted(folder: Path, where: Path) -> str:
+    return ".".join(folder.relative_to(where).parts)
 
 
 # F34: importing does something
