@@ -37,7 +37,7 @@ class Corpus:
     """Requests made of the examples of the OpenAPI file by seeded mischief."""
 
     def __init__(self, api: Api, seed: int) -> None:
-        self.rng, self.names = random.Random(seed), known_names()
+        self.rng, self.names, self.grown = random.Random(seed), known_names(), False
         told = api.ask("GET", "/openapi.json").json["paths"]
         self.targets = [
             (one.method, one.path, told[one.path][one.method.lower()]) for one in OPERATIONS if one.name != "events"
@@ -71,7 +71,7 @@ class Corpus:
         return method, path, more
 
     def body(self, example: object) -> bytes:
-        rng = self.rng
+        rng, self.grown = self.rng, False
         if isinstance(example, str):
             raw = bytearray(example.encode())
         else:
@@ -99,7 +99,9 @@ class Corpus:
         if isinstance(value, list) and value and rng.random() < 0.85:
             place = rng.randrange(len(value))
             value[place] = self.changed(value[place])
-            return value * rng.choice([1, 1, 1, 2, 60])
+            times = 1 if self.grown else rng.choice([1, 1, 1, 2, 60])
+            self.grown = self.grown or times > 1  # once a body: 60 times 60 times 60 is no request, but a full memory
+            return value * times
         return rng.choice([*SCALARS, [], {}, [MARK], {MARK: MARK}, [[[[[[[[[[1]]]]]]]]]]])
 
 
