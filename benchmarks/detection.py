@@ -91,7 +91,7 @@ class Trained:
 
     def scored(self, members: Sequence[Member]) -> Scored:
         """Return people as this detector sees them."""
-        seen, _ = train._see(members, CALIBRATION, self.learnt, self.settings, self.kinds, 0)
+        seen, _ = train.see(members, CALIBRATION, self.learnt, self.settings, self.kinds, 0)
         rule = Rule.of_params(self.settings.params.alarms, self.settings.schema.step_ms)
         cohort = Cohort(seen.tracks, rule)
         by_group = self.forest.run(x=seen.x)["score"]
@@ -135,13 +135,13 @@ def trained(learners: Sequence[Member], calibrators: Sequence[Member], settings:
     crowd = [member.until(TRAIN) for member in learners]
     learnt = learning.learn(crowd, params.regressor, params.baseline, step, params.seed, settings.config.jobs)[1]
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
-    seen, _ = train._see(learners, TRAIN, learnt, settings, kinds, 0)
+    seen, _ = train.see(learners, TRAIN, learnt, settings, kinds, 0)
     even = train._even(seen.time, train.stride_of(learners, settings), settings)
     forest = anomaly.fit(seen.x[even], params.detector, params.seed)
     heads = train._heads(seen, kinds, settings)
     if heads is None:
         raise SystemExit("Too few labelled episodes among so few people: give --learn more.")
-    held, _ = train._see(calibrators, CALIBRATION, learnt, settings, kinds, 0)
+    held, _ = train.see(calibrators, CALIBRATION, learnt, settings, kinds, 0)
     found: Calibration = train._calibrate(held, forest, heads, kinds, settings)
     return Trained(learnt, kinds, Model(forest), Model(heads), Detector(Model(forest), Model(heads), found), settings)
 
