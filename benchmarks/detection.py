@@ -33,11 +33,12 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from quality import MOST_FALSE_ALARMS, ROOT, SHIFTED, rounded, show
-from vitalwatch import cleaning, learning, synthetic
+from vitalwatch import cleaning, learning, own_level, synthetic
 from vitalwatch.metrics import bootstrap
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import EventScore, Rule
 from vitalwatch.models import anomaly
+from vitalwatch.own_level import Usual
 from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
 from vitalwatch.scoring import ASLEEP, Calibration, Detector
@@ -89,6 +90,13 @@ class Trained:
     detector: Detector
     settings: Settings
 
+    def _own_level(self, seen: Seen, scores: Doubles, blocks: Usual) -> Doubles:
+        """Return what each row's score is divided by, (n,), as when served."""
+        params = self.settings.params
+        plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
+        judged = np.where(seen.sure, scores, np.nan)
+        return own_level.factors_of(judged, [track.time for track in seen.tracks], blocks, plan)
+
     def scored(self, members: Sequence[Member]) -> Scored:
         """Return people as this detector sees them."""
         seen, _ = train.see(members, CALIBRATION, self.learnt, self.settings, self.kinds, 0)
@@ -97,7 +105,12 @@ class Trained:
         by_group = self.forest.run(x=seen.x)["score"]
         unusual = self.detector.surprise(by_group, seen.x[:, ASLEEP] > 0).max(axis=1)
         level = self.detector.level(self.heads.run(x=seen.x)["margin"])
-        columns = [persisted(cohort, seen, column) for column in (unusual, *level.T)]
+        limits = self.detector.calibration
+        own = [
+            self._own_level(seen, unusual, limits.unusual_blocks),
+            self._own_level(seen, level.max(axis=1), limits.known_blocks),
+        ]
+        columns = [persisted(cohort, seen, column) for column in (unusual / own[0], *(level / own[1][:, None]).T)]
         return Scored(cohort, columns[0], np.stack(columns[1:], axis=1))
 
 

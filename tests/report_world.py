@@ -57,6 +57,7 @@ def result(
         is_anomaly=over,
         unusual=score,
         known=score,
+        own_level=np.ones((n, 2), np.float32),
         probability=score,
         kind=np.where(over, 0, -1).astype(np.int16),
         kinds=kinds,

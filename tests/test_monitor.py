@@ -16,6 +16,7 @@ from tiny import small_settings, somebody, write_tiny
 from vitalwatch import bundle, features
 from vitalwatch.errors import BundleRefused
 from vitalwatch.monitor import BY_ROW, Monitor, State, probe_readings
+from vitalwatch.own_level import Level
 from vitalwatch.tables import MINUTE, Alarm, Answers, Readings
 
 SEEDED = (Phase.explicit, Phase.reuse, Phase.generate)  # a smaller seed is no simpler life: nothing to shrink
@@ -316,4 +317,6 @@ def test_another_medicine_begins_a_new_normal_and_keeps_what_is_under_way(tiny_m
     assert not tiny_monitor.advance(changed, later, forecast=False)[1].own_baseline.any()
     assert tiny_monitor.person_row(told).tolist() == changed.person.tolist()
     assert state.body.channels == changed.body.channels
+    assert [Level(), Level()] == list(changed.body.levels)
+    assert all(level.begun == readings.time[0] for level in state.body.levels)  # until then it was remembered
     assert state.newest == changed.newest

@@ -99,6 +99,7 @@ class Seeker:
         rows: What is known of them.
         usual: From `residuals.usual`, (n, s).
         detector, rules, schema: Of the monitor.
+        levels: Own level of each row on each channel, (n, 2).
         of: Rows among which some have to be over for an alarm.
         whole: Whether nothing came before the first of these rows.
     """
@@ -112,11 +113,13 @@ class Seeker:
         rules: Rules,
         schema: Schema,
         *,
+        levels: Floats,
         of: int,
         whole: bool,
     ) -> None:
         self._grid, self._rows, self._usual, self._schema = grid, rows, usual, schema
         self._detector, self._rules, self._of, self._whole = detector, rules, of, whole
+        self._levels = levels
         self._steps = activity(grid, schema.step_minutes)[:, 0] if len(grid) else np.empty(0)
         self._widths = np.asarray([features.rows_of(w, schema.step_minutes) for w in WINDOWS], np.intp)
 
@@ -225,9 +228,10 @@ class _Case:
         self._seeker, self.watched, self._channel = seeker, watched, channel
         limits = seeker._detector.calibration
         self._threshold = limits.unusual_threshold if channel == "unusual" else limits.known_threshold
+        self._levels = seeker._levels[:, 0 if channel == "unusual" else 1]
         self._first = max(watched.start - int(seeker._widths[-1]) + 1, 0)
         rows = seeker._rows
-        self._scores = self._score(rows.features[watched])
+        self._scores = self._score(rows.features[watched]) / self._levels[watched]
         worst = watched.start + int(np.nanargmax(self._scores))
         self._z = rows.z[self._first : watched.stop]
         strongest = rows.stronger[worst]
@@ -254,7 +258,7 @@ class _Case:
         pace = np.tile(seeker._rows.pace[inside], (k, 1))
         track = features.tracks(z.reshape(k * m, len(SIGNALS)), context, steps, pace).reshape(k, m, 2 * len(TRACKS))
         x = self._features(track, asked)
-        score = self._score(x.reshape(k * len(asked), -1)).reshape(k, len(asked))
+        score = self._score(x.reshape(k * len(asked), -1)).reshape(k, len(asked)) / self._levels[asked]
         sure = seeker._rows.assessable[asked]
         return np.where(sure, score, -np.inf).max(axis=1) - self._threshold + ROOM
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from vitalwatch import adaptive, baseline, cleaning, habits, residuals, sequences, watching
+from vitalwatch import adaptive, baseline, cleaning, habits, own_level, residuals, sequences, watching
 from vitalwatch.monitor import Body, State
 from vitalwatch.tables import Alarm, Readings
 
@@ -33,6 +33,7 @@ KNOWN: tuple[type, ...] = (
     cleaning.Carried,
     Readings,
     watching.Channel,
+    own_level.Level,
     Alarm,
 )
 NAMES = {kind: number for number, kind in enumerate(KNOWN)}

@@ -15,19 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import cleaning, explaining, features, residuals, sequences
+from vitalwatch import cleaning, explaining, features, own_level, residuals, sequences
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
 from vitalwatch.clearing import Clearing, Seeker
 from vitalwatch.early_warning import EarlyWarning, Risk
 from vitalwatch.errors import BundleRefused
 from vitalwatch.expecting import REST, Moments
-from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster
+from vitalwatch.own_level import Level
+from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster, OwnLevel
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
 from vitalwatch.scoring import Calibration, Detector, Scores
-from vitalwatch.tables import Alarm, Answers, Bools, Care, Doubles, Floats, Grid, Profile, Readings
+from vitalwatch.tables import Alarm, Answers, Bools, Care, Doubles, Floats, Grid, Profile, Readings, Times
 from vitalwatch.watching import Channel, Rule, watch
 
 PROBE_TOLERANCE = {
@@ -49,6 +50,7 @@ class Body:
     rows: residuals.State
     recent: sequences.Tail  # what the forecaster remembers
     channels: tuple[Channel, ...] = (Channel(),) * len(CHANNELS)
+    levels: tuple[Level, ...] = (Level(),) * 2  # of the unusual and the known channel
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Chosen:
     baseline: Baseline
     alarms: Alarms
     forecaster: Forecaster
+    own_level: OwnLevel
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -99,6 +102,7 @@ class Chosen:
             Baseline.model_validate(data["baseline"]),
             Alarms.model_validate(data["alarms"]),
             Forecaster.model_validate(data["forecaster"]),
+            OwnLevel.model_validate(data["own_level"]),
         )
 
 
@@ -132,6 +136,9 @@ class Monitor:
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self._rules = explaining.Rules.of(self.schema)
         self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)
+        self._leveling = own_level.Plan.of_params(
+            self.chosen.alarms, self.chosen.own_level, self.chosen.baseline.enrolment_days
+        )
 
     @classmethod
     def open(cls, folder: Path, trusted: Sequence[Path], *, seal: str = "") -> Monitor:
@@ -216,7 +223,7 @@ class Monitor:
         Alarms under way go on, and readings of a step that is not over are kept.
         """
         fresh = residuals.begin(self._learnt.normal)
-        body, before = (replace(one, rows=fresh) for one in (state.body, state.before))
+        body, before = (replace(one, rows=fresh, levels=(Level(),) * 2) for one in (state.body, state.before))
         return replace(state, person=self.person_row(profile), body=body, before=before)
 
     def risks(self, readings: Readings, profile: Profile | None = None, care: Care | None = None) -> Risk | None:
@@ -241,7 +248,17 @@ class Monitor:
         body = state.before if len(grid) and grid.time[0] == state.newest else state.body
         rows = self._residuals(body, state.person, grid)[1]
         usual = residuals.usual(rows, state.person, self._learnt)
-        seeker = Seeker(grid, rows, usual, self.detector, self._rules, self.schema, of=self._alarm_rule.of, whole=whole)
+        seeker = Seeker(
+            grid,
+            rows,
+            usual,
+            self.detector,
+            self._rules,
+            self.schema,
+            levels=answers.own_level,
+            of=self._alarm_rule.of,
+            whole=whole,
+        )
         return tuple(seeker.clear(alarm) for alarm in answers.alarms)
 
     def person_row(self, profile: Profile) -> Floats:
@@ -305,9 +322,11 @@ class Monitor:
         recent, ahead = self._stream.advance(body.recent, grid, rows.static, ask=asked.forecast)
         if asked.detect:
             scores = self.detector.scores(rows.features, rows.assessable)
+            levels, scores, own = self._on_own_level(body.levels, scores, grid.time)
             channels, alarms, anomalous, kind = self._alarms(body.channels, grid, rows, scores)
         else:
             scores = Scores.unknown(len(grid))
+            levels, own = body.levels, np.ones((len(grid), 2), np.float32)
             channels, alarms, anomalous, kind = body.channels, (), np.zeros(len(grid), np.bool_), scores.kind
         vitals = len(VITALS)
         answers = Answers(
@@ -331,13 +350,27 @@ class Monitor:
             forecast=ahead,
             forecast_vitals=self.forecast_vitals,
             horizons=self.horizons,
+            own_level=own,
             own_baseline=rows.own_days > 0,
             assessable=rows.assessable,
             grid=grid,
             alarms=alarms,
             late=late,
         )
-        return Body(state, recent, channels), answers
+        return Body(state, recent, channels, levels), answers
+
+    def _on_own_level(
+        self, levels: tuple[Level, ...], scores: Scores, time: Times
+    ) -> tuple[tuple[Level, ...], Scores, Floats]:
+        """Return the next levels, scores on them, and the levels of rows, (n, 2)."""
+        limits, plan = self.detector.calibration, self._leveling
+        unusual, a = own_level.advance(levels[0], scores.unusual, time, limits.unusual_blocks, plan)
+        known, b = own_level.advance(levels[1], scores.known, time, limits.known_blocks, plan)
+        own = np.array((a, b), np.float32).T
+        if unusual.factor != 1.0 or known.factor != 1.0 or len(time) != 1:
+            on_both = (own_level.on_own_level(scores.unusual, a), own_level.on_own_level(scores.known, b))
+            scores = replace(scores, unusual=on_both[0], known=on_both[1])
+        return (unusual, known), scores, own
 
     def _alarms(
         self, channels: tuple[Channel, ...], grid: Grid, rows: Rows, scores: Scores
@@ -382,6 +415,7 @@ BY_ROW = (
     "expected_heart_rate",
     "usual_heart_rate_spread",
     "forecast",
+    "own_level",
     "own_baseline",
     "assessable",
 )

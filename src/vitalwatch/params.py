@@ -162,6 +162,14 @@ class Alarms(Closed):
         return self
 
 
+class OwnLevel(Closed):
+    """How high a person's own quiet days score, beside calibration people's."""
+
+    after_days: Count
+    block: Duration
+    pull: Positive
+
+
 class Evaluation(Closed):
     """How figures are judged."""
 
@@ -198,5 +206,6 @@ class Params(Closed):
     early_warning: EarlyWarning
     forecaster: Forecaster
     alarms: Alarms
+    own_level: OwnLevel
     evaluation: Evaluation
     gates: Gates

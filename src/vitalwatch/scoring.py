@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import features
+from vitalwatch.own_level import NOBODYS, Usual
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats
 
@@ -65,6 +66,7 @@ class Calibration:
         known_rarity: As `rarity` for channel B, None without labels.
         unusual_threshold, known_threshold: A row is over when its score is above; infinite where there is no channel.
         kinds: Names in the order of the heads.
+        unusual_blocks, known_blocks: What quiet blocks are like on each channel, for `own_level`.
     """
 
     surprise: Scale
@@ -74,6 +76,8 @@ class Calibration:
     unusual_threshold: float
     known_threshold: float
     kinds: tuple[str, ...]
+    unusual_blocks: Usual = NOBODYS
+    known_blocks: Usual = NOBODYS
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers."""
@@ -86,6 +90,8 @@ class Calibration:
             "unusual_threshold": self.unusual_threshold,
             "known_threshold": known if np.isfinite(known) else None,
             "kinds": list(self.kinds),
+            "unusual_blocks": self.unusual_blocks.to_json(),
+            "known_blocks": self.known_blocks.to_json(),
         }
 
     @staticmethod
@@ -100,6 +106,8 @@ class Calibration:
             unusual_threshold=float(data["unusual_threshold"]),
             known_threshold=float("inf") if known is None else float(known),
             kinds=tuple(data["kinds"]),
+            unusual_blocks=Usual.from_json(data["unusual_blocks"]),
+            known_blocks=Usual.from_json(data["known_blocks"]),
         )
 
 

@@ -231,9 +231,10 @@ class Answers:
         score: Unusualness in [0, 1], high = unusual, NaN where not assessable (n,).
         p_value: Share of normal rows at least as unusual, in (0, 1] (n,).
         is_anomaly: An alarm of channel A or B covers this row (n,).
-        unusual: Channel A, score by the forests, higher is more unusual (n,); threshold in the bundle's card.
-        known: Channel B, minus log10 of the false alarms a day that a threshold here would cost, NaN where nothing was
-            labelled to learn from (n,); threshold in the bundle's card.
+        unusual: Channel A, score by the forests on the person's own level, higher is more unusual (n,); threshold in
+            the bundle's card.
+        known: Channel B, minus log10 of the false alarms a day that a threshold here would cost, on the person's own
+            level, NaN where nothing was labelled to learn from (n,); threshold in the bundle's card.
         probability: Of an episode of a known kind, NaN where nothing was labelled to learn from (n,).
         kind: Index into `kinds` for rows in a `known` alarm, else -1 (n,).
         kinds: Names that `kind` indexes.
@@ -244,6 +245,8 @@ class Answers:
         usual_heart_rate_spread: bpm, the person's own spread around it (n,).
         forecast: (n, v_f, h, 3) for quantiles 0.1/0.5/0.9, in each vital's unit; NaN where not forecast.
         forecast_vitals, horizons: Names (v_f) and minutes (h) of the forecast axes.
+        own_level: What the scores of each channel were divided by because of how high the person's quiet days score,
+            1 at first, (n, 2); see `own_level`.
         own_baseline: True where the person's own baseline was used rather than the population's (n,).
         assessable: False where too little was measured to judge (n,).
         alarms: Episodes, oldest first.
@@ -276,6 +279,7 @@ class Answers:
     alarms: tuple[Alarm, ...] = field(default=())
     contribution: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
     late: int = 0
+    own_level: Floats = field(default_factory=lambda: np.ones((0, 2), np.float32))
     centre: Doubles = field(default_factory=lambda: np.empty((0, 0)))
     spread: Doubles = field(default_factory=lambda: np.empty((0, 0)))
 

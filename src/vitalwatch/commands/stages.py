@@ -62,6 +62,7 @@ def stages(sources: Sequence[Path], format: str | None, now_ms: int) -> tuple[St
                 "early_warning",
                 "forecaster",
                 "alarms",
+                "own_level",
                 "splits",
             ),
         ),

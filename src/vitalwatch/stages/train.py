@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import bundle, cards, features, learning, sequences
+from vitalwatch import bundle, cards, features, learning, own_level, sequences
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort, Track
@@ -26,6 +26,7 @@ from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes, forecast_trees
 from vitalwatch.models import forecast as forecaster
 from vitalwatch.monitor import Chosen, Monitor, probe_of
+from vitalwatch.own_level import Usual
 from vitalwatch.pipeline import Work
 from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
@@ -37,7 +38,7 @@ from vitalwatch.stages import hospital
 from vitalwatch.stages.forecasting import Windows, blended, draw_shares, forecast_json, forecasting, rate_at, windows_of
 from vitalwatch.stages.people import Member, enrolled_until, group_of, having, load_learners
 from vitalwatch.stages.transform import read_splits
-from vitalwatch.tables import DAY, MINUTE, Bools, Event, Floats, Readings, Times
+from vitalwatch.tables import DAY, MINUTE, Bools, Doubles, Event, Floats, Readings, Times
 
 PROBE_ROWS = 12
 LEAST_EPISODES = 20  # labelled training episodes that a supervised head needs
@@ -321,20 +322,31 @@ def _calibrate(
     unusual = np.where(held.sure, detector.surprise(by_group, asleep).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
     known_rarity: Scale | None = None
-    known_threshold = float("inf")
+    known_threshold, known_blocks = float("inf"), own_level.NOBODYS
     if margin is not None:
         score = detector.level(margin).max(axis=1)
         known_rarity = anomaly.rarity_scale(score[quiet])
-        known_threshold = _threshold(cohort, score, params.detector.budget * (1 - share))
+        known_threshold, known_blocks = _on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
+    unusual_threshold, unusual_blocks = _on_own_level(cohort, unusual, params.detector.budget * share, settings)
     return Calibration(
         surprise=scale,
         rarity=anomaly.rarity_scale(unusual[quiet]),
         level=level,
         known_rarity=known_rarity,
-        unusual_threshold=_threshold(cohort, unusual, params.detector.budget * share),
+        unusual_threshold=unusual_threshold,
         known_threshold=known_threshold,
         kinds=kinds,
+        unusual_blocks=unusual_blocks,
+        known_blocks=known_blocks,
     )
+
+
+def _on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
+    """Return the threshold that a budget allows on people's own levels, and what their quiet blocks are like."""
+    params, time = settings.params, [track.time for track in cohort.tracks]
+    plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
+    blocks = own_level.usual_of(score, time, _threshold(cohort, score, budget), plan)
+    return _threshold(cohort, score / own_level.factors_of(score, time, blocks, plan), budget), blocks
 
 
 def _labelled(held: Seen) -> Seen:
@@ -357,7 +369,7 @@ def _threshold(cohort: Cohort, score: NDArray[Any], budget: float) -> float:
 
 def _chosen(settings: Settings) -> Chosen:
     params = settings.params
-    return Chosen(params.cleaning, params.baseline, params.alarms, params.forecaster)
+    return Chosen(params.cleaning, params.baseline, params.alarms, params.forecaster, params.own_level)
 
 
 def _card(
