@@ -317,7 +317,7 @@ def entry(place: Place) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, seconds in (("overload", 20.0), ("ward", 20.0)):
         parser.add_argument(f"--{name}", type=float, default=seconds)
     parser.add_argument("--moves", type=int, default=20)

@@ -337,6 +337,16 @@ def test_the_expected_rate_stands_beside_its_lines(tables):
     assert table["rows"] > tables["expected_heart_rate"]["awake"]["rows"]
 
 
+def test_rows_of_people_whose_sleep_nobody_measured_are_not_called_awake(settings):
+    results = [person(settings, number) for number in range(2)]
+    for result in results:
+        result.answers.grid.column("sleep")[:] = np.nan
+    table = judge(settings, results)["expected_heart_rate"]
+
+    assert table["all"]["rows"] > 0
+    assert "sleep" in table["awake"]["not_assessable"]
+
+
 def test_groups_and_days_add_up_to_the_whole(tables):
     groups = tables["detection"]["by_group"]["both"]
 
