@@ -122,3 +122,17 @@ def test_people_divided_by_time_are_in_no_part():
     found = hospital.people_of({"a": {"part": "train"}, "b": {"part": "time"}, "c": {"part": "test"}})
 
     assert {"train": {"a"}, "calibration": set(), "test": {"c"}} == found
+
+
+def test_f23_how_many_hours_are_learnt_from_is_as_chosen(tmp_path: Path, settings: Settings):
+    ingest([ward(tmp_path / "in", np.random.default_rng(1))], tmp_path / "out", settings, now_ms=NOW)
+    records, everybody = hospital.Records.of(tmp_path / "out"), [f"p{number:03}" for number in range(PATIENTS)]
+
+    def hours(**changes: float) -> int:
+        chosen = settings.params.early_warning.model_copy(update={"share_of_hours": 0.5, **changes})
+        params = settings.params.model_copy(update={"early_warning": chosen})
+        found = hospital._hours(records, dataclasses.replace(settings, params=params), everybody)
+        return len(found["sepsis"][0].joined()[1])
+
+    assert hours(share_of_hours=0.1) < hours() < hours(share_of_hours=1.0) <= PATIENTS * HOURS
+    assert hours(max_rows=200) < hours()
