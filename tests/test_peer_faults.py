@@ -1,6 +1,6 @@
 """Faults measured in another project of this kind, each turned into a test that this one must pass.
 
-Those of a server and a page are tested where these are: F20 and F22 in tests/api, F35 in tests/ui and tests/browser.
+A test is named after its fault; ELSEWHERE lists those that have their place beside what they are about.
 """
 
 from __future__ import annotations
@@ -54,6 +54,56 @@ SETTINGS = small_settings()
 PARAMS = SETTINGS.params
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
 EVERYBODY = range(PARAMS.synthetic.people)
+
+
+FAULTS = range(1, 38)
+ELSEWHERE = {  # where a fault is tested under another name, beside what it is about
+    16: ["models/test_forecast.py::test_the_exported_forecaster_answers_as_keras_does"],
+    20: ["api/test_bad_inputs.py::test_a_bad_reading_is_refused_by_its_reason_without_an_echo"],
+    22: [
+        "api/test_access.py::test_without_a_key_only_what_is_public_answers",
+        "api/test_asking.py::test_without_a_run_everything_starts_and_names_the_command_that_makes_one",
+        "api/test_bad_inputs.py::test_a_batch_tells_of_each_reading_and_nothing_disappears",
+    ],
+    25: [
+        "stages/test_evaluate.py::test_a_detector_that_learnt_nothing_fails_the_gates",
+        "stages/test_evaluate.py::test_row_figures_are_scikit_learns_and_the_constant_answer_wins_accuracy",
+    ],
+    35: [
+        "browser/test_page.py::test_every_page_opens_without_an_error",
+        "browser/test_page.py::test_a_new_reading_is_shown_within_seconds_and_its_chart_moves_in_place",
+        "browser/test_page.py::test_nothing_is_asked_of_another_machine",
+    ],
+}
+NOT_HERE = {5: "calories", 31: "Dockerfile"}  # nothing here burns calories, and no image is built
+
+
+def tests_of(fault: int) -> list[str]:
+    """Return the tests that a fault has, as `file::name`."""
+    tests = ROOT / "tests"
+    named = re.compile(rf"^(?:async )?def (test_f{fault}_\w+)", re.MULTILINE)
+    found = [
+        f"{path.relative_to(tests).as_posix()}::{name}"
+        for path in sorted(tests.rglob("test_*.py"))
+        for name in named.findall(path.read_text(encoding="utf-8"))
+    ]
+    return found + ELSEWHERE.get(fault, [])
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in NOT_HERE])
+def test_every_fault_that_can_come_back_here_has_a_test(fault):
+    places = [place.split("::") for place in tests_of(fault)]
+
+    assert places
+    for path, name in places:
+        assert f"def {name}(" in (ROOT / "tests" / path).read_text(encoding="utf-8"), (path, name)
+
+
+def test_what_two_of_the_faults_are_about_does_not_exist_here():
+    columns = {*SCHEMA.names, *SCHEMA.care, *NAMES, *EXPECTATION}
+
+    assert not [name for name in columns if NOT_HERE[5] in name]
+    assert not list(ROOT.glob(f"{NOT_HERE[31]}*"))
 
 
 @cache
