@@ -78,7 +78,7 @@ ELSEWHERE = {  # where a fault is tested under another name, beside what it is a
 NOT_HERE = {5: "calories", 31: "Dockerfile"}  # nothing here burns calories, and no image is built
 
 
-def tests_of(fault: int) -> list[str]:
+def named_after(fault: int) -> list[str]:
     """Return the tests that a fault has, as `file::name`."""
     tests = ROOT / "tests"
     named = re.compile(rf"^(?:async )?def (test_f{fault}_\w+)", re.MULTILINE)
@@ -92,7 +92,7 @@ def tests_of(fault: int) -> list[str]:
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in NOT_HERE])
 def test_every_fault_that_can_come_back_here_has_a_test(fault):
-    places = [place.split("::") for place in tests_of(fault)]
+    places = [place.split("::") for place in named_after(fault)]
 
     assert places
     for path, name in places:

@@ -19,6 +19,7 @@ from report_world import NASTY, evaluation_of, result, small_evaluation
 from tiny import somebody
 from vitalwatch import report
 from vitalwatch.report import Example
+from vitalwatch.stages.assess import examples
 from vitalwatch.stages.realism import realism_of
 from vitalwatch.wording import detector
 
@@ -216,6 +217,13 @@ def test_people_learnt_from_are_no_mixture_with_those_who_were_judged():
     assert "learnt from: train 116" in told
     assert "asked again: train, a few for the row-by-row table 12" in told
     assert "judged here: test 48" in told
+
+
+def test_whoever_was_seen_for_more_than_a_day_is_drawn_whatever_the_step():
+    one = result("person-1", "test", days=1)
+
+    assert ["person-1"] == [example.person for example in examples([one], steps_per_day=24)]
+    assert [] == examples([one], steps_per_day=288)
 
 
 def test_realism_of_simulated_people_is_told_as_it_was_measured():

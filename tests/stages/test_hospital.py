@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vitalwatch.early_warning import EarlyWarning
+from vitalwatch.models import deterioration
 from vitalwatch.settings import Settings
 from vitalwatch.stages import hospital
 from vitalwatch.stages.ingest import ingest
@@ -136,3 +137,11 @@ def test_f23_how_many_hours_are_learnt_from_is_as_chosen(tmp_path: Path, setting
 
     assert hours(share_of_hours=0.1) < hours() < hours(share_of_hours=1.0) <= PATIENTS * HOURS
     assert hours(max_rows=200) < hours()
+
+
+def test_limits_of_one_question_are_not_told_of_another(learnt: tuple[Any, ...]):
+    of_sepsis = deterioration.LIMITS_OF["sepsis"]
+
+    assert set(deterioration.LIMITS_OF) <= set(hospital.QUESTIONS)
+    assert set(of_sepsis) <= set(learnt[2]["limits"])
+    assert "sepsis" not in " ".join(deterioration.LIMITS).lower()
