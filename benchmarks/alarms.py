@@ -14,6 +14,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy looks
 
+import argparse
 import json
 import random
 import sys
@@ -38,6 +39,7 @@ ROWS = 600
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bundle, public = write_tiny(Path(folder) / "tiny", small_settings())
         monitor = Monitor.open(bundle, [public])

@@ -51,7 +51,8 @@ ROOT = Path(__file__).parent.parent
 SETS = {"sepsis": "physionet2019_setB/setB_even.zip", "death_in_hospital": "physionet2012/set-a.zip"}
 WHEN = ("_hours_ago", "_share_6h", "_share_12h", "_share_24h", "_share_so_far", "_times_24h")
 BEDSIDE = ("gcs_", "urine_", "ventilated_")
-ASKED = {
+FIGURES = ("auroc", "average_precision")
+ASKED: dict[str, dict[str, tuple[float | None, float | None]]] = {
     "sepsis": {"vitals": (0.70, 0.040), "vitals_stay": (0.80, 0.080), "care": (0.82, 0.090)},
     "death_in_hospital": {"vitals": (0.765, None), "vitals_gcs_urine_ventilation": (0.84, None)},
 }
@@ -126,9 +127,9 @@ def judge(question: str, source: Path, folds: int, draws: int, settings: Setting
     for name, columns in seen(question, names, groups).items():
         began = time.process_time()
         happens = dealt(hours, settings.params.seed) if name == "permuted" else hours.happens
-        told = crossed(hours, happens, fold, columns, settings)[rows]
-        row = figures(happens[rows], told, hours.person[rows], drawn, 0.95, probability=True, beside=news[rows])
-        wanted = dict(zip(("auroc", "average_precision"), ASKED[question].get(name, (None, None)), strict=True))
+        probability = crossed(hours, happens, fold, columns, settings)[rows]
+        row = figures(happens[rows], probability, hours.person[rows], drawn, 0.95, probability=True, beside=news[rows])
+        wanted = dict(zip(FIGURES, ASKED[question].get(name, (None, None)), strict=True))
         seconds = round(time.process_time() - began, 1)
         show({"question": question, "model": name, "columns": int(columns.sum()), "asked": wanted} | row
              | {"cpu_seconds": seconds})  # fmt: skip

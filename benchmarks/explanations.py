@@ -31,7 +31,7 @@ import numpy as np
 
 from vitalwatch import synthetic
 from vitalwatch.explaining import SENSORS, first_named
-from vitalwatch.metrics.bootstrap import estimate, ratio, weights
+from vitalwatch.metrics.bootstrap import estimate, plain, ratio, weights
 from vitalwatch.monitor import Monitor
 from vitalwatch.schema import Schema
 from vitalwatch.settings import Settings, load_settings
@@ -167,7 +167,7 @@ def _share(found: dict[int, list[bool]], people: int) -> dict[str, Any]:
     sums = np.array([(sum(found.get(i, ())), len(found.get(i, ()))) for i in range(people)], np.float64)
     draws = weights(people, DRAWS, np.random.default_rng(0))
     told = estimate(lambda total: ratio(total[..., 0], total[..., 1]), sums, draws, CONFIDENCE).table()
-    return {name: round(value, 3) for name, value in told.items()} | {"of": int(sums[:, 1].sum())}
+    return {name: plain(value, 3) for name, value in told.items()} | {"of": int(sums[:, 1].sum())}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import argparse
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,26 +40,26 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     given = parser.parse_args()
     settings = load_settings(ROOT, environment="base")
-    common = {"seed": 1, "schema": settings.schema, "params": settings.params.synthetic}
+    write = partial(write_recording, seed=1, schema=settings.schema, params=settings.params.synthetic)
     runs = []
     with tempfile.TemporaryDirectory() as folder:
-        write_recording(Path(folder) / "warm", people=1, days=8, **common)  # imports, tables of quantiles
+        write(Path(folder) / "warm", people=1, days=8)  # imports, tables of quantiles
         for k in range(given.repeat):
             out = Path(folder) / str(k)
             begin = time.process_time()
-            counts = write_recording(out, people=given.people, days=given.days, **common)
+            counts = write(out, people=given.people, days=given.days)
             spent = time.process_time() - begin
             values = counts["readings"] * len(settings.schema.names)
-            size = (out / "readings.parquet").stat().st_size
-            runs.append((counts["readings"] / spent, spent / reference(values), size / counts["readings"]))
-    rate, ratio, size = max(runs)
+            stored = (out / "readings.parquet").stat().st_size
+            runs.append((counts["readings"] / spent, spent / reference(values), stored / counts["readings"]))
+    rate, ratio, bytes_per_row = max(runs)
     print(
         json.dumps(
             {
                 "rows_per_second": round(rate),
                 "of_target": round(rate / TARGET, 3),
                 "times_numpy_normals": round(ratio, 2),
-                "bytes_per_row": round(size, 1),
+                "bytes_per_row": round(bytes_per_row, 1),
                 "all_runs": [round(run[0]) for run in runs],
             }
         )

@@ -127,7 +127,7 @@ def lstm(units: int, rng: np.random.Generator) -> None:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--trees", type=int, nargs="*", default=[50], help="trees a forest")
     asked.add_argument("--units", type=int, nargs="*", default=[32], help="units of the LSTM")
     options = asked.parse_args()

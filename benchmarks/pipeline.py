@@ -8,6 +8,7 @@ seconds of a fixed piece of numpy work, so that figures of two machines can be c
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         where = ["--set", f"config.artifacts={folder}/artifacts", "--set", f"config.work={folder}/work"]
         where += ["--set", f"config.signing.key={folder}/signing.key"]

@@ -183,7 +183,9 @@ def cold_start(place: Place) -> None:
 def moves(place: Place, server: Server, bundle: tuple[Path, Path], n: int) -> None:
     """Promote and roll back under load."""
     place.add_run("000000000002", bundle, promote=False)
-    raw, stop, seen, took = raw_of("/predict", {}), threading.Event(), Counter(), []
+    raw, stop = raw_of("/predict", {}), threading.Event()
+    seen: Counter[int] = Counter()
+    took: list[float] = []
 
     def load() -> None:
         client = Client(server.port)
@@ -315,7 +317,7 @@ def entry(place: Place) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, seconds in (("overload", 20.0), ("ward", 20.0)):
         parser.add_argument(f"--{name}", type=float, default=seconds)
     parser.add_argument("--moves", type=int, default=20)

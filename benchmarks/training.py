@@ -10,6 +10,7 @@ trees and scaled up, which is linear in trees.
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ FEW_TREES = 4
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     settings = load_settings(ROOT, environment="base")
     people = [person(index, settings) for index in range(PEOPLE)]
     rows = sum(len(one.grid) for one in people)

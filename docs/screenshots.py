@@ -13,15 +13,17 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 CHROMIUM = "/usr/bin/chromium"
 DESK, PHONE = (1280, 900), (390, 844)
-SHOTS = (  # file, path, scheme, size, height at most
+Scheme = Literal["light", "dark"]
+SHOTS: tuple[tuple[str, str, Scheme, tuple[int, int], int], ...] = (  # file, path, scheme, size, height at most
     ("page-ward", "", "light", DESK, 1150),
     ("page-ward-dark", "", "dark", DESK, 900),
     ("page-ward-phone", "", "light", PHONE, 844),
@@ -53,8 +55,8 @@ def main() -> None:
         demo.wait(30)
 
 
-def _shoot(browser: Browser, url: str, name: str, scheme: str, size: tuple[int, int], height: int) -> None:
-    viewport = {"width": size[0], "height": height}
+def _shoot(browser: Browser, url: str, name: str, scheme: Scheme, size: tuple[int, int], height: int) -> None:
+    viewport = ViewportSize(width=size[0], height=height)
     context = browser.new_context(viewport=viewport, color_scheme=scheme)
     page = context.new_page()
     page.set_default_timeout(90_000)

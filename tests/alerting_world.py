@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL, Action, Alert, Condition, Observed
+from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL, Action, Alert, Condition, Observed, Transition
 from vitalwatch.alerting.lifecycle import Signals, Step, Timing, step
 from vitalwatch.tables import MINUTE
 
@@ -27,7 +28,9 @@ class Ward:
     """Alerts as a database would keep them; times in minutes."""
 
     def __init__(self, signals: Signals = SIGNALS) -> None:
-        self.signals, self.alerts, self.told = signals, {}, []
+        self.signals = signals
+        self.alerts: dict[str, Alert] = {}
+        self.told: list[Transition] = []
 
     def at(self, minute: float, *actions: Action, sees: Sequence[Observed] = ()) -> Step:
         done = step(self.alerts.values(), sees, actions, round(minute * MINUTE), self.signals)
@@ -60,6 +63,6 @@ class Ward:
         return [one.cause for one in self.told]
 
 
-def condition(start: float = 0, end: float | None = None, of: Condition = FAST, **changes: object) -> Condition:
+def condition(start: float = 0, end: float | None = None, of: Condition = FAST, **changes: Any) -> Condition:
     """A condition with its times in minutes."""
     return replace(of, start=round(start * MINUTE), end=None if end is None else round(end * MINUTE), **changes)

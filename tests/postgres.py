@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
 
@@ -56,14 +57,16 @@ def binaries() -> Path | None:
 def running(programs: Path, fsync: str = "off") -> Iterator[Server]:
     """Start a server in a folder of its own below the system's temporary one, and stop it in the end."""
     account = pwd.getpwnam(UNPRIVILEGED) if os.getuid() == 0 else None
-    who = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    who: dict[str, Any] = (
+        {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    )
     folder = Path(tempfile.mkdtemp(prefix="vitalwatch-pg-"))
     try:
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)
             programs = _reachable(programs, folder)
         data = folder / "data"
-        setup = [
+        setup: list[str | Path] = [
             programs / "initdb",
             "-D",
             data,
@@ -78,7 +81,7 @@ def running(programs: Path, fsync: str = "off") -> Iterator[Server]:
         ]
         subprocess.run(setup, check=True, capture_output=True, cwd=folder, **who)
         port = _free_port()
-        serve = [programs / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
+        serve: list[str | Path] = [programs / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
         serve += ["-c", f"fsync={fsync}", "-c", "shared_buffers=32MB"]  # a killed client loses nothing by it
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(serve, stdout=log, stderr=log, cwd=folder, **who)

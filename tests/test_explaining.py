@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from tiny import readings
 from vitalwatch import cleaning
@@ -117,3 +120,27 @@ def test_an_unusual_alarm_tells_how_far_from_usual_and_when(tiny_monitor: Monito
 
     assert sentences
     assert all("your usual" in sentence and sentence.endswith(".") for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("measured", "said", "unsaid"),
+    [
+        ((), (), ("asleep", "at rest", "still at night", "while active")),
+        (("steps", "intensity"), ("at rest", "still at night"), ("asleep",)),
+        (("steps", "intensity", "sleep"), ("asleep", "at rest"), ()),
+    ],
+)
+def test_an_alarm_says_what_a_person_did_only_where_that_was_measured(
+    tiny_monitor: Monitor, measured: tuple[str, ...], said: tuple[str, ...], unsaid: tuple[str, ...]
+) -> None:
+    from test_monitor import rough
+
+    lives = [rough(seed) for seed in range(8)]
+    vitals = [name for name in lives[0].values if name not in ("steps", "intensity", "sleep")]
+    known = [replace(one, values={name: one.values[name] for name in (*vitals, *measured)}) for one in lives]
+    alarms = [alarm for one in known for alarm in tiny_monitor.answer(one).alarms]
+    told = " ".join(alarm.explanation for alarm in alarms if alarm.channel in ("unusual", "known"))
+
+    assert "your usual" in told
+    assert [] == [words for words in said if words not in told]
+    assert [] == [words for words in unsaid if words in told]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from vitalwatch.commands import command_line
+from vitalwatch.commands.command_line import COMMANDS, NAMES, RUN
 from vitalwatch.params import Params
 
 ROOT = Path(__file__).parent.parent
@@ -119,11 +121,62 @@ def test_every_link_of_a_page_leads_somewhere(page):
     assert [] == [link for link in links(page) if not (page.parent / link).exists()]
 
 
-def test_commands_that_the_readme_shows_exist():
-    readme = ROOT / "README.md"
-    if not readme.is_file():
-        pytest.skip("no README.md yet")
-    shown = set(re.findall(r"python main\.py (\w[\w-]*)", readme.read_text(encoding="utf-8")))
-    known = (ROOT / "src" / "vitalwatch" / "commands" / "command_line.py").read_text(encoding="utf-8")
+DATED = ("CHANGELOG.md",)  # tells what was once
+TOLD = [page for page in PAGES if page.name not in DATED]
+MAIN, BENCHMARK = r"(?:python )?main\.py", r"(?:python )?benchmarks/(?:{name})\.py"
 
-    assert set() == {command for command in shown if f'"{command}"' not in known}
+
+def shown(page: Path, start: str) -> list[list[str]]:
+    """Return the words after `start` of each command that a page shows: in backticks, or a line of a block of code."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    places = [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", plain)
+    commands = [re.split(r"\s#", part)[0].strip() for place in places for part in place.split(" && ")]
+    found = [re.match(rf"(?:[A-Z_]+=\S+ )*{start}(?: (?! )(.*))?$", command) for command in commands]
+    return [re.sub(r"[\[\]]", " ", match[1] or "").split() for match in found if match]
+
+
+def commands_of(start: str) -> list[tuple[str, list[str]]]:
+    """Return page and words of each command of all pages."""
+    return [(name_of(page), words) for page in TOLD for words in shown(page, start)]
+
+
+def test_commands_are_found_in_the_pages():
+    assert len(commands_of(MAIN)) > 25
+    assert len(commands_of("make")) > 10
+    assert len(commands_of(BENCHMARK.format(name=r"\w+"))) > 15
+
+
+@pytest.mark.parametrize(("where", "words"), commands_of(MAIN), ids=str)
+def test_a_command_that_a_page_shows_exists_with_its_options(where, words):
+    command, rest = command_line._split(words)
+    parser = command_line._parser(command if command in COMMANDS else RUN)  # a stage's name is short for `--only`
+    known = {option for action in parser._actions for option in action.option_strings}
+
+    assert command in (*COMMANDS, *NAMES)
+    assert [] == [word for word in rest if word.startswith("--") and word.partition("=")[0] not in known]
+
+
+@pytest.mark.parametrize(("where", "words"), commands_of("make"), ids=str)
+def test_a_target_of_make_that_a_page_shows_exists(where, words):
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert [] == [word for word in words if "=" not in word and word not in targets]
+
+
+BENCHMARKS = {path.stem: path for path in sorted((ROOT / "benchmarks").glob("*.py"))}
+
+
+def test_a_benchmark_that_a_page_shows_exists():
+    known = commands_of(BENCHMARK.format(name="|".join(BENCHMARKS)))
+
+    assert known == commands_of(BENCHMARK.format(name=r"\w+"))
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_options_of_a_benchmark_that_a_page_shows_exist(name):
+    text = BENCHMARKS[name].read_text(encoding="utf-8")
+    words = [word for _, words in commands_of(BENCHMARK.format(name=name)) for word in words]
+
+    assert [] == [word for word in words if word.startswith("--") and f'"{word}"' not in text]

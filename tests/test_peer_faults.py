@@ -1,6 +1,6 @@
 """Faults measured in another project of this kind, each turned into a test that this one must pass.
 
-Those of a server and a page are tested where these are: F20 and F22 in tests/api, F35 in tests/ui and tests/browser.
+A test is named after its fault; ELSEWHERE lists those that have their place beside what they are about.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
@@ -29,16 +30,17 @@ from training_world import SCHEMA, STEP, seen
 from vitalwatch import cleaning, features, learning
 from vitalwatch.baseline import VITALS
 from vitalwatch.commands.stages import stages
-from vitalwatch.features import EXPECTATION, FEATURES, MOMENT, NAMES
+from vitalwatch.export import lstm_to_onnx
+from vitalwatch.features import EXPECTATION, FEATURES, GROUPS, MOMENT, NAMES, TRACKS
 from vitalwatch.learning import Person
-from vitalwatch.models import anomaly, episodes, heart_rate
+from vitalwatch.models import anomaly, deterioration, episodes, forecast, forecast_trees, heart_rate
 from vitalwatch.pipeline import run_pipeline
 from vitalwatch.readers.people import to_profile
 from vitalwatch.reading import Reading, Rejected, parse
 from vitalwatch.report import summary
 from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
-from vitalwatch.splits import CALIBRATION
+from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import train
 from vitalwatch.stages.people import Member
 from vitalwatch.stages.transform import divide
@@ -52,6 +54,56 @@ SETTINGS = small_settings()
 PARAMS = SETTINGS.params
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
 EVERYBODY = range(PARAMS.synthetic.people)
+
+
+FAULTS = range(1, 38)
+ELSEWHERE = {  # where a fault is tested under another name, beside what it is about
+    16: ["models/test_forecast.py::test_the_exported_forecaster_answers_as_keras_does"],
+    20: ["api/test_bad_inputs.py::test_a_bad_reading_is_refused_by_its_reason_without_an_echo"],
+    22: [
+        "api/test_access.py::test_without_a_key_only_what_is_public_answers",
+        "api/test_asking.py::test_without_a_run_everything_starts_and_names_the_command_that_makes_one",
+        "api/test_bad_inputs.py::test_a_batch_tells_of_each_reading_and_nothing_disappears",
+    ],
+    25: [
+        "stages/test_evaluate.py::test_a_detector_that_learnt_nothing_fails_the_gates",
+        "stages/test_evaluate.py::test_row_figures_are_scikit_learns_and_the_constant_answer_wins_accuracy",
+    ],
+    35: [
+        "browser/test_page.py::test_every_page_opens_without_an_error",
+        "browser/test_page.py::test_a_new_reading_is_shown_within_seconds_and_its_chart_moves_in_place",
+        "browser/test_page.py::test_nothing_is_asked_of_another_machine",
+    ],
+}
+NOT_HERE = {5: "calories", 31: "Dockerfile"}  # nothing here burns calories, and no image is built
+
+
+def named_after(fault: int) -> list[str]:
+    """Return the tests that a fault has, as `file::name`."""
+    tests = ROOT / "tests"
+    named = re.compile(rf"^(?:async )?def (test_f{fault}_\w+)", re.MULTILINE)
+    found = [
+        f"{path.relative_to(tests).as_posix()}::{name}"
+        for path in sorted(tests.rglob("test_*.py"))
+        for name in named.findall(path.read_text(encoding="utf-8"))
+    ]
+    return found + ELSEWHERE.get(fault, [])
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in NOT_HERE])
+def test_every_fault_that_can_come_back_here_has_a_test(fault):
+    places = [place.split("::") for place in named_after(fault)]
+
+    assert places
+    for path, name in places:
+        assert f"def {name}(" in (ROOT / "tests" / path).read_text(encoding="utf-8"), (path, name)
+
+
+def test_what_two_of_the_faults_are_about_does_not_exist_here():
+    columns = {*SCHEMA.names, *SCHEMA.care, *NAMES, *EXPECTATION}
+
+    assert not [name for name in columns if NOT_HERE[5] in name]
+    assert not list(ROOT.glob(f"{NOT_HERE[31]}*"))
 
 
 @cache
@@ -315,6 +367,88 @@ def test_f11_what_is_normal_is_learnt_without_looking_at_labels():
     assert learnt_from(labelled) == learnt_from([replace(one, events=()) for one in labelled])
 
 
+# F12: hundreds of columns, of which twenty are read
+
+
+@cache
+def heads_and_forests() -> tuple[Model, Model]:
+    """Models fitted, as training fits them, on rows in which every column tells a little."""
+    x = np.random.default_rng(1).normal(0, 1, (4000, len(NAMES))).astype(np.float32)
+    ill = x.sum(axis=1) > 10
+    kind = np.where(ill, 0, -1)
+    heads = episodes.fit(x, np.where(ill, np.cumsum(ill), -1), kind, 1, FITTED_FULLY, 1, 1)
+    return Model(heads), Model(anomaly.fit(x, PARAMS.detector, 1))
+
+
+FITTED_FULLY = PARAMS.supervised.model_copy(update={"rounds": 150, "leaves": 16, "min_rows_a_leaf": 20})
+
+
+def moved_by(model: Model, output: str) -> list[str]:
+    """Return the columns whose dealing out anew among the rows changes an answer."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(0, 1, (300, len(NAMES))).astype(np.float32)
+    before, found = model.run(x=x)[output].copy(), []
+    for place, name in enumerate(NAMES):
+        other = x.copy()
+        other[:, place] = rng.permutation(x[:, place]) * 3
+        if not np.array_equal(before, model.run(x=other)[output]):
+            found.append(name)
+    return found
+
+
+def test_f12_every_column_that_is_worked_out_is_read_by_a_model_and_none_twice():
+    heads, _ = heads_and_forests()
+
+    assert len(NAMES) == len(set(NAMES))
+    assert list(NAMES) == moved_by(heads, "probability")
+
+
+def test_f12_each_forest_reads_the_columns_of_its_organ_group_and_no_other():
+    _, forests = heads_and_forests()
+    grouped = {NAMES[place] for places in GROUPS.values() for place in places}
+
+    assert grouped == set(moved_by(forests, "score"))
+
+
+def test_f12_every_track_that_windows_are_taken_of_ends_in_a_column():
+    beside = {"spread": "heart_rate_square", "shortfall": "heart_rate_lift"}  # tracks that a statistic reads as well
+    read = [feature for feature in FEATURES if feature.statistic != "now"]
+
+    assert set(TRACKS) == {one.track for one in read} | {beside[s] for one in read if (s := one.statistic) in beside}
+
+
+@pytest.mark.parametrize("name", SCHEMA.names)
+def test_f12_every_measured_column_changes_some_answer(tiny_monitor, name):
+    one, known = somebody(1).readings, somebody(1).profile
+    measured, lowest = one.column(name), SCHEMA.columns[name].possible[0]
+    every_other = np.isfinite(measured) & (np.arange(len(measured)) % 2 == 0)
+    other = np.where(every_other, lowest, measured).astype(np.float32)
+    answers = [
+        tiny_monitor.answer(replace(one, values={**one.values, name: column}), known) for column in (measured, other)
+    ]
+
+    assert every_other.any()
+    assert not all(
+        np.array_equal(getattr(answers[0], part), getattr(answers[1], part), equal_nan=True)
+        for part in ("score", "residual", "expected_heart_rate", "forecast")
+    )
+
+
+def test_f12_a_row_of_columns_is_a_few_hundred_bytes_of_one_type(tiny_monitor):
+    columns = tiny_monitor.features(somebody(1).readings, somebody(1).profile)
+
+    assert np.float32 == columns.dtype
+    assert columns.itemsize * columns.shape[1] < 500  # the peer's frame: 758 MB for 302,400 rows, 2,500 bytes each
+
+
+def test_f12_a_table_holds_one_type_a_column(tmp_path):
+    write_recording(tmp_path / "r", people=2, days=2, seed=5, schema=SCHEMA, params=PARAMS.synthetic)
+    types = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "r" / "readings.parquet")}
+
+    assert {"float"} == {types[name] for name in SCHEMA.names if name in types}
+    assert set(SCHEMA.names) <= set(types)
+
+
 # F13, F14: dates as columns
 
 
@@ -343,14 +477,7 @@ def test_f15_rows_that_training_saw_are_those_that_serving_sees_to_the_bit(tiny_
     one = somebody(LEARNERS)
     clean = cleaning.to_grid(one.readings, SCHEMA, PARAMS.cleaning)
     member = Member(clean, one.profile, one.events, np.full(len(clean), CALIBRATION, np.int8), False)
-    files, _ = trained()
-    normal = json.loads(files["normal.json"])
-    learnt = Learnt(
-        Model(files["heart_rate.onnx"]),
-        learning.Normal.from_json(normal),
-        np.asarray(normal["usual_person"], np.float32),
-    )
-    trained_on, _ = train.see([member], CALIBRATION, learnt, SETTINGS, (), 10)
+    trained_on, _ = train.see([member], CALIBRATION, learnt_of_the_trained(), SETTINGS, (), 10)
     served = tiny_monitor.features(one.readings, one.profile)
     rows = np.searchsorted(clean.time, trained_on.time)
 
@@ -361,6 +488,16 @@ def test_f15_rows_that_training_saw_are_those_that_serving_sees_to_the_bit(tiny_
 @cache
 def trained() -> tuple[dict[str, bytes], dict[str, object]]:
     return train_tiny(SETTINGS)
+
+
+def learnt_of_the_trained() -> Learnt:
+    files, _ = trained()
+    normal = json.loads(files["normal.json"])
+    return Learnt(
+        Model(files["heart_rate.onnx"]),
+        learning.Normal.from_json(normal),
+        np.asarray(normal["usual_person"], np.float32),
+    )
 
 
 # F17, F18, F37: answers that mean something else
@@ -507,42 +644,105 @@ def fit_supervised(chosen: Any) -> bytes:
     return episodes.fit(here.x, here.episode, here.kind, 2, chosen, 1, 1)
 
 
-FITTED = {
-    "regressor": (
-        fit_regressor,
-        {"rounds": 9, "learning_rate": 0.2, "leaves": 3, "min_rows_a_leaf": 90, "max_rows": 500},
-    ),
-    "detector": (fit_detector, {"trees": 5, "sample": 32, "max_rows": 300}),
+def fit_warning(chosen: Any) -> bytes:
+    rng = np.random.default_rng(1)
+    x = rng.normal(0, 1, (900, 12)).astype(np.float32)
+    return deterioration.fit(x, x[:, 0] + x[:, 1] * x[:, 2] + rng.normal(0, 1, 900) > 1, chosen, 1, 1)
+
+
+def fit_trees(chosen: Any) -> bytes | None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(0, 1, (900, 12)).astype(np.float32)
+    moved = (x[:, :2] + x[:, 2:4] * x[:, 4:6] + rng.normal(0, 1, (900, 2))).astype(np.float32)
+    return forecast_trees.fit(forecast_trees.Drawn(x, moved), chosen, 1, 1)
+
+
+def fit_network(chosen: Any) -> bytes:
+    rng = np.random.default_rng(1)
+    x, person = rng.normal(0, 1, (600, 6, 4)).astype(np.float16), rng.normal(0, 1, (600, 3)).astype(np.float32)
+    last = rng.normal(70, 5, (600, 1)).astype(np.float32)
+    y = (last + x[:, -1, :2])[:, None].astype(np.float32)
+    fitted = forecast.fit(x, person, y, last, chosen, seed=1)
+    return lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+
+
+def draw_windows(chosen: Any) -> list[bytes]:
+    """Return the windows that training draws of one person of the user's own and a synthetic one."""
+    settings = replace(SETTINGS, params=PARAMS.model_copy(update={"forecaster": chosen}))
+    members = []
+    for index, name in enumerate(("anna", "synthetic-1")):
+        one = cleaned(index)
+        grid = replace(one.grid, person=name)
+        members.append(Member(grid, one.profile, one.events, np.full(len(grid), TRAIN, np.int8), False))
+    _, windows = train.see(members, TRAIN, learnt_of_the_trained(), settings, (), chosen.max_windows)
+    return [getattr(windows, name).tobytes() for name in ("x", "person", "y", "last")]
+
+
+BOOSTED = {"rounds": 9, "learning_rate": 0.2, "leaves": 3}
+FITTED: dict[str, tuple[str, Any, dict[str, Any]]] = {  # what is fitted -> block, how, another value of each key
+    "regressor": ("regressor", fit_regressor, {**BOOSTED, "min_rows_a_leaf": 90, "max_rows": 500}),
+    "detector": ("detector", fit_detector, {"trees": 5, "sample": 32, "max_rows": 300}),
     "supervised": (
+        "supervised",
         fit_supervised,
-        {
-            "rounds": 9,
-            "learning_rate": 0.2,
-            "leaves": 3,
-            "min_rows_a_leaf": 60,
-            "columns_a_tree": 0.9,
-            "l2": 500.0,
-            "normal_rows": 300,
-        },
+        {**BOOSTED, "min_rows_a_leaf": 60, "columns_a_tree": 0.9, "l2": 500.0, "normal_rows": 300},
+    ),
+    "early warning": (
+        "early_warning",
+        fit_warning,
+        {**BOOSTED, "min_rows_a_leaf": 60, "columns_a_tree": 0.9, "l2": 500.0},
+    ),
+    "trees of the forecaster": (
+        "forecaster",
+        fit_trees,
+        {"tree_rounds": 9, "tree_leaves": 3, "tree_learning_rate": 0.2, "tree_min_rows_a_leaf": 60},
+    ),
+    "network of the forecaster": (
+        "forecaster",
+        fit_network,
+        {"units": 8, "epochs": 1, "batch": 128, "learning_rate": 0.02},
+    ),
+    "windows of the forecaster": (
+        "forecaster",
+        draw_windows,
+        {"history": "1h", "horizons": (5, 20), "vitals": ("heart_rate",), "max_windows": 300, "own_share": 0.9},
     ),
 }
+SLOW = {"network of the forecaster": pytest.mark.slow}  # Keras takes seconds to load
 
 
-@pytest.mark.parametrize(("block", "key"), [(block, key) for block, (_, keys) in FITTED.items() for key in keys])
-def test_f23_each_key_reaches_the_model_that_it_is_about(block, key):
-    fit, values = FITTED[block]
-    chosen = getattr(PARAMS, block)
+@pytest.mark.parametrize(
+    ("fitted", "key"),
+    [pytest.param(name, key, marks=SLOW.get(name, ())) for name, (_, _, values) in FITTED.items() for key in values],
+)
+def test_f23_each_key_reaches_the_model_that_it_is_about(fitted, key):
+    block, fit, values = FITTED[fitted]
+    other = getattr(PARAMS, block).model_copy(update={key: values[key]})
 
-    assert fit(chosen) != fit(chosen.model_copy(update={key: values[key]}))
+    assert as_chosen(fitted) != fit(other)
+
+
+@cache
+def as_chosen(fitted: str) -> Any:
+    block, fit, _ = FITTED[fitted]
+    return fit(getattr(PARAMS, block))
 
 
 def test_f23_no_key_of_a_model_is_left_out_here():
     steering = {
         "detector": {"budget", "share_unusual", "block"},  # of the calibration: see F24
         "supervised": {"rows_an_episode"},  # of the rows drawn: see tests/stages/test_train_parts.py
+        "early_warning": {"share_of_hours", "max_rows"},  # of the hours drawn: see tests/stages/test_hospital.py
     }
-    for block, (_, values) in FITTED.items():
-        assert set(type(getattr(PARAMS, block)).model_fields) == set(values) | steering.get(block, set())
+    blocks = {block for block, _, _ in FITTED.values()}
+    tried = {b: {key for block, _, values in FITTED.values() if block == b for key in values} for b in blocks}
+
+    assert (
+        set(type(PARAMS).model_fields) & {"regressor", "detector", "supervised", "early_warning", "forecaster"}
+        == blocks
+    )
+    for block in blocks:
+        assert set(type(getattr(PARAMS, block)).model_fields) == tried[block] | steering.get(block, set())
 
 
 # F24: a threshold out of thin air

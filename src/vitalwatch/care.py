@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch.recordings import PARQUET, checked, storing
+from vitalwatch.recordings import PARQUET, append, checked, storing
 from vitalwatch.tables import Care, CareRows, Outcome
 
 GROUP_ROWS = 200_000
@@ -77,11 +77,7 @@ class CareGatherer:
         self._spooled = True
         with storing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            for block in self._waiting:
-                bucket = block["person"] % BUCKETS
-                for place in np.unique(bucket):
-                    with (self._folder / f"care-{place}").open("ab") as file:
-                        block[bucket == place].tofile(file)
+            append(self._waiting, self._folder, "care", BUCKETS)
         self._waiting, self._rows = [], 0
 
 

@@ -78,11 +78,19 @@ def _realism(realism: Json) -> Blocks:
     yield as_table("Realism of the simulation", "Statistic|Value|Out of bounds", rows)
 
 
+COUNTED = {
+    "train": "asked again: train, a few for the row-by-row table",
+    "calibration": "asked again: calibration, for the thresholds of simple lines",
+    "test": "judged here: test",
+}
+
+
 def people(evaluation: Json, facts: Json) -> Blocks:
     """Tell how people were divided, and how many there were."""
     yield Note(str(evaluation.get("split") or facts.get("split") or "How people were divided was not told."))
     how = facts.get("transform", {}).get("how")
     if how:
         yield Note("Test people were never learnt from." if how == "person" else f"Divided by {how}.")
-    counts = {**facts.get("people", {}), **evaluation.get("people", {})}
-    yield as_table("Counts", "What|Value", flat_rows(counts))
+    learnt = {f"learnt from: {name}": count for name, count in facts.get("card", {}).get("people", {}).items()}
+    judged = {COUNTED.get(name, name): value for name, value in evaluation.get("people", {}).items()}
+    yield as_table("Counts", "What|Value", flat_rows({**facts.get("people", {}), **learnt, **judged}))

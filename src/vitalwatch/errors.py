@@ -52,15 +52,14 @@ class SourceError(VitalsError):
 class NotEnoughData(VitalsError):
     """There is too little data to train: what there is, what is needed."""
 
+    hint = "Add recordings, or use `python main.py score --source PATH` with the production models."
+
     def __init__(self, got: str, need: str) -> None:
         super().__init__(got, need)
         self.got, self.need = got, need
 
     def __str__(self) -> str:
-        return (
-            f"Too little to train on: {self.got}; {self.need} needed. "
-            "Add recordings, or use `python main.py score --source PATH` with the production models."
-        )
+        return f"Too little to train on: {self.got}; {self.need} needed. {self.hint}"
 
 
 class BundleRefused(VitalsError):

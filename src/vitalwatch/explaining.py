@@ -240,7 +240,22 @@ class Explainer:
         order = sorted(range(len(SENSORS)), key=lambda i: (-max(float(share[i]), 0.0), -abs(float(z[leading[i]]))))
         named = [order[0], *(i for i in order[1:2] if share[i] > 0 and abs(z[leading[i]]) >= 1.0)]
         told = " and ".join(self._deviation(row, leading[i], float(z[leading[i]])) for i in named)
-        return f"{told[:1].upper()}{told[1:]}, {_when(self._rows, row)}."
+        return f"{told[:1].upper()}{told[1:]}{self._when(row)}."
+
+    def _when(self, row: int) -> str:
+        """Return what the person was doing, empty where neither activity nor sleep were measured.
+
+        At night whoever is not known to move is held against the normal of sleep (`moment.activity`), but that is no
+        reason to say of somebody that they slept.
+        """
+        context = CONTEXTS[int(self._rows.context[row])]
+        if context == "active":
+            return ", while active"
+        if np.isfinite(self._grid.column("sleep")[row]):
+            return f", {context}"
+        moving = (self._grid.column(name)[row] for name in ("steps", "intensity"))
+        still = any(np.isfinite(measured) for measured in moving)
+        return (", still at night" if context == "asleep" else f", {context}") if still else ""
 
     def _deviation(self, row: int, signal: int, z: float) -> str:
         name = SIGNALS[signal]
@@ -283,10 +298,6 @@ def in_units(name: str, z: float, centre: float | Doubles, spread: float | Doubl
 
 def _row(grid: Grid, row: int) -> Grid:
     return replace(grid, values=grid.values[row : row + 1], time=grid.time[row : row + 1])
-
-
-def _when(rows: Rows, row: int) -> str:
-    return {"asleep": "asleep", "at rest": "at rest", "active": "while active"}[CONTEXTS[int(rows.context[row])]]
 
 
 def number(value: float) -> str:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitalwatch.errors import SourceError, StoreError
 from vitalwatch.schema import Schema
@@ -38,6 +39,22 @@ def storing(where: Path) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(where, "cannot be written (no permission)", "Name another folder or change it.") from error
         raise
+
+
+def append(blocks: Iterable[NDArray[Any]], folder: Path, name: str, buckets: int) -> None:
+    """Append rows to the file `<name>-<bucket>` of their person, so that a bucket of people fits into memory.
+
+    Args:
+        blocks: Structured arrays with a whole number `person`.
+        folder: Exists.
+        name: Of the files, before the bucket.
+        buckets: How many.
+    """
+    for block in blocks:
+        bucket = block["person"] % buckets
+        for place in np.unique(bucket):
+            with (folder / f"{name}-{place}").open("ab") as file:
+                block[bucket == place].tofile(file)
 
 
 class ReadingsWriter:

@@ -109,25 +109,28 @@ def summary(evaluation: Json) -> list[str]:
 
 
 def _headlines(evaluation: Json) -> Iterator[str]:
-    yield from _detection_lines(evaluation.get("detection", {}))
+    whose = "synthetic test people" if "own" in evaluation else "test people"
+    yield from _detection_lines(evaluation.get("detection", {}), whose)
     yield from _forecast_line(evaluation)
     yield from _expected_line(evaluation)
     yield from _warning_lines(evaluation.get("early_warning", {}))
     if "own" in evaluation:
         own = evaluation["own"]
         yield f"Your own {own['people']['test']} people, by time, on their last days (above: synthetic people):"
-        yield from (f"  {line}" for line in (*_detection_lines(own["detection"]), *_forecast_line(own)))
+        yield from (
+            f"  {line}" for line in (*_detection_lines(own["detection"], "of your people"), *_forecast_line(own))
+        )
         yield from (f"  {line}" for line in _expected_line(own))
 
 
-def _detection_lines(detection: Json) -> Iterator[str]:
+def _detection_lines(detection: Json, whose: str) -> Iterator[str]:
     channels, others = detection.get("channels", {}), detection.get("lines", {})
     ours = {name: channels[name] for name in CHANNELS if "event_f1" in channels.get(name, {})}
     if not ours:
         yield f"Detection: {missing(detection) or 'not judged.'}"
         return
     people, episodes = detection.get("people", NONE), detection.get("episodes", NONE)
-    yield f"Detection on {people} test people, {episodes} episodes (event F1, interval over people):"
+    yield f"Detection on {people} {whose}, {episodes} episodes (event F1, interval over people):"
     for name, row in ours.items():
         promised = detection.get("nominal", {}).get(name, {}).get("nominal")
         yield (
@@ -190,7 +193,8 @@ def _rank(row: Json) -> str:
 def _verdict(evaluation: Json) -> str:
     gates = evaluation.get("gates", ())
     counts = {word: sum(gate["passed"] is told for gate in gates) for told, word in VERDICTS.items()}
-    return ", ".join(f"{count} {word}" for word, count in counts.items()) if gates else "none were judged"
+    whose = ", on synthetic people" if "own" in evaluation else ""
+    return ", ".join(f"{count} {word}" for word, count in counts.items()) + whose if gates else "none were judged"
 
 
 def gates(evaluation: Json) -> Table:

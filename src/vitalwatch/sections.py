@@ -121,18 +121,20 @@ def _detection(detection: Json) -> Blocks:
             yield Note(f"{CHANNELS.get(name, words(name))}: {missing(row)}")
     budgets = list(dict.fromkeys(b for _, row in judged for b in row.get("recall_at", {})))
     head = [f"Recall at {budget} false alarms a day" for budget in budgets]
-    names = "|".join(("Detector", *head, "Precision here", "Precision, natural prevalence", "Alarms a day, natural"))
+    in_life = any("precision_natural" in row for _, row in judged)
+    life = ("Precision, natural prevalence", "Alarms a day, natural") if in_life else ()
+    names = "|".join(("Detector", *head, "Precision here", *life))
     told = [
         (
             detector(name),
             *(ranged(row.get("recall_at", {}).get(budget)) for budget in budgets),
             ranged(row.get("precision")),
-            ranged(row.get("precision_natural")),
-            fixed(row.get("alarms_per_day_natural"), 3),
+            *((ranged(row.get("precision_natural")), fixed(row.get("alarms_per_day_natural"), 3)) if in_life else ()),
         )
         for name, row in judged
     ]
-    yield as_table("Recall at a budget of false alarms, and what natural prevalence does to precision", names, told)
+    lower = ", and what natural prevalence does to precision" if in_life else ""
+    yield as_table(f"Recall at a budget of false alarms{lower}", names, told)
     yield drawing.curve(detection)
     yield drawing.precision_recall(detection)
     yield as_table(
@@ -280,10 +282,12 @@ def _worst(cases: Mapping[str, Sequence[Case]]) -> Blocks:
         "from its start. An episode is the worse missed the further the scores stayed below the threshold."
     )
     yield casework.draw(alarms, "worst-alarms", "The worst false alarms: furthest above their threshold.")
-    names = "Number|Channel and kind|Above threshold|Why it came|What would clear it|What the simulator knows of it"
+    names = "Number|Channel and kind|Above threshold|Why it came|What would clear it"
+    made = any(case.cause for case in alarms)
+    names += "|What the simulator knows of it" if made else ""
     yield as_table("The worst false alarms", names, [
         (str(i), f"{case.channel} {words(case.kind)}".strip(), fixed(case.score, 2), case.told, case.clearing,
-         _cause(case.cause) or NONE)
+         *([_cause(case.cause) or NONE] if made else []))
         for i, case in enumerate(alarms, start=1)
     ])  # fmt: skip
     yield casework.draw(misses, "worst-misses", "The worst misses: episodes in which the scores stayed lowest.")

@@ -149,7 +149,7 @@ def test_a_million_random_transitions_hold_no_illegal_one():
 
 
 def test_the_walk_meets_every_row_of_the_table():
-    life, met = Life(random.Random(7)), set()
+    life, met = Life(random.Random(7)), set[tuple[str, str]]()
     while len(met) < len(TRANSITIONS) and life.transitions < 40_000:
         met |= {(one.before, one.cause) for one in life.go_on().transitions}
 

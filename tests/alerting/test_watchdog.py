@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ while True:
 """
 
 
-def look(watch: Watch, at: float, count: int, people: dict[str, int], **more: object) -> dict[str, list[str]]:
+def look(watch: Watch, at: float, count: int, people: dict[str, int], **more: Any) -> dict[str, list[str]]:
     """What is alarmed for, by person."""
     seen = watch.look(Pulse(count, people=people, **more), at, round(at * 1000))
     return {one.person: [condition.rule for condition in one.conditions] for one in seen.observed if one.conditions}

@@ -115,8 +115,8 @@ def check(answer: Answer, seconds: float, request: tuple) -> None:
         assert "error" in told or {"type", "title", "status", "detail", "instance"} <= set(told), request
 
 
-def run(api: Api, seed: int, requests: int) -> Counter:
-    corpus, seen = Corpus(api, seed), Counter()
+def run(api: Api, seed: int, requests: int) -> Counter[int]:
+    corpus, seen = Corpus(api, seed), Counter[int]()
     for _ in range(requests):
         method, path, more = corpus.request()
         start = time.perf_counter()

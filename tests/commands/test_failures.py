@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from command_world import TINY, csv_of, day_of
+from command_world import ROOT, TINY, csv_of, day_of
 from vitalwatch.commands import main
 from vitalwatch.commands.command_line import COMMANDS
 
@@ -45,6 +45,7 @@ def test_an_unusable_source_is_named_and_nothing_is_left(place, tmp_path, conten
     assert "own.csv" in sentence(answer)
     assert place.left() == []
     assert place.store.runs() == []
+    assert place.do("--source", str(source), "--json", sets=QUICK).json["next"] in sentence(answer)
 
 
 def test_one_person_with_two_days_is_too_little_to_train_on(place, tmp_path):
@@ -52,6 +53,7 @@ def test_one_person_with_two_days_is_too_little_to_train_on(place, tmp_path):
     assert answer.code == 1
     assert sentence(answer).startswith("Too little to train on: 2 days of readings of 1 people; 10 days needed.")
     assert "score --source" in sentence(answer)
+    assert "score --source" in place.do("--source", str(tmp_path / "own.csv"), "--json", sets=QUICK).json["next"]
     assert place.left() == []
     assert place.store.runs() == []
 
@@ -99,6 +101,7 @@ def test_unreadable_yaml_names_the_line(place):
     answer = place.do("runs", "--json")
     assert answer.code == 2
     assert "is not valid YAML at line" in answer.json["error"]
+    assert answer.json["next"] != ""
     place.config.unlink()
     assert "is missing" in sentence(place.do("runs"))
 
@@ -220,6 +223,55 @@ def test_generated_people_are_those_of_their_seed(place, tmp_path):
     answer = place.do("generate", "--people", "2", "--days", "2", "--out", str(tmp_path / "a"))
     assert answer.code == 1
     assert "holds something already" in sentence(answer)
+
+
+TESTED = {  # what a user can do wrong, or what can happen meanwhile -> the tests of it
+    "missing file, empty file, wrong format, no heart rate, all rows refused": [
+        "commands/test_failures.py::test_an_unusable_source_is_named_and_nothing_is_left",
+        "commands/test_score.py::test_an_unreadable_source_leaves_nothing_behind",
+    ],
+    "most rows refused": ["commands/test_failures.py::test_more_refused_rows_than_allowed_end_the_training"],
+    "one person with two days": [
+        "commands/test_failures.py::test_one_person_with_two_days_is_too_little_to_train_on",
+        "entry/test_real_sets.py::test_an_hour_of_one_patient_is_too_little_and_score_is_named",
+    ],
+    "unreadable YAML": ["commands/test_failures.py::test_unreadable_yaml_names_the_line"],
+    "disk full": [
+        "entry/test_broken_run.py::test_a_full_disk_is_told_and_nothing_half_written_stays",
+        "entry/test_broken_run.py::test_a_full_disk_while_scoring_leaves_nothing",
+        "test_store.py::test_a_full_disk_leaves_production_as_it_was",
+    ],
+    "no write permission": [
+        "commands/test_failures.py::test_a_read_only_place_is_told",
+        "test_store.py::test_a_read_only_disk_is_told_and_still_serves",
+    ],
+    "damaged bundle, unsigned bundle": [
+        "commands/test_score.py::test_a_damaged_or_unsigned_bundle_is_refused",
+        "commands/test_production_commands.py::test_a_run_whose_models_do_not_load_is_not_promoted",
+        "test_bundle.py::test_without_a_signature_it_is_refused",
+        "test_bundle.py::test_none_of_1000_mutations_is_loaded",
+    ],
+    "two runs at once": [
+        "commands/test_failures.py::test_two_at_once_is_told_with_the_pid_of_the_other",
+        "entry/test_broken_run.py::test_two_at_once_and_the_second_is_told",
+    ],
+    "Ctrl-C": [
+        "commands/test_failures.py::test_ctrl_c_says_that_production_is_unchanged",
+        "entry/test_broken_run.py::test_interrupted_while_training_production_is_unchanged",
+    ],
+    "kill -9": [
+        "entry/test_broken_run.py::test_killed_at_a_named_place_production_is_unchanged",
+        "faults/test_kill.py::test_killed_at_a_named_place_production_is_whole_and_the_next_run_mends_the_rest",
+        "faults/test_kill.py::test_two_hundred_kills_at_any_moment_tear_nothing",
+    ],
+}
+
+
+@pytest.mark.parametrize("case", TESTED)
+def test_every_bad_input_that_was_promised_to_be_told_has_its_tests(case):
+    for place in TESTED[case]:
+        path, _, name = place.partition("::")
+        assert f"def {name}(" in (ROOT / "tests" / path).read_text(encoding="utf-8"), place
 
 
 def test_every_command_is_known_here():

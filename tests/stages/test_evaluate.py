@@ -134,6 +134,22 @@ def test_a_skilful_detector_is_seen_to_be_one_in_every_figure(tables):
         assert found["precision_natural"]["value"] <= found["precision"]["value"]
 
 
+def test_people_with_the_episodes_that_life_gave_them_have_no_other_natural_prevalence(settings, results):
+    real = [dataclasses.replace(result, bookkeeping=None) for result in results]
+    told, made = (judge(settings, some)["detection"] for some in (real, results))
+
+    assert "precision_natural" in made["channels"]["both"]
+    assert not {"precision_natural", "alarms_per_day_natural"} & set(told["channels"]["both"])
+    assert 1 == len(set(made["notes"]) - set(told["notes"]))
+
+
+def test_whose_medication_nobody_told_is_not_said_to_take_none(settings, results):
+    silent = [dataclasses.replace(one, profile=dataclasses.replace(one.profile, medication=())) for one in results]
+    group = judge(settings, silent)["detection"]["by_group"]["both"]["beta_blocker"]
+
+    assert {"not told"} == set(group)
+
+
 def test_every_channel_stands_beside_every_line(tables):
     expected = {
         "chance",
@@ -335,6 +351,16 @@ def test_the_expected_rate_stands_beside_its_lines(tables):
     assert {"constant", "person_mean", "reserve_formula", "linear"} == set(table["lines"])
     assert table["lines"]["person_mean"]["skill"]["low"] > 0
     assert table["rows"] > tables["expected_heart_rate"]["awake"]["rows"]
+
+
+def test_rows_of_people_whose_sleep_nobody_measured_are_not_called_awake(settings):
+    results = [person(settings, number) for number in range(2)]
+    for result in results:
+        result.answers.grid.column("sleep")[:] = np.nan
+    table = judge(settings, results)["expected_heart_rate"]
+
+    assert table["all"]["rows"] > 0
+    assert "sleep" in table["awake"]["not_assessable"]
 
 
 def test_groups_and_days_add_up_to_the_whole(tables):

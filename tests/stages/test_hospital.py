@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vitalwatch.early_warning import EarlyWarning
+from vitalwatch.models import deterioration
 from vitalwatch.settings import Settings
 from vitalwatch.stages import hospital
 from vitalwatch.stages.ingest import ingest
@@ -122,3 +123,25 @@ def test_people_divided_by_time_are_in_no_part():
     found = hospital.people_of({"a": {"part": "train"}, "b": {"part": "time"}, "c": {"part": "test"}})
 
     assert {"train": {"a"}, "calibration": set(), "test": {"c"}} == found
+
+
+def test_f23_how_many_hours_are_learnt_from_is_as_chosen(tmp_path: Path, settings: Settings):
+    ingest([ward(tmp_path / "in", np.random.default_rng(1))], tmp_path / "out", settings, now_ms=NOW)
+    records, everybody = hospital.Records.of(tmp_path / "out"), [f"p{number:03}" for number in range(PATIENTS)]
+
+    def hours(**changes: float) -> int:
+        chosen = settings.params.early_warning.model_copy(update={"share_of_hours": 0.5, **changes})
+        params = settings.params.model_copy(update={"early_warning": chosen})
+        found = hospital._hours(records, dataclasses.replace(settings, params=params), everybody)
+        return len(found["sepsis"][0].joined()[1])
+
+    assert hours(share_of_hours=0.1) < hours() < hours(share_of_hours=1.0) <= PATIENTS * HOURS
+    assert hours(max_rows=200) < hours()
+
+
+def test_limits_of_one_question_are_not_told_of_another(learnt: tuple[Any, ...]):
+    of_sepsis = deterioration.LIMITS_OF["sepsis"]
+
+    assert set(deterioration.LIMITS_OF) <= set(hospital.QUESTIONS)
+    assert set(of_sepsis) <= set(learnt[2]["limits"])
+    assert "sepsis" not in " ".join(deterioration.LIMITS).lower()

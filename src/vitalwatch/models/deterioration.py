@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vitalwatch import params
 from vitalwatch.early_warning import Platt
 from vitalwatch.export import boosted_to_onnx
+from vitalwatch.models.boosting import steady
 from vitalwatch.tables import Bools, Floats
 
 NAME = "deterioration"
@@ -25,9 +26,13 @@ PURPOSE = (
 LIMITS = (
     "Learnt from intensive-care patients of one hospital group; other wards and hospitals need their own calibration.",
     "When and how often something is measured says what staff feared: a model that sees it learns their habits too.",
-    "Hours in hospital and in intensive care alone rank patients well: read every figure beside that line.",
-    "Sepsis labels are made from orders and chart values after the fact, and begin 6 hours before that onset.",
 )
+LIMITS_OF = {
+    "sepsis": (
+        "Hours in hospital and in intensive care alone rank patients well: read every figure beside that line.",
+        "Sepsis labels are made from orders and chart values after the fact, and begin 6 hours before that onset.",
+    ),
+}
 
 
 def fit(x: Floats, happens: Bools, chosen: params.EarlyWarning, seed: int, threads: int) -> bytes:
@@ -95,12 +100,7 @@ def _options(chosen: params.EarlyWarning, seed: int, threads: int) -> dict[str, 
         "min_data_in_leaf": chosen.min_rows_a_leaf,
         "feature_fraction": chosen.columns_a_tree,
         "bagging_fraction": 0.6,
-        "bagging_freq": 1,
         "lambda_l2": chosen.l2,
         "max_bin": 63,
-        "num_threads": threads,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbose": -1,
+        **steady(seed, threads),
     }

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vitalwatch import params
 from vitalwatch.export import one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Cohort
+from vitalwatch.models.boosting import steady
 from vitalwatch.scoring import Scale
 from vitalwatch.tables import Doubles, Floats
 
@@ -127,11 +128,6 @@ def options(chosen: params.Supervised, seed: int, threads: int) -> dict[str, Any
         "feature_fraction": chosen.columns_a_tree,
         "lambda_l2": chosen.l2,
         "bagging_fraction": 0.6,
-        "bagging_freq": 1,
         "max_bin": 63,
-        "num_threads": threads,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbose": -1,
+        **steady(seed, threads),
     }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vitalwatch import params
 from vitalwatch.export import several_to_onnx
+from vitalwatch.models.boosting import steady
 from vitalwatch.sequences import lagged
 from vitalwatch.tables import Floats
 
@@ -88,12 +89,7 @@ def _options(chosen: params.Forecaster, seed: int, threads: int) -> dict[str, An
         "min_data_in_leaf": chosen.tree_min_rows_a_leaf,
         "feature_fraction": 0.5,
         "bagging_fraction": 0.7,
-        "bagging_freq": 1,
         "lambda_l2": 5.0,
         "max_bin": 127,
-        "num_threads": threads,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbose": -1,
+        **steady(seed, threads),
     }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vitalwatch import features, params
 from vitalwatch.export import boosted_to_onnx
+from vitalwatch.models.boosting import steady
 from vitalwatch.tables import Floats
 
 NAME = "heart_rate"
@@ -91,12 +92,7 @@ def _options(chosen: params.Regressor, seed: int, threads: int) -> dict[str, Any
         "min_data_in_leaf": chosen.min_rows_a_leaf,
         "feature_fraction": 0.7,
         "bagging_fraction": 0.7,
-        "bagging_freq": 1,
         "lambda_l2": 5.0,
         "max_bin": 127,
-        "num_threads": threads,
-        "seed": seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbose": -1,
+        **steady(seed, threads),
     }

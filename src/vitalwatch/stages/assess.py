@@ -24,7 +24,7 @@ from vitalwatch.stages.judging import PersonResult, Thresholds
 from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups
 from vitalwatch.stages.realism import realism_of
 from vitalwatch.stages.transform import read_splits
-from vitalwatch.tables import DAY, Event, Profile, Readings
+from vitalwatch.tables import Event, Profile, Readings
 
 MOST_LEARNERS = 12  # training people who are shown beside the test people in the classical table
 EXAMPLES = 3
@@ -75,7 +75,7 @@ def evaluate(work: Work) -> dict[str, Any]:
         "card": dict(monitor.card),
     }
     cases = worst.judged_by_hand(results, monitor, settings)
-    page = report.render(tables, facts, examples(results), cases)
+    page = report.render(tables, facts, examples(results, settings.schema.steps_per_day), cases)
     (folder / "report.html").write_text(page, encoding="utf-8")
     return {"passed": tables["passed"], "people": tables["people"], "summary": report.summary(tables)}
 
@@ -214,9 +214,9 @@ def _tables(
     )
 
 
-def examples(results: Sequence[PersonResult]) -> list[report.Example]:
-    """Return a few test people to draw: the user's own first, then those with most labelled episodes."""
-    tested = [result for result in results if result.split == "test" and len(result.answers) > DAY // 300_000]
+def examples(results: Sequence[PersonResult], steps_per_day: int) -> list[report.Example]:
+    """Return a few test people with more than a day to draw: the user's own first, then those with most episodes."""
+    tested = [result for result in results if result.split == "test" and len(result.answers) > steps_per_day]
     ordered = sorted(tested, key=lambda result: (group_of(result.person) != "own", -len(result.events or ())))
     return [
         report.Example(result.person, result.answers, result.events or (), "Heart rate", result.bookkeeping is not None)

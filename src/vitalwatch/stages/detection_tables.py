@@ -99,8 +99,18 @@ def notes(world: World) -> list[str]:
         f"at {chosen.alarms.cut}, {chosen.alarms.grace} of grace.",
         f"Intervals: {chosen.evaluation.draws} draws of people, {chosen.evaluation.confidence:.0%}.",
         f"VUS-PR: mean over people, every buffer up to {chosen.evaluation.vus_buffer}, stepwise between thresholds.",
-        f"Natural prevalence is an estimate: episodes x {chosen.synthetic.natural_share}, false alarms unchanged.",
+        *(
+            [f"Natural prevalence is an estimate: episodes x {chosen.synthetic.natural_share}, false alarms unchanged."]
+            if stressed(world)
+            else []
+        ),
     ]
+
+
+def stressed(world: World) -> bool:
+    """Return whether the people were made with more episodes than life has; real people have those that they have."""
+    made = all(case.result.bookkeeping is not None for case in world.cases)
+    return made and world.settings.params.synthetic.prevalence == "stress"
 
 
 def channels(world: World, thresholds: Thresholds) -> dict[str, Detector]:
@@ -137,7 +147,6 @@ def row(
 ) -> dict[str, Any]:
     """Return one line of the detection table: events at the operating point, then ranking over all thresholds."""
     draws, confidence = world.draws, world.confidence
-    share = world.settings.params.synthetic.natural_share
     table: dict[str, Any] = {name: found.table() for name, found in score.estimates(draws, confidence).items()}
     table |= {
         "threshold": plain(detector.threshold),
@@ -147,13 +156,19 @@ def row(
         "delay_median_min": plain(score.delay(0.5), 1),
         "delay_p90_min": plain(score.delay(0.9), 1),
         "macro_recall": score.macro_recall(draws, confidence).table(),
-        "precision_natural": estimate(
-            lambda total: natural_precision(share, total), score.counts, draws, confidence
-        ).table(),
-        "alarms_per_day_natural": plain(_burden(share, score.counts.sum(axis=0))),
         "recall_at": _recall_at(world, curve),
     }
+    if stressed(world):
+        table |= _in_life(world, score)
     return table | ranking_figures(world, detector.scores, surfaces)
+
+
+def _in_life(world: World, score: EventScore) -> dict[str, Any]:
+    """Return what precision and alarms would be at the natural share of episodes."""
+    share = world.settings.params.synthetic.natural_share
+    precision = estimate(lambda total: natural_precision(share, total), score.counts, world.draws, world.confidence)
+    burden = _burden(share, score.counts.sum(axis=0))
+    return {"precision_natural": precision.table(), "alarms_per_day_natural": plain(burden)}
 
 
 def _burden(share: float, total: Doubles) -> float:
@@ -262,8 +277,13 @@ def _age_band(profile: Profile) -> str:
 GROUPS: Mapping[str, Callable[[Profile], str]] = {
     "sex": lambda profile: profile.sex,
     "age": _age_band,
-    "beta_blocker": lambda profile: "yes" if "beta_blocker" in profile.medication else "no",
+    "beta_blocker": lambda profile: _takes(profile, "beta_blocker"),
 }
+
+
+def _takes(profile: Profile, medication: str) -> str:
+    """Return `yes` or `no`, and `not told` where the source says nothing of medication (`none` says something)."""
+    return "not told" if not profile.medication else "yes" if medication in profile.medication else "no"
 
 
 def by_group(score: EventScore, world: World) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.reading import Rows
-from vitalwatch.recordings import storing
+from vitalwatch.recordings import append, storing
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Bools, Readings
 
@@ -94,11 +94,7 @@ class Gatherer:
         self._spooled = True
         with storing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            for block in self._waiting:
-                bucket = block["person"] % BUCKETS
-                for place in np.unique(bucket):
-                    with (self._folder / f"bucket-{place}").open("ab") as file:
-                        block[bucket == place].tofile(file)
+            append(self._waiting, self._folder, "bucket", BUCKETS)
         self._waiting, self._rows = [], 0
 
     def _settle_file(self, bucket: int) -> NDArray[Any]:

@@ -162,7 +162,7 @@ def learn(
     files[FILE] = json.dumps({"care": names, "columns": columns, "questions": told}, allow_nan=False).encode()
     card = {
         "purpose": deterioration.PURPOSE,
-        "limits": list(deterioration.LIMITS),
+        "limits": [*deterioration.LIMITS, *(x for q in told for x in deterioration.LIMITS_OF.get(q, ()))],
         "questions": {question: QUESTIONS[question] for question in told},
         "variants": {variant: list(seen) for variant, seen in VARIANTS.items()},
         "columns": len(columns),

@@ -181,7 +181,7 @@ def expected_heart_rate(
         mean = _or(expected.person_mean(rate, learn), constant)
         resting = _or(expected.resting_rate(rate, learn), constant)
         true = np.where(rows & np.isfinite(result.answers.expected_heart_rate), rate, np.nan)
-        awake = np.where(grid.column("sleep") > 0, np.nan, true)
+        awake = np.where(grid.column("sleep") == 0, true, np.nan)  # whose sleep nobody measured may be asleep
         values = {
             "model": result.answers.expected_heart_rate,
             "constant": np.full(len(grid), constant),
@@ -215,10 +215,16 @@ def _fit_expected(results: Sequence[PersonResult], step_minutes: int) -> tuple[f
     return (total / count if count else float("nan")), model.coefficients()[0]
 
 
+UNMEASURED = {
+    "all": "no heart rate was measured in these rows",
+    "awake": "nobody's sleep was measured, so nobody is known to be awake",
+}
+
+
 def _expected_part(sums: Sums, part: str, draws: Doubles, confidence: float) -> dict[str, Any]:
     model = sums.found[part, "model"]
     if not model[:, regression.ROWS].sum():
-        return not_assessable("no heart rate was measured in these rows")
+        return not_assessable(UNMEASURED[part])
     return {
         "rows": int(model[:, regression.ROWS].sum()),
         "mae": estimate(regression.mae, model, draws, confidence).table(),
