@@ -20,9 +20,10 @@ def flat_line(rng: np.random.Generator, values: Values, at: slice) -> None:
 
 
 def dropout(rng: np.random.Generator, values: Values, at: slice) -> None:
-    """Nothing is measured."""
-    for column in values.values():
-        column[at] = np.nan
+    """The device counts steps, and measures no vital sign."""
+    for name, column in values.items():
+        if name not in ("steps", "intensity", "sleep"):
+            column[at] = np.nan
 
 
 def sensor_off(rng: np.random.Generator, values: Values, at: slice) -> None:

@@ -72,8 +72,8 @@ def ward(tmp_path, tiny_bundle) -> Iterator[Sick]:
     ward.engine.close()
 
 
-def feverish(n: int = 33, since: int = 30, degrees: float = 39.4, until: int | None = None) -> Readings:
-    """Rows of somebody whose temperature is high from a row on: at the third of them the rule has seen enough."""
+def feverish(n: int = 36, since: int = 30, degrees: float = 39.4, until: int | None = None) -> Readings:
+    """Rows of somebody whose temperature is high from a row on: at the sixth of them the rule has seen enough."""
     one = somebody(0).readings.rows(slice(0, n))
     warm = np.full(n, 38.0, np.float32) + np.arange(n, dtype=np.float32) % 3 / 10
     warm[since:until] = degrees + np.arange(n, dtype=np.float32)[since:until] % 3 / 10
@@ -92,19 +92,19 @@ def test_a_fever_becomes_one_alarm_with_its_why_while_it_goes_on(ward):
 def test_one_reading_at_a_time_or_a_batch_gives_the_same_alarm(ward, tmp_path, tiny_bundle):
     ward.lives(feverish(), at_once=1)
     other = Sick(tmp_path / "other", tiny_bundle)
-    other.lives(feverish(), at_once=33)
+    other.lives(feverish(), at_once=36)
 
     assert [ward.fever["start"]] == [one["start"] for one in other.alarms("temperature_high")]
     other.engine.close()
 
 
 def test_a_process_that_starts_anew_goes_on_where_the_old_one_was(ward):
-    whole = feverish(n=35)
-    ward.lives(whole.rows(slice(0, 32)))  # two rows of fever: not yet the quarter of an hour that the rule asks for
+    whole = feverish(n=38)
+    ward.lives(whole.rows(slice(0, 35)))  # five rows of fever: not yet the half hour that the rule asks for
     assert [] == ward.alarms("temperature_high")
 
     ward.again()
-    ward.lives(whole.rows(slice(32, 34)))
+    ward.lives(whole.rows(slice(35, 37)))
     assert int(whole.time[30]) == ward.fever["start"]
 
 
@@ -122,7 +122,7 @@ def test_an_alarm_is_acknowledged_once_and_by_whom_is_written_down(ward):
 def test_acknowledged_but_persisting_comes_back_and_a_snooze_too(ward):
     ward.lives(feverish())
     ward.engine.act(ward.fever["id"], ACKNOWLEDGE, "nurse")
-    ward.passes(119)
+    ward.passes(239)
     assert "acknowledged" == ward.fever["state"]
     ward.passes(1)
     assert ("signalling", 1) == (ward.fever["state"], ward.fever["repeats"])

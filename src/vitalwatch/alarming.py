@@ -13,20 +13,23 @@ from typing import Any
 from sqlalchemy import Connection
 
 from vitalwatch.alerting.alerts import Action, Alert, Observed, Transition
+from vitalwatch.alerting.burden import Burden, burden
 from vitalwatch.alerting.judging import NOBODY, Body, Judge, Memory
 from vitalwatch.alerting.lifecycle import REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
 from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
-from vitalwatch.database import alarms, judgements, notices, outbox, people
-from vitalwatch.database.people import Person
+from vitalwatch.database import alarms, judgements, notices, outbox, people, scores
+from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.vault import Secret
 from vitalwatch.errors import AlarmRefused
 from vitalwatch.intake import Scored
 from vitalwatch.production import Production
 from vitalwatch.schema import Schema
+from vitalwatch.tables import DAY
 
 RULES, MONITOR = "rules", "monitor"
 NOBODY_IN_PARTICULAR = Person(0, SYSTEM, "", 0, 0, 0, 0, -1, "")  # alerts about the system itself; row 0 is nobody's
+EVERYTHING = 1_000_000  # alerts: more than retention keeps
 JUDGES = 2_000  # kept at hand
 
 
@@ -156,6 +159,13 @@ class Alarming:
 
     def _open(self, connection: Connection) -> list[Alert]:
         return [Alert.from_json(told) for told in alarms.open_ones(connection)]
+
+
+def cost(connection: Connection, wards: Wards, since: int, step_ms: int) -> Burden:
+    """Return what the alarms of some wards that changed since a time (UTC ms) cost those who answer them."""
+    told = alarms.listed(connection, wards, open_only=False, person=None, since=since, most=EVERYTHING)
+    rows = scores.rows_since(connection, wards, since)
+    return burden(map(Alert.from_json, told), rows * step_ms / DAY)
 
 
 def _observed(alerts: Iterable[Alert], seen: Seen | None, now: int) -> list[Observed]:

@@ -19,9 +19,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from vitalwatch import views
-from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming
-from vitalwatch.alerting.alerts import DISCHARGE, Action, Alert
-from vitalwatch.alerting.burden import Burden, burden
+from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
+from vitalwatch.alerting.alerts import DISCHARGE, Action
+from vitalwatch.alerting.burden import Burden
 from vitalwatch.alerting.pulse import Pulse
 from vitalwatch.alerting.rules import personal_of, read_rules
 from vitalwatch.alerting.watchdog import Seen as WatchdogSeen
@@ -44,13 +44,12 @@ from vitalwatch.recall import Held, Recall
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.store import Store, failpoint
-from vitalwatch.tables import DAY, MINUTE, Answers, Profile
+from vitalwatch.tables import MINUTE, Answers, Profile
 from vitalwatch.timestamps import unsafe
 from vitalwatch.views import Seen
 
 log = logging.getLogger(__name__)
 
-EVERYTHING = 1_000_000  # alerts: more than retention keeps
 REPLAYED = 10_000  # refused readings that one replay looks at
 CATCH_UP = 5_000  # waiting readings scored in one transaction
 
@@ -336,9 +335,7 @@ class Engine:
     def burden(self, since: int, wards: Wards = None) -> Burden:
         """Return what the alarms that changed since a time (UTC ms) cost those who answer them."""
         with self.database.reading() as connection:
-            told = alarms.listed(connection, wards, open_only=False, person=None, since=since, most=EVERYTHING)
-            rows = scores.rows_since(connection, wards, since)
-        return burden(map(Alert.from_json, told), rows * self.settings.schema.step_ms / DAY)
+            return cost(connection, wards, since, self.settings.schema.step_ms)
 
     def wear(self) -> Mapping[str, str]:
         """Return worn, silent or not_worn of people, by pseudonym, as the watchdog saw last; empty without one."""

@@ -61,7 +61,7 @@ QUIET = {
     "heart_rate": (50.5, 90.5),
     "body_temperature": (36.05, 38.05),
 }
-FAULTS = ("flat_line", "cadence_lock", "detached_sensor")
+FAULTS = ("flat_line", "cadence_lock", "detached_sensor", "low_signal_quality", "low_perfusion", "spike")
 SURE = 1.0  # surprise this far above the threshold (ten times rarer) makes an unusual alarm medium
 
 
@@ -147,7 +147,7 @@ class Rules:
 
 
 def technical_rows(grid: Grid, step_minutes: int) -> Bools:
-    """Return rows where a sensor is stuck, locked to the steps, off the skin, or newly silent, (n,).
+    """Return rows where a sensor is stuck, jumps, is dim, locked to the steps, off the skin, or newly silent, (n,).
 
     A silence is told once, in its first hour: not worn is a state, not an alarm that never ends.
     """
@@ -287,6 +287,17 @@ def first_named(sentence: str, schema: Schema) -> str:
     told = sentence.lower()
     places = [(told.find(column.label.lower()), -len(column.label), name) for name, column in schema.columns.items()]
     return min((place for place in places if place[0] >= 0), default=(0, 0, ""))[2]
+
+
+def named(sentence: str, schema: Schema) -> tuple[str, ...]:
+    """Return the vitals that an explanation names, in the order of the schema; a detail is its vital."""
+    left, found = sentence.lower(), set[str]()
+    for name, column in sorted(schema.columns.items(), key=lambda one: -len(one[1].label)):
+        label = column.label.lower()
+        if label in left:  # the longest first: "heart rate variability" is no heart rate
+            found.add(column.of or name)
+            left = left.replace(label, "")
+    return tuple(vital for vital in schema.vitals if vital in found)
 
 
 def in_units(name: str, z: float, centre: float | Doubles, spread: float | Doubles) -> float:

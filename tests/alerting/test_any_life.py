@@ -61,14 +61,14 @@ class Life:
     def looks(self, person: str) -> Observed:
         """Conditions come, go, come and go between two looks, get worse, and are told twice."""
         dice, told = self.dice, []
-        for rule in ("a", "b", "c", "d"):
+        for rule in ("a", "b", "e", "c", "d"):
             here, chance = self.present.get((person, rule)), dice.random()
             of = FLAT if rule in ("c", "d") else FAST
             if here is None and chance < 0.3:
                 begun = self.now - dice.randrange(40 * MINUTE)
-                cool = dice.choice((0, 10 * MINUTE))
+                cool, about = dice.choice((0, 10 * MINUTE)), dice.choice((("breath",), ("heart",), ("heart", "breath")))
                 here = Condition(
-                    rule, "", of.category, dice.choice(PRIORITIES), begun, None, "It is.", of.latching, cool
+                    rule, "", of.category, dice.choice(PRIORITIES), begun, None, "It is.", of.latching, cool, about
                 )
                 if chance < 0.1:  # over before anybody looked
                     told.append(replace(here, end=begun + 1))
@@ -89,7 +89,7 @@ class Life:
     def asks(self) -> Action:
         dice = self.dice
         kind, one = dice.choice(ACTIONS), dice.choice([*self.alerts, "nothing"])
-        if kind == DISCHARGE and dice.random() < 0.9:
+        if kind == DISCHARGE and dice.random() < 0.8:
             kind = "acknowledge"
         return Action(kind, "nurse", one, dice.choice(PEOPLE), dice.choice((0, 5 * MINUTE, 10**9)))
 
@@ -121,8 +121,15 @@ class Life:
         assert (alert.escalate_at is None) or alert.audible
         if alert.summary and alert.open:
             assert self.alerts[alert.summary].open, "somebody speaks for the silent"
+            self.check_leader(alert, self.alerts[alert.summary])
         assert alert.category == TECHNICAL or alert.latching
         assert (alert.acknowledged_at is None) == (alert.acknowledged_by == "")
+
+    def check_leader(self, alert: Alert, leader: Alert) -> None:
+        if leader.rule != SUMMARY:
+            assert "high" != alert.priority, "nothing speaks for what is urgent"
+            assert PRIORITIES.index(leader.priority) >= PRIORITIES.index(alert.priority)
+            assert not leader.summary, "who speaks for another is heard"
 
     def forget(self) -> None:
         """As a database does: resolved alerts go once their cool-down is over."""

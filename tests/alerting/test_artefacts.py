@@ -62,6 +62,6 @@ def test_an_artefact_raises_fewer_clinical_alarms_than_one_in_ten_hours(tiny_mon
     assert clinical <= raw
 
 
-@pytest.mark.parametrize("name", ["flat_line", "saturated", "cadence_lock"])
+@pytest.mark.parametrize("name", ARTEFACTS)
 def test_a_broken_sensor_is_told_as_a_technical_alarm(tiny_monitor, name):
     assert cost(tiny_monitor, name)[2] > 0.3  # of each two hours one, or nearly

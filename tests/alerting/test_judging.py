@@ -226,11 +226,95 @@ def test_every_boundary_of_the_second_oxygen_scale_on_air_and_on_oxygen(oxygen, 
 )
 def test_news2_of_5_is_medium_and_7_is_high(parts, priority):
     rate, breaths, saturation = parts
-    told = answers(6, heart_rate=[rate, rate + 1] * 3, respiratory_rate=[breaths, breaths + 1] * 3,
+    far = {"heart_rate": [4.0] * 6, "respiratory_rate": [4.0] * 6}
+    told = answers(6, far, heart_rate=[rate, rate + 1] * 3, respiratory_rate=[breaths, breaths + 1] * 3,
                    oxygen_saturation=[saturation] * 6)  # fmt: skip
     rules = SHIPPED.model_copy(update={"rules": {"news2": SHIPPED.rules["news2"]}})
 
     assert ([] if priority is None else [priority]) == [one.priority for one in conditions(rules, told)]
+
+
+OWN = {
+    "when": {"vital": "heart_rate", "above": 100, "beyond_usual": 2.5},
+    "priority": "medium",
+    "louder": {"high": 150},
+}
+
+
+def test_a_limit_says_nothing_of_what_is_usual_for_this_person():
+    rules = with_rules(fast=OWN)
+
+    assert () == conditions(rules, answers(4, {"heart_rate": [2.4] * 4}, heart_rate=[110, 112] * 2))
+    assert ["fast"] == [
+        c.rule for c in conditions(rules, answers(4, {"heart_rate": [2.6] * 4}, heart_rate=[110, 112] * 2))
+    ]
+
+
+def test_a_limit_holds_for_everybody_whose_usual_is_not_known():
+    told = replace(answers(4, heart_rate=[110, 112] * 2), own_baseline=np.zeros(4, np.bool_))
+
+    assert ["fast"] == [one.rule for one in conditions(with_rules(fast=OWN), told)]
+
+
+def test_what_is_louder_is_an_alarm_however_usual_it_is():
+    (found,) = conditions(with_rules(fast=OWN), answers(4, heart_rate=[151, 152] * 2))
+
+    assert ("high", "Heart rate is 151 bpm, above 100.") == (found.priority, found.explanation)
+
+
+def test_a_limit_that_a_clinician_set_asks_for_no_spreads():
+    mine = Personal.model_validate({"limits": {"heart_rate": {"high": 105}}})
+
+    assert ["fast"] == [c.rule for c in conditions(with_rules(fast=OWN), answers(2, heart_rate=[110, 111]), mine)]
+
+
+@pytest.mark.parametrize(("spreads", "found"), [(2.9, []), (3.1, ["news2"])])
+def test_news2_of_somebody_whose_vitals_are_always_so_is_no_alarm_below_7(spreads, found):
+    rules = with_rules(
+        news2={
+            "when": {"news2": "total", "at_least": 5, "beyond_usual": 3},
+            "priority": "medium",
+            "louder": {"high": 7},
+        }
+    )
+    low = {"oxygen_saturation": [-spreads] * 2}
+
+    assert found == [
+        c.rule for c in conditions(rules, answers(2, low, oxygen_saturation=91, respiratory_rate=[22, 23]))
+    ]
+    worse = answers(2, oxygen_saturation=91, respiratory_rate=[22, 23], heart_rate=[112, 113])
+    assert ["high"] == [one.priority for one in conditions(rules, worse)]
+
+
+def test_what_is_louder_need_not_last_as_long():
+    rules = with_rules(fast=OWN | {"lasts": "30min", "sooner": "10min"})
+
+    (found,) = conditions(rules, answers(3, heart_rate=[120, 151, 152]))
+    assert ("high", "Heart rate is 152 bpm, above 100, for 10min.") == (found.priority, found.explanation)
+    assert () == conditions(rules, answers(3, {"heart_rate": [9.0] * 3}, heart_rate=[120, 151, 120]))
+
+
+def test_what_is_urgent_and_comes_back_does_not_wait_for_hours():
+    rules = with_rules(fast=OWN | {"cool_down": "6h"})
+    (loud,) = conditions(rules, answers(2, heart_rate=[151, 152]))
+    (calm,) = conditions(rules, answers(2, {"heart_rate": [9.0] * 2}, heart_rate=[120, 121]))
+
+    assert [30 * MINUTE, 360 * MINUTE] == [loud.cool_down, calm.cool_down]
+
+
+def test_a_condition_knows_what_it_is_about():
+    rules = with_rules(
+        fast=FAST,
+        low={"when": {"vital": "blood_pressure_systolic", "below": 100}, "priority": "low"},
+        news2={"when": {"news2": "total", "at_least": 5}, "priority": "low"},
+    )
+    told = answers(2, heart_rate=[131, 132], respiratory_rate=[22, 23], blood_pressure_systolic=[99, 98])
+
+    assert {
+        "fast": ("heart_rate",),
+        "low": ("blood_pressure",),
+        "news2": ("respiratory_rate", "blood_pressure", "heart_rate"),
+    } == {one.rule: one.about for one in conditions(rules, told)}
 
 
 def test_a_news2_condition_names_its_parts():

@@ -327,6 +327,101 @@ def test_a_summary_that_speaks_for_a_body_too_is_not_closed_by_discharge():
     assert ["backlog"] == [alert.rule for alert in ward.open if alert.audible]
 
 
+FASTER = {"rule": "unusual", "about": ("heart_rate", "learnt")}
+TOGETHER = condition(about=("heart_rate",)), condition(start=1, **FASTER)
+
+
+def heard(ward: Ward) -> list[str]:
+    return [alert.rule for alert in ward.open if alert.audible]
+
+
+def test_two_alarms_that_say_the_same_sound_once():
+    ward = Ward()
+    ward.sees(1, *TOGETHER)
+    done = ward.sees(2, *TOGETHER, condition(start=2, rule="third", priority="low", about=("heart_rate",)))
+
+    assert 3 == len(ward.open)
+    assert 1 == len(heard(ward))
+    assert [False] == [one.sounds for one in done.transitions]
+
+
+def test_two_alarms_about_different_things_both_sound():
+    ward = Ward()
+    ward.sees(1, condition(about=("heart_rate",)), condition(rule="hot", about=("body_temperature",)))
+
+    assert {"fast", "hot"} == set(heard(ward))
+
+
+@pytest.mark.parametrize(("first", "second"), [("low", "medium"), ("medium", "high"), ("high", "high")])
+def test_nothing_speaks_for_what_is_louder_or_urgent(first, second):
+    ward = Ward()
+    ward.sees(1, condition(about=("heart_rate",), priority=first))
+    ward.sees(2, condition(about=("heart_rate",), priority=first), condition(start=2, **FASTER | {"priority": second}))
+
+    assert {"fast", "unusual"} == set(heard(ward))
+
+
+def test_what_joined_is_acknowledged_with_the_alarm_that_spoke_for_it_and_does_not_come_back_beside_it():
+    ward = Ward()
+    ward.sees(1, condition(about=("heart_rate",)))
+    ward.sees(2, *TOGETHER)
+    ward.does(3, ACKNOWLEDGE, next(alert for alert in ward.open if alert.audible))
+    assert [ACKNOWLEDGED, ACKNOWLEDGED] == [alert.state for alert in ward.open]
+
+    ward.at(34)
+    assert ["fast"] == heard(ward)
+
+
+def test_what_an_acknowledged_alarm_says_already_is_acknowledged_too():
+    ward = Ward()
+    ward.sees(1, condition(about=("heart_rate",)))
+    ward.does(2, ACKNOWLEDGE)
+    done = ward.sees(3, *TOGETHER)
+
+    assert [("joined", False, ACKNOWLEDGED)] == [(one.cause, one.sounds, one.after) for one in done.transitions]
+
+
+def test_what_joined_and_persists_comes_back_after_the_alarm_that_spoke_for_it_is_over():
+    ward = Ward()
+    ward.sees(1, condition(about=("heart_rate",)))
+    ward.does(2, ACKNOWLEDGE)
+    ward.sees(3, *TOGETHER)
+    ward.sees(10, TOGETHER[1])
+    assert [] == heard(ward)
+
+    ward.at(41)
+    assert ["unusual"] == heard(ward)
+
+
+def test_what_an_acknowledged_alarm_said_and_is_over_already_is_noted_only():
+    ward = Ward()
+    ward.sees(1, condition(about=("heart_rate",)))
+    ward.does(2, ACKNOWLEDGE)
+    done = ward.sees(5, TOGETHER[0], condition(start=3, end=4, **FASTER))
+
+    assert [("noted", RESOLVED)] == [(one.cause, one.after) for one in done.transitions]
+
+
+def test_what_does_not_latch_speaks_for_nothing():
+    ward = Ward()
+    ward.sees(1, condition(about=("heart_rate",), latching=False))
+    ward.sees(2, condition(about=("heart_rate",), latching=False), TOGETHER[1])
+
+    assert {"fast", "unusual"} == set(heard(ward))
+
+
+def test_what_joined_and_gets_worse_sounds_at_once():
+    ward = Ward()
+    ward.sees(1, condition(about=("heart_rate",)))
+    ward.does(2, ACKNOWLEDGE)
+    ward.sees(3, *TOGETHER)
+    done = ward.sees(4, TOGETHER[0], condition(start=1, **FASTER | {"priority": "high"}))
+
+    assert [("unusual", "worsened", True)] == [
+        (ward.alerts[one.alert].rule, one.cause, one.sounds) for one in done.transitions
+    ]
+
+
 def test_a_condition_that_came_and_went_again_is_counted():
     ward = Ward()
     ward.sees(0, condition())

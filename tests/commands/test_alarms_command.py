@@ -28,7 +28,7 @@ def written(tmp_path, **changes) -> str:
 
 
 def test_rules_are_replayed_on_history_beside_those_in_force(served, people, tmp_path):
-    mine = written(tmp_path, always={"when": {"vital": "heart_rate", "above": 30, "at_rest": False}, "priority": "low"})
+    mine = written(tmp_path, always={"when": {"vital": "blood_pressure_diastolic", "above": 30}, "priority": "low"})
     answer = served.do("alarms", "replay", "--rules", mine, "--source", people, "--json")
     told = answer.json
 
@@ -42,7 +42,7 @@ def test_rules_are_replayed_on_history_beside_those_in_force(served, people, tmp
 
 
 def test_rules_over_the_budget_fail_and_within_it_they_pass(served, people, tmp_path):
-    mine = written(tmp_path, always={"when": {"vital": "heart_rate", "above": 30, "at_rest": False}, "priority": "low"})
+    mine = written(tmp_path, always={"when": {"vital": "blood_pressure_diastolic", "above": 30}, "priority": "low"})
     over = served.do("alarms", "replay", "--rules", mine, "--source", people, "--budget", "0.01")
     within = served.do("alarms", "replay", "--source", people, "--budget", "1000")
 

@@ -56,6 +56,8 @@ def test_a_key_is_made_listed_rotated_and_revoked(ward):
         ("database", "restore"),
         ("database", "upgrade", "--to", "9999"),
         ("database", "explode"),
+        ("alarms", "replay"),
+        ("alarms", "burden", "--days", "0"),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(ward, words):
@@ -138,3 +140,15 @@ def test_retention_and_vacuum_tell_what_they_did(ward):
     assert 400 == gone["readings"]
     told = ward.place.do("database", "vacuum", "--json").json
     assert 0 < told["after"] <= told["before"]
+
+
+def test_what_alarms_cost_a_ward_is_told(ward):
+    whole = ward.open()
+    raised = [one for one in whole.alarms() if one["sounded_at"] is not None]
+    whole.close()
+    answer, told = ward.place.do("alarms", "burden"), ward.place.do("alarms", "burden", "--days", "3650", "--json").json
+
+    assert 0 == answer.code
+    assert "minutes to acknowledge, median" in answer.out
+    assert len(raised) == told["alerts"] > 0
+    assert 0 == told["acknowledged"]

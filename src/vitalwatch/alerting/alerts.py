@@ -42,6 +42,7 @@ class Condition:
         explanation: One sentence.
         latching: Whether the signal stays on until somebody acknowledges, when the condition is over.
         cool_down: Milliseconds after it is over in which the same condition raises no new alert.
+        about: What it speaks of (vitals, mostly): of two that share something one is enough to hear.
     """
 
     rule: str
@@ -53,6 +54,7 @@ class Condition:
     explanation: str
     latching: bool
     cool_down: int
+    about: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -107,7 +109,8 @@ class Alert:
 
     Attributes:
         id: From person, rule, kind and start: what is told twice is one alert.
-        person, source, rule, kind, category, explanation, latching, cool_down, version: As in `Condition`, `Observed`.
+        person, source, rule, kind, category, explanation, latching, cool_down, about, version: As in `Condition` and
+            `Observed`.
         priority: Of the condition at its worst, raised by escalation.
         state: One of STATES.
         start, end: Of the condition on the clock of the readings; `end` is None while it is present.
@@ -119,7 +122,7 @@ class Alert:
         acknowledged_at, acknowledged_by: First acknowledgement, None and empty before.
         repeats: How often its signal came back by itself.
         occurrences: How often the condition began.
-        summary: Alert that speaks for this one after a reconnect, empty for none.
+        summary: Alert that speaks for this one: after a reconnect, or because it says the same; empty for none.
     """
 
     id: str
@@ -148,6 +151,7 @@ class Alert:
     occurrences: int = 1
     summary: str = ""
     version: str = ""
+    about: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -170,8 +174,9 @@ class Alert:
 
     @staticmethod
     def from_json(told: Mapping[str, Any]) -> Alert:
-        """Read back what `to_json` wrote."""
-        return Alert(**{field.name: told[field.name] for field in fields(Alert)})
+        """Read back what `to_json` wrote, also before there was `about`."""
+        known = {field.name: told[field.name] for field in fields(Alert) if field.name != "about"}
+        return Alert(**known, about=tuple(told.get("about", ())))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL, Condition, higher
+from vitalwatch.alerting.alerts import PHYSIOLOGICAL, PRIORITIES, TECHNICAL, Condition, higher
 from vitalwatch.alerting.rules import Personal, Rule, Rules, Term, span
+from vitalwatch.alerting.sensing import FINDERS, SENTENCES, TOLD, Sensed, advance, nothing_sensed
 from vitalwatch.alerting.terms import (
     HOLDS,
+    SCORED,
     UNKNOWN,
     Asked,
     Codes,
@@ -29,15 +31,19 @@ from vitalwatch.alerting.terms import (
     measured,
     newest_beat,
     over_of,
+    resting_rows,
 )
 from vitalwatch.clinical import PARTS
+from vitalwatch.explaining import named
 from vitalwatch.monitor import State
 from vitalwatch.schema import Schema
-from vitalwatch.tables import MINUTE, Alarm, Answers, Doubles
+from vitalwatch.tables import MINUTE, Alarm, Answers, Bools, Doubles, Grid
 
 HOLD = 60 * MINUTE  # without a measurement a condition stays as it is for so long
+URGENT_COOL_DOWN = 30 * MINUTE  # what is urgent and comes back waits no longer, whatever its rule says
 SILENCE = "silence"  # of the past, told with the reading that ends it: the watchdog tells it while it lasts
 NOBODY = Personal()
+LEARNT = "learnt"  # what every alarm of the learnt channels is about
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ class Held:
         since: Start of the first row of those that hold, UTC ms, None where it does not hold.
         until: End of the newest one.
         start: Of the episode, None where the condition is not present.
-        priority, explanation: Of the episode at its worst.
+        priority, explanation, about: Of the episode at its worst.
+        loud: Start of the first of the newest rows in a row that make the rule louder, None where the newest does not.
     """
 
     since: int | None = None
@@ -56,6 +63,8 @@ class Held:
     start: int | None = None
     priority: str = ""
     explanation: str = ""
+    about: tuple[str, ...] = ()
+    loud: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,14 @@ class Body:
         busy_at: Time of the newest active row, UTC ms, -1 for none.
         beat: Time and heart rate of the newest row, None where it was not measured.
         held: By rule, where there is something to remember.
+        sensed: The same of rules about sensors.
         means: By rule and number of the comparison.
     """
 
     busy_at: int = -1
     beat: tuple[int, float] | None = None
     held: Mapping[str, Held] = field(default_factory=dict)
+    sensed: Mapping[str, Sensed] = field(default_factory=dict)
     means: Mapping[str, Mean] = field(default_factory=dict)
 
 
@@ -113,7 +124,11 @@ def _body(told: Mapping[str, Any]) -> Body:
         for name, one in told["means"].items()
     }
     beat = None if told["beat"] is None else (int(told["beat"][0]), float(told["beat"][1]))
-    return Body(told["busy_at"], beat, {name: Held(**one) for name, one in told["held"].items()}, means)
+    held = {name: Held(**one | {"about": tuple(one.get("about", ()))}) for name, one in told["held"].items()}
+    sensed = {
+        name: Sensed(tuple(one["times"]), one["start"], one["over"]) for name, one in told.get("sensed", {}).items()
+    }
+    return Body(told["busy_at"], beat, held, sensed, means)
 
 
 class Judge:
@@ -130,6 +145,10 @@ class Judge:
             for name, rule in ((name, self._changed(name)) for name in rules.rules)
             if rule.terms and rule.enabled
         )
+        self.sensors = tuple(
+            (name, rule) for name in rules.rules if (rule := self._changed(name)).sensor and rule.enabled
+        )
+        self._weakest = max((rule.below or 0.0 for _, rule in self.sensors), default=0.0)
         self._glance = Glance.of(self.asked, personal, schema)
         self._scored = any(term.news2 for one in self.asked for term in one.rule.terms)
 
@@ -144,12 +163,10 @@ class Judge:
         if not n:
             return memory, self._present(memory.after)
         body = memory.before if answers.time[0] == memory.newest else memory.after
-        if not body.held and self._glance.quiet(answers):
-            before = self._passed(body, answers, n - 1)
-            return Memory(int(answers.time[-1]), self._passed(before, answers, n), before), ()
         ended: list[Condition] = []
-        before = self._rows(body, answers, slice(0, n - 1), ended) if n > 1 else body
-        after = self._rows(before, answers, slice(n - 1, n), ended)
+        go_on = self._passed if not body.held and self._glance.quiet(answers) else self._rows
+        before = go_on(body, answers, slice(0, n - 1), ended) if n > 1 else body
+        after = go_on(before, answers, slice(n - 1, n), ended)
         return Memory(int(answers.time[-1]), after, before), (*ended, *self._present(after))
 
     def of_monitor(self, state: State, answers: Answers) -> tuple[Condition, ...]:
@@ -179,7 +196,8 @@ class Judge:
 
     def _of_alarm(self, alarm: Alarm, still: bool) -> Condition | None:
         found = self.rules.of_channel(alarm.channel)
-        if found is None or alarm.kind == SILENCE:
+        told_by_a_rule = any(rule.sensor == TOLD.get(alarm.kind) for _, rule in self.sensors)
+        if found is None or alarm.kind == SILENCE or told_by_a_rule:
             return None
         name, rule = found[0], self._changed(found[0])
         if not rule.enabled:
@@ -193,16 +211,41 @@ class Judge:
             start=alarm.start,
             end=None if still else alarm.end,
             explanation=alarm.explanation,
+            about=self._spoken_of(alarm),
         )
+
+    def _spoken_of(self, alarm: Alarm) -> tuple[str, ...]:
+        """Return what an alarm of the monitor is about: both learnt channels look at the same things."""
+        if alarm.channel == "technical":
+            return ()
+        return (LEARNT, *dict.fromkeys(_matter(vital) for vital in named(alarm.explanation, self.schema)))
 
     def _condition(self, name: str, rule: Rule, *, explanation: str, **told: Any) -> Condition:
         said = f"{rule.says.rstrip('.')}. {explanation}" if rule.says else explanation
-        return Condition(rule=name, explanation=said, latching=rule.latching, cool_down=span(rule.cool_down), **told)
+        wait = span(rule.cool_down)
+        wait = min(wait, URGENT_COOL_DOWN) if told["priority"] == PRIORITIES[-1] else wait
+        return Condition(rule=name, explanation=said, latching=rule.latching, cool_down=wait, **told)
 
     def _present(self, body: Body) -> tuple[Condition, ...]:
         held = ((one, body.held.get(one.name)) for one in self.asked)
-        return tuple(
-            self._episode(asked, one, None) for asked, one in held if one is not None and one.start is not None
+        found = [self._episode(asked, one, None) for asked, one in held if one is not None and one.start is not None]
+        for name, rule in self.sensors:
+            sensed = body.sensed.get(name)
+            if sensed is not None and sensed.start is not None:
+                found.append(self._sensed(name, rule, sensed.start, None))
+        return tuple(found)
+
+    def _sensed(self, name: str, rule: Rule, start: int, end: int | None) -> Condition:
+        """Return a condition of a sensor; nobody's body is behind it, so it goes with what made it."""
+        return self._condition(
+            name,
+            rule,
+            kind="",
+            category=TECHNICAL,
+            priority=rule.priority,
+            start=start,
+            end=end,
+            explanation=SENTENCES[rule.sensor or ""],
         )
 
     def _episode(self, asked: Asked, held: Held, end: int | None) -> Condition:
@@ -216,16 +259,32 @@ class Judge:
             start=held.start,
             end=end,
             explanation=held.explanation,
+            about=held.about,
         )
 
-    def _passed(self, body: Body, answers: Answers, rows: int) -> Body:
-        """Return what is remembered after the first rows, in which nothing began."""
-        if not rows:
-            return body
-        grid = answers.grid if rows == len(answers) else answers.grid.rows(slice(0, rows))
-        busy = np.flatnonzero(busy_rows(grid, self.schema.step_minutes))
+    def _passed(self, body: Body, answers: Answers, keep: slice, ended: list[Condition]) -> Body:
+        """Return what `_rows` does where no rule about a body can begin to hold."""
+        grid = answers.grid if len(answers) == 1 else answers.grid.rows(keep)
+        step_minutes = self.schema.step_minutes
+        busy = np.flatnonzero(busy_rows(grid, step_minutes))
         busy_at = int(grid.time[busy[-1]]) if len(busy) else body.busy_at
-        return Body(busy_at, newest_beat(grid, self.schema.step_minutes))
+        sensed: Mapping[str, Sensed] = {}
+        if body.sensed or (self.sensors and not nothing_sensed(grid, self._weakest)):
+            sensed = self._felt(body.sensed, grid, resting_rows(grid, body.busy_at, step_minutes)[0], ended)
+        return Body(busy_at, newest_beat(grid, step_minutes), sensed=sensed)
+
+    def _felt(
+        self, before: Mapping[str, Sensed], grid: Grid, resting: Bools, ended: list[Condition]
+    ) -> Mapping[str, Sensed]:
+        """Return what is remembered of the rules about sensors after some rows; what ends in them goes to `ended`."""
+        sensed = dict(before)
+        for name, rule in self.sensors:
+            found = FINDERS[rule.sensor or ""](grid, resting, rule)
+            told, over = advance(sensed.pop(name, Sensed()), found, grid.time, rule, self.schema.step_ms)
+            ended.extend(self._sensed(name, rule, start, end) for start, end in over)
+            if told.times:
+                sensed[name] = told
+        return sensed
 
     def _rows(self, body: Body, answers: Answers, keep: slice, ended: list[Condition]) -> Body:
         """Return what is remembered after some rows; what ends in them is added to `ended`."""
@@ -245,7 +304,8 @@ class Judge:
             found = self._watch(asked, held.pop(asked.name, Held()), values, rows, ended)
             if found.since is not None:
                 held[asked.name] = found
-        return Body(rows.busy_at, rows.beat, held, means)
+        sensed = self._felt(body.sensed, seen.grid, rows.resting, ended)
+        return Body(rows.busy_at, rows.beat, held, sensed, means)
 
     def _mean(self, mean: Mean, rows: Rows, term: Term) -> tuple[Mean, Doubles]:
         value = measured(rows.answers.grid, term.signal)
@@ -255,7 +315,7 @@ class Judge:
 
     def _watch(self, asked: Asked, held: Held, values: Sequence[Doubles], rows: Rows, ended: list[Condition]) -> Held:
         """Return what is remembered of one rule after these rows."""
-        enter, stay = asked.codes(values)
+        enter, stay = asked.codes(values, rows)
         candidates = np.flatnonzero(enter == HOLDS)
         row, n = 0, len(enter)
         while row < n:
@@ -289,22 +349,30 @@ class Judge:
         if code != HOLDS:
             gone = held.start is None or end - held.until >= span(asked.rule.clears)
             return self._over(asked, held, ended) if gone else held
-        held = replace(held, since=start if held.since is None else held.since, until=end)
-        assert held.since is not None
-        if held.start is None and end - held.since < span(asked.rule.lasts):
-            return held
         value = float(values[0][row])
         priority = asked.priority(value)
+        loud = None if priority == asked.rule.priority else start if held.loud is None else held.loud
+        held = replace(held, since=start if held.since is None else held.since, until=end, loud=loud)
+        assert held.since is not None
+        if held.start is None and not asked.lasted(end - held.since, None if loud is None else end - loud):
+            return held
         if held.start is not None and higher(held.priority, priority) == held.priority:
             return held
         sentence = self._explanation(asked, values, rows, row)
         return replace(held, start=held.since if held.start is None else held.start, priority=priority,
-                       explanation=sentence)  # fmt: skip
+                       explanation=sentence, about=self._about(asked, rows, row))  # fmt: skip
 
     def _over(self, asked: Asked, held: Held, ended: list[Condition]) -> Held:
         if held.start is not None:
             ended.append(self._episode(asked, held, held.until))
         return Held()
+
+    def _about(self, asked: Asked, rows: Rows, row: int) -> tuple[str, ...]:
+        """Return what a rule speaks of in a row: the vitals that it compares, and of NEWS2 those that score."""
+        vitals = [term.signal for term in asked.rule.terms if term.signal]
+        if rows.score is not None and any(term.news2 is not None for term in asked.rule.terms):
+            vitals += [vital for part, vital in SCORED.items() if rows.score.parts[row, PARTS.index(part)] > 0]
+        return tuple(dict.fromkeys(map(_matter, vitals)))
 
     def _explanation(self, asked: Asked, values: Sequence[Doubles], rows: Rows, row: int) -> str:
         parts = []
@@ -312,7 +380,7 @@ class Judge:
             if one.codes(value[row : row + 1])[1][0] == HOLDS:
                 parts.append(self._said(one.term, one.sign, one.at, float(value[row]), rows, row))
         told = " and ".join(parts)
-        lasts = asked.rule.lasts
+        lasts = asked.lasts_at(float(values[0][row]))
         return told[:1].upper() + told[1:] + (f", for {lasts}." if span(lasts) else ".")
 
     def _said(self, term: Term, sign: int, at: float, value: float, rows: Rows, row: int) -> str:
@@ -330,6 +398,11 @@ class Judge:
         return f"{what} is {_number(value)} {column.shown}, {side} {_number(at)}"
 
 
+def _matter(vital: str) -> str:
+    """Return what a vital is about: both blood pressures are one."""
+    return "blood_pressure" if vital.startswith("blood_pressure") else vital
+
+
 def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 45 else f"{value:.1f}"
 
@@ -341,6 +414,7 @@ def _part(answers: Answers, keep: slice) -> Answers:
         time=answers.time[keep],
         own_baseline=answers.own_baseline[keep],
         assessable=answers.assessable[keep],
+        residual=answers.residual[keep],
         contribution=answers.contribution[keep],
         grid=answers.grid.rows(keep),
     )

@@ -41,13 +41,15 @@ from vitalwatch.alerting.alerts import (
 
 NEW = ""
 RAISED, NOTED, MISSED = "raised", "noted", "missed"  # present; over and nothing to see; over and nobody saw it
+JOINED = "joined"  # says what an acknowledged alert says
 RECURRED, RESUMED, WORSENED, ENDED = "recurred", "resumed", "worsened", "ended"
 PAUSE_OVER, RE_ALARMED, TIMED = "pause_over", "re_alarmed", "escalated_by_timer"
-CAUSES = (RAISED, NOTED, MISSED, RECURRED, RESUMED, WORSENED, ENDED, PAUSE_OVER, RE_ALARMED, TIMED, *ACTIONS)
+CAUSES = (RAISED, NOTED, MISSED, JOINED, RECURRED, RESUMED, WORSENED, ENDED, PAUSE_OVER, RE_ALARMED, TIMED, *ACTIONS)
 TRANSITIONS: Mapping[tuple[str, str], str] = {
     (NEW, RAISED): SIGNALLING,
     (NEW, MISSED): LATCHED,
     (NEW, NOTED): RESOLVED,
+    (NEW, JOINED): ACKNOWLEDGED,
     (SIGNALLING, WORSENED): SIGNALLING,
     (SIGNALLING, ENDED): LATCHED,  # RESOLVED where the rule does not latch
     (SIGNALLING, TIMED): SIGNALLING,
@@ -198,6 +200,7 @@ class _Turn:
 
     def _acted(self, alert: Alert, action: Action) -> None:
         changes: dict[str, Any] = {"summary": ""}
+        led = [one for one in self._open_of(alert.person) if one.summary == alert.id]
         if action.kind == ACKNOWLEDGE:
             changes |= self._seen(alert, action.actor)
             if alert.end is None:
@@ -207,10 +210,12 @@ class _Turn:
         elif action.kind == ESCALATE:
             changes |= _louder(alert)
         self._move(alert, action.kind, actor=action.actor, **changes)
-        if alert.rule == SUMMARY and action.kind in (ACKNOWLEDGE, RESOLVE):
-            for member in self._open_of(alert.person):
-                if member.summary == alert.id:
+        if action.kind in (ACKNOWLEDGE, RESOLVE):
+            for member in led:
+                if alert.rule == SUMMARY:
                     self._acted(member, Action(ACKNOWLEDGE, action.actor, member.id))
+                elif member.state != ACKNOWLEDGED:  # its leader comes back for both
+                    self._move(member, ACKNOWLEDGE, actor=action.actor, **self._seen(member, action.actor))
 
     def _discharge(self, action: Action) -> None:
         """Close technical alarms; what a body alarmed for stays until somebody acknowledges."""
@@ -230,7 +235,25 @@ class _Turn:
         summary = self._summary(shown, observed[0].person) if late and len(shown) > 1 else ""
         for alert in sorted(fresh, key=urgency):
             cause = RAISED if alert.end is None else MISSED if alert.latching else NOTED
-            self._move(alert, cause, summary=summary if cause != NOTED else "")
+            leader = None if summary or cause == NOTED else self._leader(alert)
+            if leader is None:
+                self._move(alert, cause, summary=summary if cause != NOTED else "")
+            elif leader.state == ACKNOWLEDGED and alert.end is not None:
+                self._move(alert, NOTED)
+            elif leader.state == ACKNOWLEDGED:
+                self._move(alert, JOINED, summary=leader.id, **self._seen(alert, leader.acknowledged_by))
+            else:
+                self._move(alert, cause, summary=leader.id)
+
+    def _leader(self, alert: Alert) -> Alert | None:
+        """Return an open alert that says already what a new one says, no less loudly; nothing speaks for high ones.
+
+        It must latch: then it is not over before somebody has acknowledged it, and what joined it with it.
+        """
+        if alert.category != PHYSIOLOGICAL or alert.priority == PRIORITIES[-1]:
+            return None
+        able = (one for one in self._open_of(alert.person) if one.latching and not one.summary)
+        return min((one for one in able if _speaks_for(one, alert)), key=urgency, default=None)
 
     def _seen_by(self, seen: Observed) -> list[Alert]:
         """Bring the open alerts of one source up to date, and return those that are new, not yet told."""
@@ -273,6 +296,7 @@ class _Turn:
             explanation=condition.explanation,
             latching=condition.latching,
             cool_down=condition.cool_down,
+            about=condition.about,
             raised_at=self.now,
             changed_at=self.now,
             version=seen.version,
@@ -290,11 +314,27 @@ class _Turn:
             if condition.end is None and alert.until is not None and not worse:
                 return self._move(alert, RESUMED, end=None, until=alert.until, timer=alert.timer, **told)
             if condition.end is None:
-                return self._move(alert, RECURRED, end=None, summary="", repeats=alert.repeats + 1, **told)
-            return self._move(alert, MISSED, end=condition.end, **told, **_paused(alert)) if again else alert
-        if worse:
+                spoken = self._spoken_for(replace(alert, **told))
+                again_by_itself = alert.repeats + (not spoken)
+                return self._move(alert, RECURRED, end=None, summary=spoken, repeats=again_by_itself, **told)
+            if not again:
+                return alert
+            if worse:
+                told["summary"] = self._spoken_for(replace(alert, **told))
+            return self._move(alert, MISSED, end=condition.end, **told, **_paused(alert))
+        if worse and self._spoken_for(replace(alert, **told)):
+            alert = replace(alert, **told)
+            self._keep(alert)
+        elif worse:
             alert = self._move(alert, WORSENED, summary="", **told)
         return alert if condition.end is None or condition.end < alert.start else self._end(alert, condition.end)
+
+    def _spoken_for(self, alert: Alert) -> str:
+        """Return the open alert that says the same, no less loudly, for an alert that joined it; empty for none."""
+        leader = self.of[alert.person].get(alert.summary)
+        if leader is None or not leader.open or alert.priority == PRIORITIES[-1]:
+            return ""
+        return leader.id if leader.rule != SUMMARY and _speaks_for(leader, alert) else ""
 
     def _end(self, alert: Alert, end: int) -> Alert:
         if alert.state == NEW:
@@ -359,6 +399,9 @@ class _Turn:
                     self._move(alert, TIMED, **_louder(alert))
                 elif longest and alert.escalate_at - self.now > longest:
                     self._keep(replace(alert, escalate_at=self.now + longest))
+            elif alert.summary and alert.summary not in {one.id for one in self._open_of(alert.person)}:
+                # the one that spoke for it is over, and was acknowledged with it: it comes back by itself from now on
+                self._keep(replace(alert, summary="", **self._timer(self._timing(alert.priority).again)))
 
     # how a change is made
 
@@ -403,6 +446,13 @@ class _Turn:
 
     def _open_of(self, person: str) -> list[Alert]:
         return [alert for alert in self.of[person].values() if alert.open]
+
+
+def _speaks_for(leader: Alert, alert: Alert) -> bool:
+    """Return whether one alert says what another does, no less loudly."""
+    if leader.key == alert.key or leader.category != alert.category or not set(leader.about) & set(alert.about):
+        return False
+    return PRIORITIES.index(leader.priority) >= PRIORITIES.index(alert.priority)
 
 
 def _worse(condition: Condition, alert: Alert) -> bool:

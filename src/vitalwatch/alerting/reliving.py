@@ -56,14 +56,23 @@ def relive(judge: Judge, state: State, answers: Answers) -> list[Lived]:
         (source, one, one.start + waits[one.rule], max(one.end or last, one.start + waits[one.rule] + 1))
         for source, one in found
     ]
-    alerts = _live(judge.rules.timing, spans, last)
-    return [Lived(one, one.raised_at, one.end if one.end is not None else last) for one in alerts]
+    alerts, heard = _live(judge.rules.timing, spans, last)
+    return [
+        Lived(one, heard[one.id], max(one.end if one.end is not None else last, heard[one.id] + 1))
+        for one in alerts
+        if one.id in heard
+    ]
 
 
-def _live(signals: Signals, spans: Sequence[tuple[str, Condition, int, int]], last: int) -> list[Alert]:
-    """Return all alerts of one person: at each moment when a condition begins or ends, and when a timer runs out."""
+def _live(
+    signals: Signals, spans: Sequence[tuple[str, Condition, int, int]], last: int
+) -> tuple[list[Alert], dict[str, int]]:
+    """Return all alerts of one person, and when each first sounded; those for which another spoke never did.
+
+    A step is made at each moment when a condition begins or ends, and when a timer runs out.
+    """
     moments = sorted({moment for _, _, begin, end in spans for moment in (begin, end) if moment <= last})
-    alerts: dict[str, Alert] = {}
+    alerts, heard = dict[str, Alert](), dict[str, int]()
     place, now = 0, 0
     while place < len(moments):
         due = min((one.until for one in alerts.values() if one.open and one.until is not None), default=FOREVER)
@@ -71,10 +80,14 @@ def _live(signals: Signals, spans: Sequence[tuple[str, Condition, int, int]], la
         place += now == moments[place]
         present = [(source, one) for source, one, begin, end in spans if begin <= now < end]
         observed = [_seen(source, now, [one for of, one in present if of == source]) for source in ("rules", "monitor")]
-        alerts |= step(alerts.values(), observed, (), now, signals).alerts
+        done = step(alerts.values(), observed, (), now, signals)
+        alerts |= done.alerts
+        for told in done.transitions:
+            if told.sounds:
+                heard.setdefault(told.alert, now)
         loud = [Action(ACKNOWLEDGE, "replay", one.id) for one in alerts.values() if one.audible]
         alerts |= step(alerts.values(), (), loud, now, signals).alerts
-    return list(alerts.values())
+    return list(alerts.values()), heard
 
 
 def _seen(source: str, now: int, present: Sequence[Condition]) -> Observed:

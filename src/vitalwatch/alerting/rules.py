@@ -20,6 +20,7 @@ from vitalwatch.tables import MINUTE
 
 UNITS = {"s": 1_000, "min": MINUTE, "h": 60 * MINUTE, "d": 1440 * MINUTE}
 LONGEST_MEAN = 30 * UNITS["d"]  # a mean remembers its hours: memory of a person is bounded
+SPIKES, WEAK, BLIND = "spikes", "weak_signal", "no_heart_rate"  # what a sensor tells of itself
 LIMIT = "limit"  # the person's own limit, else the usual one of schema.yaml
 
 
@@ -54,6 +55,9 @@ class Term(Closed):
         over: Of a mean, up to 30d.
         at_rest: Whether it says nothing while the person is active; by default where movement explains it.
         hysteresis: How far back it must come before the condition counts as gone, in the same unit.
+        beyond_usual: Where the person's own usual is known, the condition begins only with values that are also so
+            many of their own spreads beyond it (of NEWS2: with 3 points or more from such vitals). A louder value, and
+            a limit that a clinician set, ask for no such thing.
     """
 
     vital: str | None = None
@@ -66,6 +70,7 @@ class Term(Closed):
     over: Span | None = None
     at_rest: bool | None = None
     hysteresis: Annotated[float, Field(ge=0)] = 0.0
+    beyond_usual: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Term:
@@ -79,6 +84,8 @@ class Term(Closed):
             raise ValueError("a mean is over 1h to 30d")
         if LIMIT in (self.above, self.below) and self.vital is None:
             raise ValueError("limit is known for a vital only")
+        if self.beyond_usual is not None and self.vital is None and self.news2 is None:
+            raise ValueError("beyond_usual belongs to a vital or to news2")
         return self
 
     @property
@@ -95,15 +102,19 @@ class Term(Closed):
 
 
 class Rule(Closed):
-    """When to raise which alarm; exactly one of `when`, `all`, `any`, `channel`.
+    """When to raise which alarm; exactly one of `when`, `all`, `any`, `channel`, `sensor`.
 
     Attributes:
         when, all, any: One comparison; several that hold together; several of which one holds.
         channel: Alarms of the monitor: `unusual`, `known` or `technical`, with the priority that it gives them unless
             `priority` says otherwise.
+        sensor: What a sensor tells of itself, a technical alarm: `spikes`, `weak_signal` (at rest, `below` some
+            quality) or `no_heart_rate` (the device reports, but measures none). `times` rows of it `within` a while,
+            and no longer than `longest`: then it is a state that somebody knows of.
         priority: high, medium or low.
         louder: Higher priorities and the value from which they hold; with `when` only.
         lasts: How long it must hold before it is an alarm condition.
+        sooner: How long a louder value must, where that is shorter.
         clears: How long it must not hold before the condition is over.
         cool_down: How long after that it raises nothing new.
         latching: Whether the signal stays on until somebody acknowledges, though the condition is over.
@@ -115,9 +126,15 @@ class Rule(Closed):
     all: tuple[Term, ...] = ()
     any: tuple[Term, ...] = ()
     channel: Literal["unusual", "known", "technical"] | None = None
+    sensor: Literal["spikes", "weak_signal", "no_heart_rate"] | None = None
+    below: Annotated[float, Field(gt=0, le=1)] | None = None
+    times: Annotated[int, Field(ge=1)] = 1
+    within: Span = "60min"
+    longest: Span | None = None
     priority: Priority | None = None
     louder: dict[Priority, float] = Field(default_factory=dict)
     lasts: Span = "0min"
+    sooner: Span | None = None
     clears: Span = "0min"
     cool_down: Span = "30min"
     latching: bool = True
@@ -126,14 +143,18 @@ class Rule(Closed):
 
     @model_validator(mode="after")
     def _whole(self) -> Rule:
-        if sum(map(bool, (self.when, self.all, self.any, self.channel))) != 1:
-            raise ValueError("a rule has exactly one of when, all, any, channel")
+        if sum(map(bool, (self.when, self.all, self.any, self.channel, self.sensor))) != 1:
+            raise ValueError("a rule has exactly one of when, all, any, channel, sensor")
+        if (self.below is None) == (self.sensor == WEAK):
+            raise ValueError("below belongs to sensor: weak_signal, and that needs it")
         if self.channel is None and self.priority is None:
             raise ValueError("a rule needs a priority: high, medium or low")
         if self.louder and self.when is None:
             raise ValueError("louder belongs to a rule with one comparison (when)")
         if self.priority and any(PRIORITIES.index(one) <= PRIORITIES.index(self.priority) for one in self.louder):
             raise ValueError("louder names higher priorities than the rule's own")
+        if self.sooner is not None and (not self.louder or span(self.sooner) > span(self.lasts)):
+            raise ValueError("sooner belongs to a rule with louder, and is no longer than lasts")
         return self
 
     @property
@@ -211,6 +232,11 @@ class Personal(Closed):
     supplemental_oxygen: bool | None = None
     rules: dict[str, Change] = Field(default_factory=dict)
     wearing: Wearing | None = None
+
+    @property
+    def on_oxygen(self) -> bool:
+        """Whether a clinician told that saturation is another matter for this person."""
+        return self.oxygen_scale == 2 or bool(self.supplemental_oxygen)
 
 
 class Rules(Closed):

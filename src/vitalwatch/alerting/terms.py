@@ -16,7 +16,7 @@ from vitalwatch.alerting.rules import LIMIT, Personal, Rule, Term, span
 from vitalwatch.artefacts import COARSE
 from vitalwatch.baseline import VITALS
 from vitalwatch.cleaning import SLOW, grid_columns
-from vitalwatch.clinical import News2, news2
+from vitalwatch.clinical import PARTS, News2, news2
 from vitalwatch.explaining import QUIET
 from vitalwatch.features import ACTIVE_INTENSITY, ACTIVE_STEPS
 from vitalwatch.schema import Schema
@@ -34,6 +34,13 @@ NO_MOST = {  # inside these bands no part scores 3, on either oxygen scale (on a
     "heart_rate": (40.5, 130.5),
     "body_temperature": (35.05, 99.0),
 }
+SCORED = {  # parts of NEWS2 and the vitals that they score
+    "respiration": "respiratory_rate",
+    "saturation": "oxygen_saturation",
+    "systolic": "blood_pressure_systolic",
+    "pulse": "heart_rate",
+    "temperature": "body_temperature",
+}
 ENOUGH = 0.5  # share of the rows of a mean that must have been measured
 # a 2-scale person scores 0 at 88-92 %, and whatever is above that depends on oxygen that may be given
 QUIET_2: dict[str, tuple[float, float]] = QUIET | {"oxygen_saturation": (87.5, 92.5)}
@@ -48,12 +55,14 @@ class Comparison:
         sign: 1 where higher is worse, -1 where lower is.
         at: What it is compared with.
         equal: Whether equal counts.
+        beyond: Own spreads beyond the person's own usual that it needs to begin, None where it needs none.
     """
 
     term: Term
     sign: int
     at: float
     equal: bool
+    beyond: float | None = None
 
     @staticmethod
     def of(term: Term, personal: Personal, schema: Schema) -> Comparison:
@@ -65,7 +74,9 @@ class Comparison:
         usual = schema.columns[term.signal].usual if told == LIMIT else None
         limit = usual[sign > 0] if usual is not None else told
         assert isinstance(limit, float)  # `rules.check_term` saw to it
-        return Comparison(term, sign, float(mine if mine is not None else limit), term.at_least is not None)
+        told_otherwise = mine is not None or (term.news2 is not None and personal.on_oxygen)
+        beyond = None if told_otherwise else term.beyond_usual
+        return Comparison(term, sign, float(mine if mine is not None else limit), term.at_least is not None, beyond)
 
     def codes(self, value: Doubles) -> tuple[Codes, Codes]:
         """Return whether it begins to hold and whether it still does, after hysteresis, (n,) each."""
@@ -95,12 +106,37 @@ class Asked:
         order = ("medium", "high")
         return Asked(name, rule, comparisons, tuple((name, louder[name]) for name in order if name in louder))
 
-    def codes(self, values: Sequence[Doubles]) -> tuple[Codes, Codes]:
+    def codes(self, values: Sequence[Doubles], rows: Rows) -> tuple[Codes, Codes]:
         """Return whether the rule begins to hold and whether it still does, (n,) each."""
         each = [one.codes(value) for one, value in zip(self.comparisons, values, strict=True)]
+        for one, value, (begins, _) in zip(self.comparisons, values, each, strict=True):
+            if one.beyond is not None and (begins == HOLDS).any():
+                begins[(begins == HOLDS) & rows.within_usual(one) & ~self._loud(value)] = HOLDS_NOT
         join = np.maximum if self.rule.any else np.minimum
         enter, stay = (join.reduce([codes[i] for codes in each]) for i in (0, 1))
         return enter, stay
+
+    def _loud(self, value: Doubles) -> Bools:
+        """Return the rows whose value makes the rule louder than it is, (n,)."""
+        if not self.louder:
+            return np.zeros(len(value), np.bool_)
+        first, (_, at) = self.comparisons[0], self.louder[0]
+        over = first.sign * (value - at)
+        loud: Bools = (over >= 0) if first.equal else (over > 0)
+        return loud
+
+    def lasted(self, held: int, loud: int | None) -> bool:
+        """Return whether it held long enough to be a condition.
+
+        Args:
+            held: Milliseconds it held.
+            loud: Milliseconds it was louder, None where it is not now.
+        """
+        return held >= span(self.rule.lasts) or (loud is not None and loud >= span(self.rule.sooner or self.rule.lasts))
+
+    def lasts_at(self, value: float) -> str:
+        """Return how long a condition must last at a value of its first comparison."""
+        return self.rule.sooner or self.rule.lasts if self.priority(value) != self.rule.priority else self.rule.lasts
 
     def priority(self, value: float) -> str:
         """Return the priority at a value of its first comparison."""
@@ -151,12 +187,10 @@ class Rows:
     ) -> Rows:
         """Return the rows after activity that ended at `busy_at` and a row with a `beat`."""
         grid = answers.grid
-        busy = busy_rows(grid, step_minutes)
-        last = np.maximum.accumulate(np.where(busy, grid.time, busy_at)) if len(grid) else grid.time
-        resting = (grid.time - last >= REST) | (last < 0)
+        resting, busy_at = resting_rows(grid, busy_at, step_minutes)
         stuck, newest = _stuck(grid, beat, step_minutes)
         score = _score(grid, personal) if scored else None
-        return Rows(answers, resting, stuck, int(last[-1]) if len(last) else busy_at, newest, score)
+        return Rows(answers, resting, stuck, busy_at, newest, score)
 
     def values(self, term: Term) -> Doubles:
         """Return what a term other than a mean compares, (n,); NaN cannot be told."""
@@ -173,11 +207,53 @@ class Rows:
             value = np.where(self.stuck, np.nan, value)
         return np.where(self.resting, value, np.nan) if term.resting else value
 
+    def within_usual(self, one: Comparison) -> Bools:
+        """Return the rows that are as usual for this person: not `one.beyond` own spreads beyond, (n,).
+
+        Nothing is as usual while the person's own usual is not known.
+        """
+        assert one.beyond is not None
+        if one.term.news2 is None:
+            far = self._strength(VITALS.index(one.term.vital or ""), one.sign) >= one.beyond
+        else:
+            far = self._points_beyond(one.beyond) >= MOST_POINTS
+        return self._known() & ~far
+
+    def _known(self) -> Bools:
+        return self.answers.own_baseline & self.answers.assessable
+
+    def _strength(self, vital: int, sign: int) -> Doubles:
+        """Return own spreads beyond the usual: now, or in the mean of the last hour or six, whichever is more, (n,)."""
+        now, lately = (told[:, vital].astype(np.float64) for told in (self.answers.residual, self.answers.contribution))
+        strength: Doubles = np.fmax(sign * now, sign * lately)  # not measured is nothing
+        return np.nan_to_num(strength)
+
+    def _points_beyond(self, beyond: float) -> Doubles:
+        """Return the points of NEWS2 from vitals that are not as usual for this person, (n,)."""
+        assert self.score is not None
+        total = np.zeros(len(self.time))
+        for part, vital in SCORED.items():
+            place = VITALS.index(vital)
+            low, high = QUIET[vital]
+            value = self.answers.grid.column(vital)
+            far = np.where(value < low, self._strength(place, -1), 0) >= beyond
+            far |= np.where(value > high, self._strength(place, 1), 0) >= beyond
+            total += np.where(far, np.nan_to_num(self.score.parts[:, PARTS.index(part)]), 0)
+        return total
+
 
 def busy_rows(grid: Grid, step_minutes: int) -> Bools:
     """Return the rows in which the person is active, (n,)."""
     busy: Bools = (grid.column("steps") > ACTIVE_STEPS * step_minutes) | (grid.column("intensity") > ACTIVE_INTENSITY)
     return busy  # NaN is neither
+
+
+def resting_rows(grid: Grid, busy_at: int, step_minutes: int) -> tuple[Bools, int]:
+    """Return the rows a while after any activity, (n,), and the time of the newest active row."""
+    if not len(grid):
+        return np.zeros(0, np.bool_), busy_at
+    last = np.maximum.accumulate(np.where(busy_rows(grid, step_minutes), grid.time, busy_at))
+    return (grid.time - last >= REST) | (last < 0), int(last[-1])
 
 
 def newest_beat(grid: Grid, step_minutes: int) -> tuple[int, float] | None:

@@ -18,7 +18,7 @@ from vitalwatch.alerting.rules import Rules, read_rules
 from vitalwatch.commands.desk import Desk, Outcome
 from vitalwatch.commands.models import Place, ingested, place_of, scratch, served_settings, told
 from vitalwatch.commands.run import refused_rows, sources_of, tell_refused
-from vitalwatch.errors import DONE, FAILED, SOME_REFUSED
+from vitalwatch.errors import DONE, FAILED, SOME_REFUSED, UsageError
 from vitalwatch.metrics.bootstrap import Estimate, estimate, ratio, weights
 from vitalwatch.recordings import iter_people, people, read_events, read_profiles
 from vitalwatch.tables import Event, Profile, Readings
@@ -48,6 +48,17 @@ class History:
 
 
 def alarms(given: Namespace, desk: Desk) -> Outcome:
+    """Replay rules on history, or tell what alarms cost while serving (see `burden`)."""
+    if given.action == "burden":
+        from vitalwatch.commands.burden import burden
+
+        return burden(given, desk)
+    if not given.source:
+        raise UsageError("`alarms replay` needs --source PATH, a recording to try the rules on.")
+    return _replay(given, desk)
+
+
+def _replay(given: Namespace, desk: Desk) -> Outcome:
     """Print alarms per person-day, recall where labels exist, and what differs from the rules in force.
 
     Raises:

@@ -135,8 +135,8 @@ def _generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", default="parquet", metavar="NAME", help="parquet (default), csv or jsonl")
 
 
-def _sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", action="append", required=True, metavar="PATH", help="a recording (repeatable)")
+def _sources(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--source", action="append", required=required, metavar="PATH", help="a recording (repeatable)")
     parser.add_argument("--format", metavar="NAME", help="of the sources; default: by content")
     parser.add_argument("--run", metavar="ID", help="the run whose models answer; default: the one in production")
 
@@ -209,8 +209,9 @@ def _database(parser: argparse.ArgumentParser) -> None:
 
 
 def _alarms(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("replay",))
-    _sources(parser)
+    parser.add_argument("action", choices=("replay", "burden"))
+    _sources(parser, required=False)
+    parser.add_argument("--days", type=int, default=7, metavar="N", help="of the burden; default: 7")
     parser.add_argument("--rules", type=Path, metavar="FILE", help="the rules to try; default: those in force")
     parser.add_argument("--budget", type=float, metavar="N",
                         help="alarms a person-day; over it the command fails")  # fmt: skip
@@ -296,7 +297,7 @@ COMMANDS = {
         f"{AT}.database:database", _database, "python main.py database backup --file monday.gz",
     ),
     "alarms": Command(
-        "Try rules on history before they go live.", f"{AT}.alarms:alarms", _alarms,
+        "Try rules on history before they go live, or say what alarms cost a ward.", f"{AT}.alarms:alarms", _alarms,
         "python main.py alarms replay --rules mine.yaml --source people/ --budget 0.1",
     ),
     "doctor": Command(
