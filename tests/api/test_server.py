@@ -2,76 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from command_world import Place
+from real_server import START, Server
 from serving_world import OTHER, RUN
-from tiny import ROOT
-
-START = 60  # seconds, on a busy machine
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-class Server:
-    """uvicorn as `make serve` starts it, on artifacts of its own."""
-
-    def __init__(self, folder: Path, *words: str, host: str = "127.0.0.1") -> None:
-        self.port = free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
-        (folder / "entry.py").write_text(
-            "from pathlib import Path\n"
-            "from vitalwatch.api.app import create_app\n"
-            "from vitalwatch.settings import load_settings\n"
-            f"app = create_app(load_settings(Path({str(ROOT)!r}), config=Path({str(folder / 'config.yaml')!r})))\n"
-        )
-        command = [sys.executable, "-m", "uvicorn", "entry:app", "--host", host, "--port", str(self.port)]
-        self.log = (folder / "log").open("w+")
-        self.process = subprocess.Popen(
-            [*command, "--no-server-header", *words],
-            cwd=folder,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    def wait(self) -> Server:
-        for _ in range(START * 10):
-            with contextlib.suppress(httpx.HTTPError):
-                httpx.get(f"{self.address}/health/live", timeout=2)
-                return self
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.1)
-        raise AssertionError(self.said())
-
-    def said(self) -> str:
-        self.log.flush()
-        return Path(self.log.name).read_text()
-
-    def stop(self, number: int = signal.SIGINT) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            return self.process.wait(30)
-        finally:
-            self.process.kill()
-            self.log.close()
 
 
 @pytest.fixture

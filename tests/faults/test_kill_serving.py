@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from killing import PLACES, Found, killed
+from killing_rest import killed as killed_over_rest
 
 BATCHES = 60
 
@@ -16,3 +17,12 @@ def test_killed_at_every_named_place_and_at_any_moment_nothing_is_lost_or_double
     assert found.kills >= len(PLACES) + 1
     assert found.alarms > 0
     assert found == Found(found.kills, found.acknowledged, 0, 0, found.alarms, 0, 0, 0)
+
+
+@pytest.mark.slow
+def test_a_real_server_killed_while_several_clients_send_loses_and_doubles_nothing(tmp_path, tiny_bundle, both):
+    found = killed_over_rest(tmp_path, both, tiny_bundle, 4)
+
+    assert {} == found.wrong
+    assert found.kills >= 4
+    assert min(found.alarms, found.acted) > 0
