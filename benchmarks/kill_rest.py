@@ -2,9 +2,10 @@
 
     python benchmarks/kill_rest.py [--kills 50] [--database sqlite|postgresql]
 
-uvicorn takes batches from four clients at once and is killed at random moments, also while it starts; clients send again
-what was not answered. In the end a tenth of the kills come while alarms are acknowledged. What is there is compared with
-a run of the same batches that nobody disturbed. A small bundle made here answers. Exit code 1 where anything is wrong.
+uvicorn takes batches from four clients at once and is killed at random moments, also while it starts; clients send
+again what was not answered. In the end a tenth of the kills come while alarms are acknowledged. What is there is
+compared with a run of the same batches that nobody disturbed. A small bundle made here answers. Exit code 1 where
+anything is wrong.
 """
 
 from __future__ import annotations

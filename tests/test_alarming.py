@@ -289,7 +289,7 @@ def test_who_is_discharged_is_not_missed_until_a_reading_comes(watched):
 def test_readings_that_wait_too_long_are_an_alarm_about_no_person(watched):
     watched.engine.catch_up()
     with watched.engine.database.writing() as connection:
-        connection.execute(update(people).values(stored=people.c.stored + 1))
+        connection.execute(update(people).values(scored=people.c.scored - 1))
     watched.passes(1)
 
     assert [("scorer_lagging", SYSTEM)] == [(one["rule"], one["person"]) for one in watched.alarms("scorer_lagging")]

@@ -31,6 +31,7 @@ from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import Refused
+from vitalwatch.database.readings import waiting_since
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.vault import Secret
 from vitalwatch.errors import NoModelYet, NotAllowed, NotEnoughHistory
@@ -349,8 +350,9 @@ class Engine:
         with self.database.reading() as connection:
             everyone, gone = people.everyone(connection), judgements.discharged(connection)
             wearing = self._alarming.wearing(connection, everyone)
-            behind = max((now - one.heard for one in everyone if one.behind), default=0) / 1000
+            oldest = waiting_since(connection, [one for one in everyone if one.behind])
         here = {one.pseudonym: one.stored for one in everyone if one.no not in gone}
+        behind = 0.0 if oldest is None else (now - oldest) / 1000
         if self._guarding is not None:
             pulse = Pulse(self._beats, behind if self.production.ready else 0.0, here, wearing)
             self._seen_last = self._guarding.beat(pulse)

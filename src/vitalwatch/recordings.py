@@ -57,6 +57,18 @@ def append(blocks: Iterable[NDArray[Any]], folder: Path, name: str, buckets: int
                 block[bucket == place].tofile(file)
 
 
+def settle(part: Path, path: Path) -> None:
+    """Give a written file its name once it is on the disk: a power cut leaves the old file or the new one, whole."""
+    for step in (part, path.parent):
+        handle = os.open(step, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if step is part:
+            part.replace(path)
+
+
 class ReadingsWriter:
     """Writes readings.parquet, one person after another; the file appears when the block ends without an error.
 
@@ -111,7 +123,7 @@ class ReadingsWriter:
             with storing(self._path):
                 self._file.close()
                 if kind is None:
-                    self._part.replace(self._path)
+                    settle(self._part, self._path)
         finally:
             self._part.unlink(missing_ok=True)
 
@@ -316,7 +328,7 @@ def _write(path: Path, table: Any) -> None:
         with storing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(table, part, **PARQUET)
-            part.replace(path)
+            settle(part, path)
     finally:
         part.unlink(missing_ok=True)
 

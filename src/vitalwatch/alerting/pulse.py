@@ -19,7 +19,7 @@ class Pulse:
 
     Attributes:
         count: Higher at each beat.
-        behind: Seconds that the newest accepted reading has waited to be scored, 0 for none.
+        behind: Seconds that the oldest reading that is not scored yet has waited, 0 for none.
         people: Those watched (not who was discharged), each with a number that changes with every reading scored.
         wearing: Own times of silence and of not worn in seconds (0: never), for those who have them.
     """

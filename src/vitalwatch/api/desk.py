@@ -12,6 +12,7 @@ from vitalwatch.api.forms import Forms
 from vitalwatch.api.limits import Rate, Turns
 from vitalwatch.api.metrics import Metrics
 from vitalwatch.api.oidc import Oidc, fetch_of
+from vitalwatch.api.readiness import Readiness
 from vitalwatch.engine import Engine
 from vitalwatch.monitor import Monitor
 from vitalwatch.schema import minutes
@@ -28,7 +29,7 @@ class Desk:
 
     Attributes:
         settings, chosen, engine: As given; `chosen` is `config.api`.
-        forms, metrics, access: See there.
+        forms, metrics, access, readiness: See there.
         rate: Of keys.
         compute, disk: Turns of what keeps the processor, and the database, busy.
         ahead_ms: A reading later than now by more than this is refused.
@@ -44,6 +45,7 @@ class Desk:
         failures = Rate(FAILURES, FAILED_BURST)
         self.access = Access(engine, oidc, self.chosen.hosts, self.chosen.remember_keys_seconds, failures)
         self.rate = Rate(self.chosen.requests_a_second, self.chosen.burst)
+        self.readiness = Readiness(engine)
         self.ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
         self.compute, self.disk = Turns(self.chosen.waiting), Turns(self.chosen.waiting, READERS)
         self.ending = asyncio.Event()
@@ -68,4 +70,5 @@ class Desk:
 
     def close(self) -> None:
         """Let the threads end."""
+        self.readiness.close()
         self._threads.shutdown(wait=True)

@@ -8,9 +8,10 @@ from typing import Any
 
 from vitalwatch.api import metrics
 from vitalwatch.api.calls import Call, Reply, reply
-from vitalwatch.api.problem import Problem, of_error
+from vitalwatch.api.problem import Problem
+from vitalwatch.api.readiness import HARMLESS
 from vitalwatch.api.wire import dumped
-from vitalwatch.errors import NoModelYet, VitalsError
+from vitalwatch.errors import VitalsError
 from vitalwatch.store import Store
 
 HTML = "text/html; charset=utf-8"
@@ -24,18 +25,8 @@ async def live(call: Call) -> Reply:
 
 async def ready(call: Call) -> Reply:
     """Answer whether readings can be taken and judged, with each cause that stands against it."""
-    causes = {}
-    try:
-        call.desk.monitor()
-        if call.desk.engine.production.problem:
-            causes["model_refused"] = "The newest run is refused, the one before answers. `python main.py doctor`."
-    except NoModelYet as error:
-        causes["no_model"] = of_error(error).detail
-    try:
-        await call.desk.ask(call.desk.engine.newest_event)
-    except (VitalsError, Problem):
-        causes["database"] = "The database does not answer."
-    bad = causes.keys() & {"no_model", "database"}
+    causes = await call.desk.readiness.causes()
+    bad = causes.keys() - HARMLESS
     return reply({"status": "not ready" if bad else "ready", "causes": causes}, 503 if bad else 200)
 
 

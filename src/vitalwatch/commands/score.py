@@ -21,13 +21,14 @@ from vitalwatch.commands.run import refused_rows, sources_of, tell_refused
 from vitalwatch.early_warning import Risk, last_known
 from vitalwatch.errors import DONE, SOME_REFUSED, StoreError
 from vitalwatch.quarantine import FILE
-from vitalwatch.recordings import PARQUET, iter_people, people, read_profiles, storing
+from vitalwatch.recordings import PARQUET, iter_people, people, read_profiles, settle, storing
 from vitalwatch.store import sweep, temporary
 from vitalwatch.tables import Answers, Care, Profile, Readings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LIST = "score.json"  # says what lies beside it
 TABLES = ("scores", "alarms", "forecasts")
 TOP = 3  # vitals named among the contributions
 MANY = 4  # people from which other processes are worth their start
@@ -47,7 +48,7 @@ def score(given: Namespace, desk: Desk) -> Outcome:
     settings = served_settings(place.open(), desk)
     if given.out.exists() and not given.out.is_dir():
         raise StoreError(given.out, "is a file", "Name a folder with --out.")
-    if given.out.is_dir() and any(given.out.iterdir()) and not (given.out / "score.json").is_file():
+    if given.out.is_dir() and any(given.out.iterdir()) and not (given.out / LIST).is_file():
         raise StoreError(given.out, "holds something that `score` did not write", "Name an empty or a new folder.")
     with (
         _written(given.out) as out,
@@ -67,7 +68,7 @@ def score(given: Namespace, desk: Desk) -> Outcome:
             shutil.copyfile(folder / "quarantine" / FILE, out / "quarantine" / FILE)
             (out / "quarantine" / FILE).chmod(0o600)
         data = {"run": place.run, "out": str(given.out), "tables": counts, **told(report)}
-        (out / "score.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        (out / LIST).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     _tell(data, report, given.out, desk)
     return Outcome(SOME_REFUSED if refused_rows(report) else DONE, data)
 
@@ -259,8 +260,11 @@ def _written(out: Path) -> Iterator[Path]:
         yield temp
         with storing(out):
             shutil.rmtree(out / "quarantine", ignore_errors=True)  # of an earlier call
-            for path in sorted(temp.iterdir()):
-                path.replace(out / path.name)
+            for path in sorted(temp.iterdir(), key=lambda one: (one.name == LIST, one.name)):  # what lists them last
+                if path.is_dir():
+                    path.replace(out / path.name)
+                else:
+                    settle(path, out / path.name)
     except BaseException:
         if made:
             shutil.rmtree(out, ignore_errors=True)

@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import hmac
 import json
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from vitalwatch.database.connection import Database
 from vitalwatch.database.tables import metadata
 from vitalwatch.database.upgrading import migrate, versions
 from vitalwatch.errors import DatabaseError, SourceError, StoreError
+from vitalwatch.recordings import settle
 from vitalwatch.store import PROBLEMS, temporary, writing
 
 FORMAT = 1
@@ -49,9 +49,7 @@ def backup(database: Database, path: Path, key_id: str, now: int) -> dict[str, i
             draft.touch(mode=0o600)
             with gzip.open(draft, "wb", compresslevel=3) as file, database.reading() as connection:
                 counts = _write(file, connection, head)
-            with draft.open("rb") as whole:
-                os.fsync(whole.fileno())
-            draft.rename(path)
+            settle(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     return counts

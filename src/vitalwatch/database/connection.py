@@ -230,7 +230,7 @@ def _meant(error: SQLAlchemyError, where: str) -> DatabaseError:
         return StorageFull(where)
     if state == "55P03" or "database is locked" in said:
         return DatabaseBusy(where)
-    if isinstance(error, OperationalError) and ("readonly" in said or "read-only" in said):
+    if state == "25006" or (isinstance(error, OperationalError) and ("readonly" in said or "read-only" in said)):
         return DatabaseError(where, "is read-only", "Make it writable for this user")
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return DatabaseError(where, "broke the connection", "Look whether it runs, and try again")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from vitalwatch.database.connection import bulk
 from vitalwatch.database.layouts import Layouts
@@ -15,6 +15,7 @@ from vitalwatch.database.people import AT_ONCE, Person
 from vitalwatch.database.tables import readings
 from vitalwatch.tables import Readings
 
+LOOKED_AT = 20  # people, of those with readings that wait
 Content = tuple[int, int, int, int, bytes]  # person, time, utc_offset, layout, body: what a reading says
 
 COLUMNS = ("no", "event", "person", "time", "utc_offset", "received", "device", "late", "layout", "body")
@@ -100,6 +101,20 @@ def first_time(connection: Connection, person: Person, *, since: int, after: int
     which = select(c.time).where(c.person == person.no, c.time >= since, c.no > after, c.no <= through)
     found = connection.execute(which.where(c.late.is_(False)).order_by(c.time).limit(1)).scalar()
     return None if found is None else int(found)
+
+
+def waiting_since(connection: Connection, behind: Sequence[Person]) -> int | None:
+    """Return when the oldest reading came that waits to be scored, UTC ms; None where none waits.
+
+    Of many people only those are looked at who are scored least far: this is asked often, and while much waits.
+    """
+    oldest = None
+    for person in sorted(behind, key=lambda one: one.scored)[:LOOKED_AT]:
+        c = readings.c
+        which = select(func.min(c.received)).where(c.person == person.no, c.no > person.scored)
+        found = connection.execute(which).scalar()
+        oldest = found if oldest is None else min(oldest, found or oldest)
+    return None if oldest is None else int(oldest)
 
 
 _LATE = update(readings).where(readings.c.no == bindparam("_no")).values(late=True)
