@@ -17,7 +17,7 @@ run: $(VENV)/.installed  ## retrain everything
 	$(BIN)/python main.py
 
 serve: $(VENV)/.installed  ## the REST server; ADDRESS=0.0.0.0 needs a key first (main.py keys)
-	$(BIN)/uvicorn app:app --host $(ADDRESS) --port $(PORT) --no-access-log --no-server-header --timeout-graceful-shutdown 10
+	$(BIN)/uvicorn app:app --host $(ADDRESS) --port $(PORT) --no-access-log --no-server-header --http vitalwatch.api.connections:Connections --timeout-graceful-shutdown 10
 
 ui: $(VENV)/.installed  ## the web page on 127.0.0.1:8501; VITALWATCH_API=http://... shows a running API
 	$(BIN)/streamlit run streamlit_app.py

@@ -61,7 +61,7 @@ class Server:
         command = [sys.executable, "-m", "uvicorn", "entry:app", "--host", host, "--port", str(self.port)]
         self.log = (folder / "log").open("a+")
         self.process = subprocess.Popen(
-            [*command, "--no-server-header", *words],
+            [*command, "--no-server-header", "--http", "vitalwatch.api.connections:Connections", *words],
             cwd=folder,
             stdout=self.log,
             stderr=subprocess.STDOUT,

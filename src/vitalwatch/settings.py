@@ -127,11 +127,15 @@ class Api(Closed):
     docs: bool
     max_body: int = Field(ge=65_536)
     max_batch_body: int = Field(ge=65_536)
+    max_lines_body: int = Field(ge=65_536)
+    part_lines: int = Field(ge=1, le=10_000)
+    head_seconds: float = Field(gt=0)
     body_seconds: float = Field(gt=0)
     requests_a_second: float = Field(gt=0)
     burst: int = Field(ge=1)
     waiting: int = Field(ge=1)
     streams: int = Field(ge=1)
+    connections: int = Field(ge=1)
     remember_keys_seconds: float = Field(ge=0)
     oidc: Provider | None
 

@@ -115,14 +115,20 @@ def check(answer: Answer, seconds: float, request: tuple) -> None:
         assert "error" in told or {"type", "title", "status", "detail", "instance"} <= set(told), request
 
 
-def run(api: Api, seed: int, requests: int) -> Counter[int]:
-    corpus, seen = Corpus(api, seed), Counter[int]()
+def answered(api: Api, corpus: Corpus) -> tuple[int, float]:
+    """Send one request, look at its answer, and return status and seconds."""
+    method, path, more = corpus.request()
+    start = time.perf_counter()
+    answer = api.ask(method, path, more.pop("body", None), **more)
+    took = time.perf_counter() - start
+    check(answer, took, (method, path, more))
+    return answer.status, took
+
+
+def run(api: Api, seed: int, requests: int) -> Counter:
+    corpus, seen = Corpus(api, seed), Counter()
     for _ in range(requests):
-        method, path, more = corpus.request()
-        start = time.perf_counter()
-        answer = api.ask(method, path, more.pop("body", None), **more)
-        check(answer, time.perf_counter() - start, (method, path, more))
-        seen[answer.status] += 1
+        seen[answered(api, corpus)[0]] += 1
     return seen
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import StarletteHTTPException as HTTPException
 
+from vitalwatch.api import connections
 from vitalwatch.api.access import loopback
 from vitalwatch.api.desk import Desk
 from vitalwatch.api.door import Door
@@ -81,7 +82,7 @@ def attach(app: FastAPI, desk: Desk) -> None:
 
 def _lifespan(settings: Settings, engine: Engine | None, bound: Callable[[], Sequence[str]]) -> Any:
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         logging.getLogger("uvicorn.access").disabled = True  # it writes addresses; ours names operations
         opened = engine if engine is not None else await asyncio.to_thread(Engine.open, settings)
         desk = Desk(settings, opened, app.state.metrics)
@@ -95,7 +96,7 @@ def _lifespan(settings: Settings, engine: Engine | None, bound: Callable[[], Seq
             if engine is None:
                 opened.start()
             with _told_to_stop(desk):
-                yield
+                yield connections.told(settings.config.api)
         finally:
             desk.ending.set()
             desk.close()

@@ -107,37 +107,38 @@ class Call:
         """Return the whole body; raises Problem where it is longer than `most` bytes, or comes too slowly."""
         told = self.headers.get(b"content-length")
         if told is not None and int(told) > most:
-            raise _too_large(most)
+            raise too_large(most)
         message = await self._first()
         if not message.get("more_body"):
             whole: bytes = message["body"]
             if len(whole) > most:
-                raise _too_large(most)
+                raise too_large(most)
             return whole
         return await self._rest(message["body"], most)
 
     async def _first(self) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self.desk.chosen.body_seconds):
-                return await self._next()
+                return await self.next_message()
         except TimeoutError:
-            raise _slow() from None
+            raise slow() from None
 
     async def _rest(self, first: bytes, most: int) -> bytes:
         parts, size, more = [first], len(first), True
         try:
             async with asyncio.timeout(self.desk.chosen.body_seconds):
                 while more:
-                    message = await self._next()
+                    message = await self.next_message()
                     parts.append(message["body"])
                     size, more = size + len(message["body"]), message.get("more_body", False)
                     if size > most:
-                        raise _too_large(most)
+                        raise too_large(most)
         except TimeoutError:
-            raise _slow() from None
+            raise slow() from None
         return b"".join(parts)
 
-    async def _next(self) -> dict[str, Any]:
+    async def next_message(self) -> dict[str, Any]:
+        """Return the next piece of the body; raises Gone where the one who asked has hung up."""
         message: dict[str, Any] = await self.receive()
         if message["type"] == "http.disconnect":
             raise Gone
@@ -165,9 +166,11 @@ def checked(form: type[M], value: Any) -> M:
         raise of_validation(error) from None
 
 
-def _too_large(most: int) -> Problem:
+def too_large(most: int) -> Problem:
+    """Return the problem of a body that is longer than `most` bytes."""
     return Problem("too_large", f"This route takes {most // 1024} kB.", headers=(("connection", "close"),))
 
 
-def _slow() -> Problem:
+def slow() -> Problem:
+    """Return the problem of a body that comes too slowly."""
     return Problem("slow_request", headers=(("connection", "close"),))

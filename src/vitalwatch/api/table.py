@@ -150,7 +150,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST", "/readings", "readings", INGEST, SEND, "Send readings", taking.readings, READING_FORM, (JSON, NDJSON),
         statuses=(200, 202), headers=("Idempotency-Key",), example={"accepted": 1, "duplicates": [], "rejected": []},
-        told="One, an array, or a line each (NDJSON), up to 1,000 and 1 MB. 202: on the disk and scored. "
+        told="One, an array (up to 1,000 and 1 MB), or a line each (NDJSON, up to 64 MB, taken in parts). 202: on the "
+        "disk and scored. "
         "`event_id` or `Idempotency-Key` make a repetition a duplicate (200). Refused ones are named and kept.",
     ),
     *_people(),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vitalwatch.api.calls import JSON, NDJSON, Call, Reply, parsed, reply
 from vitalwatch.api.forms import MOST
-from vitalwatch.api.problem import Fault, Problem
+from vitalwatch.api.lines import Lines
+from vitalwatch.api.problem import Fault, Problem, of_error
+from vitalwatch.errors import VitalsError
 from vitalwatch.intake import REASONS as BY_DATABASE
 from vitalwatch.intake import Receipt, Told
 from vitalwatch.messages import MAX_BYTES
@@ -19,17 +23,71 @@ SOURCE = "rest"
 async def readings(call: Call) -> Reply:
     """Take readings in."""
     call.expect(JSON, NDJSON)
-    idempotency = _idempotency(call)
+    if call.media == NDJSON:
+        return await _by_lines(call)
     most = call.desk.chosen.max_batch_body
-    raw = await call.body(most)
-    one, messages = (False, _lines(raw)) if call.media == NDJSON else _objects(raw, most)
+    one, messages = _objects(await call.body(most), most)
     if not 0 < len(messages) <= MOST:
         raise Problem("too_many" if messages else "too_few", f"1 to {MOST} readings in one request.")
+    return _told(await _taken(call, messages, _idempotency(call)), one)
+
+
+async def _by_lines(call: Call) -> Reply:
+    """Take lines in, part by part: each is on the disk before the next is read."""
+    idempotency, lines, all_of_it = _idempotency(call), Lines(call), Sum()
+    try:
+        while part := await lines.part():
+            key = idempotency
+            if all_of_it.parts:
+                call.desk.rate.take(call.caller.actor)  # as much work as a request of its own
+                key = idempotency and f"{idempotency}/{all_of_it.parts}"
+            all_of_it.add(await _taken(call, part, key), len(part))
+    except (Problem, VitalsError) as error:
+        if not all_of_it.parts:
+            raise
+        problem = error if isinstance(error, Problem) else of_error(error)
+        problem.more |= all_of_it.told()
+        raise problem from None
+    if not all_of_it.parts:
+        raise Problem("too_few", "Send a reading a line.")
+    return _told(all_of_it.receipt(), False, all_of_it.told() if all_of_it.parts > 1 else None)
+
+
+async def _taken(call: Call, messages: Sequence[Any], idempotency: str) -> Receipt:
     desk, caller = call.desk, call.caller
     receipt = await desk.ask(desk.engine.accept, messages, SOURCE, caller.actor, caller.wards, idempotency=idempotency)
     desk.tell()
     _count(call, receipt)
-    return _told(receipt, one)
+    return receipt
+
+
+@dataclass
+class Sum:
+    """What became of several parts; of duplicates and refused lines the first MOST are named, and all counted."""
+
+    parts: int = 0
+    lines: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    refused: int = 0
+    duplicates: list[Told] = field(default_factory=list)
+    rejected: list[Told] = field(default_factory=list)
+
+    def add(self, receipt: Receipt, lines: int) -> None:
+        """Add a part of so many lines."""
+        for kept, new in ((self.duplicates, receipt.duplicates), (self.rejected, receipt.rejected)):
+            kept += [replace(one, position=one.position + self.lines) for one in new[: MOST - len(kept)]]
+        self.parts, self.lines, self.accepted = self.parts + 1, self.lines + lines, self.accepted + receipt.accepted
+        self.duplicate, self.refused = self.duplicate + len(receipt.duplicates), self.refused + len(receipt.rejected)
+
+    def receipt(self) -> Receipt:
+        """Return all parts as one."""
+        return Receipt(self.accepted, tuple(self.duplicates), tuple(self.rejected))
+
+    def told(self) -> dict[str, Any]:
+        """Return how many lines were read and what became of them; accepted ones are on the disk."""
+        counts = {"accepted": self.accepted, "duplicate": self.duplicate, "refused": self.refused}
+        return {"lines": {"read": self.lines, **counts}}
 
 
 def _idempotency(call: Call) -> str:
@@ -37,10 +95,6 @@ def _idempotency(call: Call) -> str:
     if len(told) > MAX_TEXT or unsafe(told):
         raise Problem("bad_text", f"Idempotency-Key has up to {MAX_TEXT} printable characters.")
     return f"{call.caller.actor}:{told}" if told else ""
-
-
-def _lines(raw: bytes) -> list[Any]:
-    return [line for line in raw.split(b"\n") if line.strip()]
 
 
 def _objects(raw: bytes, most: int) -> tuple[bool, list[Any]]:
@@ -65,12 +119,13 @@ def _count(call: Call, receipt: Receipt) -> None:
         figures.quarantined.labels(one.reason).inc()
 
 
-def _told(receipt: Receipt, one: bool) -> Reply:
-    told = {
+def _told(receipt: Receipt, one: bool, more: Mapping[str, Any] | None = None) -> Reply:
+    told: dict[str, Any] = {
         "accepted": receipt.accepted,
         "duplicates": [duplicate.position for duplicate in receipt.duplicates],
         "rejected": [_refused(refused) for refused in receipt.rejected],
     }
+    told |= more or {}
     if one:
         told["duplicate"] = bool(receipt.duplicates)
     if receipt.accepted:
