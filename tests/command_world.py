@@ -74,7 +74,7 @@ class Place:
             "jobs": 2,
             "database": {
                 "key": str(self.key.with_name("database.key")),
-                "anchor": str(self.key.with_name("audit.anchor")),
+                "anchor": str(self.folder / "audit" / "audit.anchor"),
             },
             "alarms": {"rules": str(ROOT / "rules.yaml"), "log": False},
         }

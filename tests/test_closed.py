@@ -1,4 +1,4 @@
-"""D10: closed by default: nothing is asked of a network while it is imported, opened and serves; it binds this machine."""
+"""D10: closed by default: nothing asks a network while it is imported, opened and serves; it binds this machine."""
 
 from __future__ import annotations
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
-from command_world import Place
+from command_world import ROOT, Place
 from serving_world import RUN, Ward, messages
 from tiny import somebody
 from vitalwatch.database.tables import audit
+from vitalwatch.settings import load_settings
 
 
 @pytest.fixture
@@ -152,3 +153,34 @@ def test_what_alarms_cost_a_ward_is_told(ward):
     assert "minutes to acknowledge, median" in answer.out
     assert len(raised) == told["alerts"] > 0
     assert 0 == told["acknowledged"]
+
+
+def anchored(ward: Ward, anchor: Path) -> dict:
+    """What `audit verify` says with the anchor elsewhere."""
+    sets = (f"config.database.anchor={anchor}",)
+    ward.place.do("keys", "make", "--name", "a", "--scope", "read", "--ward", "*", sets=sets)
+    answer = ward.place.do("audit", "verify", "--json", sets=sets)
+    assert 0 == answer.code
+    return answer.json
+
+
+def test_an_anchor_beside_the_key_or_the_database_is_told_and_one_elsewhere_is_not(ward, tmp_path, monkeypatch):
+    beside_key = anchored(ward, ward.place.key.with_name("audit.anchor"))["notes"]
+    with_database = anchored(ward, ward.place.artifacts / "audit" / "audit.anchor")["notes"]
+
+    assert ["in one folder with the key" in beside_key[0], "folder of the database" in beside_key[1]] == [True, True]
+    assert ["folder of the database" in one for one in with_database] == [True]
+    assert with_database[0].endswith("set config.database.anchor to another place.")
+    assert [] == anchored(ward, tmp_path / "elsewhere" / "audit.anchor")["notes"]
+    monkeypatch.setenv("VITALWATCH_DATABASE_KEY", ward.place.key.with_name("database.key").read_text())
+    assert 1 == len(anchored(ward, ward.place.key.with_name("audit.anchor"))["notes"])
+
+
+def test_where_nothing_is_said_the_anchor_lies_with_neither_key_nor_database():
+    chosen = load_settings(ROOT, environment="base")
+    docker = load_settings(ROOT, environment="docker")
+
+    for one in (chosen, docker):
+        anchor = one.path(one.config.database.anchor)
+        assert not anchor.is_relative_to(one.artifacts)
+        assert anchor.parent != one.path(one.config.database.key).parent

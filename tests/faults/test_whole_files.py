@@ -156,7 +156,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_after(tmp_pat
 
     def synced(handle: int) -> None:
         sync(handle)
-        done.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+        done.append(Path(f"/proc/self/fd/{handle}").readlink())
 
     def renamed(which: str) -> Callable[[Path, Path], Path]:
         def move(self: Path, target: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Connections below HTTP: a head that comes too slowly is given up, and more connections than may be open are turned away.
+"""Connections below HTTP: a head that comes too slowly is given up, and who comes when too many are open goes away.
 
 uvicorn waits for ever for the head of a request, and the application never sees a connection before its head is whole.
 `uvicorn --http vitalwatch.api.connections:Connections`, as `make serve` says, puts this in front.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
+from typing import Any
 
 from vitalwatch.commands.desk import Desk, Outcome
-from vitalwatch.commands.kept import opened
+from vitalwatch.commands.kept import anchor_of, opened, unchecked
+from vitalwatch.database.vault import VARIABLE
 from vitalwatch.errors import DONE, FAILED
 from vitalwatch.timestamps import rfc3339
 
@@ -22,10 +25,33 @@ def _verify(desk: Desk) -> Outcome:
         verdict = book.verify()
     for problem in verdict.problems:
         desk.screen.warn(problem)
+    notes = _notes(desk)
+    for note in notes:
+        desk.screen.warn(note)
     if not verdict.problems:
         desk.screen.say(f"The audit log is whole: {verdict.entries} entries, anchored up to entry {verdict.anchored}.")
-    data = {"entries": verdict.entries, "anchored": verdict.anchored, "problems": list(verdict.problems)}
+    data: dict[str, Any] = {
+        "entries": verdict.entries,
+        "anchored": verdict.anchored,
+        "problems": list(verdict.problems),
+    }
+    data["notes"] = notes
     return Outcome(FAILED if verdict.problems else DONE, data)
+
+
+def _notes(desk: Desk) -> list[str]:
+    """Return what makes the anchor weaker than it could be: whoever reaches the log or its key reaches it too."""
+    anchor, chosen = anchor_of(desk), desk.settings.config.database
+    place = anchor.resolve().parent
+    found = []
+    if not os.environ.get(VARIABLE) and place == desk.settings.path(chosen.key).resolve().parent:
+        found.append(f"The anchor lies in one folder with the key of the database ({desk.shown(anchor.parent)}).")
+    with unchecked(desk) as database:
+        if database.file is not None and place.is_relative_to(database.file.resolve().parent):
+            found.append(f"The anchor lies in the folder of the database ({desk.shown(database.file.parent)}).")
+    if found:
+        found[-1] += " Who can write there can take back both: set config.database.anchor to another place."
+    return found
 
 
 def _list(desk: Desk) -> Outcome:
