@@ -327,3 +327,18 @@ def test_what_alarms_cost_is_measured_in_a_ward(ward):
     assert 1 / found.alerts == pytest.approx(found.acknowledged)
     assert found.alerts / (len(feverish()) * 5 / 1440) == pytest.approx(found.per_person_day, rel=0.2)
     assert 0 == elsewhere.alerts
+
+
+def test_open_alarms_outlive_their_process_until_somebody_acknowledges_on_either_database(tmp_path, tiny_bundle, both):
+    ward = Ward(tmp_path, tiny_bundle, both)
+    ward.send(messages(somebody(0).readings.rows(slice(0, 2500))))
+    before = ward.engine.alarms()
+    ward.again()
+
+    assert before == ward.engine.alarms() != []
+    ward.engine.act(before[0]["id"], ACKNOWLEDGE, "nurse")
+    ward.again()
+    told = {one["id"]: one for one in ward.engine.alarms(open_only=False)}
+    assert "nurse" == told[before[0]["id"]]["acknowledged_by"]
+    assert {one["id"] for one in before} <= told.keys()
+    ward.engine.close()

@@ -180,3 +180,11 @@ def test_options_of_a_benchmark_that_a_page_shows_exist(name):
     words = [word for _, words in commands_of(BENCHMARK.format(name=name)) for word in words]
 
     assert [] == [word for word in words if word.startswith("--") and f'"{word}"' not in text]
+
+
+def test_every_test_that_is_named_for_a_promise_exists():
+    told = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8"))
+    missing = [name for file, name in told if f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")]
+
+    assert [] == missing
+    assert len(told) >= 24

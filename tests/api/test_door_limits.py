@@ -1,4 +1,4 @@
-"""Limits of the door, a real server over real sockets: slow heads and bodies, long bodies, depth, batch, rate, crowd."""
+"""Limits of the door, a real server over sockets: slow heads and bodies, long bodies, depth, batch, rate, crowd."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,7 @@ from sqlalchemy import func, select
 
 from api_world import Api
 from command_world import Place
+from postgres import UNPRIVILEGED
 from presence import missing
 from real_server import Server
 from serving_world import RUN, Ward, messages
@@ -27,21 +30,29 @@ FILLER = "filler"
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk() -> Iterator[Path]:
     """A file system of a few megabytes."""
-    folder = tmp_path / "small"
-    folder.mkdir()
+    with mounted(MEGABYTES) as folder:
+        yield folder
+
+
+@contextmanager
+def mounted(megabytes: int) -> Iterator[Path]:
+    """Mount a tmpfs where every account can reach it."""
     if os.getuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root can mount a small tmpfs")
+    folder = Path(tempfile.mkdtemp(prefix="vitalwatch-disk-"))
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(folder)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, text=True
     )
     if done.returncode:
+        folder.rmdir()
         missing(f"no tmpfs can be mounted here: {done.stderr.strip()}")
     try:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()
 
 
 def fill(folder: Path) -> None:
@@ -102,6 +113,38 @@ def test_a_full_disk_refuses_readings_keeps_what_was_accepted_and_takes_them_whe
         assert "ok" == connection.exec_driver_sql("PRAGMA integrity_check").scalar()
     api.close()
     ward.engine.close()
+
+
+def test_a_postgresql_on_a_full_disk_refuses_and_goes_on(tmp_path, tiny_bundle, postgres):
+    import psycopg
+
+    with mounted(40) as disk:
+        shutil.chown(disk, UNPRIVILEGED)  # PostgreSQL does not run as root
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
+            connection.execute("CREATE DATABASE small TABLESPACE small")
+        ward = Ward(tmp_path, tiny_bundle, postgres.url("small"))
+        api = Api(ward.settings, ward.engine)
+        assert 202 == api.ask("POST", "/readings", batch(0)).status
+        fill(disk)
+        refused = []
+        for number in range(1, 30):
+            answer = api.ask("POST", "/readings", batch(number))
+            refused += [(number, answer)] if answer.status != 202 else []
+        during = counted(ward)[0]
+        (disk / FILLER).unlink()
+        again = [api.ask("POST", "/readings", batch(number)) for number, _ in refused]
+        total = counted(ward)[0]
+        api.close()
+        ward.engine.close()
+        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+            connection.execute("DROP DATABASE small WITH (FORCE)")
+            connection.execute("DROP TABLESPACE small")
+
+    assert {(503, "storage", "60")} == {(one.status, one.code, one.headers["retry-after"]) for _, one in refused}
+    assert 100 * (30 - len(refused)) == during
+    assert {(202, 100)} == {(one.status, one.json["accepted"]) for one in again}
+    assert 3_000 == total
 
 
 def test_what_fills_the_disk_itself_is_whole_in_the_end(small_disk, tmp_path, tiny_bundle, tiny_monitor):

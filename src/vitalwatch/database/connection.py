@@ -159,9 +159,17 @@ def bulk(connection: Connection, table: Table, columns: Sequence[str], rows: Seq
         connection.exec_driver_sql(f"INSERT INTO {named} VALUES ({places})", list(rows))  # noqa: S608
         return
     driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY {named} FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+    dialect = connection.dialect
+    refusal: type[Exception] = dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(f"COPY {named} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+    except refusal as error:  # of the driver itself: told as what SQLAlchemy's own statements meet
+        gone = dialect.is_disconnect(error, connection.connection, None)  # type: ignore[arg-type]
+        raise DBAPIError.instance(
+            None, None, error, refusal, hide_parameters=True, connection_invalidated=gone, dialect=dialect
+        ) from None
 
 
 def given(connection: Connection, counter: str) -> int:
