@@ -136,8 +136,8 @@ def answered(api: Api, corpus: Corpus, waited: Callable[[], float] = lambda: 0.0
     return answer.status, took
 
 
-def run(api: Api, seed: int, requests: int) -> Counter:
-    corpus, seen = Corpus(api, seed), Counter()
+def run(api: Api, seed: int, requests: int) -> Counter[int]:
+    corpus, seen = Corpus(api, seed), Counter[int]()
     for _ in range(requests):
         seen[answered(api, corpus)[0]] += 1
     return seen
