@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitalwatch.clinical import BANDS, PARTS, news2, usual_distance
+from vitalwatch.clinical import BANDS, PARTS, news2, news2_once, usual_distance
 
 WELL = {
     "respiration": 16.0,
@@ -115,3 +115,25 @@ def test_distance_one_is_a_limit_and_full_saturation_is_no_distance(settings):
     assert [1, 0, 2] == distance[:, settings.schema.vitals.index("heart_rate")].tolist()
     assert [1, 0, 2] == distance[:, settings.schema.vitals.index("oxygen_saturation")].tolist()
     assert np.isnan(distance[:, settings.schema.vitals.index("body_temperature")]).all()
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_one_moment_alone_scores_as_in_an_array(scale):
+    rng = np.random.default_rng(scale)
+    low, high = [5, 80, 60, 30, 34, 0, 0], [30, 100, 230, 140, 40, 2, 2]
+    told = rng.uniform(low, high, (3000, 7)).round(1)
+    told[:, 5:] = np.floor(told[:, 5:])
+    told[rng.random(told.shape) < 0.3] = np.nan
+    told[:3] = np.array([[np.nan], [np.inf], [-np.inf]])
+    names = ("respiration", "saturation", "systolic", "pulse", "temperature", "alert", "oxygen")
+    many = news2(**dict(zip(names, told.T, strict=True)), scale=scale)
+    alone = [news2_once(**dict(zip(names, row, strict=True)), scale=scale) for row in told.tolist()]
+
+    np.testing.assert_array_equal(many.total, [total for total, _, _ in alone])
+    assert many.band.tolist() == [band for _, band, _ in alone]
+    np.testing.assert_array_equal(many.parts, [parts for _, _, parts in alone])
+
+
+def test_one_moment_on_an_unknown_scale_is_refused():
+    with pytest.raises(ValueError, match="1 or 2"):
+        news2_once(**WELL, scale=3)

@@ -14,13 +14,17 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from vitalwatch.api.limits import Rate
-from vitalwatch.api.oidc import Oidc
 from vitalwatch.api.problem import Problem
 from vitalwatch.database.access import SCOPES
 from vitalwatch.database.people import Wards
 from vitalwatch.engine import Engine
+
+if TYPE_CHECKING:
+    from vitalwatch.api.oidc import Oidc
 
 PUBLIC = "public"  # the scope of what anybody may ask
 LOCAL = "local"
@@ -128,6 +132,7 @@ class Access:
         raise Problem("unauthenticated", detail, headers=CHALLENGE)
 
 
+@lru_cache(maxsize=256)  # most requests come from a few addresses
 def loopback(host: str) -> bool:
     """Return whether an address is of this machine itself."""
     try:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from vitalwatch.artefacts import ARTEFACTS
-from vitalwatch.clinical import BANDS, PARTS, news2
+from vitalwatch.clinical import BANDS, PARTS, news2_once
 from vitalwatch.explaining import FAULTS, in_units
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Alarm, Answers
@@ -21,6 +19,7 @@ NEWS2_VITALS = {
     "pulse": "heart_rate",
     "temperature": "body_temperature",
 }
+NAN = float("nan")
 TELLING = 1.0  # own spreads from which a vital is named as a contribution
 SHORT = "There is too little history to judge: send the readings of the last hours."
 BORROWED = "Judged by what is usual for people alike: own days of this person are not known yet."
@@ -101,22 +100,20 @@ def contributions(answers: Answers, row: int, schema: Schema) -> list[dict[str, 
 
 def warning_score(row: Mapping[str, float], context: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return NEWS2 with its parts, None where nothing it needs was measured. Profiles begin at 16 years, as it does."""
-    measured = {part: row.get(vital, np.nan) for part, vital in NEWS2_VITALS.items()}
+    measured = {part: row.get(vital, NAN) for part, vital in NEWS2_VITALS.items()}
     if all(value != value for value in measured.values()):
         return None
     awake, given = context.get("consciousness"), context.get("supplemental_oxygen")
     scale = context.get("spo2_scale", 1)
-    found = news2(
+    total, band, parts = news2_once(
         **measured,
-        alert=np.nan if awake is None else float(awake == "A"),
-        oxygen=np.nan if given is None else float(given),
+        alert=NAN if awake is None else float(awake == "A"),
+        oxygen=NAN if given is None else float(given),
         scale=scale,
     )
-    parts = found.parts[0].tolist()
-    total = number(found.total[0])
     return {
-        "total": None if total is None else int(total),
-        "band": BANDS[int(found.band[0])] if found.band[0] >= 0 else None,
+        "total": None if total != total else int(total),
+        "band": BANDS[band] if band >= 0 else None,
         "scale": scale,
         "parts": {name: None if value != value else int(value) for name, value in zip(PARTS, parts, strict=True)},
         "missing": [name for name, value in zip(PARTS, parts, strict=True) if value != value],

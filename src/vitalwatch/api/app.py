@@ -21,7 +21,7 @@ from vitalwatch.api.desk import Desk
 from vitalwatch.api.door import Door
 from vitalwatch.api.metrics import Metrics
 from vitalwatch.api.openapi import DESCRIPTION, TITLE, VERSION, described
-from vitalwatch.api.operations import Operation, Route
+from vitalwatch.api.operations import Route
 from vitalwatch.api.problem import MEDIA, TABLE, Problem
 from vitalwatch.api.table import OPERATIONS
 from vitalwatch.engine import Engine
@@ -52,11 +52,9 @@ def create_app(
         openapi_url=None,
         lifespan=_lifespan(settings, engine, bound or told_to_uvicorn),
     )
-    app.router.route_class = Route
     app.router.redirect_slashes = False
     metrics = Metrics()
-    for operation in OPERATIONS:
-        app.add_api_route(operation.path, operation.answer, methods=[operation.method], response_model=None)
+    app.router.routes.extend(Route(operation) for operation in OPERATIONS)
     app.add_middleware(Door, metrics=metrics)
     app.add_exception_handler(HTTPException, _refused)
     app.state.metrics = metrics
@@ -73,10 +71,9 @@ def attach(app: FastAPI, desk: Desk) -> None:
         return made[0]
 
     app.openapi = openapi  # type: ignore[method-assign]
-    known: dict[tuple[str, str], Operation] = {(one.method, one.path): one for one in OPERATIONS}
     for route in app.routes:
         if isinstance(route, Route):
-            route.operation, route.desk = known[next(iter(route.methods or ())), route.path], desk
+            route.desk = desk
     app.state.desk = desk
 
 

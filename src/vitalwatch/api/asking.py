@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from vitalwatch.api import answers
 from vitalwatch.api.calls import Call, Reply, checked, reply
-from vitalwatch.api.forms import MOST, AnomalyQuestion, ForecastQuestion, Moment, Window
+from vitalwatch.api.forms import MOST, AnomalyQuestion, ForecastQuestion, Window
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_validation
 from vitalwatch.api.windows import SOMEBODY, readings_of
@@ -28,7 +28,7 @@ async def predict(call: Call) -> Reply:
     if many and not 0 < len(value) <= MOST:
         raise Problem("too_many" if value else "too_few", f"1 to {MOST} moments in one request.")
     try:
-        told: list[Moment] = TypeAdapter(list[call.desk.forms.moment]).validate_python(value if many else [value])  # type: ignore[name-defined]
+        told = call.desk.forms.moments.validate_python(value if many else [value])
     except ValidationError as error:
         raise of_validation(error) from None
     async with call.desk.compute:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vitalwatch.api.access import Access
 from vitalwatch.api.forms import Forms
 from vitalwatch.api.limits import Rate, Turns
 from vitalwatch.api.metrics import Metrics
-from vitalwatch.api.oidc import Oidc, fetch_of
 from vitalwatch.api.readiness import Readiness
 from vitalwatch.engine import Engine
 from vitalwatch.monitor import Monitor
 from vitalwatch.schema import minutes
-from vitalwatch.settings import Settings
+from vitalwatch.settings import Provider, Settings
 from vitalwatch.tables import MINUTE
+
+if TYPE_CHECKING:
+    from vitalwatch.api.oidc import Oidc
 
 T = TypeVar("T")
 READERS = 4  # threads that ask the database
@@ -40,8 +42,7 @@ class Desk:
     def __init__(self, settings: Settings, engine: Engine, metrics: Metrics) -> None:
         self.settings, self.chosen, self.engine = settings, settings.config.api, engine
         self.forms, self.metrics, self.open_streams = Forms(settings.schema), metrics, 0
-        provider = self.chosen.oidc
-        oidc = Oidc(provider, fetch_of(provider.jwks, settings.root)) if provider is not None else None
+        oidc = None if self.chosen.oidc is None else _oidc(self.chosen.oidc, settings)
         failures = Rate(FAILURES, FAILED_BURST)
         self.access = Access(engine, oidc, self.chosen.hosts, self.chosen.remember_keys_seconds, failures)
         self.rate = Rate(self.chosen.requests_a_second, self.chosen.burst)
@@ -72,3 +73,9 @@ class Desk:
         """Let the threads end."""
         self.readiness.close()
         self._threads.shutdown(wait=True)
+
+
+def _oidc(provider: Provider, settings: Settings) -> Oidc:
+    from vitalwatch.api.oidc import Oidc, fetch_of  # only where there is one: it takes a twentieth of a second
+
+    return Oidc(provider, fetch_of(provider.jwks, settings.root))

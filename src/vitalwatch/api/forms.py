@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from vitalwatch.alerting.alerts import ACTIONS, DISCHARGE
 from vitalwatch.database.vault import DIGITS
@@ -105,7 +105,7 @@ class Forms:
 
     Attributes:
         profile: Who a person is, as far as models may know.
-        moment: One question of /predict.
+        moment, moments: One question of /predict, and what reads several.
         reading: JSON schema of a reading.
     """
 
@@ -117,6 +117,7 @@ class Forms:
         self.profile.model_config = example(ABOUT)
         self.profile.model_rebuild(force=True)
         self.moment: type[Moment] = create_model("PersonAndMoment", __base__=Moment, __doc__=Moment.__doc__, **fields)
+        self.moments: TypeAdapter[list[Moment]] = TypeAdapter(list[self.moment])  # type: ignore[name-defined]
         self.reading = reading_schema(schema)
 
 
