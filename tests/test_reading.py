@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import random
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from vitalwatch import readers
+from vitalwatch import messages, readers
 from vitalwatch.messages import decode
 from vitalwatch.reading import ACCEPTED, REASONS, Reading, Rejected, Rows, check, explain, number, parse, parse_cells
 from vitalwatch.schema import Schema
@@ -305,3 +306,36 @@ def test_a_time_written_is_the_time_read(moment: int, offset: int):
 
 def test_decode_keeps_non_finite_numbers_for_the_reader():
     assert {"a": math.inf} == decode(b'{"a":1e999}')
+
+
+SEEDS = (
+    b'{"a":1,"b":[{"c":2},{"d":"x: \\":"}],"e":{"f":null}}',
+    b'[{"a":1,"b":2},{"a":1.5,"b":"q\\":"}]',
+    b'{"a" : 1, "a":2}',
+    b'[{"a":1,"b\\" :":2,"b":3, "b":4}]',
+    b'{"person": "p", "time":"2026-01-05T00:00:00Z","x":12345678901234567890}',
+    b'{"a":{"b":{"c":1,"c":2}}}',
+    b'{"a":NaN,"b":1e999,"c":-0}',
+    b'{"a":[[{"x":1,"x":1}]]}',
+    b'{"\\u0061":1,"a":2}',
+    b"[{}]",
+)
+
+
+def test_the_fast_way_through_json_gives_what_the_strict_way_gives(monkeypatch):
+    rng, sent = random.Random(1), []
+    pieces = (b'"a":1,', b'":', b" :", b'\\"', *(bytes([one]) for one in b'{}[]":, \t\n\\ab019.eN-u'))
+    for _ in range(20_000):
+        raw = rng.choice(SEEDS)
+        for _ in range(rng.randrange(4)):
+            start, end = sorted(rng.randrange(len(raw) + 1) for _ in range(2))
+            raw = rng.choice(
+                (raw[:start] + rng.choice(pieces) + raw[start:], raw[:start] + raw[end:], raw[:end] + raw[start:])
+            )
+        sent.append(raw)
+    fast = [repr(messages.strict(raw, 999)) for raw in sent]
+    took_it = sum(messages._plainly(raw, raw.decode()) is not None for raw in sent if raw)
+    monkeypatch.setattr(messages, "_plainly", lambda raw, text: None)
+
+    assert [repr(messages.strict(raw, 999)) for raw in sent] == fast
+    assert took_it > 1000

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from vitalwatch.alike import typed
 from vitalwatch.api.problem import Fault, Problem
-from vitalwatch.reading import ACCEPTED, Rejected, Rows, check, parse_object
+from vitalwatch.reading import ACCEPTED, Rejected, check, parse_object
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Readings
-from vitalwatch.timestamps import parse_times
 
 SOMEBODY = "somebody"  # a window of readings belongs to one person, whoever that is
-NUMBERS = {int, float}
+OTHER = frozenset(("person", "event_id", "device"))  # fields that only `_by_row` looks at
+FEW = 4  # rows, from which columns are quicker
 
 
 def readings_of(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int, at: str = "/readings") -> Readings:
@@ -42,35 +43,18 @@ def readings_of(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: 
 
 def _by_column(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int) -> Readings | None:
     """Return the readings where every row is plain and good, None where one has to be looked at."""
-    if len(rows) < 4 or not all(type(row) is dict for row in rows):
+    if len(rows) < FEW or not all(type(row) is dict for row in rows) or not OTHER.isdisjoint(rows[0]):
         return None
     names = rows[0].keys()
-    if "time" not in names or not names - {"time"} <= set(schema.names) or any(row.keys() != names for row in rows):
+    if any(row.keys() != names for row in rows):
         return None
-    times = [row["time"] for row in rows]
-    length = len(times[0]) if isinstance(times[0], str) else 0
-    if not 20 <= length <= 35 or not all(isinstance(time, str) and len(time) == length for time in times):
+    found = typed(rows, (SOMEBODY,) * len(rows), schema)
+    if found is None:
         return None
-    text = "".join(times)
-    if not text.isascii():
+    judged, keys = check(found[0], schema, now_ms=now_ms, max_ahead_ms=max_ahead_ms)
+    if not found[1].all() or np.any(keys != ACCEPTED):
         return None
-    moment, offset, plain = parse_times(np.frombuffer(text.encode(), np.uint8).reshape(len(rows), length))
-    values: dict[str, Any] = {}
-    for name in names - {"time"}:
-        column = [row[name] for row in rows]
-        if not set(map(type, column)) <= NUMBERS:
-            return None
-        try:
-            values[name] = np.array(column, np.float64)
-        except OverflowError:
-            return None
-        if np.isnan(values[name]).any():
-            return None
-    table = Rows((SOMEBODY,), np.zeros(len(rows), np.int32), moment, offset, values)
-    judged, keys = check(table, schema, now_ms=now_ms, max_ahead_ms=max_ahead_ms)
-    if not plain.all() or np.any(keys != ACCEPTED):
-        return None
-    return Readings(SOMEBODY, moment, offset, judged.values)
+    return Readings(SOMEBODY, judged.time, judged.offset, judged.values)
 
 
 def _by_row(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int, at: str) -> Readings:
