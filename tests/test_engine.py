@@ -11,6 +11,7 @@ from sqlalchemy import event
 
 from serving_world import OTHER, RUN, Ward, messages
 from tiny import somebody
+from vitalwatch.deliveries import Delivery, Sender
 from vitalwatch.errors import NoModelYet, NotAllowed, StorageFull
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import MINUTE
@@ -76,6 +77,19 @@ def test_a_batch_sent_again_under_its_idempotency_key_is_a_duplicate(ward):
     receipt = ward.send([reading(), reading(1)], idempotency="k")
 
     assert (0, 2) == (receipt.accepted, len(receipt.duplicates))
+
+
+def test_several_deliveries_are_one_transaction_and_each_has_its_receipt(ward, tiny_monitor):
+    readings, nurse = some(90), Sender("test", "nurse", None)
+    told = messages(readings)
+    parts = [told[:30], told[20:60], [b"{"], told[60:]]
+    became = ward.engine.accept_all([Delivery(part, nurse) for part in parts])
+
+    assert [(30, 0, 0), (30, 10, 0), (0, 0, 1), (30, 0, 0)] == [
+        (one.accepted, len(one.duplicates), len(one.rejected)) for one in became
+    ]
+    alone, timeline = tiny_monitor.answer(readings, forecast=False), ward.engine.timeline("anna", 0, FOREVER)
+    assert np.array_equal(alone.unusual, timeline.values["unusual"], equal_nan=True)
 
 
 def test_what_is_refused_is_kept_with_its_reason_and_nothing_else_is_lost(ward):

@@ -1,8 +1,8 @@
 """Messages with the same fields, judged by whole columns: equal to the last bit to judging one after the other.
 
-A batch of a device repeats its fields, and a column costs little more than a number. Whatever is not plain (a text where
-a number belongs, a time of another form, a value that is refused) is handed back to `reading.parse_object`, which alone
-says why.
+A batch of a device repeats its fields, and a column costs little more than a number. Whatever is not plain (a text
+where a number belongs, a time of another form, a value that is refused) is handed to `reading.parse_object`, which
+alone says why.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def typed(found: Sequence[Found], people: Sequence[str], schema: Schema) -> tupl
     if stamps is None:
         return None
     time, offset, plain = parse_times(stamps)
-    values = {}
+    values: dict[str, Any] = {}
     for name in names:
         column = _numbers([one[name] for one in found])
         if column is None:

@@ -34,19 +34,18 @@ from vitalwatch.database.quarantine import Refused
 from vitalwatch.database.readings import waiting_since
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.vault import Secret
-from vitalwatch.errors import NoModelYet, NotAllowed, NotEnoughHistory
+from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, Sent, judge
+from vitalwatch.errors import DatabaseBusy, NoModelYet, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import Guarding, names_of
-from vitalwatch.intake import Intake, Message, Receipt, Sender, Sent
-from vitalwatch.messages import decode
+from vitalwatch.intake import Intake
 from vitalwatch.monitor import Monitor
 from vitalwatch.production import Production, Served
-from vitalwatch.reading import MAX_TEXT, REASONS, Rejected, parse_object
+from vitalwatch.reading import Rejected
 from vitalwatch.recall import Held, Recall
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.store import Store, failpoint
 from vitalwatch.tables import MINUTE, Answers, Profile
-from vitalwatch.timestamps import unsafe
 from vitalwatch.views import Seen
 
 log = logging.getLogger(__name__)
@@ -148,15 +147,37 @@ class Engine:
         Raises:
             StorageFull, DatabaseError: Nothing was taken; what was accepted before stays.
         """
+        became = self.accept_all([Delivery(raw, Sender(source, actor, wards), idempotency)])[0]
+        if isinstance(became, Exception):
+            raise became
+        return became
+
+    def accept_all(self, deliveries: Sequence[Delivery]) -> list[Receipt | Exception]:
+        """Take in what several senders deliver, in one transaction and with one sync of the disk.
+
+        Where that fails, each delivery is tried alone, in their order, so that one which cannot be taken harms no
+        other; a database that another process keeps busy is not waited for again.
+
+        Returns:
+            What became of each delivery, or why nothing of it was taken.
+        """
         now = self.now()
-        sent = [self._judged(place, one, source, idempotency, now) for place, one in enumerate(raw)]
-        sender = Sender(source, actor, wards)
+        judged = [judge(one, self.settings.schema, now, self._ahead_ms) for one in deliveries]
         served = self._served()  # outside of the writer's turn: a run that was just promoted is loaded here
-        with self._transaction() as (connection, keep):
-            receipt, held = self._intake.take(connection, sent, sender, now, partial(self._serving, served=served))
-            keep(held)
-        failpoint("after-commit")
-        return receipt
+        try:
+            return [*self._take(judged, now, served)]
+        except DatabaseBusy as error:
+            return [error] * len(judged)
+        except Exception as error:
+            if len(judged) == 1:
+                return [error]
+        became: list[Receipt | Exception] = []
+        for one in judged:
+            try:
+                became += self._take([one], now, served)
+            except Exception as error:  # told to its sender
+                became.append(error)
+        return became
 
     def catch_up(self) -> int:
         """Score readings that wait (stored before there was a model, or before production moved); return how many.
@@ -234,14 +255,15 @@ class Engine:
         Returns:
             `read`, `accepted`, `duplicate`, and the number of readings that stay by reason.
         """
-        now = self.now()
+        now, ahead = self.now(), self._ahead_ms
         with self.database.reading() as connection:
             kept = quarantine.listed(connection, wards, most=REPLAYED)
             raw = quarantine.opened(connection, self._secret, [one.no for one in kept])
         counts = Counter(read=len(kept), accepted=0, duplicate=0)
         good: dict[tuple[str, str], list[tuple[int, Sent]]] = {}
         for one in kept:
-            sent = self._judged(one.position, raw[one.no], one.source, "", now)
+            told = judge(Delivery([raw[one.no]], Sender(one.source, actor, wards)), self.settings.schema, now, ahead)
+            sent = told.sent[0]._replace(position=one.position)
             if isinstance(sent.judged, Rejected):
                 counts[sent.judged.reason] += 1
             else:
@@ -250,7 +272,8 @@ class Engine:
         for (source, ward), those in good.items():
             sender = Sender(source, actor, frozenset({ward}) if ward else wards)
             with self._transaction() as (connection, keep):
-                receipt, held = self._intake.take(connection, [one for _, one in those], sender, now, serving)
+                delivery = Judged([one for _, one in those], sender)
+                (receipt,), held = self._intake.take(connection, [delivery], now, serving)
                 quarantine.remove(connection, [no for no, _ in those])
                 self.audit.write(connection, actor, "quarantine.replay", source)
                 keep(held)
@@ -376,16 +399,12 @@ class Engine:
 
     # inner
 
-    def _judged(self, place: int, message: Message, source: str, idempotency: str, now: int) -> Sent:
-        found = decode(message) if isinstance(message, bytes) else message
-        if isinstance(found, str):
-            return Sent(place, Rejected(found, REASONS[found], source), message)
-        judged = parse_object(found, self.settings.schema, source=source, now_ms=now, max_ahead_ms=self._ahead_ms)
-        if isinstance(judged, Rejected):
-            return Sent(place, judged, message, *(_sound(found.get(name)) for name in ("event_id", "person")))
-        if idempotency and not judged.event_id:
-            judged = replace(judged, event_id=f"{idempotency}#{place}")
-        return Sent(place, judged, message, judged.event_id, judged.person)
+    def _take(self, judged: Sequence[Judged], now: int, served: Served | None) -> list[Receipt]:
+        with self._transaction() as (connection, keep):
+            receipts, held = self._intake.take(connection, judged, now, partial(self._serving, served=served))
+            keep(held)
+        failpoint("after-commit")
+        return receipts
 
     def _served(self) -> Served | None:
         try:
@@ -474,8 +493,3 @@ def opened(settings: Settings) -> tuple[Database, Secret]:
         database.close()
         raise
     return database, secret
-
-
-def _sound(told: object) -> str:
-    """Return a text of a refused reading that can be looked up, empty where it is none."""
-    return told if isinstance(told, str) and len(told) <= MAX_TEXT and not unsafe(told) else ""

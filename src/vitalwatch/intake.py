@@ -5,11 +5,10 @@ Called by `engine`, under the one writer of the database. Nothing here is rememb
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection
@@ -18,110 +17,17 @@ from vitalwatch.alerting.judging import Memory
 from vitalwatch.database import outbox, people, quarantine, readings, scores, vault
 from vitalwatch.database.connection import take
 from vitalwatch.database.layouts import Layouts
-from vitalwatch.database.people import Person, Wards
-from vitalwatch.database.quarantine import Refused
+from vitalwatch.database.people import Person
 from vitalwatch.database.vault import DEVICE, PERSON, Secret
+from vitalwatch.deliveries import CONFLICT, ELSEWHERE, REASONS, Batch, Judged, Receipt, Sent, Told
 from vitalwatch.production import Served
-from vitalwatch.reading import VERSION, Reading, Rejected
+from vitalwatch.reading import Reading, Rejected
 from vitalwatch.recall import Held, Recall
 from vitalwatch.store import failpoint
 from vitalwatch.tables import Answers, Readings
 
-Message = bytes | Mapping[str, Any]
 
-CONFLICT = "event_id_conflict"
-ELSEWHERE = "not_allowed"
-REASONS = {  # beside those of `reading`, of what only the database can know
-    CONFLICT: "another reading came under this event_id; give every reading its own",
-    ELSEWHERE: "this person is not in a ward of this key",
-}
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One message, judged.
-
-    Attributes:
-        position: Its place in what was sent.
-        judged: The reading, or why it is refused.
-        message: As it came, or as it was decoded.
-        event_id: As sent, empty where it cannot be read or there is none.
-        person: As sent, where it can be read.
-    """
-
-    position: int
-    judged: Reading | Rejected
-    message: Message
-    event_id: str = ""
-    person: str = ""
-
-    @property
-    def raw(self) -> bytes:
-        """The message as bytes."""
-        return self.message if isinstance(self.message, bytes) else json.dumps(self.message).encode()
-
-
-@dataclass(frozen=True)
-class Sender:
-    """Who sends: where it comes from, whose key, and the wards of that key (None: all)."""
-
-    source: str
-    actor: str
-    wards: Wards
-
-    @property
-    def ward(self) -> str:
-        """Where people are put who are heard for the first time."""
-        return min(self.wards) if self.wards else ""
-
-
-@dataclass(frozen=True)
-class Told:
-    """One reading that was not taken: its place, why (empty for a duplicate), and its event id as sent."""
-
-    position: int
-    reason: str = ""
-    detail: str = ""
-    event_id: str = ""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What became of a batch: accepted + duplicates + rejected is what was sent. Accepted means on the disk."""
-
-    accepted: int
-    duplicates: tuple[Told, ...] = ()
-    rejected: tuple[Told, ...] = ()
-
-
-@dataclass
-class Batch:
-    """One batch under way."""
-
-    sender: Sender
-    now: int
-    accepted: int = 0
-    duplicates: list[Told] = field(default_factory=list)
-    rejected: list[Told] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-
-    def refuse(self, sent: Sent, reason: str, detail: str, person: str, ward: str) -> None:
-        """Note a refusal."""
-        self.rejected.append(Told(sent.position, reason, detail, sent.event_id))
-        self.refused.append(
-            Refused(
-                self.sender.source[:200], sent.position, reason, detail, VERSION, sent.raw, person, ward,
-                self.sender.actor,
-            )
-        )  # fmt: skip
-
-    def receipt(self) -> Receipt:
-        """Return what became of it."""
-        return Receipt(self.accepted, tuple(self.duplicates), tuple(sorted(self.rejected, key=lambda t: t.position)))
-
-
-@dataclass(frozen=True)
-class New:
+class New(NamedTuple):
     """One reading to be written."""
 
     person: Person
@@ -164,39 +70,37 @@ class Intake:
         self._pseudonyms: dict[str, str] = {}
 
     def take(
-        self,
-        connection: Connection,
-        sent: Sequence[Sent],
-        sender: Sender,
-        now: int,
-        served: Callable[[str], Served | None],
-    ) -> tuple[Receipt, dict[int, Held]]:
-        """Return what became of a batch, and the states to put at hand once it is committed.
+        self, connection: Connection, deliveries: Sequence[Judged], now: int, served: Callable[[str], Served | None]
+    ) -> tuple[list[Receipt], dict[int, Held]]:
+        """Return what became of each delivery, and the states to put at hand once all are committed.
+
+        What several senders deliver is one load: people are looked up, scored and alarmed for once.
 
         Args:
             connection: The writer.
-            sent: Judged messages.
-            sender: Who sends.
+            deliveries: In the order in which they came.
             now: The clock, UTC ms.
             served: The run that scores a person whose memory is of a run (empty: of none); None lets readings wait.
         """
-        batch = Batch(sender, now)
+        batches = [Batch(one.sender) for one in deliveries]
         failpoint("batch-begun")
-        good = [(one, one.judged) for one in sent if isinstance(one.judged, Reading)]
-        for one in sent:
-            if isinstance(one.judged, Rejected):
-                person = self._pseudonym(one.person) if one.person else ""
-                batch.refuse(one, one.judged.reason, one.judged.detail, person, sender.ward)
-        known = self._people(connection, [reading.person for _, reading in good], sender, now)
+        good: list[tuple[Batch, Sent, Reading]] = []
+        for batch, delivery in zip(batches, deliveries, strict=True):
+            for one in delivery.sent:
+                if isinstance(one.judged, Rejected):
+                    person = self._pseudonym(one.person) if one.person else ""
+                    batch.refuse(one, one.judged.reason, one.judged.detail, person, batch.sender.ward)
+                else:
+                    good.append((batch, one, one.judged))
+        known = self._people(connection, good, now)
         failpoint("people-known")
-        new = self._new(connection, good, known, batch)
+        new = self._new(connection, good, known)
         failpoint("readings-new")
         held = self._write(connection, new, now, served)
-        quarantine.add(connection, self._secret, batch.refused, now)
+        quarantine.add(connection, self._secret, [one for batch in batches for one in batch.refused], now)
         failpoint("quarantine-written")
-        batch.accepted = len(new)
         failpoint("before-commit")
-        return batch.receipt(), held
+        return [batch.receipt() for batch in batches], held
 
     def catch_up(self, connection: Connection, person: Person, served: Served, now: int, most: int) -> dict[int, Held]:
         """Score readings of a person that wait, the oldest first, and return the state to put at hand."""
@@ -214,16 +118,20 @@ class Intake:
         return self._tell(connection, [scored], {}, now)
 
     def _people(
-        self, connection: Connection, identifiers: Sequence[str], sender: Sender, now: int
+        self, connection: Connection, good: Sequence[tuple[Batch, Sent, Reading]], now: int
     ) -> dict[str, Person]:
-        """Return the people of a batch by identifier; new ones get a row, and a place in the vault."""
-        pseudonyms = {identifier: self._pseudonym(identifier) for identifier in dict.fromkeys(identifiers)}
-        found = people.named(connection, pseudonyms.values())
-        new = {name: identifier for identifier, name in pseudonyms.items() if name not in found}
-        if new:
-            found |= people.add(connection, list(new), sender.ward, now)
-            vault.remember(connection, self._secret, [(name, PERSON, who) for name, who in new.items()])
-        return {identifier: found[name] for identifier, name in pseudonyms.items()}
+        """Return people by identifier; new ones get a row in the ward of who sent first, and a place in the vault."""
+        wards = {reading.person: batch for batch, _, reading in reversed(good)}
+        names = {identifier: self._pseudonym(identifier) for identifier in wards}
+        found = people.named(connection, names.values())
+        new: dict[str, dict[str, str]] = {}
+        for identifier, name in names.items():
+            if name not in found:
+                new.setdefault(wards[identifier].sender.ward, {})[name] = identifier
+        for ward, those in new.items():
+            found |= people.add(connection, list(those), ward, now)
+            vault.remember(connection, self._secret, [(name, PERSON, who) for name, who in those.items()])
+        return {identifier: found[name] for identifier, name in names.items()}
 
     def _pseudonym(self, identifier: str) -> str:
         found = self._pseudonyms.get(identifier)
@@ -234,22 +142,23 @@ class Intake:
         return found
 
     def _new(
-        self, connection: Connection, good: Sequence[tuple[Sent, Reading]], known: dict[str, Person], batch: Batch
+        self, connection: Connection, good: Sequence[tuple[Batch, Sent, Reading]], known: Mapping[str, Person]
     ) -> list[New]:
-        """Return the readings that were not there before; the others are noted in the batch."""
-        wards, candidates = batch.sender.wards, []
-        for sent, reading in good:
-            person = known[reading.person]
+        """Return the readings that were not there before; the others are noted in their batch."""
+        candidates = []
+        for batch, sent, reading in good:
+            person, wards = known[reading.person], batch.sender.wards
             if wards is not None and person.ward not in wards:
                 batch.refuse(sent, ELSEWHERE, REASONS[ELSEWHERE], person.pseudonym, batch.sender.ward)
                 continue
-            candidates.append((sent, self._packed(connection, person, reading)))
-        there = readings.known(connection, [new.event for _, new in candidates])
+            candidates.append((batch, sent, self._packed(connection, person, reading)))
+        there = readings.known(connection, [new.event for _, _, new in candidates])
         fresh: dict[bytes, New] = {}
-        for sent, new in candidates:
+        for batch, sent, new in candidates:
             before = there.get(new.event) or (fresh[new.event].content if new.event in fresh else None)
             if before is None:
                 fresh[new.event] = new
+                batch.accepted += 1
             elif before == new.content:
                 batch.duplicates.append(Told(sent.position, event_id=sent.event_id))
             else:
@@ -318,17 +227,18 @@ class Intake:
     ) -> dict[int, Held]:
         """Write what the monitor said, the alarms of it, and events for those who listen."""
         rows: list[tuple[Any, ...]] = []
-        newest: dict[int, int] = {}
+        again: list[tuple[int, int]] = []
         for one in scored:
             if len(one.answers):
                 rows += scores.rows_of(connection, self._layouts, one.person, one.answers, one.held.run)
-                newest[one.person.no] = int(one.answers.time[0])
-        scores.write(connection, rows, newest)
+                if one.answers.time.item(0) <= one.before:
+                    again.append((one.person.no, one.answers.time.item(0)))
+        scores.write(connection, rows, again)
         failpoint("scores-written")
         people.move(connection, [one.person for one in scored])
         failpoint("people-moved")
-        outbox.add(connection, now, [(outbox.READING, new.person, _reading(new)) for new in latest.values()])
-        told = [(outbox.SCORE, one.person, score_of(one.answers)) for one in scored if len(one.answers)]
+        told = [(outbox.READING, new.person, _reading(new)) for new in latest.values()]
+        told += [(outbox.SCORE, one.person, score_of(one.answers)) for one in scored if len(one.answers)]
         outbox.add(connection, now, told)
         failpoint("events-written")
         judged = self._alarming(connection, scored, now)

@@ -124,7 +124,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return found + [one for one in inner if type(one) is dict]
 
 
-_SCAN = json.JSONDecoder().scan_once
+_SCAN: Any = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _PLAIN = json.JSONDecoder(object_pairs_hook=_unique)
 _LONG = json.JSONDecoder(object_pairs_hook=_unique, parse_int=float)  # thousands of digits would be slow
 _MANY_DIGITS = re.compile(r"[0-9]{20}")

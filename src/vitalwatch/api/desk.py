@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vitalwatch.api.access import Access
 from vitalwatch.api.forms import Forms
+from vitalwatch.api.gathering import Gathering
 from vitalwatch.api.limits import Rate, Turns
 from vitalwatch.api.metrics import Metrics
 from vitalwatch.api.readiness import Readiness
+from vitalwatch.deliveries import Delivery, Receipt
 from vitalwatch.engine import Engine
 from vitalwatch.monitor import Monitor
 from vitalwatch.schema import minutes
@@ -34,6 +36,7 @@ class Desk:
         forms, metrics, access, readiness: See there.
         rate: Of keys.
         compute, disk: Turns of what keeps the processor, and the database, busy.
+        readings: Where readings are taken in, those of several requests together.
         ahead_ms: A reading later than now by more than this is refused.
         open_streams: How many streams of events are open.
         ending: Set when the server is about to stop: streams end.
@@ -52,12 +55,17 @@ class Desk:
         self.ending = asyncio.Event()
         self.news = asyncio.Event()  # set and replaced whenever something may have happened
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="vitalwatch-api")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="vitalwatch-writer")
+        self.readings = Gathering(self._take, self.chosen.waiting)
 
     async def ask(self, work: Callable[..., T], *given: Any, **named: Any) -> T:
         """Return what the engine says, asked in a thread; raises Problem while too much is waiting."""
         async with self.disk:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, lambda: work(*given, **named))
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> Sequence[Receipt | Exception]:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self.engine.accept_all, deliveries)
 
     def monitor(self) -> tuple[Monitor, str]:
         """Return the monitor in production and the id of its run; raises NoModelYet."""
@@ -73,6 +81,7 @@ class Desk:
         """Let the threads end."""
         self.readiness.close()
         self._threads.shutdown(wait=True)
+        self._writer.shutdown(wait=True)
 
 
 def _oidc(provider: Provider, settings: Settings) -> Oidc:

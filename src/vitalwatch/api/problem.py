@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vitalwatch.api.wire import dumped
+from vitalwatch.deliveries import REASONS as BY_DATABASE
 from vitalwatch.errors import (
     AlarmRefused,
     DatabaseBusy,
@@ -21,7 +22,6 @@ from vitalwatch.errors import (
     UsageError,
     VitalsError,
 )
-from vitalwatch.intake import REASONS as BY_DATABASE
 from vitalwatch.reading import REASONS as BY_READING
 
 MEDIA = "application/problem+json"

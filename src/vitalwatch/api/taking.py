@@ -10,9 +10,9 @@ from vitalwatch.api.calls import JSON, NDJSON, Call, Reply, parsed, reply
 from vitalwatch.api.forms import MOST
 from vitalwatch.api.lines import Lines
 from vitalwatch.api.problem import Fault, Problem, of_error
+from vitalwatch.deliveries import REASONS as BY_DATABASE
+from vitalwatch.deliveries import Delivery, Receipt, Sender, Told
 from vitalwatch.errors import VitalsError
-from vitalwatch.intake import REASONS as BY_DATABASE
-from vitalwatch.intake import Receipt, Told
 from vitalwatch.messages import MAX_BYTES
 from vitalwatch.reading import MAX_TEXT, REASONS
 from vitalwatch.timestamps import unsafe
@@ -55,7 +55,8 @@ async def _by_lines(call: Call) -> Reply:
 
 async def _taken(call: Call, messages: Sequence[Any], idempotency: str) -> Receipt:
     desk, caller = call.desk, call.caller
-    receipt = await desk.ask(desk.engine.accept, messages, SOURCE, caller.actor, caller.wards, idempotency=idempotency)
+    sender = Sender(SOURCE, caller.actor, caller.wards)
+    receipt = await desk.readings.add(Delivery(messages, sender, idempotency))
     desk.tell()
     _count(call, receipt)
     return receipt

@@ -6,23 +6,25 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from vitalwatch.database.connection import take
 from vitalwatch.database.people import AT_ONCE, Person, Wards
 from vitalwatch.database.tables import alarms, transitions
 
 Told = Mapping[str, Any]  # an alert or a transition as plain values
+_CONCERNING = select(alarms.c.body).where(
+    alarms.c.person.in_(bindparam("persons", expanding=True)), alarms.c.open | (alarms.c.changed >= bindparam("since"))
+)
 
 
 def concerning(connection: Connection, persons: Iterable[Person], changed_since: int) -> list[dict[str, Any]]:
     """Return the alerts of people that are open, or changed lately."""
-    numbers, c = [person.no for person in persons], alarms.c
+    numbers = [person.no for person in persons]
     found: list[dict[str, Any]] = []
     for start in range(0, len(numbers), AT_ONCE):
-        some = c.person.in_(numbers[start : start + AT_ONCE])
-        which = select(c.body).where(some, c.open | (c.changed >= changed_since))
-        found.extend(json.loads(body) for body in connection.execute(which).scalars())
+        asked = {"persons": numbers[start : start + AT_ONCE], "since": changed_since}
+        found.extend(json.loads(body) for body in connection.execute(_CONCERNING, asked).scalars())
     return found
 
 

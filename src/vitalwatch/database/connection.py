@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, select, text, update
+from sqlalchemy import Connection, Engine, Table, bindparam, create_engine, event, inspect, select, text, update
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
@@ -134,15 +134,17 @@ class Database:
             raise _meant(error, self.shown) from None
 
 
+_RAISED = (  # made once, like other statements of every batch: making one costs as much as running it
+    update(counters)
+    .where(counters.c.name == bindparam("_name"))
+    .values(value=counters.c.value + bindparam("_more"))
+    .returning(counters.c.value)
+)
+
+
 def take(connection: Connection, counter: str, n: int = 1) -> int:
     """Return the first of `n` new numbers; a number is never given twice, also not after its row was deleted."""
-    raised = (
-        update(counters)
-        .where(counters.c.name == counter)
-        .values(value=counters.c.value + n)
-        .returning(counters.c.value)
-    )
-    value = connection.execute(raised).scalar()
+    value = connection.execute(_RAISED, {"_name": counter, "_more": n}).scalar()
     if value is None:
         connection.execute(counters.insert().values(name=counter, value=n))
         return 1

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from vitalwatch.alerting.judging import Memory
 from vitalwatch.database.people import AT_ONCE, Person
 from vitalwatch.database.tables import discharges, judgements, people
+
+_LIMITS = select(people.c.no, people.c.limits).where(people.c.no.in_(bindparam("persons", expanding=True)))
+_DISCHARGED = select(discharges.c.person)
 
 
 def read(connection: Connection, persons: Iterable[Person]) -> dict[int, Memory]:
@@ -35,8 +38,8 @@ def limits(connection: Connection, persons: Sequence[Person]) -> dict[int, bytes
     """Return what clinicians set, sealed, by the person's number: equal bytes are equal limits."""
     numbers, found = [person.no for person in persons], {}
     for start in range(0, len(numbers), AT_ONCE):
-        which = select(people.c.no, people.c.limits).where(people.c.no.in_(numbers[start : start + AT_ONCE]))
-        found.update({int(no): None if body is None else bytes(body) for no, body in connection.execute(which)})
+        rows = connection.execute(_LIMITS, {"persons": numbers[start : start + AT_ONCE]})
+        found.update({int(no): None if body is None else bytes(body) for no, body in rows})
     return found
 
 
@@ -48,7 +51,7 @@ def discharge(connection: Connection, person: Person, now: int) -> None:
 
 def admit(connection: Connection, persons: Sequence[Person]) -> None:
     """Wait for people's readings again."""
-    there = set(connection.execute(select(discharges.c.person)).scalars())
+    there = set(connection.execute(_DISCHARGED).scalars())
     back = [person.no for person in persons if person.no in there]
     if back:
         connection.execute(delete(discharges).where(discharges.c.person.in_(back)))
@@ -56,4 +59,4 @@ def admit(connection: Connection, persons: Sequence[Person]) -> None:
 
 def discharged(connection: Connection) -> frozenset[int]:
     """Return the numbers of those who are discharged."""
-    return frozenset(int(no) for no in connection.execute(select(discharges.c.person)).scalars())
+    return frozenset(int(no) for no in connection.execute(_DISCHARGED).scalars())

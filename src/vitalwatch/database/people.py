@@ -48,10 +48,11 @@ class Person:
 
 
 _COLUMNS = [people.c[name] for name in Person.__dataclass_fields__]
+_NAMED = select(*_COLUMNS).where(people.c.pseudonym.in_(bindparam("names", expanding=True)))
 
 
 def _person(row: Row[Any]) -> Person:
-    return Person(**row._mapping)
+    return Person(*list(row))
 
 
 def within(wards: Wards) -> list[ColumnElement[bool]]:
@@ -63,7 +64,7 @@ def named(connection: Connection, pseudonyms: Iterable[str]) -> dict[str, Person
     """Return those that are known, by pseudonym."""
     wanted, found = list(pseudonyms), {}
     for start in range(0, len(wanted), AT_ONCE):
-        rows = connection.execute(select(*_COLUMNS).where(people.c.pseudonym.in_(wanted[start : start + AT_ONCE])))
+        rows = connection.execute(_NAMED, {"names": wanted[start : start + AT_ONCE]})
         found.update({one.pseudonym: one for one in map(_person, rows)})
     return found
 

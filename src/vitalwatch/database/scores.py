@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from vitalwatch.database.connection import bulk
 from vitalwatch.database.layouts import Layouts
@@ -89,16 +90,19 @@ def _flags(answers: Answers) -> list[int]:
     return told
 
 
-def write(connection: Connection, rows: list[tuple[Any, ...]], newest: dict[int, int]) -> None:
+_AGAIN = delete(scores).where(scores.c.person == bindparam("_person"), scores.c.time >= bindparam("_time"))
+
+
+def write(connection: Connection, rows: list[tuple[Any, ...]], again: Sequence[tuple[int, int]]) -> None:
     """Write rows; a person's newest row that was there may be among them and is replaced.
 
     Args:
         connection: The writer.
         rows: From `rows_of`.
-        newest: Number of a person -> start of the newest row that was there before.
+        again: Number of a person, and start of the row that is told again, where one is.
     """
-    for person, time in newest.items():
-        connection.execute(delete(scores).where(scores.c.person == person, scores.c.time >= time))
+    if again:
+        connection.execute(_AGAIN, [{"_person": person, "_time": time} for person, time in again])
     bulk(connection, scores, COLUMNS, rows)
 
 

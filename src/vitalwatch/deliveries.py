@@ -1,0 +1,154 @@
+"""What is delivered at the door of serving, judged before anybody waits for it, and what its sender is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from vitalwatch.alike import parse_objects
+from vitalwatch.database.people import Wards
+from vitalwatch.database.quarantine import Refused
+from vitalwatch.messages import decode
+from vitalwatch.reading import MAX_TEXT, VERSION, Reading, Rejected
+from vitalwatch.reading import REASONS as BY_READING
+from vitalwatch.schema import Schema
+from vitalwatch.timestamps import unsafe
+
+Message = bytes | Mapping[str, Any]
+
+CONFLICT = "event_id_conflict"
+ELSEWHERE = "not_allowed"
+REASONS = {  # beside those of `reading`, of what only the database can know
+    CONFLICT: "another reading came under this event_id; give every reading its own",
+    ELSEWHERE: "this person is not in a ward of this key",
+}
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who sends: where it comes from, whose key, and the wards of that key (None: all)."""
+
+    source: str
+    actor: str
+    wards: Wards
+
+    @property
+    def ward(self) -> str:
+        """Where people are put who are heard for the first time."""
+        return min(self.wards) if self.wards else ""
+
+
+class Delivery(NamedTuple):
+    """What one sender delivers at once.
+
+    Attributes:
+        raw: JSON objects as bytes, or already decoded by `messages.decode`.
+        sender: Who.
+        idempotency: Stands for the event ids of readings without one: a repeated delivery is a duplicate.
+    """
+
+    raw: Sequence[Message]
+    sender: Sender
+    idempotency: str = ""
+
+
+class Sent(NamedTuple):
+    """One message, judged.
+
+    Attributes:
+        position: Its place in what was sent.
+        judged: The reading, or why it is refused.
+        message: As it came, or as it was decoded.
+        event_id: As sent, empty where it cannot be read or there is none.
+        person: As sent, where it can be read.
+    """
+
+    position: int
+    judged: Reading | Rejected
+    message: Message
+    event_id: str = ""
+    person: str = ""
+
+    @property
+    def raw(self) -> bytes:
+        """The message as bytes."""
+        return self.message if isinstance(self.message, bytes) else json.dumps(self.message).encode()
+
+
+class Judged(NamedTuple):
+    """A delivery whose messages are judged."""
+
+    sent: Sequence[Sent]
+    sender: Sender
+
+
+@dataclass(frozen=True)
+class Told:
+    """One reading that was not taken: its place, why (empty for a duplicate), and its event id as sent."""
+
+    position: int
+    reason: str = ""
+    detail: str = ""
+    event_id: str = ""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a delivery: accepted + duplicates + rejected is what was sent. Accepted means on the disk."""
+
+    accepted: int
+    duplicates: tuple[Told, ...] = ()
+    rejected: tuple[Told, ...] = ()
+
+
+@dataclass
+class Batch:
+    """One delivery under way."""
+
+    sender: Sender
+    accepted: int = 0
+    duplicates: list[Told] = field(default_factory=list)
+    rejected: list[Told] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+
+    def refuse(self, sent: Sent, reason: str, detail: str, person: str, ward: str) -> None:
+        """Note a refusal."""
+        self.rejected.append(Told(sent.position, reason, detail, sent.event_id))
+        self.refused.append(
+            Refused(
+                self.sender.source[:200], sent.position, reason, detail, VERSION, sent.raw, person, ward,
+                self.sender.actor,
+            )
+        )  # fmt: skip
+
+    def receipt(self) -> Receipt:
+        """Return what became of it."""
+        return Receipt(self.accepted, tuple(self.duplicates), tuple(sorted(self.rejected, key=lambda t: t.position)))
+
+
+def judge(delivery: Delivery, schema: Schema, now_ms: int, max_ahead_ms: int) -> Judged:
+    """Return a delivery with each of its messages judged, in the order sent."""
+    source = delivery.sender.source
+    found = [decode(one) if isinstance(one, bytes) else one for one in delivery.raw]
+    objects = [one for one in found if not isinstance(one, str)]
+    readings = iter(parse_objects(objects, schema, source=source, now_ms=now_ms, max_ahead_ms=max_ahead_ms))
+    sent = []
+    for place, (one, message) in enumerate(zip(found, delivery.raw, strict=True)):
+        if isinstance(one, str):
+            sent.append(Sent(place, Rejected(one, BY_READING[one], source), message))
+            continue
+        judged = next(readings)
+        if isinstance(judged, Rejected):
+            sent.append(Sent(place, judged, message, *(_sound(one.get(name)) for name in ("event_id", "person"))))
+            continue
+        if delivery.idempotency and not judged.event_id:
+            judged = replace(judged, event_id=f"{delivery.idempotency}#{place}")
+        sent.append(Sent(place, judged, message, judged.event_id, judged.person))
+    return Judged(sent, delivery.sender)
+
+
+def _sound(told: object) -> str:
+    """Return a text of a refused reading that can be looked up, empty where it is none."""
+    return told if isinstance(told, str) and len(told) <= MAX_TEXT and not unsafe(told) else ""
