@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from api_world import Api
+from api_world import HERE, Api
 from serving_world import Ward
 from vitalwatch.api.app import check_bind, told_to_uvicorn
 from vitalwatch.api.operations import Route
@@ -266,3 +266,44 @@ def test_more_than_may_wait_is_sent_away_and_the_others_are_answered(own, monkey
         return sorted(one.status for one in answers)
 
     assert [200] * 3 + [503] * 5 == own.loop.run_until_complete(many())
+
+
+def test_who_is_sent_away_is_told_so_before_the_body_is_read(own, monkeypatch):
+    from vitalwatch.api.limits import Turns
+
+    async def never() -> dict:
+        raise AssertionError("the body was read")
+
+    async def ask(path: str) -> int:
+        scope = {"type": "http", "method": "POST", "scheme": "http", "path": path, "query_string": b"", "root_path": ""}
+        headers = [(b"host", HERE.encode()), (b"content-type", b"application/json")]
+        sent: list[dict] = []
+
+        async def send(message: dict) -> None:
+            sent.append(message)
+
+        await own.app(scope | {"headers": headers, "client": (HERE, 1)}, never, send)
+        return sent[0]["status"]
+
+    desk = own.app.state.desk
+    monkeypatch.setattr(desk, "compute", Turns(0))
+    monkeypatch.setattr(desk.readings, "_most", 0)
+    paths = ("/predict", "/anomaly", "/forecast", "/v2/models/anomaly/infer", "/v1/timeseries/forecast", "/readings")
+    assert dict.fromkeys(paths, 503) == {path: own.loop.run_until_complete(ask(path)) for path in paths}
+
+
+def test_a_question_that_waits_is_answered_however_many_more_come(own, monkeypatch):
+    from vitalwatch.api.limits import Turns
+
+    async def flood() -> tuple[list[int], list[int]]:
+        monkeypatch.setattr(own.app.state.desk, "compute", Turns(3))
+        first = [asyncio.ensure_future(own.asked("POST", "/predict", {})) for _ in range(3)]
+        more = []
+        while not all(one.done() for one in first):
+            more += [asyncio.ensure_future(own.asked("POST", "/predict", {})) for _ in range(3)]
+            await asyncio.sleep(0)
+        return [one.status for one in await asyncio.gather(*first)], [one.status for one in await asyncio.gather(*more)]
+
+    answered, others = own.loop.run_until_complete(flood())
+    assert [200] * 3 == answered
+    assert 503 in others

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from vitalwatch.api import answers
-from vitalwatch.api.calls import Call, Reply, checked, reply
+from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
 from vitalwatch.api.forms import MOST, AnomalyQuestion, ForecastQuestion, Window
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_validation
@@ -19,19 +19,22 @@ from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Answers, Profile, Readings
 
 NAN = float("nan")
+Q = TypeVar("Q", bound=Window)
 
 
 async def predict(call: Call) -> Reply:
     """Answer with the heart rate expected in one moment, or in up to a thousand."""
-    value = await call.value(call.desk.chosen.max_batch_body)
-    many = isinstance(value, list)
-    if many and not 0 < len(value) <= MOST:
-        raise Problem("too_many" if value else "too_few", f"1 to {MOST} moments in one request.")
-    try:
-        told = call.desk.forms.moments.validate_python(value if many else [value])
-    except ValidationError as error:
-        raise of_validation(error) from None
+    most = call.desk.chosen.max_batch_body
+    raw = await call.raw(most)
     async with call.desk.compute:
+        value = parsed(raw, most)
+        many = isinstance(value, list)
+        if many and not 0 < len(value) <= MOST:
+            raise Problem("too_many" if value else "too_few", f"1 to {MOST} moments in one request.")
+        try:
+            told = call.desk.forms.moments.validate_python(value if many else [value])
+        except ValidationError as error:
+            raise of_validation(error) from None
         monitor, run = call.desk.monitor()
         found = expected(monitor, told, run)
     call.desk.metrics.predictions.labels("heart_rate", "answered").inc(len(found))
@@ -59,8 +62,7 @@ def expected(monitor: Monitor, told: list[Any], run: str) -> list[dict[str, Any]
 
 async def anomaly(call: Call) -> Reply:
     """Answer with how unusual the newest reading is, and why."""
-    asked = await call.json(AnomalyQuestion, call.desk.chosen.max_batch_body)
-    found, run, clears = await _answers(call, asked, forecast=False)
+    asked, found, run, clears = await _answers(call, AnomalyQuestion)
     about = {"consciousness": asked.consciousness, "supplemental_oxygen": asked.supplemental_oxygen}
     context = about | {"spo2_scale": asked.spo2_scale}
     told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
@@ -73,34 +75,41 @@ async def anomaly(call: Call) -> Reply:
 
 async def forecast(call: Call) -> Reply:
     """Answer with the vitals of the next hour."""
-    asked = await call.json(ForecastQuestion, call.desk.chosen.max_batch_body)
-    found, run, _ = await _answers(call, asked, forecast=True)
+    _, found, run, _ = await _answers(call, ForecastQuestion)
     call.desk.metrics.predictions.labels("forecast", "answered").inc()
     return reply(answers.forecast(found, call.desk.settings.schema, run))
 
 
-async def _answers(call: Call, asked: Window, *, forecast: bool) -> tuple[Answers, str, dict[int, str]]:
-    """Return what the monitor says, its run, and what would clear alarms, by their place."""
-    if (asked.person is None) == (asked.readings is None):
-        raise Problem(
-            "missing_field", "Send either `readings` or a known `person`.", faults=[Fault("", "missing_field")]
-        )
-    desk = call.desk
-    if asked.person is not None:
-        if asked.profile is not None:
-            raise Problem(
-                "unknown_field", "A known person has a profile here.", faults=[Fault("/profile", "unknown_field")]
-            )
-        found = await desk.ask(desk.engine.forecast, asked.person, call.caller.wards)
-        return found, desk.engine.run(), {}
-    assert asked.readings is not None
-    profile = profile_of(profile_form(call, asked.profile))
+async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, dict[int, str]]:
+    """Return the question, what the monitor says, its run, and what would clear alarms, by their place.
+
+    A request has one turn at the processor, from its bytes to its answer: one that was read is never sent away.
+    """
+    desk, most = call.desk, call.desk.chosen.max_batch_body
+    raw = await call.raw(most)
     async with desk.compute:
-        readings = readings_of(asked.readings, desk.settings.schema, now_ms(), desk.ahead_ms)
-        monitor, run = desk.monitor()
-        found = ahead(monitor, readings, profile) if forecast else monitor.answer(readings, profile, forecast=False)
-        clears = {} if forecast else clearing(monitor, found, profile)
-    return found, run, clears
+        asked = checked(form, parsed(raw, most))
+        if (asked.person is None) == (asked.readings is None):
+            detail = "Send either `readings` or a known `person`."
+            raise Problem("missing_field", detail, faults=[Fault("", "missing_field")])
+        if asked.readings is not None:
+            return asked, *_of_readings(call, asked, asked.readings)
+    if asked.profile is not None:
+        detail = "A known person has a profile here."
+        raise Problem("unknown_field", detail, faults=[Fault("/profile", "unknown_field")])
+    found = await desk.ask(desk.engine.forecast, asked.person, call.caller.wards)
+    return asked, found, desk.engine.run(), {}
+
+
+def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, str, dict[int, str]]:
+    desk = call.desk
+    profile = profile_of(profile_form(call, asked.profile))
+    readings = readings_of(rows, desk.settings.schema, now_ms(), desk.ahead_ms)
+    monitor, run = desk.monitor()
+    if isinstance(asked, ForecastQuestion):
+        return ahead(monitor, readings, profile), run, {}
+    found = monitor.answer(readings, profile, forecast=False)
+    return found, run, clearing(monitor, found, profile)
 
 
 def ahead(monitor: Monitor, readings: Readings, profile: Profile) -> Answers:

@@ -89,11 +89,16 @@ class Call:
 
     async def value(self, most: int | None = None) -> Any:
         """Return the body as strict JSON; raises Problem."""
-        self.expect(JSON)
         most = most or self.desk.chosen.max_body
-        raw = await self.body(most)
+        raw = await self.raw(most)
         async with self.desk.compute:
             return parsed(raw, most)
+
+    async def raw(self, most: int) -> bytes:
+        """Return the body of a question that needs the processor; raises Problem, before the body is read if busy."""
+        self.expect(JSON)
+        self.desk.compute.admit()
+        return await self.body(most)
 
     def expect(self, *media: str) -> None:
         """Raise Problem unless the body is of one of these media types, UTF-8 and uncompressed."""

@@ -32,10 +32,14 @@ class Gathering:
         self._under_way = 0
         self._working: asyncio.Task[None] | None = None
 
-    async def add(self, delivery: Delivery) -> Receipt:
-        """Return what became of a delivery, once it is on the disk; raises what the engine raises, and Problem."""
+    def admit(self) -> None:
+        """Raise Problem where too much is waiting."""
         if len(self._waiting) + self._under_way >= self._most:
             raise busy("busy", "Too much is waiting. Try again.")
+
+    async def add(self, delivery: Delivery) -> Receipt:
+        """Return what became of a delivery, once it is on the disk; raises what the engine raises, and Problem."""
+        self.admit()
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append((delivery, future))
         if self._working is None or self._working.done():

@@ -7,13 +7,14 @@ our grid like any others; answers are told in the same frequency, drawn straight
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from vitalwatch.api import answers
 from vitalwatch.api.asking import ahead
-from vitalwatch.api.calls import Call, Reply, reply
+from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
 from vitalwatch.api.forms import InferQuestion, Series, SeriesQuestion, Tensor
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_error
@@ -91,9 +92,11 @@ async def infer(call: Call) -> Reply:
     if unknown := _unknown(call):
         return unknown
     try:
-        asked = await call.json(InferQuestion, call.desk.chosen.max_batch_body)
-        rows = _rows(asked.inputs)
+        most = call.desk.chosen.max_batch_body
+        raw = await call.raw(most)
         async with call.desk.compute:
+            asked = checked(InferQuestion, parsed(raw, most))
+            rows = _rows(asked.inputs)
             readings = readings_of(rows, call.desk.settings.schema, now_ms(), call.desk.ahead_ms, "/inputs")
             monitor, run = call.desk.monitor()
             if call.path.get("version", run) != run:
@@ -115,7 +118,19 @@ async def infer(call: Call) -> Reply:
 
 async def series(call: Call) -> Reply:
     """Answer KServe's question for a forecast."""
-    asked = await call.json(SeriesQuestion, call.desk.chosen.max_batch_body)
+    most = call.desk.chosen.max_batch_body
+    raw = await call.raw(most)
+    async with call.desk.compute:
+        asked = checked(SeriesQuestion, parsed(raw, most))
+        _can_be_answered(asked, call.desk.settings.schema.vitals)
+        monitor, _ = call.desk.monitor()
+        outputs = [_forecast(call, monitor, one, asked, i) for i, one in enumerate(asked.inputs)]
+    call.desk.metrics.predictions.labels("forecast", "answered").inc(len(outputs))
+    told = {"id": str(uuid.uuid4()), "created_at": now_ms() // 1000, "status": "completed", "model": asked.model}
+    return reply(told | {"outputs": outputs})
+
+
+def _can_be_answered(asked: SeriesQuestion, vitals: Sequence[str]) -> None:
     if asked.model != "forecast":
         raise Problem("not_found", "The model is called `forecast`.")
     if not set(asked.options.quantiles) <= set(QUANTILES):
@@ -124,16 +139,10 @@ async def series(call: Call) -> Reply:
     for i, one in enumerate(asked.inputs):
         if asked.options.horizon * SECONDS[one.frequency] > AN_HOUR:
             raise Problem("out_of_range", faults=[Fault("/options/horizon", "out_of_range", "an hour ahead at most")])
-        if one.name not in call.desk.settings.schema.vitals:
+        if one.name not in vitals:
             raise Problem(
                 "unknown_value", faults=[Fault(f"/inputs/{i}/name", "unknown_value", "a vital of the schema")]
             )
-    async with call.desk.compute:
-        monitor, _ = call.desk.monitor()
-        outputs = [_forecast(call, monitor, one, asked, i) for i, one in enumerate(asked.inputs)]
-    call.desk.metrics.predictions.labels("forecast", "answered").inc(len(outputs))
-    told = {"id": str(uuid.uuid4()), "created_at": now_ms() // 1000, "status": "completed", "model": asked.model}
-    return reply(told | {"outputs": outputs})
 
 
 def _forecast(call: Call, monitor: Monitor, one: Series, asked: SeriesQuestion, place: int) -> dict[str, Any]:

@@ -40,9 +40,13 @@ class Turns:
     def __init__(self, most: int, at_once: int = 1) -> None:
         self._most, self._lock, self.waiting = most, asyncio.Semaphore(at_once), 0
 
-    async def __aenter__(self) -> None:
+    def admit(self) -> None:
+        """Raise Problem where too much is waiting: to know early saves reading what would be sent away."""
         if self.waiting >= self._most:
             raise busy("busy", "Too much is waiting. Try again.")
+
+    async def __aenter__(self) -> None:
+        self.admit()
         self.waiting += 1
         try:
             await self._lock.acquire()

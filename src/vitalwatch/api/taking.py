@@ -23,6 +23,7 @@ SOURCE = "rest"
 async def readings(call: Call) -> Reply:
     """Take readings in."""
     call.expect(JSON, NDJSON)
+    call.desk.readings.admit()
     if call.media == NDJSON:
         return await _by_lines(call)
     most = call.desk.chosen.max_batch_body
