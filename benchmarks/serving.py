@@ -1,8 +1,9 @@
 """Serving: processor time a request at concurrency 1, beside a bare ASGI application and a bare FastAPI echo of the
 same body in the same run; cold start; memory; failed requests while production moves; overload; reading to alarm.
 
-`python benchmarks/serving.py [--overload SECONDS] [--ward SECONDS] [--moves N]`, on a small model made here, or on the
-run in production with `--production`.
+`python benchmarks/serving.py [--overload SECONDS] [--ward SECONDS] [--moves N] [--small]`, on the run in production, or
+with `--small` (and where nothing is in production) on a small model made here. Requests of each kind go to the three
+servers in turn, so that others on the machine slow all alike; how busy it was is told, too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -20,6 +20,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from command_world import Place  # noqa: E402
 from tiny import small_settings, write_tiny  # noqa: E402
+from vitalwatch.timestamps import rfc3339  # noqa: E402
 
-TICKS = os.sysconf("SC_CLK_TCK")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+ENVIRONMENT["OMP_NUM_THREADS"] = "1"
 BARE = """
 async def app(scope, receive, send):
     if scope["type"] != "http":
@@ -63,11 +67,36 @@ DAY = [
     }
     for i in range(288)
 ]
-ASKED = {
-    "/predict one": ("/predict", {"age": 54, "sex": "female", "steps_per_minute": 100, "intensity": 0.4}, 2000),
-    "/anomaly one": ("/anomaly", {"readings": [ONE]}, 1500),
-    "/anomaly 288 rows": ("/anomaly", {"readings": DAY}, 300),
-    "/forecast 288 rows": ("/forecast", {"readings": DAY}, 200),
+Bodies = Callable[[int], Any]  # the body of a request by its number: a reading is sent once
+ROUNDS = 5
+
+
+def always(body: Any) -> Bodies:
+    return lambda number: body
+
+
+def sent(number: int, people: int, steps: int) -> list[dict[str, Any]]:
+    """Return readings of some people at the next steps of the grid."""
+    return [
+        {**ONE, "person": f"b{who}", "time": rfc3339(FIRST + (number * steps + step) * 300_000)}
+        for who in range(people)
+        for step in range(steps)
+    ]
+
+
+FIRST = 1_700_000_100_000  # UTC ms, a step of the grid
+ASKED: dict[str, tuple[str, Bodies, int, float | None]] = {  # path, bodies, requests, asked CPU ms
+    "/predict one": (
+        "/predict",
+        always({"age": 54, "sex": "female", "steps_per_minute": 100, "intensity": 0.4}),
+        2000,
+        0.5,
+    ),
+    "/anomaly one": ("/anomaly", always({"readings": [ONE]}), 1500, 1.0),
+    "/anomaly 288 rows": ("/anomaly", always({"readings": DAY}), 300, 5.0),
+    "/forecast 288 rows": ("/forecast", always({"readings": DAY}), 200, None),
+    "/readings one": ("/readings", lambda number: sent(number, 1, 1)[0], 300, None),
+    "/readings 1000": ("/readings", lambda number: sent(number, 10, 100), 20, 100.0),
 }
 
 
@@ -84,7 +113,7 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", f"{name}:app", "--port", str(self.port), "--log-level", "warning"],
             cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
         )
         for _ in range(1200):
             try:
@@ -140,44 +169,67 @@ def raw_of(path: str, body: Any) -> bytes:
     return f"{head}content-length: {len(data)}\r\n\r\n".encode() + data
 
 
-def costs(server: Server, path: str, body: Any, n: int) -> tuple[float, float, float]:
-    """Return processor ms a request, and the median and 99th percentile of wall ms."""
-    client, raw = Client(server.port), raw_of(path, body)
-    for _ in range(20):
-        assert client.post(raw) == 200
-    before, took = server.processor(), []
-    for _ in range(n):
-        start = time.perf_counter()
-        client.post(raw)
-        took.append(time.perf_counter() - start)
-    spent = (server.processor() - before) / n * 1e3
-    return spent, float(np.median(took)) * 1e3, float(np.quantile(took, 0.99)) * 1e3
+@dataclass
+class Cost:
+    """What requests of one kind cost one server: processor ms a request in each round, wall ms of each request."""
+
+    rounds: list[float]
+    took: list[float]
+
+    @property
+    def least(self) -> float:
+        return min(self.rounds)
+
+
+def costs(servers: Sequence[Server], path: str, bodies: Bodies, n: int) -> list[Cost]:
+    """Return what each server needs; rounds of the servers alternate."""
+    clients, found = [Client(server.port) for server in servers], [Cost([], []) for _ in servers]
+    each = max(n // ROUNDS, 1)
+    for number in range(ROUNDS + 1):
+        raws = [raw_of(path, bodies(number * each + i)) for i in range(each)]
+        for server, client, cost in zip(servers, clients, found, strict=True):
+            before, took = server.processor(), []
+            for raw in raws:
+                start = time.perf_counter()
+                assert client.post(raw) in (200, 202)
+                took.append((time.perf_counter() - start) * 1e3)
+            if number:  # the first round warms up
+                cost.rounds.append((server.processor() - before) / each * 1e3)
+                cost.took += took
+    return found
 
 
 def print_costs(ours: Server, bare: Server, echo: Server) -> None:
-    print("request               CPU ms   bare ASGI   FastAPI echo   x bare   x echo   wall p50   wall p99 (ms)")
-    for name, (path, body, n) in ASKED.items():
-        mine, half, slow = costs(ours, path, body, n)
-        least, most = costs(bare, path, body, n)[0], costs(echo, path, body, n)[0]
-        told = f"{name:20} {mine:7.3f} {least:11.3f} {most:14.3f} {mine / least:8.1f} {mine / most:8.2f}"
-        print(f"{told} {half:10.2f} {slow:10.2f}")
+    print(
+        "request               CPU ms  (asked)   bare ASGI   FastAPI echo   x bare   x echo   wall p50   wall p99 (ms)"
+    )
+    for name, (path, bodies, n, asked) in ASKED.items():
+        mine, least, most = costs((ours, bare, echo), path, bodies, n)
+        told = (
+            f"{name:20} {mine.least:7.3f} {f'({asked:g})' if asked else '':>8} {least.least:11.3f} {most.least:14.3f}"
+        )
+        told += f" {mine.least / least.least:8.1f} {mine.least / most.least:8.2f}"
+        print(f"{told} {np.median(mine.took):10.2f} {np.quantile(mine.took, 0.99):10.2f}")
 
 
 def cold_start(place: Place) -> None:
-    code = (
-        entry(place)
-        + "import asyncio\nasync def go():\n async with app.router.lifespan_context(app): pass\nasyncio.run(go())\n"
+    """Tell the processor time of the serving process until it is ready, beside that of FastAPI's smallest server."""
+    ready = "import time\nasync def go():\n async with app.router.lifespan_context(app): print(time.process_time())\n"
+    end = ready + "import asyncio\nasyncio.run(go())\n"
+    libraries = "import fastapi, uvicorn, onnxruntime, sqlalchemy, numpy, time\nprint(time.process_time())"
+    told = [
+        [started(code) for code in (entry(place) + end, "import uvicorn" + ECHO + end, libraries)] for _ in range(3)
+    ]
+    mine, echo, alone = (min(one) for one in zip(*told, strict=True))
+    print(
+        f"cold start until the model answers: {mine:.2f} s of processor (1), best of 3; FastAPI echo {echo:.2f} s "
+        f"(x {mine / echo:.1f}), its libraries alone {alone:.2f} s (x {mine / alone:.1f})"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    code = "import fastapi, uvicorn, onnxruntime, sqlalchemy, numpy"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", code], check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    libraries = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"cold start until the model answers: {spent:.2f} s of processor; its libraries alone {libraries:.2f} s")
+
+
+def started(code: str) -> float:
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env=ENVIRONMENT, capture_output=True)
+    return float(told.stdout.split()[-1])
 
 
 def moves(place: Place, server: Server, bundle: tuple[Path, Path], n: int) -> None:
@@ -214,15 +266,33 @@ def moves(place: Place, server: Server, bundle: tuple[Path, Path], n: int) -> No
           f"request p99 {np.quantile(took, 0.99):.3f} s, a move p99 {np.quantile(moved, 0.99):.2f} s")  # fmt: skip
 
 
-def overload(server: Server, seconds: float) -> None:
-    """Offer three times what is answered at best, by an open loop."""
+def overload(ours: Server, echo: Server, seconds: float) -> None:
+    """Offer three times what is answered at best, by an open loop; the echo has the same clients to bear."""
     raw = raw_of("/anomaly", {"readings": DAY})
-    peak = asyncio.run(offered(server, raw, 8, None, min(seconds, 20)))[200] / min(seconds, 20)
+    peaks, busy = [], []
+    for server in (ours, echo):
+        before, start = server.processor(), time.perf_counter()
+        seen = asyncio.run(offered(server, raw, 8, None, min(seconds, 20)))
+        peaks.append(seen[200] / (time.perf_counter() - start))
+        busy.append((server.processor() - before) / seen[200] * 1e3)
+    print(
+        f"capacity, /anomaly 288 rows: {peaks[0]:.0f}/s at {busy[0]:.1f} CPU ms each; FastAPI echo {peaks[1]:.0f}/s "
+        f"(x {peaks[0] / peaks[1]:.2f})"
+    )
     took: list[float] = []
-    seen = asyncio.run(offered(server, raw, 400, 3 * peak, seconds, took))
-    good = seen[200] / seconds
-    print(f"overload, /anomaly 288 rows: peak {peak:.0f}/s; offered {3 * peak:.0f}/s for {seconds:.0f} s:")
-    print(f"  {good:.0f}/s answered ({good / peak:.0%} of peak), p99 {np.quantile(took, 0.99):.2f} s, {dict(seen)}")
+    before, start = ours.processor(), time.perf_counter()
+    seen = asyncio.run(offered(ours, raw, 400, 3 * peaks[0], seconds, took))
+    lasted, spent = time.perf_counter() - start, ours.processor() - before
+    good, answers = seen[200] / lasted, seen[200] * busy[0] / 1e3
+    away = (spent - answers) / max(seen[503] + seen[429], 1) * 1e3
+    print(
+        f"overload: offered {3 * peaks[0]:.0f}/s for {seconds:.0f} s: {good:.0f}/s answered ({good / peaks[0]:.0%} of "
+        f"peak, asked 90 %), p99 {np.quantile(took, 0.99):.2f} s, {dict(seen)}"
+    )
+    print(
+        f"  the server had {spent / lasted:.2f} of a core, {answers / spent:.0%} of that for answers; "
+        f"{away:.2f} CPU ms for each request sent away"
+    )
 
 
 async def offered(
@@ -321,12 +391,15 @@ def main() -> None:
     for name, seconds in (("overload", 20.0), ("ward", 20.0)):
         parser.add_argument(f"--{name}", type=float, default=seconds)
     parser.add_argument("--moves", type=int, default=20)
-    parser.add_argument("--production", action="store_true")
+    parser.add_argument("--small", action="store_true", help="a small model made here")
     chosen = parser.parse_args()
+    print("load of the machine (1, 5, 15 minutes) before:", *(f"{one:.1f}" for one in os.getloadavg()))
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp)
         place = Place(folder)
-        bundle = production() if chosen.production else write_tiny(folder / "bundle", small_settings())
+        bundle = None if chosen.small else production()
+        print("models:", "a small one made here" if bundle is None else "of the run in production")
+        bundle = bundle or write_tiny(folder / "bundle", small_settings())
         place.add_run("000000000001", bundle)
         cold_start(place)
         servers = [Server(folder, code) for code in (entry(place), BARE, ECHO)]
@@ -334,15 +407,19 @@ def main() -> None:
             print_costs(*servers)
             print(f"memory of the server: {servers[0].memory():.0f} MB")
             moves(place, servers[0], bundle, chosen.moves)
-            overload(servers[0], chosen.overload)
+            overload(servers[0], servers[2], chosen.overload)
             ward(servers[0], chosen.ward)
         finally:
             for one in servers:
                 one.stop()
+    print("load of the machine after:", *(f"{one:.1f}" for one in os.getloadavg()))
 
 
-def production() -> tuple[Path, Path]:
-    run = json.loads((ROOT / "artifacts" / "production.json").read_text())["run"]
+def production() -> tuple[Path, Path] | None:
+    pointer = ROOT / "artifacts" / "production.json"
+    if not pointer.exists():
+        return None
+    run = json.loads(pointer.read_text())["run"]
     return ROOT / "artifacts" / "runs" / run / "models", ROOT / "artifacts" / "keys" / "signing.pub"
 
 
