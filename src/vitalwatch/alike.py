@@ -66,7 +66,8 @@ def typed(found: Sequence[Found], people: Sequence[str], schema: Schema) -> tupl
             return None
         values[name] = column
     places = {person: i for i, person in enumerate(dict.fromkeys(people))}
-    who = np.fromiter((places[person] for person in people), np.int32, len(people))
+    alone = len(places) == 1
+    who = np.zeros(len(people), np.int32) if alone else np.array([places[person] for person in people], np.int32)
     return Rows(tuple(places), who, time, offset, values), plain
 
 
