@@ -1,4 +1,4 @@
-"""What answers requests is small: nothing that only training, the page or a cluster needs is imported."""
+"""What answers requests is small: nothing that only training, the page, a cluster or a provider needs is imported."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ HEAVY = (
     "matplotlib",
     "joblib",
     "onnx",
+    "alembic",
+    "httpx",
+    "jwt",
 )
 
 
-def test_the_serving_process_imports_no_training_library():
+def test_the_serving_process_imports_nothing_that_only_others_or_a_provider_need():
     ask = f"import sys, app; print([name for name in {HEAVY!r} if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
 
