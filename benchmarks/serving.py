@@ -305,14 +305,19 @@ async def offered(
 
     async def client() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        used = time.perf_counter()
         while time.perf_counter() < end:
             if rate is not None:
                 at = due[0]
                 due[0] += 1 / rate
                 await asyncio.sleep(max(0.0, at - time.perf_counter()))
             start = time.perf_counter()
+            if start - used > 4:  # seconds: a server closes a connection that is idle for 5
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(raw)
             head = await reader.readuntil(b"\r\n\r\n")
+            used = time.perf_counter()
             lower = head.lower()
             await reader.readexactly(int(lower.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
             status = int(head[9:12])
