@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi.routing import Match, routing
 from pydantic import BaseModel
-from starlette.routing import Match
-from starlette.routing import Route as PlainRoute
 
 from vitalwatch.api.access import ANYBODY, PUBLIC
 from vitalwatch.api.calls import JSON, Call, Gone, Reply, Scope
@@ -60,7 +59,7 @@ class Operation:
     headers: tuple[str, ...] = ()
 
 
-class Route(PlainRoute):
+class Route(routing.Route):
     """A route that answers by an operation: our own JSON, our own validation, our own problems.
 
     Not FastAPI's own, which looks into the signature of every function: a fortieth of a second at each start.
