@@ -230,13 +230,13 @@ def test_of_a_line_that_is_too_long_the_rest_is_let_go_and_the_next_is_read(own)
 def test_where_parts_end_depends_on_the_lines_alone(tmp_path, tiny_bundle):
     ward = Ward(tmp_path, tiny_bundle)
     api, sizes = Api(ward.settings, ward.engine), []
-    accept = ward.engine.accept
+    accept = ward.engine.accept_all
 
-    def watched(raw, *given, **named):
-        sizes[-1].append(len(raw))
-        return accept(raw, *given, **named)
+    def watched(deliveries):
+        sizes[-1] += [len(one.raw) for one in deliveries]
+        return accept(deliveries)
 
-    ward.engine.accept = watched
+    ward.engine.accept_all = watched
     body = b"\n".join(line(n, 900 * (n % 7)) for n in range(2_500))
     for size in (len(body), 65_536, 7_919):
         sizes.append([])
