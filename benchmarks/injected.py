@@ -6,8 +6,10 @@ The Fitabase wearers (VITALWATCH_REAL_DATA) with resting tachycardia, bradycardi
 rate and chronotropic incompetence from an injector that shares no code with the simulator (`synthetic.injection`), in
 as many rounds as asked, each with other places and sizes. Only heart rate and steps are measured there.
 
-Prints JSON lines: event F1, recall and false alarms a worn person-day as served and by channel, recall by kind, beside
-the same figures of the untouched recordings' alarms (`untouched`: every alarm there is false, as far as anybody knows).
+Prints JSON lines: event F1 and false alarms a worn person-day as served and by channel, and recall by kind, beside the
+same figures of the untouched recordings' alarms (`untouched`: every alarm there is false, as far as anybody knows).
+`unusual_at_budget_of_wearers` is channel A with a threshold that spends its share of the budget on the untouched
+recordings of the other wearers, never on the one judged: the bundle's is for people with every sensor.
 Intervals are over wearers and rounds; the wearers are few, so they are too narrow for people in general.
 """
 
@@ -23,16 +25,18 @@ from pathlib import Path
 
 import numpy as np
 
-from quality import CHANNELS, beside, row, settings_of, show
+from quality import CHANNELS, Table, beside, rounded, row, settings_of, show
+from vitalwatch.metrics.budget import threshold_for_budget
+from vitalwatch.metrics.events import EventScore, Rule
 from vitalwatch.monitor import Monitor
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.stages import detection_tables
-from vitalwatch.stages.judging import Case, PersonResult, Thresholds, case_of, world_of
+from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, world_of
 from vitalwatch.stages.people import enrolled_until
 from vitalwatch.stages.realism import wearers
 from vitalwatch.store import Store
 from vitalwatch.synthetic.injection import injected
-from vitalwatch.tables import Event, Profile, Readings
+from vitalwatch.tables import Bools, Event, Profile, Readings
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("VITALWATCH_REAL_DATA", ROOT.parent / "shared" / "data")) / "fitabase"
@@ -60,13 +64,14 @@ def main() -> None:
     of_run = settings_of(store.folder(run), settings)
     people = wearers(given.source, of_run, NOW)
     show({"run": run, "wearers": len(people), "rounds": given.rounds})
-    judged("untouched", [case(one, (), monitor, of_run) for one in people], monitor, of_run)
+    untouched = [case(one, (), monitor, of_run) for one in people]
+    judged("untouched", untouched, untouched, monitor, of_run)
     found = [
         case(*injected(one, np.random.default_rng([of_run.params.seed, number, k]), each=2), monitor, of_run)
         for number in range(given.rounds)
         for k, one in enumerate(people)
     ]
-    judged("injected", found, monitor, of_run)
+    judged("injected", found, untouched, monitor, of_run)
 
 
 def case(one: Readings, events: Sequence[Event], monitor: Monitor, settings: Settings) -> Case:
@@ -83,26 +88,45 @@ def case(one: Readings, events: Sequence[Event], monitor: Monitor, settings: Set
     return case_of(told, settings.schema.step_ms)
 
 
-def judged(name: str, cases: Sequence[Case], monitor: Monitor, settings: Settings) -> None:
+def judged(name: str, cases: Sequence[Case], untouched: Sequence[Case], monitor: Monitor, settings: Settings) -> None:
     world = world_of(cases, settings, np.random.default_rng(settings.params.seed))
     told = monitor.detector.calibration
     known = told.known_threshold if np.isfinite(told.known_threshold) else None
     found = detection_tables.channels(world, Thresholds(told.unusual_threshold, known))
     tables = {channel: found[channel] for channel in CHANNELS if channel in found}
-    served = detection_tables.served(world)
+    scores = {channel: world.cohort.score(one.over) for channel, one in tables.items()}
+    scores["unusual_at_budget_of_wearers"] = world.cohort.score(at_budget_of_others(cases, untouched, settings))
     show(
         {
             name: {
                 "person_days": round(float(world.cohort.person_days.sum()), 1),
                 "episodes": len(world.cohort.episodes),
-                "served": beside("served", served),
-                **{
-                    channel: beside(channel, row(world.cohort.score(one.over), world))
-                    for channel, one in tables.items()
-                },
+                "served": beside("served", detection_tables.served(world)),
+                **{channel: beside(channel, row(score, world)) for channel, score in scores.items()},
+                "recall_by_kind": {channel: recall_by_kind(score, world) for channel, score in scores.items()},
             }
         }
     )
+
+
+def at_budget_of_others(cases: Sequence[Case], untouched: Sequence[Case], settings: Settings) -> Bools:
+    """Return the rows over a threshold of channel A that spends its budget on the other wearers' untouched days."""
+    chosen, rule = settings.params.detector, Rule.of_params(settings.params.alarms, settings.schema.step_ms)
+    over = []
+    for one in cases:
+        others = [other for other in untouched if other.result.person != one.result.person]
+        scores = [other.result.answers.unusual[other.judged] for other in others]
+        budget = chosen.budget * chosen.share_unusual
+        limit = threshold_for_budget([other.track for other in others], scores, budget, rule)
+        over.append(one.result.answers.unusual[one.judged] > limit)
+    return np.concatenate(over)
+
+
+def recall_by_kind(score: EventScore, world: World) -> Table:
+    return {
+        kind: {"episodes": found["episodes"], **rounded(found["recall"])}
+        for kind, found in detection_tables.by_kind(score, world).items()
+    }
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ def test_what_is_not_realistic_says_so_and_people_without_activity_are_left_out(
     wild = replace(one, values={**one.values, "heart_rate": noise})
     still = replace(one, values={**one.values, "steps": np.zeros(len(one), np.float32)})
 
-    assert "not within 5.19" in realism_of([wild], 5)["failures"]["persistence_5"]
+    assert "not within 5.2 " in realism_of([wild], 5)["failures"]["persistence_5"]
     assert realism_of([one], 5) == realism_of([still, flat, one.rows(slice(0, 9)), one], 5)
     assert {} == realism_of([still, flat], 5)
 

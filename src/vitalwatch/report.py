@@ -80,6 +80,7 @@ def realism_rows(rows: Sequence[Json]) -> list[tuple[bool | None, tuple[str, ...
                 fixed(row["measured_here"], 3),
                 _spread(row["published"]),
                 row["wanted"] or "-",
+                _beyond(row["beyond"]),
             ),
         )
         for row in rows
@@ -94,6 +95,10 @@ def realism_page(told: Json) -> str:
     template = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     tables = {step: realism_rows(rows) for step, rows in told["statistics"].items()}
     return template.from_string(page).render(told=told, tables=tables)
+
+
+def _beyond(share: float | None) -> str:
+    return NONE if share is None else "inside" if round(share, 2) == 0 else f"{share:+.0%} of its edge"
 
 
 def _spread(found: Sequence[float] | None) -> str:

@@ -36,7 +36,7 @@ def test_rules_are_replayed_on_history_beside_those_in_force(served, people, tmp
     assert told["new"]["alarms_per_person_day"]["value"] > told["in_force"]["alarms_per_person_day"]["value"]
     assert {"value", "low", "high"} == set(told["new"]["recall"])
     assert told["episodes"] > 0
-    (change,) = told["changes"]
+    (change,) = (one for one in told["changes"] if one["written"])  # a louder rule may silence another's alarm
     assert ("always", 0, True) == (change["rule"], change["before"], change["written"])
     assert change["now"] == change["new"] > 0
 

@@ -17,7 +17,9 @@ SEED, PEOPLE = 31, 150
 CHANCE = 0.5
 ROWS_WITH_IT = {"heart_rate_spread", "signal_quality", "oxygen_saturation_min"}  # details of another channel
 MOVED_BY_WALKING = {name for name, kind in KINDS.items() if kind.removes or kind.place == "bout"}
-GRADUAL = ("fever", "mild_infection", "deterioration")
+# Whose first row is in the effect: a bout's first step, and atrial fibrillation sets in from one beat to the next.
+AT_ONCE = {"chronotropic_incompetence", "irregular_rhythm"}
+FORGOTTEN = 12  # rows until a heart has forgotten a bout
 SLOWLY = 6  # rows beside an edge
 
 
@@ -71,7 +73,7 @@ def test_a_channel_that_an_episode_does_not_touch_scores_chance_on_it(pairs, set
         assert abs(score - CHANCE) < 3.5 * 0.29 / np.sqrt(len(during)), column  # 0.29: spread of a uniform rank
 
 
-@pytest.mark.parametrize("kind", sorted(MOVED_BY_WALKING - {"chronotropic_incompetence"}))
+@pytest.mark.parametrize("kind", sorted(MOVED_BY_WALKING))
 def test_what_an_illness_does_not_touch_moves_only_by_the_walks_that_it_takes(pairs, settings, kind):
     """Hours in which as much was walked as in the life without the illness differ by a digit of the display at most."""
     seen = 0
@@ -89,14 +91,14 @@ def test_what_an_illness_does_not_touch_moves_only_by_the_walks_that_it_takes(pa
     assert seen > 100
 
 
-@pytest.mark.parametrize("kind", GRADUAL)
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - AT_ONCE))
 @pytest.mark.parametrize("edge", ["start", "end"])
-def test_the_edge_of_an_illness_carries_no_mark(pairs, settings, kind, edge):
-    """The step over the edge is no larger than that of the same person at the same moment without the illness."""
+def test_the_edge_of_an_episode_carries_no_mark(pairs, settings, kind, edge):
+    """The step over the edge is no larger than that of the same person at the same moment without the episode."""
     jumps: dict[str, list[list[float]]] = {column: [[], []] for column in KINDS[kind].channels}
     for ill, well in pairs:
         for event in (one for one in ill.events if one.kind == kind):
-            row = int(np.searchsorted(ill.readings.time, getattr(event, edge)))
+            row = rows_at(ill, event)[edge == "end"]
             if SLOWLY <= row < len(ill.readings) - SLOWLY:
                 for column, found in jumps.items():
                     for one, into in zip((well, ill), found, strict=True):
@@ -108,6 +110,71 @@ def test_the_edge_of_an_illness_carries_no_mark(pairs, settings, kind, edge):
         if len(marked) >= 20:
             score = roc_auc_score(np.repeat([0, 1], [len(usual), len(marked)]), usual + marked)
             assert abs(score - CHANCE) < 0.1, column
+
+
+def rows_at(one: SyntheticPerson, event: Event) -> tuple[int, int]:
+    """Return the first row that an episode is in, and the first one after it; a row tells the time that follows it."""
+    step = int(np.diff(one.readings.time).min())
+    start, end = np.searchsorted(one.readings.time, (event.start - step + 1, event.end))
+    return int(start), int(end)
+
+
+def at_edges(one: SyntheticPerson, event: Event, names: Sequence[str]) -> np.ndarray:
+    """Return the rows just outside an episode, two before it and two after (of a bout: when it is forgotten).
+
+    Each value against the day before, its step from the row before, what is missing, and how far away that row is.
+    """
+    time = one.readings.time
+    start, end = rows_at(one, event)
+    end += FORGOTTEN * (KINDS[event.kind].place == "bout")
+    rows = np.array([start - 2, start - 1, end, end + 1])
+    rows = rows[(rows > 0) & (rows < len(time))]
+    values = np.stack([one.readings.column(name) for name in names], axis=1)
+    usual = (
+        np.nanmedian(values[max(start - 288, 0) : start - 2], axis=0) if start > 290 else np.nanmedian(values, axis=0)
+    )
+    gap = (time[rows] - time[rows - 1]).astype(np.float64)
+    steps = values[rows] - values[rows - 1]
+    return np.column_stack([values[rows] - usual, steps, np.abs(steps), np.isnan(values[rows]), gap]).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_detector_of_the_rows_beside_an_episode_scores_chance(pairs, settings, kind):
+    """Against the same rows of the life without it, where there is nothing; by people it has not learnt from."""
+    names = (*settings.schema.vitals, "steps", "signal_quality", "heart_rate_spread", "oxygen_saturation_min")
+    names = tuple(dict.fromkeys(names))
+    x, y, who = [], [], []
+    for number, pair in enumerate(pairs):
+        for event in (one for one in pair[0].events if one.kind == kind and alone(pair[0], one)):
+            for label, one in enumerate(reversed(pair)):
+                rows = at_edges(one, event, names)
+                x.append(rows)
+                y.append(np.full(len(rows), label))
+                who.append(np.full(len(rows), number))
+    labels = np.concatenate(y)
+
+    assert labels.sum() >= 80
+    assert abs(roc_auc_score(labels, told_by_others(np.concatenate(x), labels, np.concatenate(who))) - CHANCE) < 0.08
+
+
+def alone(one: SyntheticPerson, event: Event) -> bool:
+    """Whether no other episode is within half a day, whose after-effects would be told."""
+    others = (other for other in one.events if other != event)
+    return all(event.end + DAY / 2 <= other.start or other.end + DAY / 2 <= event.start for other in others)
+
+
+def told_by_others(features: np.ndarray, labels: np.ndarray, people: np.ndarray, least: int = 20) -> np.ndarray:
+    """Return what boosted trees of the other two thirds of the people say of each row."""
+    import lightgbm
+
+    told = np.zeros(len(labels))
+    options = {"objective": "binary", "num_leaves": 8, "min_data_in_leaf": least, "verbose": -1, "num_threads": 1,
+               "deterministic": True, "seed": 1}  # fmt: skip
+    for fold in range(3):
+        asked = people % 3 == fold
+        trees = lightgbm.train(options, lightgbm.Dataset(features[~asked], labels[~asked]), 60)
+        told[asked] = trees.predict(features[asked])
+    return told
 
 
 def test_walks_are_given_up_gradually(pairs):
@@ -144,8 +211,6 @@ def bookkeeping(one: SyntheticPerson, names: Sequence[str]) -> np.ndarray:
 
 def test_a_detector_of_bookkeeping_alone_scores_chance(pairs, settings):
     """Episodes that take no walks, against the same hours of other days, by people it has not learnt from."""
-    import lightgbm
-
     x, y, who = [], [], []
     for number, (ill, _) in enumerate(pairs):
         columns = bookkeeping(ill, settings.schema.vitals)
@@ -157,12 +222,6 @@ def test_a_detector_of_bookkeeping_alone_scores_chance(pairs, settings):
                     y.append(np.full(rows.sum(), days == 0))
                     who.append(np.full(rows.sum(), number))
     features, labels, people = np.concatenate(x), np.concatenate(y), np.concatenate(who)
-    told = np.zeros(len(labels))
-    options = {"objective": "binary", "num_leaves": 8, "min_data_in_leaf": 200, "verbose": -1, "num_threads": 1,
-               "deterministic": True, "seed": 1}  # fmt: skip
-    for fold in range(3):
-        asked = people % 3 == fold
-        trees = lightgbm.train(options, lightgbm.Dataset(features[~asked], labels[~asked]), 60)
-        told[asked] = trees.predict(features[asked])
+    told = told_by_others(features, labels, people, least=200)
 
     assert abs(roc_auc_score(labels, told) - CHANCE) < 0.05

@@ -238,3 +238,11 @@ def test_people_of_two_seeds_have_other_names(settings):
     names = {person(3, settings.schema, settings.params.synthetic, seed, days=8).profile.person for seed in (1, 2)}
 
     assert {"p1-000003", "p2-000003"} == names
+
+
+def test_a_figure_is_realistic_within_fifteen_percent_of_the_wearers_mean_only():
+    bound = realism.Bound(mean=10.0, low=4.0, high=20.0)
+
+    assert [True, True, False, False] == [bound.holds(value) for value in (8.6, 11.4, 12.0, 4.5)]
+    assert [0.0, 0.0] == [bound.beyond(value) for value in (4.5, 20.0)]
+    assert pytest.approx([-0.5, 0.1]) == [bound.beyond(value) for value in (2.0, 22.0)]

@@ -13,8 +13,8 @@ from typing import Any
 from vitalwatch.commands.desk import Desk, Outcome, Screen
 from vitalwatch.errors import StoreError, UsageError
 
-HEAD = ("statistic", "unit", "synthetic", "real wearers", "measured here", "published", "wanted", "verdict")
-VERDICTS = {True: "inside", False: "OUTSIDE", None: "not judged"}
+HEAD = ("statistic", "unit", "synthetic", "real wearers", "measured here", "published", "wanted", "range", "verdict")
+VERDICTS = {True: "within", False: "OUTSIDE", None: "not judged"}
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
 DATA, SET = "VITALWATCH_REAL_DATA", "fitabase"
 
@@ -65,7 +65,7 @@ def _show(screen: Screen, told: Mapping[str, Any]) -> None:
         )
     if told["note"]:
         screen.say(f"Note: {told['note']}")
-    screen.say(f"Realism: {'every statistic is inside its bounds' if told['passed'] else 'some are OUTSIDE'}.")
+    screen.say(f"Realism: {told['red']} of {told['judged']} statistics are OUTSIDE +-15 % of the real figure.")
 
 
 def _verdict(passed: bool | None) -> str:

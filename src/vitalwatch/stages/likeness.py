@@ -16,7 +16,7 @@ from vitalwatch.synthetic.realism import Course
 from vitalwatch.tables import Doubles, Floats
 
 HOURS = 4  # of a window
-KNOWN = 0.95  # share of a window's heart rate that must be known
+KNOWN = 0.95  # share of a window's steps of time with a heart rate and a count of steps, at least
 FOLDS = 4
 LAGS = (1, 2, 3, 6, 12)  # steps
 LATE = (0, 1, 2, 5)  # steps that the heart rate is behind the steps
@@ -91,6 +91,9 @@ NAMES = (
     "change_largest",
     "change_skew",
     "change_kurtosis",
+    "change_reverted",
+    "repeated",
+    "unknown",
     *(f"change_{lag}" for lag in LAGS),
     *(f"autocorrelation_{lag}" for lag in LAGS),
     "heart_rate_sd_still",
@@ -99,6 +102,7 @@ NAMES = (
     "steps_share",
     "steps_largest",
     "steps_sd",
+    "steps_usual",
     "bouts",
     *(f"heart_rate_to_steps_{late}" for late in LATE),
 )
@@ -107,13 +111,13 @@ NAMES = (
 def windows(one: Course) -> Floats:
     """Return a row of features a window of a person's course, windows side by side; shape (windows, features)."""
     size = HOURS * 60 // one.step
-    still = one.still
+    still, known = one.still, np.isfinite(one.heart) & np.isfinite(one.steps)
     starts = range(0, len(one.heart) - size + 1, size)
     spans = [slice(start, start + size) for start in starts]
     rows = [
-        _features(one.heart[span], one.steps[span], still[span])
+        _features(one.heart[span], np.nan_to_num(one.steps[span]), still[span])
         for span in spans
-        if np.isfinite(one.heart[span]).mean() >= KNOWN and np.nanstd(one.heart[span]) > 0
+        if known[span].mean() >= KNOWN and np.nanstd(one.heart[span]) > 0
     ]
     return np.asarray(rows, np.float32).reshape(-1, len(NAMES))
 
@@ -134,6 +138,9 @@ def _features(heart: Doubles, steps: Doubles, still: NDArray[np.bool_]) -> list[
         float(np.abs(jumps).max()),
         float(np.mean(jumps**3) / size**3),
         float(np.mean(jumps**4) / size**4),
+        float(np.nanmean(change[1:] * change[:-1]) / size**2),
+        float((jumps == 0).mean()),
+        float(np.isnan(heart).mean()),
         *(float(np.nanmean(np.abs(heart[lag:] - heart[:-lag]))) for lag in LAGS),
         *(float(np.nanmean(about[lag:] * about[:-lag]) / np.nanmean(about**2)) for lag in LAGS),
         _if_many(calm, np.std),
@@ -142,6 +149,7 @@ def _features(heart: Doubles, steps: Doubles, still: NDArray[np.bool_]) -> list[
         float((steps > 0).mean()),
         float(steps.max()),
         float(steps.std()),
+        float(np.median(steps[steps > 0])) if steps.any() else float("nan"),
         float(((steps[1:] > 0) & (steps[:-1] == 0)).sum()),
         *(_correlation(steps[: len(steps) - late], heart[late:]) for late in LATE),
     ]

@@ -35,6 +35,8 @@ CONTEXTS: dict[str, tuple[float, ...]] = {
 KINDS = tuple(CONTEXTS)
 EVERYDAY = 1.5  # meals and coffee are logged only above this size
 MICRO, WALK, EXERCISE, LOW_STEP = range(4)
+COUNTED = 5.0  # steps a minute from which a pedometer counts at all: wearers' exports hardly have fewer
+STIRS = 5.0  # bouts of a few steps a night
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def draw(rng: np.random.Generator, traits: Traits, days: int, first_weekday: int
     bed, wake = _nights(rng, traits, weekend, shift)
     naps = _naps(rng, traits, wake)
     contexts = _contexts(rng, traits, wake, bed, days, weekend)
-    bouts = _bouts(rng, traits, wake[:days], bed[1:], weekend[:days])
+    bouts = _bouts(rng, traits, wake, bed[1:], weekend[:days])
     extra = _named(bouts, naps, travel)
     everyday = (contexts.kind, contexts.start, contexts.end, contexts.size)
     contexts = Contexts(*(np.concatenate(pair) for pair in zip(everyday, extra, strict=True)))
@@ -203,8 +205,15 @@ def _named(bouts: Bouts, naps: Minutes, travel: Minutes) -> tuple[np.ndarray, ..
 
 
 def _bouts(rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes, weekend: Bools) -> Bouts:
-    """Draw bouts; busy and quiet hours alternate, so that movement comes in clusters."""
-    days = len(wake)
+    """Draw bouts; busy and quiet hours alternate, so that movement comes in clusters, and nobody lies still all night.
+
+    `wake` has one day more than `bed`, the evening of each day. The longer somebody potters about, the more of each
+    minute is walked; nobody is faster than a walk for it.
+    """
+    days = len(bed)
+    night = np.arange(days).repeat(rng.poisson(STIRS * traits.restless, days))
+    stirred = np.rint(bed[night] + (wake[1:] - bed)[night] * rng.random(len(night))).astype(np.intp)
+    wake = wake[:days]
     hours = 0.85 * normal(rng, days, 24) + 0.3 * normal(rng, days, 1)
     busy = np.exp(hours).reshape(-1).cumsum(dtype=np.float64)  # how busy each 1/24 of the waking day is
     level = traits.active * np.where(weekend, 0.95, 1.0)
@@ -228,8 +237,8 @@ def _bouts(rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes
         return np.rint(wake[day] + (least + (high - least) * place) * awake[day]).astype(np.intp)
 
     parts = [
-        starts(128.0),
-        starts(4.6),
+        np.concatenate([starts(190.0), stirred]),
+        starts(3.2),
         chosen(0.75 * traits.sporty, 0.05, 0.85),
         chosen(0.35 * traits.sporty, 0.05, 0.85),
     ]
@@ -240,15 +249,16 @@ def _bouts(rng: np.random.Generator, traits: Traits, wake: Minutes, bed: Minutes
     sport[k:] *= 40
     walk = np.minimum(4 + 7 * rng.standard_exponential(m, np.float32), 60)
     length = np.concatenate(
-        [1 + np.floor(1.8 * rng.standard_exponential(n, np.float32)), walk, np.clip(sport, 15, 120)]
+        [1 + np.floor(2.0 * rng.standard_exponential(n, np.float32)), walk, np.clip(sport, 15, 120)]
     )
-    slow = np.exp(0.7 * normal(rng, n))
-    slow *= 24
+    slow = np.exp(0.65 * normal(rng, n))
+    slow *= 16 * np.sqrt(length[:n].astype(np.float32))
+    slow /= 1 + slow / 140
     pace = normal(rng, m + k)
-    pace[:m] = np.clip(94 + 11 * pace[:m], 60, 125)
+    pace[:m] = np.clip(104 + 9 * pace[:m], 60, 125)
     pace[m:] = np.where(running, 158 + 7 * pace[m:], 114 + 8 * pace[m:])
     still = np.clip(6 * np.exp(0.8 * normal(rng, q)), 0, 40)
-    cadence = np.concatenate([np.clip(slow, 3, 100, out=slow), pace, still])
+    cadence = np.concatenate([np.maximum(slow, 3, out=slow), pace, still])
     share = _share(rng, traits, cadence, running, numbers)
     kind = np.repeat([MICRO, WALK, EXERCISE, LOW_STEP], numbers)
     luck = rng.random(len(kind), np.float32)
@@ -269,8 +279,8 @@ def _share(rng: np.random.Generator, traits: Traits, cadence: Floats, running: B
     sport = slice(n + m, n + m + k)
     net[sport] = np.where(running, 0.2 + 0.9 * grade[sport], net[sport])
     net *= speed
-    net[:n] += 1.8  # standing up, arms, loads
-    net[: n + m] *= np.exp(0.5 * normal(rng, n + m) - 0.14)  # what is done beside walking, and no step tells
+    net[:n] += 2.1  # standing up, arms, loads
+    net[: n + m] *= np.exp(0.45 * normal(rng, n + m) - 0.1)  # what is done beside walking, and no step tells
     share = net / (traits.vo2max - 3.5)
     share[n + m + k :] = np.clip(0.45 + 0.12 * normal(rng, q), 0.15, 0.8)
     return np.minimum(share, 0.6 + 0.3 * (1 - np.exp(-share)))
@@ -312,12 +322,12 @@ def minutes_of(
     minute += np.arange(len(minute), dtype=np.int32)
     pace = normal(rng, len(minute))
     few = int(length[: bouts.kind.searchsorted(WALK)].sum())  # minutes of MICRO bouts, which come first
-    pace[:few] *= np.float32(0.45)
-    pace[few:] *= np.float32(0.07)
+    pace[:few] *= np.float32(0.6)
+    pace[few:] = np.abs(pace[few:]) * np.float32(-0.12)
     pace += 1
-    factor = np.maximum(pace, 0.05, out=pace)
+    factor = np.clip(pace, 0.05, 1.5, out=pace)
     edge = np.concatenate([first, (first + length - 1)[length > 1]])
-    factor[edge] *= np.float32(0.3) + np.float32(0.7) * rng.random(len(edge), dtype=np.float32)
+    factor[edge] *= rng.random(len(edge), dtype=np.float32)
     if removed.any():
         factor[removed.repeat(length)] = 0  # nothing else is done instead
     cadence, share = bouts.cadence.repeat(length), bouts.share.repeat(length)
@@ -331,7 +341,7 @@ def minutes_of(
     block = minute // base
     place = (minute - base * block) * (n // base) + block
     steps, demand = np.zeros((2, n), np.float32)
-    steps[place] = np.rint(cadence)
+    steps[place] = np.rint(cadence) * (cadence >= COUNTED)
     demand[place] = share
     hidden = np.zeros((base, n // base), np.float32)
     hidden.reshape(-1)[place[low:]] = demand[place[low:]]

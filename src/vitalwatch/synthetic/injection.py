@@ -19,6 +19,7 @@ FREE = 8 * HOUR  # between two episodes
 ENROL = 8 * DAY  # nothing before
 LEAST = 0.7  # share of a span's five-minute steps with a heart rate
 TRIES = 200
+POSSIBLE = 30.0, 220.0  # bpm
 BRISK = 60.0  # steps a minute over five minutes
 Shape = Callable[[np.random.Generator, Doubles, Doubles], Doubles]
 
@@ -77,10 +78,11 @@ def injected(one: Readings, rng: np.random.Generator, each: int = 1) -> tuple[Re
                 continue
             start, end = span
             rows = known[(one.time[known] >= start) & (one.time[known] < end)]
-            heart[rows] += shape(rng, (one.time[rows] - start) / (end - start), heart[rows])
+            moved = heart[rows] + shape(rng, (one.time[rows] - start) / (end - start), heart[rows])
+            heart[rows] = np.clip(moved, *POSSIBLE)
             events.append(Event(one.person, kind, start, end, 1.0, ("heart_rate",)))
-    changed = np.clip(heart, 30, 220).astype(np.float32)
-    return replace(one, values={**one.values, "heart_rate": changed}), tuple(sorted(events, key=lambda e: e.start))
+    changed = {**one.values, "heart_rate": heart.astype(np.float32)}
+    return replace(one, values=changed), tuple(sorted(events, key=lambda e: e.start))
 
 
 def _place(

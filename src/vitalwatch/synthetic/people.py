@@ -47,6 +47,7 @@ class Traits:
         cycle: Day of the menstrual cycle on the first day, or -1.
         snore: Depth of the dips of oxygen saturation in usual sleep, %; most people have few, some many.
         susceptible: Kind of event -> weight.
+        whole_beats: Whether the device tells whole beats a minute, as one in four exports does, and no fractions.
         bias: Error of the person's sensors: SpO2 (%), temperature (Cel), cuff (mmHg).
     """
 
@@ -77,6 +78,7 @@ class Traits:
     log_rmssd: float
     snore: float
     susceptible: dict[str, float]
+    whole_beats: bool
     bias: tuple[float, float, float]
 
 
@@ -136,12 +138,12 @@ def draw(rng: np.random.Generator, name: str) -> Traits:
         resting=resting,
         maximum=float(max(maximum, resting + 45)),
         vo2max=vo2max,
-        tau_on=_within(1.2 * math.exp(0.22 * z[6] - 0.1 * fit), 0.75, 2.0),
-        tau_off=_within(1.3 * math.exp(0.3 * z[7] - 0.12 * fit), 0.75, 3.0),
-        noise=(math.exp(0.24 * z[8] - 0.004 * (age - 45))) * (0.85 if beta else 1.0),
+        tau_on=_within(1.4 * math.exp(0.22 * z[6] - 0.1 * fit), 0.8, 2.2),
+        tau_off=_within(0.95 * math.exp(0.3 * z[7] - 0.12 * fit), 0.6, 2.5),
+        noise=(math.exp(0.32 * z[8] - 0.004 * (age - 45))) * (0.85 if beta else 1.0),
         fast=(math.exp(0.15 * z[9])),
-        swing=_within(1.7 * math.exp(0.4 * z[10]), 0.8, 8),
-        active=_within(math.exp(0.3 * z[11] + 0.15 * fit - 0.006 * (age - 45)), 0.3, 2.2),
+        swing=_within(1.0 * math.exp(0.4 * z[10]), 0.8, 8),
+        active=_within(math.exp(0.18 + 0.38 * z[11] + 0.15 * fit - 0.006 * (age - 45)), 0.3, 2.2),
         sporty=_within(0.3 * math.exp(0.5 * z[12] + 0.3 * fit), 0.05, 0.9),
         chronotype=float(115 + 45 * z[13] - 0.8 * (age - 45)),
         sleep_need=_within(440 + 35 * z[14] - 0.6 * (age - 45), 330, 560),
@@ -163,6 +165,7 @@ def draw(rng: np.random.Generator, name: str) -> Traits:
             4,
         ),
         susceptible=_susceptible(conditions),
+        whole_beats=u[15] < 0.25,
         bias=(float(0.7 * z[24]), float(0.08 * z[25]), float(3.0 * z[26])),
     )
 

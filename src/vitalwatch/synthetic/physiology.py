@@ -37,11 +37,19 @@ MEMORY = 0.68  # correlation of the drift from day to day
 OWN_TAUS, OWN_SDS = (15.0, 130.0), (0.75, 0.72)  # autonomic noise of each slow signal, unit variance
 # Its size, where nothing changes it. A thermometer on the skin also feels blankets, sun and how close it sits.
 ADDED = {"log_rmssd": 0.21, "spo2": 0.39, "temperature": 0.2, "diastolic": 2.1}
-FAST_TAUS, FAST_SDS = (1.7, 9.0), (2.5, 1.3)  # autonomic noise of the heart rate: minutes, bpm
-SLOW_TAUS, SLOW_SDS = (40.0, 240.0), (2.1, 1.9)
+# Slow noise must forget within the hour: the residual of wearers correlates by .2 to .3 over 60 minutes.
+FAST_TAUS, FAST_SDS = (1.6, 7.0), (3.1, 1.5)  # autonomic noise of the heart rate: minutes, bpm
+SLOW_TAUS, SLOW_SDS = (18.0, 300.0), (2.8, 1.5)
 BURSTS = 0.8  # spread of the logarithm of the depth of usual dips of oxygen saturation: they come in bursts
-# A clock of 1.7 bpm and 3 % asleep: still hours of wearers lie 3 to 8 bpm lower at night (see `realism`).
-ASLEEP = 0.028
+# A clock of 1 bpm and 2 % asleep: still hours of wearers lie 3 to 8 bpm lower at night (see `realism`).
+ASLEEP = 0.02
+# Minutes by which the heart is ahead of counted steps: a pedometer counts after several steps in a row, and late. In
+# exports of wearers the heart rises in the minute before the first counted one and has fallen by half in the last.
+LEAD = 0.6
+LASTING, LASTING_TAU = 0.10, 22.0  # share of long effort that fades within so many minutes
+# The fast noise of who sits still, and what each share of the reserve (up to UP_MOST, smoothed) adds: wearers on their
+# feet are twice as restless between two steps as in a chair.
+SETTLED, UP, UP_MOST, UP_TAU = 0.7, 5.0, 0.15, 15.0
 VOLATILITY = 0.6  # restless and calm hours: spread of the logarithm of the fast noise's size
 
 
@@ -106,6 +114,8 @@ def simulate(
     lively = (
         np.exp(calm * np.float32(VOLATILITY / np.hypot(*SLOW_SDS))) * awake * np.float32(traits.noise * traits.fast)
     )
+    up = first_order(demand.sum(axis=0) / base, UP_TAU / base)
+    lively *= np.float32(SETTLED) + np.float32(UP) * np.minimum(up, np.float32(UP_MOST))
     tension *= awake * np.float32(traits.noise)
     slow = level["heart_rate"] + tension + np.float32(traits.resting)
     slow += np.float32(traits.swing) * clock
@@ -124,7 +134,7 @@ def simulate(
         _apply(result, episodes, own)
     for episode in episodes:
         if "gain" in episode.change:
-            _blunt(heart, demand, response, episode, traits, params.time_constants)
+            _blunt(heart, demand, episode, traits, params.time_constants)
     _bound(heart.reshape(-1), traits.maximum)
     return result
 
@@ -140,23 +150,39 @@ def _bound(heart: Floats, maximum: float) -> None:
 
 
 def _response(demand: Floats, traits: Traits, slower: float) -> Floats:
-    """Return the rise of the heart rate by demand, bpm: first order, faster on than off, drifting up in long effort."""
-    x = demand * (traits.maximum - traits.resting)
-    off = first_order(x, traits.tau_off * slower, woven=True)
+    """Return the rise of the heart rate by demand, bpm: first order, faster down than up, lasting after long effort.
+
+    The slower of two responses counts on the way up and the faster one on the way down: after light effort the vagus is
+    back within a minute, while what long effort leaves (`LASTING`) takes twenty.
+    """
+    x = _ahead(demand * (traits.maximum - traits.resting))
+    rise = first_order(x, traits.tau_on * slower, woven=True)
+    np.minimum(rise, first_order(x, traits.tau_off * slower, woven=True), out=rise)
     drift = np.zeros(x.shape[1], np.float32)  # where each block begins
-    drift[1:] = first_order(x.sum(axis=0), 28 * slower / len(x))[:-1]
-    off += lines(drift * np.float32(0.10 / len(x)), len(x))
-    return np.maximum(first_order(x, traits.tau_on * slower, woven=True), off, out=off)
+    drift[1:] = first_order(x.sum(axis=0), LASTING_TAU * slower / len(x))[:-1]
+    rise += lines(drift * np.float32(LASTING / len(x)), len(x))
+    return rise
 
 
-def _blunt(heart: Floats, demand: Floats, response: Floats, episode: Episode, traits: Traits, slower: float) -> None:
-    """Take from the heart rate what an episode of chronotropic incompetence holds back; in place."""
+def _ahead(x: Floats) -> Floats:
+    """Return a woven course as it will be LEAD minutes later."""
+    y = x * np.float32(1 - LEAD)
+    y[:-1] += x[1:] * np.float32(LEAD)
+    y[-1, :-1] += x[0, 1:] * np.float32(LEAD)
+    return y
+
+
+def _blunt(heart: Floats, demand: Floats, episode: Episode, traits: Traits, slower: float) -> None:
+    """Take from the heart rate what an episode of chronotropic incompetence holds back; in place.
+
+    Both responses begin with the same rows: what came before them is in neither, and leaves no mark there.
+    """
     base = len(demand)
     rows = slice(max(episode.start - 240, 0) // base, (episode.end + 300) // base)
     weak = demand[:, rows].copy()
     row, minute = np.divmod(np.arange(episode.start, episode.end), base)
     weak[minute, row - rows.start] *= np.float32(1 + episode.change["gain"])
-    heart[:, rows] += _response(weak, traits, slower) - response[:, rows]
+    heart[:, rows] += _response(weak, traits, slower) - _response(demand[:, rows], traits, slower)
 
 
 def _courses(

@@ -23,9 +23,10 @@ FAULTS = {
 }
 
 
+# A minute's heart rate is a mean of several readings: seldom all are lost, and their errors average out (see `_heart`).
 # column: share that is lost at rest, more in full motion, and the column that is lost with it
 LOST = (
-    ("heart_rate", 0.006, 0.02, "heart_rate_spread"),
+    ("heart_rate", 0.0008, 0.004, "heart_rate_spread"),
     ("oxygen_saturation", 0.06, 0.9, "oxygen_saturation_min"),
     ("respiratory_rate", 0.04, 0.6, ""),
     ("heart_rate_variability_rmssd", 0.05, 0.9, ""),
@@ -82,7 +83,7 @@ def measure(
     cadence = blocks(latent.steps.sum(axis=0), up) / f(latent.base)
     hidden = blocks(latent.hidden, up)
     motion = np.clip(cadence / f(120), 0, 1) + f(0.6) * hidden
-    heart, spread = _heart(rng, fault_rng, latent, broken, noise, step)
+    heart, spread = _heart(rng, fault_rng, traits, latent, broken, noise, step)
     quality = f(0.97) - f(0.22) * motion - f(0.05) * np.abs(heavy(rng, n)) * f(noise)
     slow = {
         name: blocks(getattr(latent, name), up)
@@ -125,6 +126,7 @@ def measure(
 def _heart(
     rng: np.random.Generator,
     fault_rng: np.random.Generator,
+    traits: Traits,
     latent: Latent,
     broken: tuple[Fault, ...],
     noise: float,
@@ -133,7 +135,7 @@ def _heart(
     """Return mean and variance of the measured heart rate in each step; the error is about 30 % larger in motion."""
     base, up = latent.base, step // latent.base
     seen = np.clip(latent.demand, 0, 1)
-    seen += np.float32(0.55)
+    seen += np.float32(0.4)  # bpm at rest
     seen *= noise
     seen *= heavy(rng, *seen.shape)
     seen += latent.heart_rate
@@ -142,6 +144,8 @@ def _heart(
             row, minute = np.divmod(np.arange(fault.start, fault.end), base)
             arm = np.maximum(latent.steps[minute, row], 60)
             seen[minute, row] = arm + 1.5 * normal(fault_rng, len(row))
+    if traits.whole_beats:
+        np.rint(seen, out=seen)
     mean = blocks(seen.sum(axis=0), up) / np.float32(base)
     if step == 1:
         return mean, np.zeros_like(mean)

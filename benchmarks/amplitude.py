@@ -1,0 +1,119 @@
+"""Is a kind found because it is strong, or because the simulation marks it? Recall by size, and without its sensor.
+
+    OMP_NUM_THREADS=1 python benchmarks/amplitude.py [--people 70] [--artifacts FOLDER] [--trusted KEY]
+
+Fresh people (the run's seed + 1) with fever, mild infection or night hypoxia are answered by the run in production as
+they were worn, without a thermometer, with one that is read every four hours, and without the lowest oxygen
+saturation of each step. Prints a JSON line each: recall of channel B as served, of all and by thirds of the size that
+episodes are drawn with, and the median delay in minutes; 95 % intervals over people. A mark would be found whatever
+the size, and without the sensor that the kind is about.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy looks
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from quality import FRESH, Table, rounded, settings_of, show
+from vitalwatch import synthetic
+from vitalwatch.monitor import Monitor
+from vitalwatch.settings import Settings, load_settings
+from vitalwatch.stages import detection_tables
+from vitalwatch.stages.judging import Case, PersonResult, Thresholds, case_of, world_of
+from vitalwatch.stages.people import enrolled_until
+from vitalwatch.store import Store
+from vitalwatch.synthetic import SyntheticPerson
+from vitalwatch.tables import Event, Readings
+
+ROOT = Path(__file__).parent.parent
+KINDS = ("fever", "mild_infection", "night_hypoxia")
+ROWS = 48  # of five minutes between two readings of a thermometer that is not worn
+# name: a column, and every how many rows it is kept (0: never)
+WORN = {
+    "as_worn": ("body_temperature", 1),
+    "no_thermometer": ("body_temperature", 0),
+    "temperature_every_4_hours": ("body_temperature", ROWS),
+    "no_lowest_oxygen": ("oxygen_saturation_min", 0),
+}
+THIRDS = ("smallest third", "middle third", "largest third")
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--people", type=int, default=70)
+    asked.add_argument("--artifacts", type=Path, help="folder of the store, by default the configured one")
+    asked.add_argument("--trusted", type=Path, help="public key that signed the bundle")
+    given = asked.parse_args()
+    settings = load_settings(ROOT, environment="base")
+    artifacts = given.artifacts or settings.artifacts
+    store = Store(artifacts) if artifacts.is_dir() else None
+    run = store.production() if store else None
+    if store is None or run is None:
+        asked.error("no run is in production; `python main.py` makes one, or name a store: --artifacts")
+    keys = [given.trusted] if given.trusted else [settings.path(path) for path in settings.config.signing.trusted]
+    monitor = Monitor.open(store.folder(run) / "models", keys, seal=store.seal(run, "models/manifest.json"))
+    of_run = settings_of(store.folder(run), settings)
+    seed = of_run.params.seed + FRESH
+    made = [synthetic.person(i, of_run.schema, of_run.params.synthetic, seed) for i in range(given.people)]
+    ill = [one for one in made if any(event.kind in KINDS for event in one.events)]
+    show({"run": run, "people": len(ill)})
+    for name, (column, every) in WORN.items():
+        cases = [answered(one, kept(one.readings, column, every), monitor, of_run) for one in ill]
+        thirds = [relabelled(case, of_run) for case in cases]
+        show({name: {**recall(cases, monitor, of_run), **recall(thirds, monitor, of_run)}})
+
+
+def kept(readings: Readings, column: str, every: int) -> Readings:
+    """Return readings with one in so many values of a column."""
+    rows = np.arange(len(readings)) % every == 0 if every else np.zeros(len(readings), np.bool_)
+    some = np.where(rows, readings.column(column), np.nan).astype(np.float32)
+    return replace(readings, values={**readings.values, column: some})
+
+
+def answered(one: SyntheticPerson, readings: Readings, monitor: Monitor, settings: Settings) -> Case:
+    answers = monitor.answer(readings, one.profile, forecast=False)
+    told = PersonResult(
+        person=one.profile.person,
+        profile=one.profile,
+        events=one.events,
+        bookkeeping=(),
+        split="test",
+        answers=answers,
+        enrolled_until=enrolled_until(answers.grid, settings.params.baseline.enrolment_days),
+    )
+    return case_of(told, settings.schema.step_ms)
+
+
+def relabelled(case: Case, settings: Settings) -> Case:
+    """Return a case whose kinds name the third of sizes that an episode is from."""
+    events = tuple(by_third(case.result.events or ()))
+    return case_of(replace(case.result, events=events), settings.schema.step_ms)
+
+
+def by_third(events: Iterable[Event]) -> Iterable[Event]:
+    for event in events:
+        yield replace(event, kind=f"{event.kind}, {THIRDS[min(int(3 * event.magnitude), 2)]}")
+
+
+def recall(cases: Sequence[Case], monitor: Monitor, settings: Settings) -> Table:
+    """Return episodes, recall and delay by kind."""
+    world = world_of(cases, settings, np.random.default_rng(settings.params.seed))
+    told = monitor.detector.calibration
+    over = detection_tables.channels(world, Thresholds(told.unusual_threshold, told.known_threshold))["known"].over
+    return {
+        kind: {"episodes": row["episodes"], **rounded(row["recall"]), "delay_median_min": row["delay_median_min"]}
+        for kind, row in detection_tables.by_kind(world.cohort.score(over), world).items()
+        if kind.startswith(KINDS)
+    }
+
+
+if __name__ == "__main__":
+    main()
