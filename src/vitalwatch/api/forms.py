@@ -124,7 +124,9 @@ class Forms:
             "kind": (Literal[KINDS], ...),
             "medication": (codes | None, Field(None, description="What is taken now; of a medication alone")),
         }
-        self.change: type[Form] = create_model("Change", __base__=Form, __doc__="Another medicine or device.", **change)
+        self.change: type[Form] = create_model(
+            "PersonChange", __base__=Form, __doc__="Another medicine or device.", **change
+        )
         self.change.model_config = example({"kind": MEDICATION, "medication": ["beta_blocker"]})
         self.change.model_rebuild(force=True)
         self.moment: type[Moment] = create_model("PersonAndMoment", __base__=Moment, __doc__=Moment.__doc__, **fields)

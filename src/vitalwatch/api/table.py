@@ -31,7 +31,7 @@ ASK, SEND, PEOPLE, ALARMS, OIP, STATE = "Ask", "Readings", "People", "Alarms", "
 PREDICTED = {"expected_heart_rate": 101.3, "spread": 6.2, "unit": "bpm", "model": "0bbd9fcbdf2b"}
 PERSONAL = {"limits": {"heart_rate": {"low": 44, "high": 120}}}
 LIMITS_FORM, READING_FORM, MOMENT_FORM, PROFILE_FORM = "Personal", "Readings", "Moments", "Profile"
-CHANGE_FORM = "Change"
+CHANGE_FORM = "PersonChange"
 
 
 def _asking() -> list[Operation]:
