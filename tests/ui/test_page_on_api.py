@@ -135,10 +135,12 @@ def test_a_change_of_device_over_the_api_is_in_the_course(house: House) -> None:
 def door() -> None:
     import streamlit as st
 
-    from vitalwatch.ui.pages.door import admitted, sign_out
+    from vitalwatch.ui.pages.door import admitted, sign_in, sign_out
 
-    found = admitted(st.session_state["api"], None)
-    if found is not None:
+    found, refused = admitted(st.session_state["api"], None)
+    if found is None:
+        sign_in(refused)
+    else:
         st.session_state["source"] = found
         st.title("In")
         sign_out()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import streamlit as st
 
 from vitalwatch.database.access import READ
-from vitalwatch.ui.pages.shell import foot
 from vitalwatch.ui.plain import plain
 from vitalwatch.ui.there import SignedOut, There
 
@@ -16,8 +15,8 @@ KEY = "signed-in-key"  # of the session
 MOST = 8192  # characters of a key or token
 
 
-def admitted(api: There, token_header: str | None) -> There | None:
-    """Return the API for the one who looks, None where they must sign in first: then the form is shown.
+def admitted(api: There, token_header: str | None) -> tuple[There | None, str]:
+    """Return the API for the one who looks, None where they must sign in first, and why what they have is not enough.
 
     Args:
         api: With the page's own key, if it has one.
@@ -30,14 +29,13 @@ def admitted(api: There, token_header: str | None) -> There | None:
     try:
         found = (api.with_key(key) if key else api).known()
         if READ in found.scopes:
-            return found
+            return found, ""
         if found.scopes:
             refused = f"This key has no scope `{READ}`, so there is nothing to show. Sign in with another one."
     except SignedOut as error:
         refused = str(error)
     st.session_state.pop(KEY, None)
-    _form(refused)
-    return None
+    return None, refused
 
 
 def sign_out() -> None:
@@ -51,12 +49,8 @@ def sign_out() -> None:
             st.button("Sign out", on_click=st.session_state.clear)
 
 
-def _handed(token_header: str | None) -> str:
-    told = st.context.headers.get(token_header, "") if token_header else ""
-    return str(told).removeprefix("Bearer ").strip()[:MOST]
-
-
-def _form(refused: str) -> None:
+def sign_in(refused: str) -> None:
+    """Ask for a key."""
     st.title("vitalwatch")
     if refused:
         st.error(plain(refused), icon=":material/lock:")
@@ -67,4 +61,8 @@ def _form(refused: str) -> None:
             st.session_state[KEY] = told.strip()
             st.rerun()
     st.caption("`main.py keys create` makes one. What it may do decides what is shown; it is forgotten with this tab.")
-    foot("")
+
+
+def _handed(token_header: str | None) -> str:
+    told = st.context.headers.get(token_header, "") if token_header else ""
+    return str(told).removeprefix("Bearer ").strip()[:MOST]

@@ -31,21 +31,20 @@ SOURCE, SETTINGS, PERSON = "source", "settings", "person"  # keys of the session
 def run(root: Path) -> None:
     """Show the page that was asked for, in its frame."""
     from vitalwatch.ui.pages import data_quality, models, person, try_it, ward, your_data
-    from vitalwatch.ui.pages.door import admitted, sign_out
+    from vitalwatch.ui.pages.door import admitted, sign_in, sign_out
 
     st.set_page_config(page_title="vitalwatch", page_icon=str(ICON), layout="wide")
     st.html(STYLE)  # ours: no text of data is ever handed to st.html
     try:
         st.session_state[SETTINGS], opened = _opened(root)
-        found = opened if isinstance(opened, Here) else admitted(opened, settings().config.page.token_header)
+        found, refused = (
+            (opened, "") if isinstance(opened, Here) else admitted(opened, settings().config.page.token_header)
+        )
     except VitalsError as error:
         st.title("vitalwatch")
         st.error(plain(error), icon=":material/error:")
         foot("")
         return
-    if found is None:
-        return
-    st.session_state[SOURCE] = found
     pages = {
         "ward": st.Page(ward.show, title="Ward", icon=":material/groups:", url_path="ward", default=True),
         "person": st.Page(person.show, title="Person", icon=":material/person:", url_path="person"),
@@ -55,7 +54,13 @@ def run(root: Path) -> None:
         "quality": st.Page(data_quality.show, title="Data quality", icon=":material/rule:", url_path="data-quality"),
     }
     st.session_state["pages"] = pages
-    chosen = st.navigation(list(pages.values()), position="top")
+    # a visitor who has yet to sign in stays on the page they came for
+    chosen = st.navigation(list(pages.values()), position="hidden" if found is None else "top")
+    if found is None:
+        sign_in(refused)
+        foot("")
+        return
+    st.session_state[SOURCE] = found
     if demo := os.environ.get(DEMO, ""):
         st.caption(f":material/science: {plain(demo)}")
     with told():
