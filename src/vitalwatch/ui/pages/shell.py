@@ -19,7 +19,7 @@ from vitalwatch.ui.source import CONFIG, DEMO, Source, source_of
 from vitalwatch.ui.there import There
 
 ICON = Path(__file__).parent.parent / "icon.svg"  # a named icon would be fetched from another machine
-LIVE_SECONDS = 2.0
+LIVE_SECONDS = 1.0  # an alarm is on the page within two seconds of the stream: this, and the time to draw
 # the second line: what is read again does not fade meanwhile
 STYLE = """<style>
 [data-testid=stMainBlockContainer] { padding-top: 4.5rem; padding-bottom: 2rem; }
