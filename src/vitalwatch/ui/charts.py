@@ -35,7 +35,7 @@ def vital(label: str, unit: str, *, height: int = 220) -> Spec:
     middle = {"x": time, "y": {**y, "field": "middle"}}
     dashed = {"type": "line", "color": ORANGE, "strokeDash": [5, 3], "point": {"size": 22, "color": ORANGE}}
     diamond = {"type": "point", "shape": "diamond", "filled": True, "size": 14, "color": RED, "opacity": 0.9}
-    beside = {"align": "left", "baseline": "top", "dx": 4, "fontSize": 10, "color": GREY}
+    beside = {"align": "right", "baseline": "top", "dx": -4, "fontSize": 10, "color": GREY}
     layers = [
         _layer("usual", {"type": "area", "color": SKY, "opacity": 0.28}, band),
         _layer("forecast", {"type": "area", "color": ORANGE, "opacity": 0.3}, band),

@@ -60,7 +60,9 @@ def sign_in(refused: str) -> None:
         if st.form_submit_button("Sign in", type="primary") and told.strip():
             st.session_state[KEY] = told.strip()
             st.rerun()
-    st.caption("`main.py keys create` makes one. What it may do decides what is shown; it is forgotten with this tab.")
+    st.caption(
+        "`python main.py keys make` makes one. What it may do decides what is shown; it is forgotten with this tab."
+    )
 
 
 def _handed(token_header: str | None) -> str:
