@@ -25,7 +25,8 @@ from vitalwatch.alerting.burden import Burden
 from vitalwatch.alerting.pulse import Pulse
 from vitalwatch.alerting.rules import personal_of, read_rules
 from vitalwatch.alerting.watchdog import Seen as WatchdogSeen
-from vitalwatch.database import access, alarms, audit, judgements, notices, outbox, people, quarantine, scores, vault
+from vitalwatch.database import access, alarms, audit, changes, judgements, notices, outbox, people, quarantine, scores
+from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.outbox import Event
@@ -36,10 +37,12 @@ from vitalwatch.database.scores import Timeline
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, Sent, judge
 from vitalwatch.errors import DatabaseBusy, NoModelYet, NotAllowed, NotEnoughHistory
-from vitalwatch.guarding import Guarding, names_of
+from vitalwatch.guarding import Guarding, Post, names_of, seen_elsewhere
 from vitalwatch.intake import Intake
 from vitalwatch.monitor import Monitor
+from vitalwatch.opening import opened
 from vitalwatch.production import Production, Served
+from vitalwatch.promotion import Promotion
 from vitalwatch.reading import Rejected
 from vitalwatch.recall import Held, Recall
 from vitalwatch.schema import minutes
@@ -67,6 +70,7 @@ class Engine:
         database: Where everything is kept.
         production: Which run answers, and why the newest does not.
         audit: Who did what; see `database.audit`.
+        promotion: Runs, and moving production among them.
     """
 
     def __init__(self, settings: Settings, database: Database, secret: Secret, *, now: Callable[[], int]) -> None:
@@ -74,12 +78,14 @@ class Engine:
         trusted = [settings.path(path) for path in settings.config.signing.trusted]
         self.production = Production(Store(settings.artifacts), trusted)
         self.audit = audit.Book(database, secret, settings.path(settings.config.database.anchor), now)
+        self.promotion = Promotion(settings.artifacts, trusted, self.production, self.audit)
         self._secret, self._layouts = secret, Layouts()
         self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand)
         self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
         self._alarming = Alarming(self.rules, settings.schema, self.production, secret, names_of(settings))
         self._intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
         self._guarding: Guarding | None = None
+        self._post = Post.of(settings, database)
         self._beats, self._next = 0, 0.0
         self._seen_last: WatchdogSeen | None = None
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
@@ -88,21 +94,12 @@ class Engine:
 
     @classmethod
     def open(cls, settings: Settings, *, now: Callable[[], int] = clock) -> Engine:
-        """Open the database of `config.database`, made at first use, with its key.
-
-        Raises:
-            DatabaseError: It cannot be reached, must be upgraded first, or was made with another key.
-            StoreError: The key is missing or can be read by others.
-        """
-        database, secret = opened(settings)
-        return cls(settings, database, secret, now=now)
+        """Open the database of `config.database`, made at first use, with its key; raises as `opening.opened`."""
+        return cls(settings, *opened(settings), now=now)
 
     def start(self) -> None:
-        """Follow production, score what waits and let time pass for alarms, in a thread that a watchdog watches."""
-        self._guarding = Guarding(self.settings, self.rules, notices.Outgoing(self.database))
-        with self._transaction() as (connection, _):
-            notices.drop_others(connection, names_of(self.settings))
-        self._guarding.start()
+        """Follow production, score what waits, and of all processes on the database one let time pass for alarms."""
+        self._stand_guard()
         self._worker = threading.Thread(target=self._work, name="vitalwatch-engine", daemon=True)
         self._worker.start()
 
@@ -113,6 +110,7 @@ class Engine:
             self._worker.join()
         if self._guarding is not None:
             self._guarding.stop()
+        self._post.leave()
         self.audit.close()
         self.database.close()
 
@@ -196,7 +194,7 @@ class Engine:
     def people(self, wards: Wards = None, *, names: bool = False) -> list[Seen]:
         """Return everybody at a glance, worst first; with `names` what the vault calls them."""
         with self.database.reading() as connection:
-            return views.people_of(connection, self._layouts, self._secret if names else None, wards)
+            return views.people_of(connection, self._layouts, self._secret if names else None, wards, self.wear())
 
     def person(self, person: str, wards: Wards = None) -> Person:
         """Return a person by pseudonym or identifier; raises NotAllowed, the same for unknown and elsewhere."""
@@ -296,6 +294,21 @@ class Engine:
         with self.database.reading() as connection:
             return people.profile_of(connection, self._secret, self._person(connection, person, wards))
 
+    def change(self, person: str, kind: str, told: Mapping[str, Any], actor: str, wards: Wards = None) -> Change:
+        """Begin a person's own normal anew: another of `changes.KINDS`, and new fields of the profile; NotAllowed."""
+        with self._transaction() as (connection, _):
+            found, now = self._person(connection, person, wards), self.now()
+            made = changes.add(connection, self._secret, found, kind, told, now)
+            outbox.add(connection, now, [(outbox.PERSON, found, {"time": now, "changed": kind})])
+            self.audit.write(connection, actor, "person.change", found.pseudonym, {"kind": kind})
+            self._recall.forget(found.no)
+        return made
+
+    def changes(self, person: str, wards: Wards = None) -> list[Change]:
+        """Return when a person's own normal began anew, oldest first; raises NotAllowed."""
+        with self.database.reading() as connection:
+            return changes.of_person(connection, self._person(connection, person, wards))
+
     def limits(self, person: str, wards: Wards = None) -> Any:
         """Return a person's own limits and rules as JSON, None where they have none; raises NotAllowed."""
         with self.database.reading() as connection:
@@ -363,7 +376,8 @@ class Engine:
 
     def wear(self) -> Mapping[str, str]:
         """Return worn, silent or not_worn of people, by pseudonym, as the watchdog saw last; empty without one."""
-        return {} if self._seen_last is None else self._seen_last.wear
+        seen = seen_elsewhere(self.settings) if self._guarding is None else self._seen_last
+        return {} if seen is None else seen.wear
 
     def tick(self) -> None:
         """Give a sign of life and let time pass for alarms; `start` calls it every second."""
@@ -467,29 +481,19 @@ class Engine:
             self._next = time.monotonic() + 1.0
             self.tick()
 
+    def _stand_guard(self) -> None:
+        """Take the watch over the database, unless another process has it."""
+        if self._guarding is None and self._post.take():
+            with self._transaction() as (connection, _):
+                notices.drop_others(connection, names_of(self.settings))
+            self._guarding = Guarding(self.settings, self.rules, notices.Outgoing(self.database))
+            self._guarding.start()
+
     def _work(self) -> None:
         while not self._stop.wait(0.5):
             try:
+                self._stand_guard()
                 self.catch_up()
                 self._look_after()
             except Exception:  # a thread that dies watches nobody: say so and go on; without a beat the watchdog tells
                 log.exception("the engine stumbled")
-
-
-def opened(settings: Settings) -> tuple[Database, Secret]:
-    """Return the database of the settings, ready to use, and its key; see `Engine.open`."""
-    chosen = settings.config.database
-    database = Database(chosen.place(settings.artifacts), settings.root)
-    try:
-        is_new = database.version() is None
-        secret = Secret.load(settings.path(chosen.key), create=is_new)
-        database.prepare()
-        with database.reading() as connection:
-            known = vault.recognised(connection, secret)
-        if not known:
-            with database.writing() as connection:
-                vault.introduce(connection, secret)
-    except BaseException:
-        database.close()
-        raise
-    return database, secret

@@ -5,6 +5,7 @@ Messages never hold a measured value or an identifying field: they are printed, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 DONE, FAILED, WRONG_USE, SOME_REFUSED, UNREADABLE = 0, 1, 2, 3, 4  # exit codes of the command line
@@ -71,6 +72,20 @@ class BundleRefused(VitalsError):
 
     def __str__(self) -> str:
         return f"{self.bundle} was refused: {self.check}. {self.hint}"
+
+
+class GatesFailed(VitalsError):
+    """A run is not put into production from outside the command line: which gates it did not pass."""
+
+    def __init__(self, run: str, gates: Sequence[str]) -> None:
+        super().__init__(run, tuple(gates))
+        self.run, self.gates = run, tuple(gates)
+
+    def __str__(self) -> str:
+        return (
+            f"Run {self.run} did not pass {', '.join(self.gates)}, so it was not promoted. "
+            "Read its report; `python main.py promote` can do it all the same."
+        )
 
 
 class NotFound(VitalsError):

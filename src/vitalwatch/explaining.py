@@ -61,6 +61,7 @@ QUIET = {
     "heart_rate": (50.5, 90.5),
     "body_temperature": (36.05, 38.05),
 }
+BAND = 2.0  # own spreads on each side of the centre that are shown as usual
 FAULTS = ("flat_line", "cadence_lock", "detached_sensor", "low_signal_quality", "low_perfusion", "spike")
 SURE = 1.0  # surprise this far above the threshold (ten times rarer) makes an unusual alarm medium
 
@@ -305,6 +306,13 @@ def in_units(name: str, z: float, centre: float | Doubles, spread: float | Doubl
     if name in ROOT:
         return float(max(centre + z * spread, 0.0) ** 2 - centre**2)
     return float(z * spread)
+
+
+def usual_range(name: str, centre: Floats | Doubles, spread: Floats | Doubles) -> tuple[Doubles, Doubles]:
+    """Return what is usual of a vital in its unit: BAND own spreads around the centre, lower and upper end (n,)."""
+    middle, half = np.asarray(centre, np.float64), BAND * np.asarray(spread, np.float64)
+    low, high = middle - half, middle + half
+    return (np.maximum(low, 0.0) ** 2, high**2) if name in ROOT else (low, high)
 
 
 def _row(grid: Grid, row: int) -> Grid:

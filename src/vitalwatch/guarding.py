@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,47 @@ from vitalwatch.alerting.notices import Courier, Outbox, Receiver
 from vitalwatch.alerting.pulse import Pulse, beat
 from vitalwatch.alerting.receivers import Log
 from vitalwatch.alerting.rules import Rules, span
-from vitalwatch.alerting.watchdog import PULSE, Limits, Seen, Watchdog, read_seen, receiver_of
+from vitalwatch.alerting.watchdog import PULSE, SEEN, Limits, Seen, Watchdog, read_seen, receiver_of
+from vitalwatch.database.connection import Database
 from vitalwatch.errors import StoreError
 from vitalwatch.keyfile import secret
 from vitalwatch.settings import Settings
 
+FRESH = 10.0  # seconds: what a watchdog wrote before that, it does not see any more
 WEBHOOK_SECRET, SMTP_PASSWORD = "VITALWATCH_WEBHOOK_SECRET", "VITALWATCH_SMTP_PASSWORD"
+
+
+class Post:
+    """The watch over one database, which one process at a time has; a file lock, so it is free when that one dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._file = path, -1
+
+    @staticmethod
+    def of(settings: Settings, database: Database) -> Post:
+        """Return the watch over a database: beside its file, or in the artifacts where it has none here."""
+        file = database.file
+        return Post(settings.artifacts / "watch.lock" if file is None else file.with_name(f"{file.name}.watch"))
+
+    def take(self) -> bool:
+        """Take the watch if it is free, and return whether we have it."""
+        if self._file >= 0:
+            return True
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+        self._file = file
+        return True
+
+    def leave(self) -> None:
+        """Let another have it."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 class Guarding:
@@ -34,7 +71,7 @@ class Guarding:
         if settings.config.alarms.log:
             self.receivers.append(Log())
         self._couriers = [Courier(outbox, one) for one in self.receivers]
-        self._folder = settings.artifacts / "watchdog"
+        self._folder = folder_of(settings)
         self._limits = limits_of(settings, rules)
         self._stop, self._threads = threading.Event(), list[threading.Thread]()
         self._dog: Watchdog | None = None
@@ -67,6 +104,21 @@ class Guarding:
     def _watch(self) -> None:
         if self._limits is not None:
             self._dog = Watchdog(self._folder, self._limits, self._told)
+
+
+def folder_of(settings: Settings) -> Path:
+    """Return the folder that the engine shares with its watchdog."""
+    return settings.artifacts / "watchdog"
+
+
+def seen_elsewhere(settings: Settings) -> Seen | None:
+    """Return what the watchdog of another process sees, None where none looks."""
+    folder = folder_of(settings)
+    try:
+        fresh = time.time() - (folder / SEEN).stat().st_mtime < FRESH
+    except OSError:
+        return None
+    return read_seen(folder) if fresh else None
 
 
 def limits_of(settings: Settings, rules: Rules) -> Limits | None:

@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from vitalwatch.alerting.judging import Memory
-from vitalwatch.database import outbox, people, quarantine, readings, scores, vault
+from vitalwatch.database import changes, outbox, people, quarantine, readings, scores, vault
 from vitalwatch.database.connection import take
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
@@ -104,17 +104,23 @@ class Intake:
 
     def catch_up(self, connection: Connection, person: Person, served: Served, now: int, most: int) -> dict[int, Held]:
         """Score readings of a person that wait, the oldest first, and return the state to put at hand."""
+        change = next(iter(changes.of_person(connection, person, after=person.scored)), None)
+        through = person.stored if change is None else min(person.stored, change.no)
         waiting = readings.of_person(
             connection, self._layouts, person, served.monitor.schema.step_ms,
-            after=person.scored, through=person.stored, most=most,
+            after=person.scored, through=through, most=most,
         )  # fmt: skip
         if not len(waiting.no):
-            people.move(connection, [replace(person, scored=person.stored)])
+            people.move(connection, [replace(person, scored=through if change is None else change.no)])
             return {}
         held = self._recall.of(connection, person, served)
         late = waiting.readings.time < held.state.newest
         readings.mark_late(connection, waiting.no[late].tolist())
-        scored = self._score(person, held, waiting.readings.rows(~late), int(waiting.no.max()), served)
+        last = int(waiting.no.max())
+        scored = self._score(person, held, waiting.readings.rows(~late), last, served)
+        if change is not None and (len(waiting.no) < most or last == person.stored):
+            begun = self._recall.changed(connection, person, served, scored.held, change.no)
+            scored = replace(scored, held=begun, person=replace(scored.person, scored=change.no))
         return self._tell(connection, [scored], {}, now)
 
     def _people(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from vitalwatch import memory
 from vitalwatch.alerting.judging import Memory
-from vitalwatch.database import people, readings, snapshots
+from vitalwatch.database import changes, readings, snapshots
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
 from vitalwatch.database.snapshots import Snapshot
@@ -91,18 +91,31 @@ class Recall:
         return self.replayed(connection, person, served, *self._start(connection, person, served))
 
     def replayed(self, connection: Connection, person: Person, served: Served, held: Held, since: int) -> Held:
-        """Return a state after the scored readings that are not in it, which are none before `since` (UTC ms)."""
+        """Return a state after what is scored and not in it: readings (none before `since`, UTC ms) and changes."""
+        for one in changes.of_person(connection, person, after=held.through, through=person.scored):
+            held = self._read(connection, person, served, held, since, one.no)
+            held, since = self.changed(connection, person, served, held, one.no), max(since, held.state.newest)
+        return self._read(connection, person, served, held, since, person.scored)
+
+    def changed(self, connection: Connection, person: Person, served: Served, held: Held, no: int) -> Held:
+        """Return a state after the change of this number: what was normal before counts no more."""
+        profile = changes.profile_after(connection, self._secret, person, no)
+        return replace(held, through=no, state=served.monitor.changed(held.state, profile))
+
+    def _read(
+        self, connection: Connection, person: Person, served: Served, held: Held, since: int, through: int
+    ) -> Held:
         step_ms, after = served.monitor.schema.step_ms, held.through
         while True:
-            first = readings.first_time(connection, person, since=since, after=after, through=person.scored)
+            first = readings.first_time(connection, person, since=since, after=after, through=through)
             if first is None:
-                return replace(held, through=person.scored)
+                return replace(held, through=through)
             since = first // step_ms * step_ms + DAY  # the next stretch, of whole grid steps
             some = readings.of_person(
                 connection, self._layouts, person, step_ms,
-                since=first, until=since, after=after, through=person.scored,
+                since=first, until=since, after=after, through=through,
             )  # fmt: skip
-            held = held.advanced(served, some.readings, person.scored)[0]
+            held = held.advanced(served, some.readings, through)[0]
 
     def keep(self, held: dict[int, Held]) -> None:
         """Put states at hand, after the transaction that made them was committed."""
@@ -127,14 +140,15 @@ class Recall:
 
     def _start(self, connection: Connection, person: Person, served: Served) -> tuple[Held, int]:
         """Return a state to go on from, and the time from which later readings are."""
-        profile = people.profile_of(connection, self._secret, person)
         kept = snapshots.read(connection, person, served.run)
         if kept is not None and kept.through <= person.scored:
             try:
                 state = memory.unpack(kept.body)
+                profile = changes.profile_after(connection, self._secret, person, kept.through)
                 state = replace(state, person=served.monitor.person_row(profile))
                 return Held(served.run, kept.through, state), kept.newest
             except memory.ForgottenState:
                 pass  # of an older version: the readings say it again
+        profile = changes.profile_after(connection, self._secret, person, 0)
         days = served.monitor.chosen.baseline.days_back + DAYS_MORE
         return Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), max(person.newest - days * DAY, 0)

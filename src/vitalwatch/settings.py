@@ -141,6 +141,12 @@ class Api(Closed):
     oidc: Provider | None
 
 
+class PageConfig(Closed):
+    """How visitors of the page are known to an API that needs keys."""
+
+    token_header: str | None = Field(pattern=r"^[A-Za-z0-9-]{1,64}$")
+
+
 class Config(Closed):
     """config/*.yaml: where it runs."""
 
@@ -153,6 +159,7 @@ class Config(Closed):
     database: Database
     alarms: AlarmConfig
     api: Api
+    page: PageConfig
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ class Seen:
         score, p_value: Of that row; None where it could not be judged.
         is_anomaly, own_baseline, worn: Of that row.
         waiting: Whether readings wait to be scored.
+        wear: worn, silent or not_worn, as the watchdog sees it; empty where none looks.
         alarms: Open alerts, most urgent first.
         priority: Of the most urgent one, empty for none.
     """
@@ -51,6 +53,7 @@ class Seen:
     worn: bool
     waiting: bool
     alarms: tuple[dict[str, Any], ...] = field(default=())
+    wear: str = ""
 
     @property
     def priority(self) -> str:
@@ -58,7 +61,9 @@ class Seen:
         return max((alarm["priority"] for alarm in self.alarms), key=URGENCY.__getitem__, default="")
 
 
-def people_of(connection: Connection, layouts: Layouts, secret: Secret | None, wards: Wards) -> list[Seen]:
+def people_of(
+    connection: Connection, layouts: Layouts, secret: Secret | None, wards: Wards, wear: Mapping[str, str]
+) -> list[Seen]:
     """Return the people of some wards, worst first.
 
     Args:
@@ -66,6 +71,7 @@ def people_of(connection: Connection, layouts: Layouts, secret: Secret | None, w
         layouts: What bodies hold.
         secret: Opens the vault for names; None leaves them out.
         wards: Whom the asker may see.
+        wear: Of people by pseudonym, as the watchdog sees it.
     """
     everyone = persons.everyone(connection, wards)
     rows = _newest_rows(connection, layouts, wards)
@@ -90,6 +96,7 @@ def people_of(connection: Connection, layouts: Layouts, secret: Secret | None, w
                 worn=bool(flags & WORN),
                 waiting=one.behind,
                 alarms=tuple(sorted(alerts.get(one.pseudonym, ()), key=_urgency, reverse=True)),
+                wear=wear.get(one.pseudonym, ""),
             )
         )
     return sorted(seen, key=lambda one: (-URGENCY[one.priority], one.p_value if one.p_value is not None else 2.0))

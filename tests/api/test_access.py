@@ -39,7 +39,8 @@ def house(tmp_path_factory, tiny_bundle):
     wards = {"north": NORTH, "south": SOUTH, "all": None}
     api.keys = {(scope, name): api.key([scope], where) for scope in SCOPES for name, where in wards.items()}
     seen = api.ask("GET", "/people", key=api.keys["read", "north"]).json["people"][0]
-    api.words = {"person": seen["person"], "alarm": seen["alarms"][0]["id"], "model": "anomaly", "version": "1"}
+    api.words = {"person": seen["person"], "alarm": seen["alarms"][0]["id"]}
+    api.words |= {"model": "anomaly", "version": "1", "run": ward.engine.run()}
     yield api
     api.close()
     ward.engine.close()

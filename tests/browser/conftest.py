@@ -10,10 +10,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -59,6 +59,9 @@ class Site:
         FastClock(wall(), moment, 0.0).write(self.ward.place.folder / "clock")
 
 
+S = TypeVar("S", bound=Site)
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     if not CHROMIUM.exists():
@@ -71,7 +74,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: tuple[Path, Path
     ward = Ward(tmp_path_factory.mktemp("site"), tiny_bundle)
     found = Site("", ward, 0)
     found.send_next(ROWS)
-    yield from _running(found)
+    yield from running(found)
     ward.engine.close()
 
 
@@ -80,11 +83,12 @@ def empty_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     ward = Ward(tmp_path_factory.mktemp("empty"), None)
     found = Site("", ward, 0)
     found.set_clock(ward.clock.ms)
-    yield from _running(found)
+    yield from running(found)
     ward.engine.close()
 
 
-def _running(site: Site) -> Iterator[Site]:
+def running(site: S, more: Mapping[str, str] | None = None) -> Iterator[S]:
+    """Yield a site whose page runs in a process of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -93,7 +97,7 @@ def _running(site: Site) -> Iterator[Site]:
     own = json.loads(site.ward.place.config.read_text())
     own["database"] = {"key": str(keys / "database.key"), "anchor": str(keys / "audit.anchor")}
     (folder / "page.yaml").write_text(json.dumps(own))
-    told = {CONFIG: str(folder / "page.yaml"), VARIABLE: str(folder / "clock"), "OMP_NUM_THREADS": "1"}
+    told = {CONFIG: str(folder / "page.yaml"), VARIABLE: str(folder / "clock"), "OMP_NUM_THREADS": "1", **(more or {})}
     environ = {**os.environ, **told}
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app.py"), "--server.port", str(port)]
     with (folder / "page.log").open("wb") as log:

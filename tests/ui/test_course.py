@@ -101,12 +101,28 @@ def test_the_fan_begins_at_the_newest_value() -> None:
     assert [0, 5, 60] == [(row["time"] - ahead.time) // MINUTE - 60 for row in fan]
 
 
-def test_the_own_range_is_the_middle_of_the_own_measurements() -> None:
-    assert (10.0, 90.0) == courses.own_range(course([float(i) for i in range(101)]), "heart_rate")
+def test_the_band_of_a_vital_is_what_the_monitor_calls_normal_in_its_own_unit(answers: Answers) -> None:
+    told = courses.of_answers(answers)
+    place = answers.vitals.index("body_temperature")
+    half = 2 * answers.spread[:, place]
+
+    low, high = courses.band(told, "body_temperature")
+    assert low == pytest.approx((answers.centre[:, place] - half).tolist(), abs=0.006)
+    assert high == pytest.approx((answers.centre[:, place] + half).tolist(), abs=0.006)
+    root = answers.vitals.index("heart_rate_variability_rmssd")  # judged on a square-root scale
+    above = (answers.centre[:, root] + 2 * answers.spread[:, root]) ** 2
+    assert courses.band(told, "heart_rate_variability_rmssd")[1] == pytest.approx(above.tolist(), abs=0.006)
 
 
-def test_few_measurements_make_no_own_range() -> None:
-    assert courses.own_range(course([60.0] * 99), "heart_rate") is None
+def test_nothing_known_is_no_band() -> None:
+    assert [[], []] == courses.band(course([60.0]), "body_temperature")
+
+
+def test_another_medicine_is_a_line_on_the_persons_clock() -> None:
+    one = replace(course([60.0] * 3), changes=[(NOW - STEP, "medication")])
+    rows = [row for row in courses.chart_rows(one, "heart_rate") if row["what"] == "change"]
+
+    assert [(NOW - STEP + 60 * MINUTE, "other medication")] == [(row["time"], row["sign"]) for row in rows]
 
 
 def test_the_band_of_heart_rate_is_that_of_the_moment() -> None:

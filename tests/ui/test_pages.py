@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from serving_world import Ward, messages
+from serving_world import OTHER, RUN, Ward, messages
 from tiny import ROOT, somebody
 from ui.world import EVIL
 from vitalwatch.tables import DAY, MINUTE
 from vitalwatch.ui.here import Here
+from vitalwatch.ui.plain import JOINER
 
 ROWS = 700
 BROKEN = b'{"person": "a", "time": "2026-01-05T10:00:00Z", "heart_rate": NaN}'
@@ -88,10 +89,11 @@ def text_of(told: AppTest) -> str:
         *told.warning,
         *told.info,
         *told.error,
+        *told.success,
         *told.title,
         *told.subheader,
     ]
-    return "\n".join(str(part.value) for part in parts).replace("\\", "")
+    return "\n".join(str(part.value) for part in parts).replace("\\", "").replace(JOINER, "")
 
 
 @pytest.mark.parametrize("show", PAGES)
@@ -187,20 +189,68 @@ def test_the_form_predicts_and_forecasts(world: tuple[Ward, Here]) -> None:
     assert "Number 2 cannot be read" in text_of(told)
 
 
-def test_a_promotion_with_markup_as_its_reason_is_shown_as_text(world: tuple[Ward, Here]) -> None:
+def test_production_is_moved_after_a_yes_and_what_stands_against_it_is_said(world: tuple[Ward, Here]) -> None:
     ward, here = world
     told = shown(models_page, ward, here)
+    told.button(key="FormSubmitter:move-Roll back to the run before").click().run()
+    assert "Write why" in text_of(told)
     told.text_input[0].set_value(EVIL)
     told.button(key="FormSubmitter:move-Roll back to the run before").click().run()
+    assert f"Roll back from run {RUN}" in text_of(told)
+    told.button(key="yes-move").click().run()
 
     assert "was not found" in text_of(told)  # there is none before; the reason is nowhere but in its field
     assert "onerror" not in text_of(told)
 
 
-def test_refused_readings_are_told_by_reason(world: tuple[Ward, Here]) -> None:
+def test_a_no_moves_nothing(world: tuple[Ward, Here], tiny_bundle: tuple[Path, Path]) -> None:
+    ward, here = world
+    ward.place.add_run(OTHER, tiny_bundle, promote=False)
+    told = shown(models_page, ward, here)
+    told.selectbox(key="run").set_value(OTHER).run()
+    told.text_input[0].set_value("better")
+    told.button(key="FormSubmitter:move-Promote this run").click().run()
+    assert f"Put run {OTHER} into production in place of {RUN}" in text_of(told)
+    told.button(key="no-move").click().run()
+
+    assert RUN == here.engine.run()
+    assert "Put run" not in text_of(told)
+
+
+def test_a_run_is_promoted_by_a_yes(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    told = shown(models_page, ward, here)
+    told.selectbox(key="run").set_value(OTHER).run()
+    told.text_input[0].set_value("better")
+    told.button(key="FormSubmitter:move-Promote this run").click().run()
+    told.button(key="yes-move").click().run()
+    there = here.engine.run()
+    here.rollback("as before")
+
+    assert OTHER == there
+    assert f"Run {OTHER} is in production; it answers from now on." in text_of(told)
+
+
+def test_another_medicine_is_written_down_after_a_yes_and_shown(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    person = here.people()[0].person
+    told = shown(person_page, ward, here)
+    told.multiselect(key=f"{person}-medication").set_value(["beta_blocker"]).run()
+    next(one for one in told.button if one.label == "Medication changed").click().run()
+    assert "Begin this person" in text_of(told)
+    told.button(key="yes-change").click().run()
+
+    assert ["beta_blocker"] == list(here.profile(person)["medication"])
+    assert "other medication. Own normal begins anew there." in text_of(told)
+
+
+def test_refused_readings_are_told_by_reason_and_run_again_after_a_yes(world: tuple[Ward, Here]) -> None:
     told = shown(quality_page, *world)
+    next(one for one in told.button if one.label.startswith("Run them")).click().run()
+    told.button(key="yes-replay").click().run()
 
     assert ["not finite"] == told.dataframe[0].value["Reason"].tolist()
+    assert "1 run through today's rules: 0 accepted, 1 not finite stay refused." in text_of(told)
 
 
 @pytest.mark.slow

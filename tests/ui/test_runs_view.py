@@ -5,67 +5,39 @@ from pathlib import Path
 
 import pytest
 
-from command_world import Place
-from tiny import ROOT
-from vitalwatch.errors import BundleRefused, NotFound
-from vitalwatch.settings import Settings, load_settings
+from serving_world import OTHER, RUN, Ward
 from vitalwatch.ui import runs
-
-A, B = "00000000000a", "00000000000b"
 
 
 @pytest.fixture
-def place(tmp_path: Path, tiny_bundle: tuple[Path, Path]) -> Place:
-    place = Place(tmp_path)
-    place.add_run(A, tiny_bundle)
-    place.add_run(B, tiny_bundle)
-    return place
+def ward(tmp_path: Path, tiny_bundle: tuple[Path, Path]) -> Ward:
+    ward = Ward(tmp_path, tiny_bundle)
+    ward.place.add_run(OTHER, tiny_bundle)
+    ward.engine.close()
+    return ward
 
 
-def settings_of(place: Place) -> Settings:
-    return load_settings(ROOT, environment="base", config=place.config)
-
-
-def test_the_run_in_production_stands_first(place: Place) -> None:
-    place.store.promote(A, "back")
-
-    assert [A, B] == runs.names(place.store)
-
-
-def test_a_run_is_told_with_card_gates_and_history(place: Place) -> None:
-    told = runs.shown(place.store, B)
+def test_a_run_is_told_with_card_and_gates(ward: Ward) -> None:
+    told = runs.shown(ward.engine.promotion.told(OTHER))
 
     assert told.live
     assert "medical device" in dict(told.card)["purpose"]
     assert 1 == len(told.gates.rows)
-    assert [B, A] == [change.run for change in runs.history(place.store)]
 
 
-def test_a_promotion_keeps_its_reason(place: Place) -> None:
-    told = runs.promote(place.store, settings_of(place), A, "  better at night " + "x" * 300)
+def test_the_history_has_who_only_where_it_is_told() -> None:
+    change = {"at": "2026-01-05", "what": "promoted", "run": RUN, "why": "better", "who": "anna@ward"}
 
-    assert f"Run {A} is in production." == told
-    assert runs.history(place.store)[0].why.startswith("better at night xxx")
-    assert len(runs.history(place.store)[0].why) < 230
-
-
-def test_a_rollback_goes_back(place: Place) -> None:
-    assert f"Run {A} is in production again." == runs.rollback(place.store, "")
-    assert A == place.store.production()
+    assert ["When", "What", "Run", "Why", "Who"] == list(runs.history([change]))
+    del change["who"]
+    assert ["When", "What", "Run", "Why"] == list(runs.history([change]))
 
 
-def test_a_damaged_run_is_not_promoted(place: Place) -> None:
-    damaged = place.store.folder(A) / "models" / "forest.onnx"
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
-
-    with pytest.raises(BundleRefused):
-        runs.promote(place.store, settings_of(place), A, "why")
-    assert B == place.store.production()
-
-
-def test_an_unknown_run_is_not_found(place: Place) -> None:
-    with pytest.raises(NotFound):
-        runs.shown(place.store, "../../etc")
+def test_a_move_is_asked_for_and_told_in_words() -> None:
+    assert f"Put run {OTHER} into production in place of {RUN}?" == runs.question(OTHER, RUN)
+    assert runs.question("", RUN).startswith(f"Roll back from run {RUN}")
+    assert "nothing was moved" in runs.moved(RUN, done=False)
+    assert f"Run {RUN} is in production again; it answers from now on." == runs.moved(RUN, done=True, back=True)
 
 
 def test_pictures_of_an_evaluation_are_drawn_where_it_was_judged() -> None:

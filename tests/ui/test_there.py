@@ -32,7 +32,7 @@ def both(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: tuple[Path, Path
     ward.send([*messages(readings), b'{"person": "x"'])
     app = create_app(ward.settings, engine=here.engine, bound=lambda: ["127.0.0.1"])
     with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000)) as client:
-        yield here, There("http://127.0.0.1", "", ward.settings, client=client, now=ward.clock)
+        yield here, There("http://127.0.0.1", "", ward.settings, client=client, now=ward.clock).known()
     here.close()
 
 

@@ -106,7 +106,7 @@ def _lifespan(settings: Settings, engine: Engine | None, bound: Callable[[], Seq
 def check_bind(addresses: Sequence[str], has_keys: bool) -> None:
     """Raise SettingsError where the server would listen beyond this machine while nobody needs a key."""
     if not has_keys and not all(map(loopback, addresses)):
-        hint = "Make a key first: `python main.py keys create NAME --scopes read`, or bind 127.0.0.1."
+        hint = "Make a key first: `python main.py keys make --name NAME --scope read`, or bind 127.0.0.1."
         raise SettingsError("--host", "", "there is no key yet, so nothing may listen beyond this machine", hint)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from vitalwatch.alerting.alerts import ACTIONS, DISCHARGE
+from vitalwatch.database.changes import KINDS, MEDICATION
 from vitalwatch.database.vault import DIGITS
 from vitalwatch.reading import REASONS
 from vitalwatch.schema import Schema
@@ -14,6 +15,7 @@ from vitalwatch.schema import Schema
 MOST = 1_000  # readings, or moments, in one request
 PSEUDONYM = rf"^p-[a-z2-7]{{{DIGITS}}}$"
 ALARM = r"^[0-9a-f]{32}$"
+RUN = r"^[0-9A-Za-z_-]{1,64}$"
 FORM = "x-form"  # stands for a form that schema.yaml makes, until the OpenAPI file is written
 TIME = "RFC 3339 with zone, like 2026-01-05T08:00:00+01:00"
 
@@ -105,6 +107,7 @@ class Forms:
 
     Attributes:
         profile: Who a person is, as far as models may know.
+        change: What is another from now on.
         moment, moments: One question of /predict, and what reads several.
         reading: JSON schema of a reading.
     """
@@ -116,6 +119,16 @@ class Forms:
         )
         self.profile.model_config = example(ABOUT)
         self.profile.model_rebuild(force=True)
+        codes: Any = list[Literal[schema.profile.medication]]  # type: ignore[name-defined]
+        change: dict[str, Any] = {
+            "kind": (Literal[KINDS], ...),
+            "medication": (codes | None, Field(None, description="What is taken now; of a medication alone")),
+        }
+        self.change: type[Form] = create_model(
+            "PersonChange", __base__=Form, __doc__="Another medicine or device.", **change
+        )
+        self.change.model_config = example({"kind": MEDICATION, "medication": ["beta_blocker"]})
+        self.change.model_rebuild(force=True)
         self.moment: type[Moment] = create_model("PersonAndMoment", __base__=Moment, __doc__=Moment.__doc__, **fields)
         self.moments: TypeAdapter[list[Moment]] = TypeAdapter(list[self.moment])  # type: ignore[name-defined]
         self.reading = reading_schema(schema)
@@ -145,6 +158,13 @@ def reading_schema(schema: Schema) -> dict[str, Any]:
         "additionalProperties": False,
         "examples": [ONE],
     }
+
+
+class Why(Form):
+    """Why production is moved; it stands in the history."""
+
+    model_config = example({"why": "fewer false alarms at night"})
+    why: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", description="No names of people")
 
 
 class Act(Form):

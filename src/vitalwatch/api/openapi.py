@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from vitalwatch.alerting.rules import Personal
 from vitalwatch.api.access import PUBLIC
 from vitalwatch.api.calls import JSON, NDJSON
-from vitalwatch.api.forms import ALARM, FORM, PSEUDONYM, Forms
+from vitalwatch.api.forms import ALARM, FORM, PSEUDONYM, RUN, Forms
 from vitalwatch.api.operations import Operation
 from vitalwatch.api.problem import MEDIA, TABLE
 from vitalwatch.api.table import (
@@ -31,7 +31,13 @@ DESCRIPTION = (
     "Watches vital signs: what is usual for a person, what is not and why, and the next hour. No medical device. "
     "Bodies are strict JSON; whatever is refused is answered as RFC 9457 problem+json and never repeated."
 )
-WORDS = {"person": PSEUDONYM, "alarm": ALARM, "model": "^(anomaly|forecast)$", "version": "^[A-Za-z0-9_.-]+$"}
+WORDS = {
+    "person": PSEUDONYM,
+    "alarm": ALARM,
+    "run": RUN,
+    "model": "^(anomaly|forecast)$",
+    "version": "^[A-Za-z0-9_.-]+$",
+}
 EVERYWHERE = (400, 404, 405, 408, 413, 415, 422, 429, 431, 503)  # problems that any operation may answer
 MORE = {
     "Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,15}$"},
@@ -41,7 +47,7 @@ MORE = {
 
 def described(forms: Forms) -> dict[str, Any]:
     """Return the OpenAPI file."""
-    used: list[type[BaseModel]] = [forms.profile, forms.moment, Personal]
+    used: list[type[BaseModel]] = [forms.profile, forms.change, forms.moment, Personal]
     used += [one.body for one in OPERATIONS if isinstance(one.body, type)]
     _, told = models_json_schema([(form, "validation") for form in dict.fromkeys(used)], ref_template=REF + "{model}")
     schemas = _linked(told["$defs"])

@@ -12,8 +12,10 @@ from vitalwatch.api.wire import dumped
 from vitalwatch.deliveries import REASONS as BY_DATABASE
 from vitalwatch.errors import (
     AlarmRefused,
+    BundleRefused,
     DatabaseBusy,
     DatabaseError,
+    GatesFailed,
     NoModelYet,
     NotAllowed,
     NotEnoughHistory,
@@ -44,6 +46,9 @@ TABLE: dict[str, tuple[int, str]] = {
     "too_few": (422, "there are fewer items than this route needs"),
     "not_enough_history": (422, "too little was measured to answer"),
     "bad_action": (409, "this action does not fit the state of the alert"),
+    "gates_failed": (409, "this run did not pass every gate"),
+    "run_refused": (409, "this run is damaged, unsigned, or answers otherwise than in training"),
+    "no_earlier_run": (409, "there is no earlier good run to go back to"),
     "unauthenticated": (401, "a valid key or token is needed"),
     "scope_missing": (403, "the key may not do this"),
     "loopback_only": (403, "without keys only this machine is answered"),
@@ -141,6 +146,10 @@ def of_error(error: VitalsError) -> Problem:
         return Problem("not_found", "It is unknown, or for another key.")
     if isinstance(error, NotEnoughHistory):
         return Problem("not_enough_history", "Nothing of this person is scored yet. Send readings first.")
+    if isinstance(error, GatesFailed):
+        return Problem("gates_failed", str(error))
+    if isinstance(error, BundleRefused):
+        return Problem("run_refused", f"It was refused: {error.check}. {error.hint}")
     if isinstance(error, AlarmRefused):
         return Problem("bad_action", str(error))
     if isinstance(error, UsageError):

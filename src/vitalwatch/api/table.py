@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitalwatch.api import asking, inference, state, stream, taking, ward
+from vitalwatch.api import asking, inference, moving, state, stream, taking, ward
 from vitalwatch.api.access import PUBLIC
 from vitalwatch.api.calls import JSON, NDJSON
 from vitalwatch.api.forms import (
@@ -21,6 +21,7 @@ from vitalwatch.api.forms import (
     Resume,
     SeriesQuestion,
     Span,
+    Why,
 )
 from vitalwatch.api.metrics import MEDIA as PROMETHEUS
 from vitalwatch.api.operations import Operation
@@ -30,6 +31,7 @@ ASK, SEND, PEOPLE, ALARMS, OIP, STATE = "Ask", "Readings", "People", "Alarms", "
 PREDICTED = {"expected_heart_rate": 101.3, "spread": 6.2, "unit": "bpm", "model": "0bbd9fcbdf2b"}
 PERSONAL = {"limits": {"heart_rate": {"low": 44, "high": 120}}}
 LIMITS_FORM, READING_FORM, MOMENT_FORM, PROFILE_FORM = "Personal", "Readings", "Moments", "Profile"
+CHANGE_FORM = "PersonChange"
 
 
 def _asking() -> list[Operation]:
@@ -74,12 +76,24 @@ def _people() -> list[Operation]:
             body=LIMITS_FORM, example=PERSONAL, **change,
         ),
         Operation(
+            "GET", f"{one}/changes", "changes", summary="When own normal began anew", answer=ward.changes, **many
+        ),
+        Operation(
+            "POST", f"{one}/changes", "change", ACK, PEOPLE, "Another medicine or device; audited", ward.change,
+            CHANGE_FORM, told="What was normal before counts no more: the population's normal holds until enough own "
+            "days are there again. `kind` medication with the list of what is taken now, or device.",
+        ),
+        Operation(
             "POST", f"{one}/discharge", "discharge", ACK, PEOPLE, "Close technical alarms until a reading comes",
             ward.discharge, statuses=(204,),
         ),
         Operation(
             "GET", "/quarantine", "quarantine", summary="Refused readings, without what was sent",
             answer=ward.quarantine, query=RefusedFilter, **many,
+        ),
+        Operation(
+            "POST", "/quarantine/replay", "replay", ADMIN, PEOPLE, "Run them through today's rules again; audited",
+            ward.replay, told="The oldest 10,000. What is accepted now is scored and leaves the quarantine.",
         ),
     ]  # fmt: skip
 
@@ -140,9 +154,23 @@ def _state() -> list[Operation]:
             "GET", "/metrics", "metrics", READ, STATE, "Figures for Prometheus", state.figures, returns=PROMETHEUS
         ),
         Operation("GET", "/model", "model", READ, STATE, "Card, version, gates, history", state.model),
+        Operation("GET", "/runs", "runs", READ, STATE, "Runs, and the history of production", moving.runs),
+        Operation("GET", "/runs/{run}", "run", READ, STATE, "Card and evaluation of a run", moving.run),
+        Operation(
+            "POST", "/runs/{run}/promote", "promote", ADMIN, STATE, "Put a run into production; audited",
+            moving.promote, Why, told="Refused (409) where it failed a gate or is damaged. It answers from then on; no "
+            "request fails meanwhile.",
+        ),
+        Operation(
+            "POST", "/runs/rollback", "rollback", ADMIN, STATE, "Put the run before back; audited", moving.rollback, Why
+        ),
+        Operation(
+            "GET", "/whoami", "whoami", PUBLIC, STATE, "What this key may do", moving.whoami,
+            told="Without a key: whether one is needed.",
+        ),
         Operation("GET", "/openapi.json", "openapi", PUBLIC, STATE, "This description", state.openapi),
         Operation("GET", "/docs", "docs", PUBLIC, STATE, "This description, to read", state.docs, returns=state.HTML),
-    ]
+    ]  # fmt: skip
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -11,8 +11,11 @@ from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, Ref
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.database.access import ADMIN
+from vitalwatch.database.changes import MEDICATION, Change
+from vitalwatch.database.scores import Timeline
 from vitalwatch.errors import SettingsError
-from vitalwatch.tables import DAY, MINUTE
+from vitalwatch.explaining import usual_range
+from vitalwatch.tables import DAY, MINUTE, Floats
 from vitalwatch.timestamps import parse_time, rfc3339
 from vitalwatch.views import Seen
 
@@ -54,11 +57,14 @@ async def timeline(call: Call) -> Reply:
     flags = {name: getattr(found, name).tolist() for name in ("anomaly", "assessable", "own_baseline", "worn", "gap")}
     times = [rfc3339(time) for time in found.time.tolist()]
     usual = {name: found.values[f"residual:{name}"] for name in vitals if f"residual:{name}" in found.values}
+    changes = await call.desk.ask(call.desk.engine.changes, wanted, call.caller.wards)
     beside = {
         "minute": found.minute.tolist(),  # of the day, on the person's clock
         "spreads": {name: [number(value, 2) for value in column.tolist()] for name, column in usual.items()},
         "filled": {name: column.tolist() for name, column in found.filled.items()},
         "kind": [kind or None for kind in found.kind],
+        "usual": _usual(found),
+        "changes": [_change(one) for one in changes if since <= one.at < until],
     }
     return reply({"person": wanted, "time": times, **told, **flags, **beside})
 
@@ -92,6 +98,34 @@ async def set_limits(call: Call) -> Reply:
     except SettingsError as error:  # its key may be what was sent
         raise Problem("unknown_value", f"A key or value {error.problem}. {error.hint}".strip()) from None
     return Reply(b"", 204)
+
+
+async def changes(call: Call) -> Reply:
+    """Answer with when a person's own normal began anew."""
+    found = await call.desk.ask(call.desk.engine.changes, person_of(call), call.caller.wards)
+    return reply({"changes": [_change(one) for one in found]})
+
+
+async def change(call: Call) -> Reply:
+    """Begin a person's own normal anew."""
+    wanted, asked = person_of(call), await call.json(call.desk.forms.change)
+    kind, medication = asked.kind, asked.medication  # type: ignore[attr-defined]
+    if (kind == MEDICATION) != (medication is not None):
+        code = "missing_field" if kind == MEDICATION else "unknown_field"
+        detail = "`medication` tells what is taken now; it belongs to this kind alone."
+        raise Problem(code, detail, faults=[Fault("/medication", code)])
+    told = {} if medication is None else {"medication": medication}
+    engine, caller = call.desk.engine, call.caller
+    made = await call.desk.ask(engine.change, wanted, kind, told, caller.actor, caller.wards)
+    call.desk.tell()
+    return reply(_change(made))
+
+
+async def replay(call: Call) -> Reply:
+    """Run refused readings through today's rules again."""
+    told = await call.desk.ask(call.desk.engine.replay, call.caller.actor, call.caller.wards)
+    call.desk.tell()
+    return reply(told)
 
 
 async def discharge(call: Call) -> Reply:
@@ -187,6 +221,27 @@ def acting(action: str) -> Any:
     return act
 
 
+def _change(one: Change) -> dict[str, Any]:
+    return {"time": rfc3339(one.at), "kind": one.kind}
+
+
+def _usual(found: Timeline) -> dict[str, Any]:
+    """Return what is usual of each vital, in its unit, row by row."""
+    told = {}
+    if {"expected_heart_rate", "usual_heart_rate_spread"} <= found.values.keys():
+        told["heart_rate"] = _ends("heart_rate", *(found.values[name] for name in NUMBERS[2:]))
+    for name, centre in found.values.items():
+        what, _, vital = name.partition(":")
+        if what == "centre":
+            told[vital] = _ends(vital, centre, found.values[f"spread:{vital}"])
+    return told
+
+
+def _ends(vital: str, centre: Floats, spread: Floats) -> dict[str, Any]:
+    ends = zip(("low", "high"), usual_range(vital, centre, spread), strict=True)
+    return {name: [number(value, 2) for value in end.tolist()] for name, end in ends}
+
+
 def _seen(one: Seen) -> dict[str, Any]:
     return {
         "person": one.person,
@@ -200,6 +255,7 @@ def _seen(one: Seen) -> dict[str, Any]:
         "is_anomaly": one.is_anomaly,
         "own_baseline": one.own_baseline,
         "worn": one.worn,
+        "wear": one.wear or None,
         "waiting": one.waiting,
         "priority": one.priority or None,
         "alarms": [alert(each) for each in one.alarms],

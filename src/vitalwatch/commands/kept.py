@@ -29,7 +29,7 @@ def opened(desk: Desk) -> Iterator[tuple[Kept, Book]]:
         DatabaseError: It cannot be used; which command helps.
         StoreError: Its key is missing or open to others.
     """
-    from vitalwatch.engine import opened as ready
+    from vitalwatch.opening import opened as ready
 
     database, secret = ready(desk.settings)
     book = Book(database, secret, anchor_of(desk), desk.now_ms)

@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, text
 
 from vitalwatch.database import alarms as alerts
-from vitalwatch.database import people, quarantine, readings, scores, vault
+from vitalwatch.database import changes, people, quarantine, readings, scores, vault
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
 from vitalwatch.database.tables import alarms, discharges, judgements, notices, outbox, snapshots, transitions
+from vitalwatch.database.tables import changes as changes_table
 from vitalwatch.database.tables import people as people_table
 from vitalwatch.database.tables import quarantine as refused
 from vitalwatch.database.tables import readings as readings_table
@@ -24,7 +25,18 @@ from vitalwatch.tables import Profile
 from vitalwatch.timestamps import rfc3339
 
 FOREVER = 1 << 60
-OWNED = (readings_table, scores_table, snapshots, alarms, transitions, outbox, judgements, discharges, notices)
+OWNED = (
+    readings_table,
+    changes_table,
+    scores_table,
+    snapshots,
+    alarms,
+    transitions,
+    outbox,
+    judgements,
+    discharges,
+    notices,
+)
 
 
 def export(connection: Connection, secret: Secret, person: Person, schema: Schema) -> dict[str, Any]:
@@ -42,6 +54,7 @@ def export(connection: Connection, secret: Secret, person: Person, schema: Schem
         "ward": person.ward,
         "profile": _profile(people.profile_of(connection, secret, person)),
         "limits": people.limits_of(connection, secret, person),
+        "changes": [{"time": rfc3339(one.at), "kind": one.kind} for one in changes.of_person(connection, person)],
         "devices": sorted(vault.names_of(connection, secret, _devices(connection, person)).values()),
         "readings": _rows(stored.time, stored.values, offset=stored.offset),
         "scores": _rows(line.time, line.values, run=line.run, is_anomaly=line.anomaly, kind=line.kind),

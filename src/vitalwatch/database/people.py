@@ -115,15 +115,22 @@ def move(connection: Connection, moved: Sequence[Person]) -> None:
         connection.execute(_MOVED, rows)
 
 
+def told_of(connection: Connection, secret: Secret, person: Person) -> dict[str, Any]:
+    """Return what is known of a person as plain values, empty where nothing is."""
+    sealed = connection.execute(select(people.c.profile).where(people.c.no == person.no)).scalar()
+    told: dict[str, Any] = {} if sealed is None else secret.open_json(sealed, f"people.profile:{person.no}")
+    return told
+
+
+def profile_from(person: Person, told: Mapping[str, Any]) -> Profile:
+    """Return plain values as a profile."""
+    codes = {name: tuple(told.get(name, ())) for name in ("conditions", "medication")}
+    return Profile(person.pseudonym, **{**told, **codes})
+
+
 def profile_of(connection: Connection, secret: Secret, person: Person) -> Profile:
     """Return what is known of a person."""
-    sealed = connection.execute(select(people.c.profile).where(people.c.no == person.no)).scalar()
-    if sealed is None:
-        return Profile(person.pseudonym)
-    told: dict[str, Any] = secret.open_json(sealed, f"people.profile:{person.no}")
-    for name in ("conditions", "medication"):
-        told[name] = tuple(told.get(name, ()))
-    return Profile(person.pseudonym, **told)
+    return profile_from(person, told_of(connection, secret, person))
 
 
 def set_profile(connection: Connection, secret: Secret, person: Person, told: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from vitalwatch.tables import Answers, Bools, Floats, Times
 COLUMNS = ("person", "time", "run", "flags", "kind", "minute", "layout", "body")
 NUMBERS = ("score", "p_value", "unusual", "known", "probability", "expected_heart_rate", "usual_heart_rate_spread")
 ANOMALY, ASSESSABLE, OWN, WORN, GAP = (1 << bit for bit in range(5))
+BESIDE = "heart_rate"  # has its centre and spread in NUMBERS, for the very moment
 FILLED = 5  # first bit of the vitals that were carried forward
 
 
@@ -31,7 +32,8 @@ class Timeline:
         run: Whose models judged, by row.
         anomaly, assessable, own_baseline, worn, gap: As in `Answers` and `Grid`.
         kind: Of a known episode, empty where none.
-        values: Name -> float32: grid columns, NUMBERS, `residual:<vital>` and `contribution:<vital>`.
+        values: Name -> float32: grid columns, NUMBERS, `residual:<vital>` and `contribution:<vital>`; of vitals other
+            than heart rate `centre:<vital>` and `spread:<vital>`, as in `Answers`.
         filled: Vital -> whether it was carried forward.
     """
 
@@ -59,9 +61,12 @@ def rows_of(
     told = (*NUMBERS, *grid.names)
     told += tuple(f"residual:{name}" for name in answers.vitals)
     told += tuple(f"contribution:{name}" for name in answers.vitals)
+    others = [i for i, name in enumerate(answers.vitals) if name != BESIDE]
+    told += tuple(f"{what}:{answers.vitals[i]}" for what in ("centre", "spread") for i in others)
     layout = layouts.of_names(connection, told)
     numbers = np.stack([getattr(answers, name) for name in NUMBERS], axis=1)
-    table = np.concatenate((numbers, grid.values, answers.residual, answers.contribution), axis=1, dtype="<f4")
+    normal = answers.centre[:, others], answers.spread[:, others]
+    table = np.concatenate((numbers, grid.values, answers.residual, answers.contribution, *normal), axis=1, dtype="<f4")
     body, width = table.tobytes(), 4 * table.shape[1]
     flags = _flags(answers)
     kinds = answers.kinds

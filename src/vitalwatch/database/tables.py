@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0002"  # newest migration
+HEAD = "0003"  # newest migration
 
 metadata = MetaData()
 
@@ -84,6 +84,16 @@ readings = Table(
     Column("layout", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index("readings_of_person", "person", "time"),
+)
+changes = Table(  # where a person's normal began anew; numbered among the readings
+    "changes",
+    metadata,
+    _number(),
+    Column("person", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("profile", LargeBinary, nullable=False),  # that held until then
+    Index("changes_of_person", "person", "no"),
 )
 scores = Table(
     "scores",

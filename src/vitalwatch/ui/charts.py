@@ -17,7 +17,7 @@ def vital(label: str, unit: str, *, height: int = 220) -> Spec:
     """Return the chart of one vital: usual band, measured line, forecast fan, unusual moments, alarms.
 
     Rows: `what` usual (time, low, high), measured (time, value), forecast (time, low, middle, high), unusual (time,
-    value), alarm (time, end, sign).
+    value), alarm (time, end, sign), change (time, sign): another medicine or device.
     """
     time = _time("time")
     axis = {"tickCount": 4, "labelOverlap": True}
@@ -35,12 +35,15 @@ def vital(label: str, unit: str, *, height: int = 220) -> Spec:
     middle = {"x": time, "y": {**y, "field": "middle"}}
     dashed = {"type": "line", "color": ORANGE, "strokeDash": [5, 3], "point": {"size": 22, "color": ORANGE}}
     diamond = {"type": "point", "shape": "diamond", "filled": True, "size": 14, "color": RED, "opacity": 0.9}
+    beside = {"align": "right", "baseline": "top", "dx": -4, "fontSize": 10, "color": GREY}
     layers = [
         _layer("usual", {"type": "area", "color": SKY, "opacity": 0.28}, band),
         _layer("forecast", {"type": "area", "color": ORANGE, "opacity": 0.3}, band),
         _layer("measured", {"type": "line", "color": BLUE, "strokeWidth": 1.6}, point),
         _layer("forecast", dashed, middle),
         _layer("unusual", diamond, point),
+        _layer("change", {"type": "rule", "color": GREY, "strokeDash": [6, 4], "strokeWidth": 1.5}, {"x": time}),
+        _layer("change", {"type": "text", **beside}, {"x": time, "y": {"value": 4}, "text": {"field": "sign"}}),
         _strips(time),
     ]
     title = {"text": f"{label} ({unit})", "anchor": "start", "frame": "group", "fontSize": 13, "fontWeight": 500}

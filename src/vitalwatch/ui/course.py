@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vitalwatch.explaining import BAND, usual_range
 from vitalwatch.tables import DAY, MINUTE, Answers, local_date
 from vitalwatch.ui.plain import sign
 
 if TYPE_CHECKING:
     from vitalwatch.database.scores import Timeline
 
-SPREADS = 2.0  # half width of the band of what is usual, in the person's own spreads
 BREAK = {"heart_rate": 30, "oxygen_saturation": 30, "respiratory_rate": 30}  # minutes without a value that part a line
 BREAK_SLOW = 240  # of cuff, thermometer and variability
-MIDDLE = (10, 90)  # percentiles of the person's own measurements that make the usual range of the other vitals
-LEAST_ROWS = 100  # measurements of a vital before it has such a range
+CHANGED = {"medication": "other medication", "device": "other device"}
 Numbers = list[float | None]
 
 
@@ -37,6 +36,9 @@ class Course:
         score, p_value: Unusualness; None where not assessable.
         anomaly, assessable, own_baseline, worn: As in `Answers` and `Grid`.
         z: Vital -> own spreads away from this person's normal.
+        usual: Vital other than heart rate -> lower and upper end of what the monitor calls normal for this person
+            asleep, at rest or active.
+        changes: When another medicine or device began a new normal (UTC ms), and which.
     """
 
     person: str
@@ -53,6 +55,8 @@ class Course:
     own_baseline: list[bool]
     worn: list[bool]
     z: dict[str, Numbers]
+    usual: dict[str, list[Numbers]] = field(default_factory=dict)
+    changes: list[tuple[int, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.time)
@@ -66,12 +70,14 @@ class Course:
         """Return the newest rows."""
         cut = slice(max(len(self) - rows, 0), None)
         told: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, dict):
-                told[field.name] = {name: column[cut] for name, column in value.items()}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name == "usual":
+                told[one.name] = {name: [end[cut] for end in ends] for name, ends in value.items()}
+            elif isinstance(value, dict):
+                told[one.name] = {name: column[cut] for name, column in value.items()}
             else:
-                told[field.name] = value if field.name == "person" else value[cut]
+                told[one.name] = value if one.name in ("person", "changes") else value[cut]
         return Course(**told)
 
     def to_json(self) -> dict[str, Any]:
@@ -93,10 +99,11 @@ def of_answers(answers: Answers) -> Course:
     values = {name: grid.column(name) for name in answers.vitals if name in grid.names}
     filled = {name: grid.filled[:, i] for i, name in enumerate(answers.vitals) if i < grid.filled.shape[1]}
     z = {name: answers.residual[:, i] for i, name in enumerate(answers.vitals)}
-    half = SPREADS * answers.usual_heart_rate_spread
+    half = BAND * answers.usual_heart_rate_spread
+    normal = {name: (answers.centre[:, i], answers.spread[:, i]) for i, name in enumerate(answers.vitals)}
     return _course(
         answers.person, answers.time, grid.minute, values, filled, answers.expected_heart_rate, half, answers.score,
-        answers.p_value, answers.is_anomaly, answers.assessable, answers.own_baseline, grid.worn, z,
+        answers.p_value, answers.is_anomaly, answers.assessable, answers.own_baseline, grid.worn, z, normal,
     )  # fmt: skip
 
 
@@ -104,13 +111,20 @@ def of_timeline(person: str, timeline: Timeline) -> Course:
     """Return the course of scored rows in the database."""
     z = {name.partition(":")[2]: column for name, column in timeline.values.items() if name.startswith("residual:")}
     values = {name: timeline.values[name] for name in z if name in timeline.values}
-    half = SPREADS * timeline.values.get("usual_heart_rate_spread", np.full(len(timeline), np.nan, np.float32))
+    half = BAND * timeline.values.get("usual_heart_rate_spread", np.full(len(timeline), np.nan, np.float32))
     empty = np.full(len(timeline), np.nan, np.float32)
     told = {name: timeline.values.get(name, empty) for name in ("expected_heart_rate", "score", "p_value")}
     return _course(
         person, timeline.time, timeline.minute, values, timeline.filled, told["expected_heart_rate"], half,
         told["score"], told["p_value"], timeline.anomaly, timeline.assessable, timeline.own_baseline, timeline.worn, z,
+        normal_of(timeline),
     )  # fmt: skip
+
+
+def normal_of(timeline: Timeline) -> dict[str, tuple[Any, Any]]:
+    """Return centre and spread of the vitals that have them, on the signals' scale."""
+    told = {name.partition(":")[2]: column for name, column in timeline.values.items() if name.startswith("centre:")}
+    return {name: (centre, timeline.values[f"spread:{name}"]) for name, centre in told.items()}
 
 
 def ahead_of(answers: Answers, row: int = -1) -> Ahead | None:
@@ -133,7 +147,6 @@ def chart_rows(
     ahead: Ahead | None = None,
     alarms: Iterable[Mapping[str, Any]] = (),
     *,
-    usual: tuple[float, float] | None = None,
     step: int = 5,
 ) -> list[dict[str, Any]]:
     """Return the rows of `charts.vital`.
@@ -143,14 +156,14 @@ def chart_rows(
         vital: Which.
         ahead: Newest forecast.
         alarms: Open and past alerts, as plain values; drawn under the heart rate's curve only.
-        usual: The person's own range of a vital other than heart rate, which has a band of its own; see `own_range`.
         step: Minutes in a grid step.
     """
     rows: list[dict[str, Any]] = []
-    for i, moment in enumerate(course.local):
-        low, high = (course.low[i], course.high[i]) if vital == "heart_rate" else (usual or (None, None))
+    for moment, low, high in zip(course.local, *band(course, vital), strict=False):
         if low is not None and high is not None:
             rows.append(_row("usual", moment, low=low, high=high))
+    shift = course.offset * MINUTE
+    rows += [_row("change", at + shift, sign=CHANGED[kind]) for at, kind in course.changes]
     rows += _line(course, vital)
     if vital == "heart_rate":
         rows += [
@@ -164,13 +177,9 @@ def chart_rows(
     return rows
 
 
-def own_range(course: Course, vital: str) -> tuple[float, float] | None:
-    """Return the middle 80 % of this person's measurements of a vital; None with too few of them."""
-    told = [value for value in course.vitals.get(vital, ()) if value is not None]
-    if len(told) < LEAST_ROWS:
-        return None
-    low, high = np.percentile(told, MIDDLE)
-    return float(low), float(high)
+def band(course: Course, vital: str) -> list[Numbers]:
+    """Return lower and upper end of what is usual for this person, row by row; empty where nothing is known."""
+    return [course.low, course.high] if vital == "heart_rate" else course.usual.get(vital, [[], []])
 
 
 def worn_by_day(course: Course) -> list[dict[str, Any]]:
@@ -184,7 +193,8 @@ def worn_by_day(course: Course) -> list[dict[str, Any]]:
 
 
 def _course(person: str, time: Any, minute: Any, values: Any, filled: Any, expected: Any, half: Any, score: Any,
-            p_value: Any, anomaly: Any, assessable: Any, own: Any, worn: Any, z: Any) -> Course:  # fmt: skip
+            p_value: Any, anomaly: Any, assessable: Any, own: Any, worn: Any, z: Any,
+            normal: Mapping[str, tuple[Any, Any]]) -> Course:  # fmt: skip
     nothing = np.zeros(len(time), np.bool_)
     return Course(
         person=person,
@@ -201,7 +211,12 @@ def _course(person: str, time: Any, minute: Any, values: Any, filled: Any, expec
         own_baseline=[bool(one) for one in own],
         worn=[bool(one) for one in worn],
         z={name: _plain(column, 2) for name, column in z.items()},
+        usual={name: _ends(name, *told) for name, told in normal.items() if name != "heart_rate"},
     )
+
+
+def _ends(vital: str, centre: Any, spread: Any) -> list[Numbers]:
+    return [_plain(end) for end in usual_range(vital, centre, spread)]
 
 
 def _local(time: Any, minute: Any) -> Any:

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,20 +25,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 
-from vitalwatch import synthetic
 from vitalwatch.alerting.alerts import ACKNOWLEDGE, LATCHED, PRIORITIES, SIGNALLING
-from vitalwatch.engine import Engine
 from vitalwatch.errors import AlarmRefused, NoModelYet, StoreError
 from vitalwatch.settings import Settings, load_settings
+from vitalwatch.store import Store
 from vitalwatch.tables import DAY, Event, Profile, Readings
 from vitalwatch.timestamps import rfc3339
 from vitalwatch.ui.clock import VARIABLE, FastClock, ReadClock, wall
 from vitalwatch.ui.source import ADDRESS, CONFIG, DEMO
+
+if TYPE_CHECKING:  # else loaded while the page, a process of its own, already starts
+    from vitalwatch import synthetic
+    from vitalwatch.engine import Engine
 
 FIRST_PERSON = 200_000  # nobody that a run of 220 learns from
 HISTORY_DAYS, LIVE_DAYS = 8, 12
@@ -114,6 +118,8 @@ def patients(settings: Settings, count: int, now: int) -> tuple[list[Patient], i
         count: How many.
         now: The moment is within the day after this, UTC ms.
     """
+    from vitalwatch import synthetic
+
     schema, chosen, seed = settings.schema, settings.params.synthetic, settings.params.seed
     days = HISTORY_DAYS + LIVE_DAYS
     people = [synthetic.person(FIRST_PERSON + i, schema, chosen, seed, days=days) for i in range(count)]
@@ -138,15 +144,29 @@ def say(text: str) -> None:
 
 
 def _run(settings: Settings, folder: Path, given: argparse.Namespace, stop: threading.Event) -> int:
+    if Store(settings.artifacts).production() is None:
+        raise NoModelYet
+    FastClock(wall(), wall(), 0.0).write(folder / CLOCK)
+    listening = socket.create_server((HOST, 0))  # who asks before the API answers waits for it
+    address = f"http://{HOST}:{listening.getsockname()[1]}"
+    with listening, _page(folder, given, address) as page:
+        say(f"The page: http://127.0.0.1:{given.port}   (Ctrl-C ends it)")
+        say(f"The API:  {address}/docs")
+        return _shown(settings, folder, given, stop, listening, page)
+
+
+def _shown(
+    settings: Settings, folder: Path, given: argparse.Namespace, stop: threading.Event, listening: Any, page: Any
+) -> int:
+    from vitalwatch.engine import Engine
+
     people, start = patients(settings, given.people, wall())
     FastClock(wall(), start, 0.0).write(folder / CLOCK)  # until everybody has a history, time stands still
     engine = Engine.open(settings, now=ReadClock(folder / CLOCK))
     try:
         engine.monitor()
         engine.start()
-        with _api(settings, engine) as address, _page(folder, given, address) as page:
-            say(f"The page: http://127.0.0.1:{given.port}   (Ctrl-C ends it)")
-            say(f"The API:  {address}/docs")
+        with _api(settings, engine, listening):
             for one in people:
                 before = messages(one.readings.rows(one.readings.time < start))
                 engine.accept(before, "demo", "demo", WARD)
@@ -191,22 +211,22 @@ def _nurse(engine: Engine, before: int) -> None:
 
 
 @contextmanager
-def _api(settings: Settings, engine: Engine) -> Iterator[str]:
-    """Serve the engine over HTTP on a free port; yield the address."""
+def _api(settings: Settings, engine: Engine, listening: socket.socket) -> Iterator[None]:
+    """Serve the engine over HTTP."""
     import uvicorn
 
     from vitalwatch.api.app import create_app
 
     app = create_app(settings, engine=engine, bound=lambda: [HOST])
-    server = uvicorn.Server(uvicorn.Config(app, host=HOST, port=0, log_level="warning", access_log=False))
-    thread = threading.Thread(target=server.run, name="vitalwatch-api", daemon=True)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, args=([listening],), name="vitalwatch-api", daemon=True)
     thread.start()
     try:
         while not server.started and thread.is_alive():
             time.sleep(0.02)
         if not thread.is_alive():
             raise StoreError("The API of the demonstration", "did not start", "See what stands above")
-        yield f"http://{HOST}:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield
     finally:
         server.should_exit = True
         thread.join(15)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
+from vitalwatch.database.access import SCOPES
 from vitalwatch.engine import Engine
 from vitalwatch.errors import NoModelYet, NotEnoughHistory
 from vitalwatch.production import MODELS
@@ -15,6 +17,7 @@ from vitalwatch.tables import Profile, Readings
 from vitalwatch.ui import trying
 from vitalwatch.ui.clock import clock_of
 from vitalwatch.ui.course import Ahead, Course, ahead_of, of_timeline
+from vitalwatch.ui.runs import moved
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
@@ -25,7 +28,8 @@ ALARMS_KEPT = 200
 class Here:
     """A `source.Source` on the database and the models of this machine; who may open them may do everything."""
 
-    admin = True
+    scopes = frozenset(SCOPES)
+    visitor = ""
 
     def __init__(self, settings: Settings, *, now: Callable[[], int] | None = None) -> None:
         self.engine = Engine.open(settings, now=now or clock_of())
@@ -56,7 +60,8 @@ class Here:
 
     def course(self, person: str, since: int, until: int) -> Course:
         """As `Source.course`."""
-        return of_timeline(person, self.engine.timeline(person, since, until))
+        changes = [(one.at, one.kind) for one in self.engine.changes(person) if since <= one.at < until]
+        return replace(of_timeline(person, self.engine.timeline(person, since, until)), changes=changes)
 
     def ahead(self, person: str) -> Ahead | None:
         """As `Source.ahead`."""
@@ -81,6 +86,15 @@ class Here:
         """As `Source.set_personal`."""
         self.engine.set_limits(person, dict(personal), self._actor)
 
+    def change(self, person: str, kind: str, medication: Sequence[str] | None) -> None:
+        """As `Source.change`."""
+        told = {} if medication is None else {"medication": list(medication)}
+        self.engine.change(person, kind, told, self._actor)
+
+    def profile(self, person: str) -> Mapping[str, Any]:
+        """As `Source.profile`."""
+        return vars(self.engine.profile(person))
+
     def rules(self) -> Mapping[str, Any]:
         """As `Source.rules`."""
         return {name: rule.model_dump(mode="json", exclude_none=True) for name, rule in self.engine.rules.rules.items()}
@@ -92,6 +106,23 @@ class Here:
     def replay(self) -> dict[str, int]:
         """As `Source.replay`."""
         return self.engine.replay(self._actor)
+
+    def runs(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """As `Source.runs`."""
+        promotion = self.engine.promotion
+        return promotion.runs(), [asdict(change) for change in promotion.history()]
+
+    def run(self, run: str) -> dict[str, Any]:
+        """As `Source.run`."""
+        return self.engine.promotion.told(run)
+
+    def promote(self, run: str, why: str) -> str:
+        """As `Source.promote`."""
+        return moved(run, done=self.engine.promotion.promote(run, why, self._actor) is not None)
+
+    def rollback(self, why: str) -> str:
+        """As `Source.rollback`."""
+        return moved(self.engine.promotion.rollback(why, self._actor).run, done=True, back=True)
 
     def judged(self, readings: Readings, profile: Profile) -> Judged:
         """As `Source.judged`."""

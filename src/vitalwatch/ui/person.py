@@ -112,6 +112,23 @@ def rule_words(rule: Mapping[str, Any], schema: Schema) -> str:
     return f"{joined or 'what the models see'}{lasts}"
 
 
+def limit_rows(personal: Mapping[str, Any], schema: Schema) -> list[tuple[str, str]]:
+    """Return a person's own limits and rules as (what, set to), empty where nobody set any."""
+    rows = []
+    for vital, bound in personal.get("limits", {}).items():
+        column = schema.columns[vital]
+        told = [f"{side} {number(bound[side], column)}" for side in ("low", "high") if bound.get(side) is not None]
+        rows.append((column.label, f"{', '.join(told)} {column.shown}"))
+    if personal.get("oxygen_scale", 1) != 1:
+        rows.append(("SpO2 scale of NEWS2", str(personal["oxygen_scale"])))
+    if personal.get("supplemental_oxygen") is not None:
+        rows.append(("Oxygen is given", "yes" if personal["supplemental_oxygen"] else "no, air"))
+    for name, change in personal.get("rules", {}).items():
+        if change.get("enabled") is not None:
+            rows.append((words(name), "on" if change["enabled"] else "off"))
+    return rows
+
+
 def oxygen_index(personal: Mapping[str, Any]) -> int:
     """Return which of OXYGEN a person's settings say."""
     told = personal.get("supplemental_oxygen")

@@ -13,7 +13,7 @@ import numpy as np
 from vitalwatch.drawing import BLUE, INK, ORANGE, RED, RULE, SKY, Picture
 from vitalwatch.schema import Schema
 from vitalwatch.tables import MINUTE
-from vitalwatch.ui.course import Ahead, Course, own_range
+from vitalwatch.ui.course import Ahead, Course, band
 from vitalwatch.ui.plain import clock, sign
 
 DARK = {  # as report.html in dark
@@ -77,11 +77,11 @@ def person_png(
 def _vital(ax: Any, course: Course, vital: str, schema: Schema, ahead: Ahead | None) -> None:
     column = schema.columns[vital]
     when = [_moment(one) for one in course.local]
-    if vital == "heart_rate":
-        low, high = (np.asarray([np.nan if v is None else v for v in side]) for side in (course.low, course.high))
+    low, high = (np.asarray([np.nan if v is None else v for v in side]) for side in band(course, vital))
+    if len(low):
         ax.fill_between(when, low, high, color=SKY, alpha=0.35, linewidth=0)
-    elif (own := own_range(course, vital)) is not None:
-        ax.axhspan(*own, color=SKY, alpha=0.35, linewidth=0)
+    for at, _ in course.changes:
+        ax.axvline(_moment(at + course.offset * MINUTE), color=INK, linewidth=0.8, linestyle="--")
     told = [(moment, value) for moment, value in zip(when, course.vitals[vital], strict=True) if value is not None]
     dense = len(told) > len(when) / 3
     if told:

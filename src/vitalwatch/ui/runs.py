@@ -1,24 +1,20 @@
-"""What the Models page shows: the runs, the card, gates, figures and history of each, and moving production."""
+"""What the Models page shows: the runs, the card, gates, figures and history of each, and what a move came to."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vitalwatch import drawing
 from vitalwatch.drawing import Picture
-from vitalwatch.errors import NotFound
-from vitalwatch.production import open_run
 from vitalwatch.report import gates, summary
-from vitalwatch.settings import Settings
-from vitalwatch.store import Change, Run, Store
 from vitalwatch.wording import Table
 
 CARD = ("purpose", "step_minutes", "kinds", "horizons_minutes", "people", "limits")
 GATE_LINES = ("Gates:", "  failed", "  and ")  # of the summary: the table of gates says it in full
 MANY = 12  # names that a line of the card tells
+COLUMNS = {"When": "at", "What": "what", "Run": "run", "Why": "why", "Who": "who"}
 
 
 @dataclass(frozen=True)
@@ -34,28 +30,18 @@ class Shown:
     pictures: tuple[Picture, ...]
 
 
-def names(store: Store) -> list[str]:
-    """Return the ids of the complete runs, the live one first, then newest first."""
-    found = store.runs()
-    return [run.id for run in sorted(found, key=lambda run: not run.live)]
-
-
-def shown(store: Store, run: str) -> Shown:
-    """Return what there is to tell of a run; raises NotFound."""
-    found = next((one for one in store.runs() if one.id == run), None)
-    if found is None:
-        raise NotFound(f"Run {run}", "`python main.py runs` lists what is there.")
-    evaluation = _json(found, "reports/evaluation.json")
-    card = _json(found, "models/card.json")
+def shown(told: Mapping[str, Any]) -> Shown:
+    """Return what there is to show of a run, as `promotion.Promotion.told` tells it."""
+    evaluation, card = told["evaluation"], told["card"]
     return Shown(
-        run=found.id,
-        live=found.live,
-        finished=found.finished,
+        run=told["run"],
+        live=told["live"],
+        finished=told["finished"],
         card=tuple((name.replace("_", " "), _words(card[name])) for name in CARD if name in card),
         figures=tuple(line.strip() for line in summary(evaluation) if not line.startswith(GATE_LINES)),
         gates=gates(evaluation),
         pictures=pictures(evaluation),
-    )  # fmt: skip
+    )
 
 
 def pictures(evaluation: Mapping[str, Any]) -> tuple[Picture, ...]:
@@ -71,38 +57,24 @@ def pictures(evaluation: Mapping[str, Any]) -> tuple[Picture, ...]:
     return tuple(picture for picture in drawn if picture is not None)
 
 
-def history(store: Store) -> list[Change]:
-    """Return every change of production, newest first."""
-    return store.history()[::-1]
+def history(changes: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return changes of production as columns of text; without `Who` where that is not told."""
+    told = {label: name for label, name in COLUMNS.items() if all(name in change for change in changes)}
+    return {label: [str(change[name]) for change in changes] for label, name in told.items()}
 
 
-def promote(store: Store, settings: Settings, run: str, why: str) -> str:
-    """Put a run into production after its models were opened and tested; return a sentence.
-
-    Raises:
-        BundleRefused: Its models are damaged, unsigned, or answer otherwise than in training.
-        NotFound, StoreError: No such run, or it is damaged.
-    """
-    open_run(store, run, [settings.path(path) for path in settings.config.signing.trusted])
-    change = store.promote(run, _why(why))
-    return f"Run {run} is in production." if change else f"Run {run} was in production already."
+def question(run: str, live: str | None) -> str:
+    """Return what is asked before production moves; an empty run stands for going back."""
+    if not run:
+        return f"Roll back from run {live or '(none)'} to the one that was in production before?"
+    return f"Put run {run} into production in place of {live}?" if live else f"Put run {run} into production?"
 
 
-def rollback(store: Store, why: str) -> str:
-    """Put the run back that was live before; return a sentence; raises NotFound without a good one."""
-    return f"Run {store.rollback(_why(why)).run} is in production again."
-
-
-def _why(why: str) -> str:
-    return f"{why.strip()[:200] or 'no reason given'} (by the page)"
-
-
-def _json(run: Run, name: str) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((run.folder / name).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found
+def moved(run: str, *, done: bool, back: bool = False) -> str:
+    """Return what a move came to as a sentence."""
+    if not done:
+        return f"Run {run} was in production already; nothing was moved."
+    return f"Run {run} is in production{' again' if back else ''}; it answers from now on."
 
 
 def _words(value: Any) -> str:

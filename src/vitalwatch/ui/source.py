@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vitalwatch.schema import Schema
 from vitalwatch.settings import Settings
@@ -13,6 +13,10 @@ from vitalwatch.ui.course import Ahead, Course
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
+
+if TYPE_CHECKING:
+    from vitalwatch.ui.here import Here
+    from vitalwatch.ui.there import There
 
 ADDRESS, KEY = "VITALWATCH_API", "VITALWATCH_API_KEY"
 CONFIG = "VITALWATCH_CONFIG"  # a file laid over config/, as --config of the command line
@@ -26,13 +30,14 @@ class Source(Protocol):
     Attributes:
         where: In words, for the foot of the page.
         schema: What the data is.
-        models: Models of the run in production that this machine has, for uploads; None where it has none.
-        admin: Whether promoting and rolling back is for the one who looks.
+        scopes: What the one who looks may do, of `database.access.SCOPES`.
+        visitor: Who looks, for the foot of the page; empty where nobody needs to say.
     """
 
     where: str
     schema: Schema
-    admin: bool
+    scopes: frozenset[str]
+    visitor: str
 
     def now(self) -> int:
         """Return the time on the clock that answers, UTC ms."""
@@ -61,6 +66,12 @@ class Source(Protocol):
     def set_personal(self, person: str, personal: Mapping[str, Any]) -> None:
         """Write them."""
 
+    def change(self, person: str, kind: str, medication: Sequence[str] | None) -> None:
+        """Begin a person's own normal anew: another medicine (and what is taken now) or another device."""
+
+    def profile(self, person: str) -> Mapping[str, Any]:
+        """Return what is known of a person: age, sex, height, weight, conditions, medication."""
+
     def rules(self) -> Mapping[str, Any]:
         """Return the rules that can be changed for a person: name -> what rules.yaml says."""
 
@@ -70,6 +81,18 @@ class Source(Protocol):
     def replay(self) -> dict[str, int]:
         """Run the refused readings through today's rules again; return read, accepted, and by reason what stays."""
 
+    def runs(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the runs, the one in production first, and the history of production, newest first."""
+
+    def run(self, run: str) -> dict[str, Any]:
+        """Return what there is to tell of a run, as `promotion.Promotion.told`."""
+
+    def promote(self, run: str, why: str) -> str:
+        """Put a run into production and return a sentence."""
+
+    def rollback(self, why: str) -> str:
+        """Put the run before back and return a sentence."""
+
     def judged(self, readings: Readings, profile: Profile) -> Judged:
         """Return what the models say of readings from nothing known before."""
 
@@ -77,12 +100,14 @@ class Source(Protocol):
         """Return where this machine has the models in production."""
 
 
-def source_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> Source:
-    """Return the API that VITALWATCH_API names, else an engine in this process."""
+def source_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> Here | There:
+    """Return the API that VITALWATCH_API names, else an engine in this process, with all that it does by itself."""
     if address := environ.get(ADDRESS, ""):
         from vitalwatch.ui.there import There
 
         return There(address, environ.get(KEY, ""), settings)
     from vitalwatch.ui.here import Here
 
-    return Here(settings)
+    here = Here(settings)
+    here.engine.start()
+    return here

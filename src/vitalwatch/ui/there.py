@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import numpy as np
 
+from vitalwatch.database.access import ADMIN
 from vitalwatch.database.quarantine import Refused
 from vitalwatch.database.scores import Timeline
 from vitalwatch.errors import NotFound, VitalsError
@@ -16,11 +18,12 @@ from vitalwatch.tables import DAY, MINUTE, Profile, Readings
 from vitalwatch.timestamps import parse_time, rfc3339
 from vitalwatch.ui.clock import clock_of, wall
 from vitalwatch.ui.course import Ahead, Course, of_timeline
+from vitalwatch.ui.runs import moved
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
 
-SECONDS = 10.0  # that an answer may take
+SECONDS, PATIENT = 10.0, 120.0  # that an answer may take, and one that moves production or judges many readings
 MOMENTS = ("start", "end", "raised_at", "changed_at", "sounded_at", "until", "escalate_at", "acknowledged_at")
 FLAGS = ("anomaly", "assessable", "own_baseline", "worn", "gap")
 
@@ -36,17 +39,22 @@ class ApiError(VitalsError):
         return f"{self.problem} {self.hint}".strip()
 
 
+class SignedOut(ApiError):
+    """The API does not know the key or token, or its time is over."""
+
+
 class There:
-    """A `source.Source` on an API; what its key may not do, the API refuses.
+    """A `source.Source` on an API for one visitor; what their key may not do, the API refuses.
 
     Args:
         address: `http://host:port`.
-        key: Sent as bearer token; empty for none (an API without keys answers this machine alone).
+        key: Key or token, sent as bearer; empty for none (an API without keys answers this machine alone).
         settings: The page's own: schema, and whether there are models here for uploads.
-        client: For tests: a client on an application in this process.
-    """
+        client: Shared connections; by default its own.
 
-    admin = False  # promoting is done where the runs are
+    Attributes:
+        key_needed: Whether the API answers those with a key only.
+    """
 
     def __init__(
         self,
@@ -59,10 +67,21 @@ class There:
     ) -> None:
         self.where = f"the API at {address}"
         self.schema, self._settings, self.now = settings.schema, settings, now or clock_of()
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._address = address
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = client or httpx.Client(base_url=address, timeout=SECONDS)
-        self._client.headers.update(headers)
-        self._names = True  # until the API says that this key may not see them
+        self.scopes, self.visitor, self.key_needed = frozenset[str](), "", True
+
+    def with_key(self, key: str) -> There:
+        """Return the same API for a visitor with a key or token of their own."""
+        return There(self._address, key, self._settings, client=self._client, now=self.now)
+
+    def known(self) -> There:
+        """Ask the API who this is and what they may do; raises SignedOut where it does not know the key."""
+        told = self._get("/whoami")
+        self.scopes, self.key_needed = frozenset(told["scopes"]), bool(told["key_needed"])
+        self.visitor = str(told["actor"] or "") if self.key_needed else ""
+        return self
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -78,18 +97,15 @@ class There:
 
     def people(self) -> list[Seen]:
         """As `Source.people`; names only where the key may see them."""
-        if self._names:
-            try:
-                return self._people({"names": "true"})
-            except ApiError:
-                self._names = False
-        return self._people({})
+        return self._people({"names": "true"} if ADMIN in self.scopes else {})
 
     def course(self, person: str, since: int, until: int) -> Course:
         """As `Source.course`."""
         until = min(until, since + 31 * DAY)
         told = self._get(f"/people/{person}/timeline", since=rfc3339(since), until=rfc3339(until))
-        return of_timeline(person, _timeline(told, self.schema.vitals))
+        found = of_timeline(person, _timeline(told, self.schema.vitals))
+        usual = {name: [ends["low"], ends["high"]] for name, ends in told["usual"].items() if name != "heart_rate"}
+        return replace(found, usual=usual, changes=[(_moment(one["time"]), one["kind"]) for one in told["changes"]])
 
     def ahead(self, person: str) -> Ahead | None:
         """As `Source.ahead`."""
@@ -127,7 +143,35 @@ class There:
 
     def replay(self) -> dict[str, int]:
         """As `Source.replay`."""
-        raise ApiError("The API does not run refused readings again.", "Do it on the page of its own machine.")
+        return dict(self._ask("POST", "/quarantine/replay", timeout=PATIENT))
+
+    def change(self, person: str, kind: str, medication: Sequence[str] | None) -> None:
+        """As `Source.change`."""
+        told = {} if medication is None else {"medication": list(medication)}
+        self._post(f"/people/{person}/changes", {"kind": kind, **told})
+
+    def profile(self, person: str) -> Mapping[str, Any]:
+        """As `Source.profile`."""
+        return dict(self._get(f"/people/{person}/profile"))
+
+    def runs(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """As `Source.runs`."""
+        told = self._get("/runs")
+        return told["runs"], told["history"]
+
+    def run(self, run: str) -> dict[str, Any]:
+        """As `Source.run`."""
+        return dict(self._get(f"/runs/{run}"))
+
+    def promote(self, run: str, why: str) -> str:
+        """As `Source.promote`."""
+        told = self._ask("POST", f"/runs/{run}/promote", json={"why": why}, timeout=PATIENT)
+        return moved(told["run"], done=told["moved"])
+
+    def rollback(self, why: str) -> str:
+        """As `Source.rollback`."""
+        told = self._ask("POST", "/runs/rollback", json={"why": why}, timeout=PATIENT)
+        return moved(told["run"], done=True, back=True)
 
     def judged(self, readings: Readings, profile: Profile) -> Judged:
         """As `Source.judged`."""
@@ -163,11 +207,13 @@ class There:
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         try:
-            answer = self._client.request(method, path, **more)
+            answer = self._client.request(method, path, headers=self._headers, **more)
         except httpx.HTTPError:
             raise ApiError(
                 "The API does not answer.", "Start it with `make serve`, or look at VITALWATCH_API."
             ) from None
+        if answer.status_code == 401:
+            raise SignedOut(_reason(answer), "Sign in again.")
         if answer.status_code == 404:
             raise NotFound("What was asked for", "It is gone, or for another key.")
         if answer.status_code >= 400:
@@ -211,6 +257,7 @@ def _seen(told: Mapping[str, Any]) -> Seen:
         worn=told["worn"],
         waiting=told["waiting"],
         alarms=tuple(_alert(one) for one in told["alarms"]),
+        wear=told["wear"] or "",
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitalwatch.alerting.alerts import PRIORITIES
+from vitalwatch.alerting.watchdog import NOT_WORN
 from vitalwatch.schema import Schema
 from vitalwatch.ui.plain import age, measured, number, sign
 from vitalwatch.views import Seen
@@ -74,6 +75,11 @@ class Line:
     def stale(self) -> bool:
         """Whether what is shown is too old to be taken for the present."""
         return self.state in ("stale", "silent")
+
+    @property
+    def old(self) -> bool:
+        """Whether what is shown is no longer of now, for whatever reason."""
+        return self.stale or self.state == "not_worn"
 
 
 def lines(people: Sequence[Seen], schema: Schema, now: int) -> list[Line]:
@@ -156,11 +162,13 @@ def _urgency(alarm: Mapping[str, Any]) -> tuple[int, bool, int]:
 
 
 def _state(one: Seen, old: int | None, schema: Schema) -> str:
+    if one.wear == NOT_WORN:
+        return "not_worn"
     if old is None:
         return "waiting" if one.waiting else "silent"
     if old > FRESH_STEPS * schema.step_ms:
         return "stale"
-    if not one.worn:
+    if not one.wear and not one.worn:  # no watchdog looks: the newest row is all that is known
         return "not_worn"
     if one.waiting and one.score is None:
         return "waiting"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from vitalwatch.database.access import ADMIN
 from vitalwatch.tables import DAY
 from vitalwatch.ui import charts, quality
-from vitalwatch.ui.pages.shell import chart, source, table, told
+from vitalwatch.ui.pages.shell import answered, ask, asked, chart, may, source, table, told
 from vitalwatch.ui.plain import plain
 
+REPLAY = "replay"
 MOST_PEOPLE = 50  # whose newest day is compared with training
 
 
@@ -25,6 +27,7 @@ def _refused() -> None:
     st.subheader("Refused readings")
     found = source().refused()
     if not found:
+        answered(REPLAY, "", "", str)  # what a replay came to that left none
         st.caption("None is kept. What cannot be right is refused with a reason and kept here until it is mended.")
         return
     reasons = quality.by_reason(found)
@@ -45,10 +48,15 @@ def _refused() -> None:
             {name: [row[name] for row in newest] for name in newest[0]},
             "The newest refused readings: age, reason, source, place.",
         )
-    if source().admin and st.button(
-        "Run them through the rules again", help="After the cause was mended: what is accepted now is taken in"
-    ):
-        st.success(plain(quality.replayed(source().replay())))
+    if may(ADMIN):
+        _replay(len(found))
+
+
+def _replay(count: int) -> None:
+    about = "After the cause was mended: what is accepted now is taken in and scored"
+    st.button("Run them through the rules again", help=about, on_click=ask, args=(REPLAY, count))
+    question = f"Run {asked(REPLAY)} refused readings through today's rules again? What is accepted is taken in."
+    answered(REPLAY, question, "Yes, run them", lambda: quality.replayed(source().replay()))
 
 
 def _drift() -> None:

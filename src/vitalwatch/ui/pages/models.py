@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import streamlit as st
 
+from vitalwatch.database.access import ADMIN
 from vitalwatch.ui import pictures, runs
-from vitalwatch.ui.pages.shell import settings, source, store, table, told
+from vitalwatch.ui.pages.shell import answered, ask, asked, may, source, table, told
 from vitalwatch.ui.plain import plain
 from vitalwatch.ui.runs import Shown
 
 FIGURE = 760  # pixels; less where the screen is narrower
+MOVE = "move"
 
 
 def show() -> None:
     """Show the page."""
     st.title("Models")
-    names = runs.names(store())
-    if not names:
-        st.info(
-            "There is no run in the artifacts folder of this machine. `python main.py` makes one.",
-            icon=":material/model_training:",
-        )
-        return
-    run = str(st.selectbox("Run, the one in production first", names, key="run"))
     with told():
-        found = _shown(run, store().production())
-        _card(found)
-        if source().admin:
-            _move(found)
-        _figures(found)
-    _history()
+        found, changes = source().runs()
+        if not found:
+            st.info("There is no run. `python main.py` makes one.", icon=":material/model_training:")
+            return
+        gates = {one["run"]: one["gates"] for one in found}
+        label = "Run, the one in production first"
+        run = str(st.selectbox(label, gates, key="run", format_func=lambda one: f"{one}  (gates: {gates[one]})"))
+        live = next((one["run"] for one in found if one["live"]), None)
+        with told():
+            shown = _shown(source().where, run, live)
+            _card(shown)
+            if may(ADMIN):
+                _move(shown, live)
+            _figures(shown)
+        _history(changes)
 
 
 @st.cache_data(show_spinner="Drawing ...", max_entries=8)
-def _shown(run: str, live: str | None) -> Shown:
+def _shown(where: str, run: str, live: str | None) -> Shown:
     """Return a run's page; `live` is here so that a move is told at once."""
-    return runs.shown(store(), run)
+    return runs.shown(source().run(run))
 
 
 def _card(found: Shown) -> None:
@@ -48,21 +54,24 @@ def _card(found: Shown) -> None:
     )
 
 
-def _move(found: Shown) -> None:
-    with st.expander("Promote or roll back"), st.form("move", border=False):
-        why = st.text_input("Why", max_chars=200, help="Written into the history")
-        with st.container(horizontal=True):
-            up = st.form_submit_button("Promote this run", disabled=found.live)
-            back = st.form_submit_button("Roll back to the run before")
-        with told():
-            if up:
-                st.session_state["moved"] = runs.promote(store(), settings(), found.run, why)
-                st.rerun()
-            if back:
-                st.session_state["moved"] = runs.rollback(store(), why)
-                st.rerun()
-    if "moved" in st.session_state:
-        st.success(plain(st.session_state.pop("moved")))
+def _move(found: Shown, live: str | None) -> None:
+    with st.expander("Promote or roll back", expanded=asked(MOVE) is not None):
+        with st.form("move", border=False):
+            why = st.text_input("Why", max_chars=200, help="Written into the history").strip()
+            with st.container(horizontal=True):
+                up = st.form_submit_button("Promote this run", disabled=found.live)
+                back = st.form_submit_button("Roll back to the run before")
+        if (up or back) and not why:
+            st.error("Write why: it stands in the history.")
+        elif up or back:
+            ask(MOVE, (found.run if up else "", why))
+    run, reason = asked(MOVE) or ("", "")
+    yes = "Yes, promote it" if run else "Yes, roll back"
+    answered(MOVE, runs.question(run, live), yes, lambda: _moved(run, reason))
+
+
+def _moved(run: str, why: str) -> str:
+    return source().promote(run, why) if run else source().rollback(why)
 
 
 def _figures(found: Shown) -> None:
@@ -75,9 +84,6 @@ def _figures(found: Shown) -> None:
         st.image(pictures.svg_for(picture, dark=dark), caption=plain(picture.caption), alt=picture.alt, width=FIGURE)
 
 
-def _history() -> None:
+def _history(changes: Sequence[Mapping[str, Any]]) -> None:
     st.subheader("History")
-    changes = runs.history(store())
-    told_of = {"When": "at", "What": "what", "Run": "run", "Why": "why", "Who": "who"}
-    rows = {label: [getattr(change, name) for change in changes] for label, name in told_of.items()}
-    table(rows, "Every promotion, rollback and refusal, newest first.")
+    table(runs.history(changes), "Every promotion, rollback and refusal, newest first.")

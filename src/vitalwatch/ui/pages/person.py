@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from vitalwatch.alerting.alerts import MARKS
+from vitalwatch.database.access import ACK
+from vitalwatch.database.changes import DEVICE, MEDICATION
 from vitalwatch.errors import VitalsError
 from vitalwatch.tables import DAY
 from vitalwatch.ui import charts, person, pictures, trying, ward
-from vitalwatch.ui.course import Ahead, Course, chart_rows, own_range
-from vitalwatch.ui.pages.shell import PERSON, chart, live, source, table, told
+from vitalwatch.ui.course import CHANGED, Ahead, Course, chart_rows
+from vitalwatch.ui.pages.shell import PERSON, answered, ask, asked, chart, live, may, source, table, told
 from vitalwatch.ui.plain import age, badge, clock, plain, span, words
 from vitalwatch.ui.ward import Line
 
 SPANS = {"6 h": DAY // 4, "24 h": DAY, "3 days": 3 * DAY, "7 days": 7 * DAY}
-RANGE_DAYS = 7
 ACTIONS = (  # action, label, what it does
     ("acknowledge", "Acknowledge", "I take this on; it stays visible and comes back if it goes on"),
     ("snooze", "Snooze", "Silent for a while; it stays visible"),
     ("escalate", "Escalate", "Call the next one"),
     ("resolve", "Resolve", "This is over"),
 )
+CHANGE = "change"
 LARGE, REFUSED = "heart_rate", "refused"  # the latter: key of the session
 MOST_ALARMS = 3  # shown before the rest is folded
 
@@ -38,11 +40,12 @@ def show() -> None:
     chosen = _chosen(found)
     st.session_state[PERSON] = chosen
     with told():
-        now = source().now()
-        long = source().course(chosen, now - RANGE_DAYS * DAY, now + DAY)
-        usual = {vital: own for vital in source().schema.vitals if (own := own_range(long, vital)) is not None}
-        _live(chosen, SPANS[_span()], usual)
-        _personal(chosen)
+        _live(chosen, SPANS[_span()])
+        if may(ACK):
+            _personal(chosen)
+            _change(chosen)
+        else:
+            _limits_told(chosen)
         _picture(chosen, found[chosen].name)
 
 
@@ -63,7 +66,7 @@ def _span() -> str:
 
 
 @live
-def _live(who: str, back: int, usual: Mapping[str, tuple[float, float]]) -> None:
+def _live(who: str, back: int) -> None:
     with told():
         now, schema = source().now(), source().schema
         line = next((one for one in ward.lines(source().people(), schema, now) if one.person == who), None)
@@ -86,7 +89,7 @@ def _live(who: str, back: int, usual: Mapping[str, tuple[float, float]]) -> None
         with vitals:
             _vitals(course)
         with drawn:
-            _charts(course, ahead, alarms, usual)
+            _charts(course, ahead, alarms)
         with foreseen:
             _forecast(ahead, course.offset)
         with score:
@@ -100,7 +103,10 @@ def _head(line: Line, course: Course, now: int) -> None:
             f"Stale: the newest data are from {old}. Look at the person, not at this page.", icon=":material/history:"
         )
     elif line.state == "not_worn":
-        st.info("Not worn: the device sends, but measures nobody. No alarm can come.", icon=":material/watch_off:")
+        st.info(
+            f"Not worn: nothing was measured for {old.removesuffix(' ago')}. No alarm can come.",
+            icon=":material/watch_off:",
+        )
     own = bool(course.own_baseline and course.own_baseline[-1])
     whose = "own normal is known" if own else "own normal is not known yet: the population's holds"
     st.markdown(
@@ -143,6 +149,8 @@ def _alarm(alarm: Mapping[str, Any], now: int, offset: int) -> None:
         told_of = f"**{plain(person.title(alarm))}** · {plain(when)} · {plain(person.state(alarm))}"
         st.markdown(f"{badge(alarm['priority'])} {told_of}")
         st.text(alarm["explanation"])
+        if not may(ACK):
+            return
         with st.container(horizontal=True):
             for action, label, about in ACTIONS:
                 quiet = action == "acknowledge" and alarm["state"] == "acknowledged"
@@ -165,26 +173,30 @@ def _past(alarms: list[Mapping[str, Any]], now: int, offset: int) -> None:
             table(person.alarm_table(over, now, offset), "Alarms that are over: priority, what, when, why.")
 
 
-def _charts(course: Course, ahead: Ahead | None, alarms: list[Mapping[str, Any]], usual: Mapping[str, Any]) -> None:
+def _charts(course: Course, ahead: Ahead | None, alarms: list[Mapping[str, Any]]) -> None:
     st.subheader("Vitals")
     st.caption(
-        "Blue line: measured. Light band: usual for this person in such a moment (heart rate), or the middle 80 % of "
-        f"their last {RANGE_DAYS} days (the others). Orange: forecast, median and 80 % interval. Red mark: unusual "
-        "moment. Strip below the heart rate: alarm."
+        "Blue line: measured. Light band: what the monitor calls normal for this person, two own spreads around the "
+        "centre: in this very moment (heart rate), or asleep, at rest, active (the others). Orange: forecast, median "
+        "and 80 % interval. Red mark: unusual moment. Strip below the heart rate: alarm. Dashed line: other medication "
+        "or device."
     )
+    for at, kind in course.changes:
+        when = plain(clock(at, course.offset))
+        st.caption(f":material/restart_alt: {when}: {CHANGED[kind]}. Own normal begins anew there.")
     present = person.present(course)
     if LARGE in present:
-        _chart(course, LARGE, ahead, alarms, usual, 260)
+        _chart(course, LARGE, ahead, alarms, 260)
     others = [vital for vital in present if vital != LARGE]
     for left in range(0, len(others), 2):
         for column, vital in zip(st.columns(2), others[left : left + 2], strict=False):
             with column:
-                _chart(course, vital, ahead, (), usual, 170)
+                _chart(course, vital, ahead, (), 170)
 
 
-def _chart(course: Course, vital: str, ahead: Any, alarms: Any, usual: Mapping[str, Any], height: int) -> None:
+def _chart(course: Course, vital: str, ahead: Any, alarms: Any, height: int) -> None:
     column = source().schema.columns[vital]
-    rows = chart_rows(course, vital, ahead, alarms, usual=usual.get(vital), step=source().schema.step_minutes)
+    rows = chart_rows(course, vital, ahead, alarms, step=source().schema.step_minutes)
     # a description that changed would have the chart drawn anew: what changes is said below it
     alt = f"Chart of {column.label.lower()} in {column.shown}; the line below says it in words."
     chart(rows, charts.vital(column.label, column.shown, height=height), alt, f"chart-{vital}")
@@ -267,6 +279,38 @@ def _personal(who: str) -> None:
             else:
                 source().set_personal(who, wanted)
                 st.success("Saved.")
+
+
+def _limits_told(who: str) -> None:
+    """Show own limits to somebody who may not set them."""
+    told_of = person.limit_rows(source().personal(who), source().schema)
+    with st.expander("Limits and rules of this person"):
+        if told_of:
+            table({"Limit": [r[0] for r in told_of], "Set to": [r[1] for r in told_of]}, "Own limits and rules.")
+        st.caption(f"{'' if told_of else 'Nobody set any. '}A key with the scope `{ACK}` may change them.")
+
+
+def _change(who: str) -> None:
+    with st.expander("Other medication or device", expanded=asked(CHANGE) is not None):
+        st.caption(
+            "From now on what was normal before counts no more: the population's normal holds until enough own days "
+            "are there again. Written to the audit log."
+        )
+        known = source().profile(who)
+        codes = source().schema.profile.medication
+        before = [code for code in known["medication"] if code in codes]
+        taken = st.multiselect("Medication now", codes, before, format_func=words, key=f"{who}-medication")
+        with st.container(horizontal=True):
+            st.button("Medication changed", on_click=ask, args=(CHANGE, (who, MEDICATION, taken)))
+            st.button("Device changed", on_click=ask, args=(CHANGE, (who, DEVICE, None)))
+    whom, kind, medication = asked(CHANGE) or (who, DEVICE, None)
+    question = f"Begin this person's own normal anew, for their {CHANGED[kind]}?"
+    answered(CHANGE, question, "Yes, begin anew", lambda: _changed(whom, kind, medication))
+
+
+def _changed(who: str, kind: str, medication: Sequence[str] | None) -> str:
+    source().change(who, kind, medication)
+    return f"Written down: {CHANGED[kind]}. Own normal begins anew with the next reading."
 
 
 def _bound(who: str, vital: str, mine: Mapping[str, Any]) -> tuple[float | None, float | None]:

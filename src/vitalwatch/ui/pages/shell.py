@@ -1,4 +1,4 @@
-"""What all pages share: the way to the source, the frame around a page, tables and notices."""
+"""What all pages share: who looks, the way to the source, the frame around a page, tables, notices, questions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import streamlit as st
 
 from vitalwatch.errors import VitalsError
 from vitalwatch.settings import Settings, load_settings
-from vitalwatch.store import Store
+from vitalwatch.ui.here import Here
 from vitalwatch.ui.pictures import NOTICE
 from vitalwatch.ui.plain import plain
 from vitalwatch.ui.source import CONFIG, DEMO, Source, source_of
+from vitalwatch.ui.there import There
 
 ICON = Path(__file__).parent.parent / "icon.svg"  # a named icon would be fetched from another machine
-LIVE_SECONDS = 2.0
+LIVE_SECONDS = 1.0  # an alarm is on the page within two seconds of the stream: this, and the time to draw
 # the second line: what is read again does not fade meanwhile
 STYLE = """<style>
 [data-testid=stMainBlockContainer] { padding-top: 4.5rem; padding-bottom: 2rem; }
@@ -30,11 +31,15 @@ SOURCE, SETTINGS, PERSON = "source", "settings", "person"  # keys of the session
 def run(root: Path) -> None:
     """Show the page that was asked for, in its frame."""
     from vitalwatch.ui.pages import data_quality, models, person, try_it, ward, your_data
+    from vitalwatch.ui.pages.door import admitted, sign_in, sign_out
 
     st.set_page_config(page_title="vitalwatch", page_icon=str(ICON), layout="wide")
     st.html(STYLE)  # ours: no text of data is ever handed to st.html
     try:
-        st.session_state[SETTINGS], st.session_state[SOURCE] = _opened(root)
+        st.session_state[SETTINGS], opened = _opened(root)
+        found, refused = (
+            (opened, "") if isinstance(opened, Here) else admitted(opened, settings().config.page.token_header)
+        )
     except VitalsError as error:
         st.title("vitalwatch")
         st.error(plain(error), icon=":material/error:")
@@ -49,7 +54,13 @@ def run(root: Path) -> None:
         "quality": st.Page(data_quality.show, title="Data quality", icon=":material/rule:", url_path="data-quality"),
     }
     st.session_state["pages"] = pages
-    chosen = st.navigation(list(pages.values()), position="top")
+    # a visitor who has yet to sign in stays on the page they came for
+    chosen = st.navigation(list(pages.values()), position="hidden" if found is None else "top")
+    if found is None:
+        sign_in(refused)
+        foot("")
+        return
+    st.session_state[SOURCE] = found
     if demo := os.environ.get(DEMO, ""):
         st.caption(f":material/science: {plain(demo)}")
     with told():
@@ -57,10 +68,11 @@ def run(root: Path) -> None:
             st.warning(plain(problem), icon=":material/model_training:")
         chosen.run()
     foot(source().where)
+    sign_out()
 
 
 @st.cache_resource(show_spinner="Opening the models ...")
-def _opened(root: Path) -> tuple[Settings, Source]:
+def _opened(root: Path) -> tuple[Settings, Here | There]:
     config = os.environ.get(CONFIG, "")
     settings = load_settings(root, config=Path(config) if config else None)
     return settings, source_of(settings)
@@ -72,15 +84,15 @@ def source() -> Source:
     return found
 
 
+def may(scope: str) -> bool:
+    """Return whether the one who looks may do what a scope stands for."""
+    return scope in source().scopes
+
+
 def settings() -> Settings:
     """Return the settings of the project."""
     found: Settings = st.session_state[SETTINGS]
     return found
-
-
-def store() -> Store:
-    """Return the runs of this machine."""
-    return Store(settings().artifacts)
 
 
 def go_to_person(person: str) -> None:
@@ -98,6 +110,36 @@ def told() -> Iterator[None]:
         yield
     except VitalsError as error:
         st.error(plain(error), icon=":material/error:")
+
+
+def ask(key: str, what: Any) -> None:
+    """Have a question asked before something is done; see `answered`."""
+    st.session_state[f"asked-{key}"] = what
+
+
+def asked(key: str) -> Any:
+    """Return what waits for an answer, None where nothing does."""
+    return st.session_state.get(f"asked-{key}")
+
+
+def answered(key: str, question: str, yes: str, do: Callable[[], str]) -> None:
+    """Ask, do it on a yes, and say what happened or why it did not."""
+    if asked(key) is not None:
+        st.warning(plain(question), icon=":material/help:")
+        with st.container(horizontal=True):
+            st.button(yes, key=f"yes-{key}", type="primary", on_click=_done, args=(key, do))
+            st.button("Cancel", key=f"no-{key}", on_click=st.session_state.pop, args=(f"asked-{key}", None))
+    if f"told-{key}" in st.session_state:
+        good, sentence = st.session_state.pop(f"told-{key}")
+        (st.success if good else st.error)(plain(sentence))
+
+
+def _done(key: str, do: Callable[[], str]) -> None:
+    st.session_state.pop(f"asked-{key}", None)
+    try:
+        st.session_state[f"told-{key}"] = True, do()
+    except VitalsError as error:
+        st.session_state[f"told-{key}"] = False, str(error)
 
 
 def live(show: Callable[..., None]) -> Callable[..., None]:

@@ -69,7 +69,7 @@ def _values(one: Line) -> str:
         if number != "–":
             parts.append(f"{plain(label)} **{plain(number)}** {plain(unit)}".rstrip())
     line = " · ".join(parts) or "Nothing measured just now"
-    return f":gray[{line}]" if one.stale else line
+    return f":gray[{line}]" if one.old else line
 
 
 def _state(one: Line) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from vitalwatch.ui import charts, person, trying, upload
-from vitalwatch.ui.course import chart_rows, own_range
+from vitalwatch.ui.course import chart_rows
 from vitalwatch.ui.pages.shell import chart, settings, source, table, told
 from vitalwatch.ui.plain import plain
 from vitalwatch.ui.upload import Told, Uploaded
@@ -94,9 +94,7 @@ def _person(one: Uploaded) -> None:
     for vital in person.present(one.course):
         column = schema.columns[vital]
         alarms = one.alarms if vital == "heart_rate" else ()
-        rows = chart_rows(
-            one.course, vital, one.ahead, alarms, usual=own_range(one.course, vital), step=schema.step_minutes
-        )
+        rows = chart_rows(one.course, vital, one.ahead, alarms, step=schema.step_minutes)
         chart(
             rows,
             charts.vital(column.label, column.shown, height=240 if vital == "heart_rate" else 130),
