@@ -364,13 +364,29 @@ class Monitor:
     ) -> tuple[tuple[Level, ...], Scores, Floats]:
         """Return the next levels, scores on them, and the levels of rows, (n, 2)."""
         limits, plan = self.detector.calibration, self._leveling
+        if len(time) == 1:
+            return self._one_on_own_level(levels, scores, time.item())
         unusual, a = own_level.advance(levels[0], scores.unusual, time, limits.unusual_blocks, plan)
         known, b = own_level.advance(levels[1], scores.known, time, limits.known_blocks, plan)
-        own = np.array((a, b), np.float32).T
-        if unusual.factor != 1.0 or known.factor != 1.0 or len(time) != 1:
-            on_both = (own_level.on_own_level(scores.unusual, a), own_level.on_own_level(scores.known, b))
-            scores = replace(scores, unusual=on_both[0], known=on_both[1])
-        return (unusual, known), scores, own
+        on_both = own_level.on_own_level(scores.unusual, a), own_level.on_own_level(scores.known, b)
+        return (
+            (unusual, known),
+            replace(scores, unusual=on_both[0], known=on_both[1]),
+            np.stack((a, b), axis=1).astype(np.float32),
+        )
+
+    def _one_on_own_level(
+        self, levels: tuple[Level, ...], scores: Scores, now: int
+    ) -> tuple[tuple[Level, ...], Scores, Floats]:
+        """Return `_on_own_level` of one row, in plain numbers."""
+        limits, plan = self.detector.calibration, self._leveling
+        unusual, known = scores.unusual.item(), scores.known.item()
+        a = own_level.advance_one(levels[0], unusual, now, limits.unusual_blocks, plan)
+        b = own_level.advance_one(levels[1], known, now, limits.known_blocks, plan)
+        if a.factor != 1.0 or b.factor != 1.0:
+            told = np.array([[unusual / a.factor], [known / b.factor]], np.float32)
+            scores = replace(scores, unusual=told[0], known=told[1])
+        return (a, b), scores, np.array([[a.factor, b.factor]], np.float32)
 
     def _alarms(
         self, channels: tuple[Channel, ...], grid: Grid, rows: Rows, scores: Scores

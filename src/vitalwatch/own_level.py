@@ -119,13 +119,13 @@ def advance(level: Level, score: NDArray[np.floating], time: Times, usual: Usual
         usual: Of that channel.
         plan: From `Plan.of_params`.
     """
+    if len(score) == 1:
+        level = advance_one(level, score.item(), time.item(), usual, plan)
+        return level, np.array([level.factor])
     factors = np.empty(len(score))
     told = [*level.recent, *(value if value == value else NONE for value in score.tolist())]  # NaN is not itself
     recent = tuple(told[max(len(told) - plan.of + 1, 0) :])
-    if len(score) == 1:
-        lasting = [sorted(told)[-plan.need] if len(told) >= plan.need else NONE]
-    else:
-        lasting = np.maximum(persisted(np.asarray(told), plan.need, plan.of)[len(level.recent) :], NONE).tolist()
+    lasting = np.maximum(persisted(np.asarray(told), plan.need, plan.of)[len(level.recent) :], NONE).tolist()
     block = (time // plan.block_ms).tolist()
     start = 0
     while start < len(block):
@@ -137,6 +137,18 @@ def advance(level: Level, score: NDArray[np.floating], time: Times, usual: Usual
         level = Level(level.begun, level.block, recent, highest, level.total, level.count, level.factor)
         start = stop
     return level, factors
+
+
+def advance_one(level: Level, score: float, now: int, usual: Usual, plan: Plan) -> Level:
+    """Return the next state after one row, whose own level is its `factor`; arguments as in `advance`."""
+    told = (*level.recent, score if score == score else NONE)  # NaN is not itself
+    lasting = sorted(told)[-plan.need] if len(told) >= plan.need else NONE
+    block = now // plan.block_ms
+    if block != level.block:
+        level = _opened(level, block, now, usual, plan)
+    highest = lasting if lasting > level.highest else level.highest
+    recent = told if len(told) < plan.of else told[1:]
+    return Level(level.begun, block, recent, highest, level.total, level.count, level.factor)
 
 
 def _opened(level: Level, block: int, now: int, usual: Usual, plan: Plan) -> Level:
