@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,16 @@ def test_one_person_far_off_moves_what_strangers_are_told_but_not_the_middle_of_
 
     assert 74 == pytest.approx(normal.centre[AT_REST, RATE], abs=0.1)
     assert 36 == pytest.approx(normal.centre[AT_REST, temperature], abs=0.1)
+
+
+def test_a_first_day_that_comes_again_after_a_flight_west_counts_as_one_day():
+    rows = grid(rows=FOUR_DAYS, heart_rate=60.0, steps=np.full(FOUR_DAYS, 10.0))
+    minute = rows.minute.copy()
+    minute[6:] = (minute[6:] - 60) % 1440  # an hour earlier from the sixth row on, so that it is the evening before
+    west = replace(rows, minute=minute)
+
+    assert west.date[0] > west.date[6]
+    assert [2940, 2880, 2880] == learning._steps_by_day(west, A_DAY)[:3]  # half an hour twice, then whole days
 
 
 def test_people_without_a_context_speak_for_the_others_only():

@@ -182,7 +182,7 @@ def _across(middles: Doubles, spreads: Doubles) -> tuple[Doubles, Doubles, Doubl
 def _steps_by_day(grid: Grid, steps_per_day: int) -> list[float]:
     steps = grid.column("steps").astype(np.float64)
     measured = np.isfinite(steps)
-    date = grid.date - (grid.date[0] if len(grid) else 0)
+    date = grid.date - (grid.date.min() if len(grid) else 0)  # flown west at midnight, a first day comes after the next
     total = np.bincount(date, np.where(measured, steps, 0.0)) if len(grid) else np.empty(0)
     worn = np.bincount(date, measured) if len(grid) else np.empty(0)
     return [float(value) for value in total[worn >= steps_per_day / 2]]

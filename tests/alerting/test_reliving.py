@@ -45,7 +45,7 @@ def test_an_alarm_is_known_only_once_it_has_lasted(tiny_monitor):
 
 
 def test_what_lasts_comes_back_by_itself_as_often_as_rules_say(tiny_monitor):
-    assert [(100, 190, 1)] == lived(tiny_monitor, [(100, 190)])  # 7.5 hours, medium comes back every four
+    assert [(280, 370, 1)] == lived(tiny_monitor, [(280, 370)])  # 7.5 hours, medium comes back every four
 
 
 def test_an_alarm_that_lasts_to_the_end_ends_there(tiny_monitor):

@@ -81,7 +81,10 @@ def test_one_reading_alone_says_in_a_plain_word_that_history_is_too_short(api):
 
 
 def test_a_person_far_from_usual_is_told_by_vital_in_their_own_units_and_what_would_clear_it(api):
-    sick = [one | {"heart_rate": 170.0, "respiratory_rate": 34.0, "oxygen_saturation": 84.0} for one in window(200, 30)]
+    sick = [  # never twice the same, as a stuck sensor would tell it
+        one | {"heart_rate": 170.0 + i % 2, "respiratory_rate": 34.0 + i % 2, "oxygen_saturation": 84.0 + i % 2}
+        for i, one in enumerate(window(200, 30))
+    ]
     told = api.ask("POST", "/anomaly", {"readings": [*window(0, 200), *sick]}).json
 
     assert {"heart_rate", "respiratory_rate", "oxygen_saturation"} <= {one["vital"] for one in told["contributions"]}
