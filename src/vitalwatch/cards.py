@@ -78,8 +78,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "learnt_from": "Worn rows of training people, heart rate less each person's own level.",
         "limits": ["Effort without steps (cycling, strength) is expected only where intensity tells it."],
         "negative_results": [
-            "On real wearers that it never saw its error is near what was asked of it, no surer than four people allow "
-            "(docs/figures.md)."
+            "Learnt from simulated people alone it is no better on real wearers than their own mean until own days are "
+            "known; three other real wearers beside them take a third off its error (docs/figures.md)."
         ],
     },
     "forecast": {

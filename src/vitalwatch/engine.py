@@ -480,6 +480,7 @@ class Engine:
         if self._guarding is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + 1.0
             self.tick()
+            self.audit.follow()
 
     def _stand_guard(self) -> None:
         """Take the watch over the database, unless another process has it."""

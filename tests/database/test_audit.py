@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from sqlalchemy import delete, insert, select, update
 
 from serving_world import Clock, Ward
 from vitalwatch.database.audit import Book
-from vitalwatch.database.tables import audit
+from vitalwatch.database.tables import audit, counters
 
 ENTRIES = 6
 
@@ -97,6 +98,34 @@ def test_an_anchor_that_was_changed_is_found(book):
     book.anchor.write_text(json.dumps({**line, "no": 2}) + "\n")
 
     assert "the anchor of the audit log was changed" in book.verify().problems[0]
+
+
+@pytest.mark.parametrize("cut", [delete(audit).where(audit.c.no > 4), delete(audit)])
+def test_an_anchor_never_follows_a_log_that_was_cut_off(book, cut):
+    before = book.anchor.read_text()
+    rewrite(book, cut)
+    rewrite(book, update(counters).where(counters.c.name == "audit").values(value=4))
+    later = Book(book.database, type("Secret", (), {"audit": book._key})(), book.anchor, Clock())
+    later.move_anchor()
+    later.note("key-1", "person.read")
+    later.move_anchor()
+
+    assert before == book.anchor.read_text()
+    assert any("stands in the anchor" in problem or "rewritten" in problem for problem in later.verify().problems)
+
+
+def test_while_serving_the_anchor_follows_what_was_done(tmp_path, url):
+    ward = Ward(tmp_path, None, url)
+    ward.engine.start()
+    with ward.engine.database.writing() as connection:
+        ward.engine.audit.write(connection, "key-1", "alarm.acknowledge", "a")
+    until = time.monotonic() + 20
+    while ward.engine.audit.verify().anchored < 1 and time.monotonic() < until:
+        time.sleep(0.1)
+    anchored = ward.engine.audit.verify().anchored
+    ward.engine.close()
+
+    assert 1 == anchored
 
 
 def test_the_anchor_keeps_a_line_a_day_and_the_newest(tmp_path):

@@ -12,7 +12,7 @@ from vitalwatch.errors import AlarmRefused, NotAllowed, SettingsError
 from vitalwatch.tables import MINUTE, Profile
 from vitalwatch.ui import trying
 from vitalwatch.ui.here import Here
-from vitalwatch.ui.source import source_of
+from vitalwatch.ui.source import ADDRESS, source_of
 
 ROWS = 700
 
@@ -135,9 +135,20 @@ def test_without_a_run_the_command_that_makes_one_is_named(tmp_path: Path) -> No
 def test_an_engine_of_its_own_is_the_default(tmp_path: Path, tiny_bundle: tuple[Path, Path]) -> None:
     ward = Ward(tmp_path, tiny_bundle)
     ward.engine.close()
-    found = source_of(ward.settings, {})
+    found = source_of(ward.settings, "127.0.0.1", {})
     try:
         assert isinstance(found, Here)
         assert Place(tmp_path).store.production() == found.engine.run()
     finally:
         found.close()
+
+
+@pytest.mark.parametrize("address", [None, "", "0.0.0.0", "::", "192.0.2.7", "ward.example"])
+def test_a_page_of_its_own_is_for_this_machine_only(ward, address):
+    with pytest.raises(SettingsError, match=r"server\.address: a page of its own asks nobody who they are"):
+        source_of(ward.settings, address, {})
+
+
+@pytest.mark.parametrize("address", [None, "0.0.0.0"])
+def test_a_page_on_an_api_may_be_reached_from_elsewhere_because_the_api_asks(ward, address):
+    assert source_of(ward.settings, address, {ADDRESS: "http://127.0.0.1:9"}).scopes == frozenset()

@@ -63,6 +63,7 @@ PAGES = (ward_page, person_page, try_page, data_page, models_page, quality_page)
 def world(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: tuple[Path, Path]) -> Iterator[tuple[Ward, Here]]:
     ward = Ward(tmp_path_factory.mktemp("page"), tiny_bundle)
     ward.engine.close()
+    ward.place.add_run(OTHER, tiny_bundle, promote=False)
     readings = somebody(1).readings.rows(slice(0, ROWS))
     ward.clock.ms = int(readings.time[-1]) + 6 * MINUTE
     here = Here(ward.settings, now=ward.clock)
@@ -205,7 +206,6 @@ def test_production_is_moved_after_a_yes_and_what_stands_against_it_is_said(worl
 
 def test_a_no_moves_nothing(world: tuple[Ward, Here], tiny_bundle: tuple[Path, Path]) -> None:
     ward, here = world
-    ward.place.add_run(OTHER, tiny_bundle, promote=False)
     told = shown(models_page, ward, here)
     told.selectbox(key="run").set_value(OTHER).run()
     told.text_input[0].set_value("better")

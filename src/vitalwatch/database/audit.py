@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from vitalwatch.store import write_atomic, writing
 
 NOTHING = b"\0" * 32  # before the first entry
 DAY_MS = 86_400_000
+log = logging.getLogger(__name__)
 ANCHOR_EVERY = 1.0  # seconds between two writings of the anchor; `close` writes the last one
 
 
@@ -91,18 +93,31 @@ class Book:
         """Write an entry alone (something was read), and move the anchor now and then."""
         with self.database.writing() as connection:
             self.write(connection, actor, action, object, detail)
+        self.follow()
+
+    def follow(self) -> None:
+        """Move the anchor if it was not moved a moment ago; raises StoreError."""
         if time.monotonic() >= self._next:
             self.move_anchor()
 
     def move_anchor(self) -> None:
-        """Write the newest seal to the anchor; raises StoreError."""
+        """Write the newest seal to the anchor; where the log is not the one that it knows, the anchor stays as it is.
+
+        Raises:
+            StoreError: The anchor was changed or cannot be written.
+        """
         with self._turn:
             self._next = time.monotonic() + ANCHOR_EVERY
+            lines = {line["day"]: line for line in self._lines()}  # before the log is read, which only grows
+            known = {int(line["no"]): line["seal"] for line in lines.values()}
             with self.database.reading() as connection:
                 head = connection.execute(select(audit).order_by(audit.c.no.desc()).limit(1)).first()
+                there = connection.execute(select(audit.c.no, audit.c.seal).where(audit.c.no.in_(known))).all()
+            if known != {int(no): bytes(seal).hex() for no, seal in there}:
+                log.error("the audit log is not the one that its anchor knows: see `python main.py audit verify`")
+                return
             if head is None or int(head.no) <= self._anchored:
                 return
-            lines = {line["day"]: line for line in self._lines() if line["no"] <= head.no}
             day = int(head.at) // DAY_MS
             lines[day] = {"day": day, "no": int(head.no), "seal": bytes(head.seal).hex()}
             lines[day]["mac"] = self._mac(lines[day])

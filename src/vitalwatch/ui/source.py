@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vitalwatch.errors import SettingsError
 from vitalwatch.schema import Schema
 from vitalwatch.settings import Settings
 from vitalwatch.tables import Profile, Readings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ADDRESS, KEY = "VITALWATCH_API", "VITALWATCH_API_KEY"
 CONFIG = "VITALWATCH_CONFIG"  # a file laid over config/, as --config of the command line
+EVERY = "::"  # address of a server that is reached at all addresses of its machine
 DEMO = "VITALWATCH_DEMO"  # a sentence about a demonstration, shown on every page
 Alert = Mapping[str, Any]
 
@@ -100,12 +102,28 @@ class Source(Protocol):
         """Return where this machine has the models in production."""
 
 
-def source_of(settings: Settings, environ: Mapping[str, str] = os.environ) -> Here | There:
-    """Return the API that VITALWATCH_API names, else an engine in this process, with all that it does by itself."""
-    if address := environ.get(ADDRESS, ""):
+def source_of(settings: Settings, address: str | None, environ: Mapping[str, str] = os.environ) -> Here | There:
+    """Return the API that VITALWATCH_API names, else an engine in this process, with all that it does by itself.
+
+    Args:
+        settings: Of the page.
+        address: That the page is reached at, None for every address of this machine.
+        environ: Variables of the process.
+
+    Raises:
+        SettingsError: Others could reach a page of this process, which asks nobody who they are.
+    """
+    if api := environ.get(ADDRESS, ""):
         from vitalwatch.ui.there import There
 
-        return There(address, environ.get(KEY, ""), settings)
+        return There(api, environ.get(KEY, ""), settings)
+    from vitalwatch.api.access import loopback
+
+    if not loopback(address or EVERY):
+        problem = "a page of its own asks nobody who they are, so only this machine may reach it"
+        raise SettingsError(
+            ".streamlit/config.toml", "server.address", problem, f"Set it to 127.0.0.1, or name an API in {ADDRESS}"
+        )
     from vitalwatch.ui.here import Here
 
     here = Here(settings)

@@ -75,7 +75,7 @@ def run(root: Path) -> None:
 def _opened(root: Path) -> tuple[Settings, Here | There]:
     config = os.environ.get(CONFIG, "")
     settings = load_settings(root, config=Path(config) if config else None)
-    return settings, source_of(settings)
+    return settings, source_of(settings, st.get_option("server.address"))
 
 
 def source() -> Source:
