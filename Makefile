@@ -38,7 +38,7 @@ check: $(VENV)/.installed-dev  ## format, lint, types, import layers, locks
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/commands/test_locks.py
 
-bench: $(VENV)/.installed-dev artifacts/production.json  ## print measured figures; BENCH="kill detection" for the studies, which take longer
+bench: $(VENV)/.installed-dev artifacts/production.json  ## print measured figures; BENCH="detection kill kill_rest soak_rest sse page" for what takes longer
 	status=0; for name in $(BENCH); do echo "benchmarks/$$name.py"; $(BIN)/python "benchmarks/$$name.py" || status=1; done; exit $$status
 
 artifacts/production.json: | $(VENV)/.installed
