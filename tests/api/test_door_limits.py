@@ -94,7 +94,10 @@ def test_a_connection_that_says_nothing_is_given_up_too(server):
 def test_the_second_head_of_a_connection_is_given_up_as_the_first(server):
     with connected(server) as one:
         one.sendall(b"GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-        assert one.recv(4096).startswith(b"HTTP/1.1 200")
+        live = b""
+        while not live.endswith(b"}"):  # head and body may come one after the other
+            live += one.recv(4096)
+        assert live.startswith(b"HTTP/1.1 200")
         took, told = dripped(one, HEAD + b"x-filler: " + b"a" * 500)
 
     assert (408, "slow_request") == problem(told)
