@@ -22,14 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-from quality import FRESH, Table, rounded, settings_of, show
+from quality import FRESH, Table, in_production, rounded, show
 from vitalwatch import synthetic
 from vitalwatch.monitor import Monitor
-from vitalwatch.settings import Settings, load_settings
+from vitalwatch.settings import Settings
 from vitalwatch.stages import detection_tables
 from vitalwatch.stages.judging import Case, PersonResult, Thresholds, case_of, world_of
 from vitalwatch.stages.people import enrolled_until
-from vitalwatch.store import Store
 from vitalwatch.synthetic import SyntheticPerson
 from vitalwatch.tables import Event, Readings
 
@@ -52,15 +51,7 @@ def main() -> None:
     asked.add_argument("--artifacts", type=Path, help="folder of the store, by default the configured one")
     asked.add_argument("--trusted", type=Path, help="public key that signed the bundle")
     given = asked.parse_args()
-    settings = load_settings(ROOT, environment="base")
-    artifacts = given.artifacts or settings.artifacts
-    store = Store(artifacts) if artifacts.is_dir() else None
-    run = store.production() if store else None
-    if store is None or run is None:
-        asked.error("no run is in production; `python main.py` makes one, or name a store: --artifacts")
-    keys = [given.trusted] if given.trusted else [settings.path(path) for path in settings.config.signing.trusted]
-    monitor = Monitor.open(store.folder(run) / "models", keys, seal=store.seal(run, "models/manifest.json"))
-    of_run = settings_of(store.folder(run), settings)
+    run, _, monitor, of_run = in_production(asked, given)
     seed = of_run.params.seed + FRESH
     made = [synthetic.person(i, of_run.schema, of_run.params.synthetic, seed) for i in range(given.people)]
     ill = [one for one in made if any(event.kind in KINDS for event in one.events)]

@@ -25,16 +25,15 @@ from pathlib import Path
 
 import numpy as np
 
-from quality import CHANNELS, Table, beside, rounded, row, settings_of, show
+from quality import CHANNELS, Table, beside, in_production, rounded, row, show
 from vitalwatch.metrics.budget import threshold_for_budget
 from vitalwatch.metrics.events import EventScore, Rule
 from vitalwatch.monitor import Monitor
-from vitalwatch.settings import Settings, load_settings
+from vitalwatch.settings import Settings
 from vitalwatch.stages import detection_tables
 from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, world_of
 from vitalwatch.stages.people import enrolled_until
 from vitalwatch.stages.realism import wearers
-from vitalwatch.store import Store
 from vitalwatch.synthetic.injection import injected
 from vitalwatch.tables import Bools, Event, Profile, Readings
 
@@ -53,15 +52,7 @@ def main() -> None:
     if not given.source.is_dir():
         show({"skipped": f"there is no {given.source.name}; name the folder of recordings with VITALWATCH_REAL_DATA"})
         return
-    settings = load_settings(ROOT, environment="base")
-    artifacts = given.artifacts or settings.artifacts
-    store = Store(artifacts) if artifacts.is_dir() else None
-    run = store.production() if store else None
-    if store is None or run is None:
-        asked.error("no run is in production; `python main.py` makes one, or name a store: --artifacts")
-    keys = [given.trusted] if given.trusted else [settings.path(path) for path in settings.config.signing.trusted]
-    monitor = Monitor.open(store.folder(run) / "models", keys, seal=store.seal(run, "models/manifest.json"))
-    of_run = settings_of(store.folder(run), settings)
+    run, _, monitor, of_run = in_production(asked, given)
     people = wearers(given.source, of_run, NOW)
     show({"run": run, "wearers": len(people), "rounds": given.rounds})
     untouched = [case(one, (), monitor, of_run) for one in people]

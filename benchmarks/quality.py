@@ -61,6 +61,21 @@ FIGURES = ("event_f1", "false_alarms_per_day")
 Table = dict[str, Any]
 
 
+def in_production(asked: argparse.ArgumentParser, given: argparse.Namespace) -> tuple[str, Path, Monitor, Settings]:
+    """Return the run in production, its folder, its monitor and the settings that it was made with."""
+    settings = load_settings(ROOT, environment="base")
+    artifacts = given.artifacts or settings.artifacts
+    store = Store(artifacts) if artifacts.is_dir() else None
+    run = store.production() if store else None
+    if store is None or run is None:
+        asked.error(f"no run is in production in {artifacts}; `python main.py` makes one, or name a store: --artifacts")
+    folder = store.folder(run)
+    keys = [given.trusted] if given.trusted else [settings.path(path) for path in settings.config.signing.trusted]
+    monitor = Monitor.open(folder / "models", keys, seal=store.seal(run, "models/manifest.json"))
+    of_run = settings_of(folder, settings)
+    return run, folder, monitor, of_run
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--artifacts", type=Path, help="folder of the store, by default the configured one")
@@ -68,17 +83,9 @@ def main() -> None:
     asked.add_argument("--people", type=int, default=40, help="people who are judged")
     asked.add_argument("--calibration", type=int, default=30, help="people who set the threshold of a channel alone")
     given = asked.parse_args()
-    settings = load_settings(ROOT, environment="base")
-    artifacts = given.artifacts or settings.artifacts
-    store = Store(artifacts) if artifacts.is_dir() else None
-    run = store.production() if store else None
-    if store is None or run is None:
-        asked.error(f"no run is in production in {artifacts}; `python main.py` makes one, or name a store: --artifacts")
-    keys = [given.trusted] if given.trusted else [settings.path(path) for path in settings.config.signing.trusted]
-    monitor = Monitor.open(store.folder(run) / "models", keys, seal=store.seal(run, "models/manifest.json"))
-    of_run = settings_of(store.folder(run), settings)
+    run, folder, monitor, of_run = in_production(asked, given)
     show({"run": run, "people_trained_on": len(monitor.card["trained_on"]), "seed": of_run.params.seed})
-    show({"held_out": held_out(store.folder(run))})
+    show({"held_out": held_out(folder)})
     clock = time.perf_counter()
     limits = whole_budget(cohort(monitor, of_run, given.calibration, CALIBRATION), of_run)
     for name, moved in (("fresh", {}), ("shifted", SHIFTED)):
