@@ -41,7 +41,7 @@ from vitalwatch.models import anomaly
 from vitalwatch.own_level import Usual
 from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
-from vitalwatch.scoring import ASLEEP, Calibration, Detector
+from vitalwatch.scoring import Calibration, Detector
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import train
@@ -103,7 +103,7 @@ class Trained:
         rule = Rule.of_params(self.settings.params.alarms, self.settings.schema.step_ms)
         cohort = Cohort(seen.tracks, rule)
         by_group = self.forest.run(x=seen.x)["score"]
-        unusual = self.detector.surprise(by_group, seen.x[:, ASLEEP] > 0).max(axis=1)
+        unusual = self.detector.surprise(by_group, seen.x).max(axis=1)
         level = self.detector.level(self.heads.run(x=seen.x)["margin"])
         limits = self.detector.calibration
         own = [

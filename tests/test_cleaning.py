@@ -116,6 +116,19 @@ def test_one_reading_a_step_is_taken_as_it_is(settings: Settings) -> None:
     ]
 
 
+def test_spreads_that_readings_tell_and_the_spread_between_them_add_up_as_variances(settings: Settings) -> None:
+    """A device that tells an irregular pulse within each minute must not be believed less for telling it often."""
+    grid = clean(settings, at(0, 1, 2, heart_rate=[60, 70, 80], heart_rate_spread=[9, 10, 11]))
+
+    assert np.sqrt(np.mean([81, 100, 121]) + np.var([60, 70, 80])) == pytest.approx(grid.column("heart_rate_spread")[0])
+
+
+def test_two_readings_that_tell_no_spread_tell_too_little_of_it(settings: Settings) -> None:
+    grid = clean(settings, at(0, 1, heart_rate=[60, 70]))
+
+    assert np.isnan(grid.column("heart_rate_spread")[0])
+
+
 def test_the_same_value_for_an_hour_is_a_stuck_sensor(settings: Settings) -> None:
     grid = clean(settings, readings(heart_rate=[63.0] * 14, respiratory_rate=[14 + i / 10 for i in range(14)]))
 

@@ -7,7 +7,7 @@ import pytest
 
 from vitalwatch import features
 from vitalwatch.monitor import Monitor
-from vitalwatch.scoring import Calibration, Detector, Line, Scale, Scales, Scores
+from vitalwatch.scoring import ASLEEP, Calibration, Detector, Line, Scale, Scales, Scores, lift_of
 
 
 class Fixed:
@@ -57,6 +57,56 @@ def test_every_state_and_group_has_its_own_scale():
     scales = Scales(scale)
     assert np.array_equal(expected, scales.look_up(score, state))
     assert expected == [scales.look_up_one(score[i : i + 1], state[i]) for i in range(50)]
+
+
+def measured(*groups: str) -> np.ndarray:
+    """A row in which all columns of these groups are measured and no others."""
+    row = np.full((1, len(features.NAMES)), np.nan, np.float32)
+    for group in groups:
+        row[0, list(features.GROUPS[group])] = 0.0
+    return row
+
+
+def test_who_is_wholly_measured_gains_nothing_and_who_is_hardly_measured_gains_all_groups_but_one():
+    whole, nothing = measured(*features.GROUPS), measured()
+
+    assert [0.0, np.log10(len(features.GROUPS))] == pytest.approx([*lift_of(whole), *lift_of(nothing)])
+
+
+def test_a_group_counts_by_the_share_of_it_that_is_measured():
+    columns = features.GROUPS["pressure"]
+    row = measured(*features.GROUPS)
+    row[0, list(columns[: len(columns) // 2])] = np.nan
+    shared = sum(
+        sum(c in of for c in columns[: len(columns) // 2]) / len(of) for of in features.GROUPS.values()
+    )  # a column may be of two groups
+    groups = len(features.GROUPS)
+
+    assert np.log10(groups / (groups - shared)) == pytest.approx(lift_of(row)[0])
+
+
+def test_with_few_sensors_a_threshold_is_reached_as_often_as_with_all():
+    """Eight independent organs against the two that a watch sees: without the lift it would be a quarter as often."""
+    groups, n, threshold = len(features.GROUPS), 400_000, 2.5
+    surprise = -np.log10(np.random.default_rng(1).random((n, groups)))
+    few = measured("oxygen", "pressure")
+    assert set(features.GROUPS["oxygen"]).isdisjoint(features.GROUPS["pressure"])
+    everyone = (surprise.max(axis=1) + lift_of(measured(*features.GROUPS)) > threshold).mean()
+    watch = (surprise[:, :2].max(axis=1) + lift_of(few) > threshold).mean()
+
+    assert 0.8 < watch / everyone < 1.05  # a little less: some of their columns are of a third group, too
+
+
+def test_one_row_alone_and_in_bulk_gain_the_same_to_the_bit(tiny_monitor: Monitor):
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((60, len(features.NAMES))).astype(np.float32)
+    x[rng.random(x.shape) < rng.random((60, 1))] = np.nan
+    x[:, ASLEEP] = 0.0
+    bulk = tiny_monitor.detector.scores(x, np.ones(60, bool))
+    alone = [tiny_monitor.detector.scores(x[i : i + 1], np.ones(1, bool)) for i in range(60)]
+
+    assert bulk.unusual.tolist() == [one.unusual.item() for one in alone]
+    assert bulk.group.tolist() == [one.group.item() for one in alone]
 
 
 def test_a_row_that_cannot_be_judged_has_no_score(tiny_monitor: Monitor):

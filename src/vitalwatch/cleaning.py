@@ -243,8 +243,11 @@ def _summarise_heart_rate(readings: Readings, starts: NDArray[np.intp], column: 
     mean = np.repeat(_mean(rate, starts), sizes)
     square = np.where(measured, (rate.astype(np.float64) - mean) ** 2, 0.0)
     count = np.add.reduceat(measured.astype(np.float64), starts)
-    spread = np.sqrt(np.add.reduceat(square, starts) / np.maximum(count, 1))
-    column["heart_rate_spread"][:] = np.where(count >= 3, spread, _mean(told, starts))
+    between = np.add.reduceat(square, starts) / np.maximum(count, 1)
+    within = _mean(told.astype(np.float64) ** 2, starts)  # variances add up: what readings tell of themselves, and ...
+    known = np.isfinite(within)  # ... how far apart they are, which alone tells little where they are fewer than three
+    spread = np.sqrt(np.where(known, within, 0.0) + between)
+    column["heart_rate_spread"][:] = np.where(known | (count >= 3), spread, np.nan)
 
 
 def _mean(values: Floats, starts: NDArray[np.intp]) -> NDArray[np.floating]:

@@ -3,7 +3,8 @@
 Channel A: a forest per organ group. A group's score is put on one scale by conformal calibration: surprise is minus
 log10 of the share of six-hour blocks of calibration people, asleep or awake alike, whose highest score reaches it
 (block maxima, because neighbouring rows are one event; Vovk et al. 2005 for the conformal p-value). The largest
-surprise of all groups is the channel's score.
+surprise of all groups is the channel's score. Who wears few sensors has fewer groups to be surprised by, and as many
+alarms only at a lower score: `lift_of` adds what the groups that are not measured would have (Bonferroni's rule).
 
 Channel B: a supervised head a kind. A head's log-odds are put on one scale, minus log10 of the false alarms a day that
 a threshold there costs calibration people; the largest of all kinds is the channel's score, and names the kind.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from math import nan
+from math import lcm, log10, nan
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,8 @@ class Detector:
     def _score(self, x: Floats, assessable: bool) -> Scores:
         """Return `scores` of one row, in plain numbers."""
         surprise = self._surprise.look_up_one(self._forest.run(x=x)["score"], x.item(ASLEEP) > 0)
+        lift = LIFTS[int(WHOLE.dot(x[0] == x[0]))]
+        surprise = [value + lift for value in surprise]
         unusual, known, kind, probability = max(surprise), nan, -1, nan
         rarity = self._rarity.look_up(unusual)
         if self._known is not None and self._level is not None:
@@ -201,16 +204,18 @@ class Detector:
 
     def unusual(self, x: Floats) -> Doubles:
         """Return the surprise of each group, (n, g), of features (n, f)."""
-        return self.surprise(self._forest.run(x=x)["score"], x[:, ASLEEP] > 0)
+        return self.surprise(self._forest.run(x=x)["score"], x)
 
     def known(self, x: Floats) -> Doubles:
         """Return the score of each kind, (n, k), of features (n, f); only where there are heads."""
         assert self._known is not None
         return self.level(self._known.run(x=x)["margin"])
 
-    def surprise(self, by_group: Floats, asleep: Bools) -> Doubles:
-        """Return forest scores (n, g) on the common scale, (n, g); see the head of the module."""
-        return self._surprise.look_up(by_group, asleep)
+    def surprise(self, by_group: Floats, x: Floats) -> Doubles:
+        """Return forest scores (n, g) of features (n, f) on the common scale, (n, g); see the head of the module."""
+        surprise = self._surprise.look_up(by_group, x[:, ASLEEP] > 0)
+        surprise += lift_of(x)[:, None]
+        return surprise
 
     def level(self, margin: Floats) -> Doubles:
         """Return log-odds of kinds (n, k) on channel B's scale, (n, k); see the head of the module."""
@@ -223,6 +228,27 @@ def _one_state(scale: Scale) -> Scale:
 
 
 ASLEEP = features.NAMES.index("asleep")
+
+# What a measured column counts, in whole numbers so that sums are exact in any order: each of a group's, its share of one
+# group. By the sum over measured columns: log10 of all groups over those measured, of which one is always counted.
+ONE = lcm(*map(len, features.GROUPS.values()))
+WHOLE = np.zeros(len(features.NAMES))
+for _columns in features.GROUPS.values():
+    WHOLE[list(_columns)] += ONE // len(_columns)
+LIFTS = [log10(len(features.GROUPS) * ONE / max(measured, ONE)) for measured in range(len(features.GROUPS) * ONE + 1)]
+_LIFTS = np.asarray(LIFTS)
+
+
+def lift_of(x: Floats) -> Doubles:
+    """Return what a row's surprise gains for groups that are not measured, (n,).
+
+    With g groups a surprise of s comes g times as often as with one, so a person of whom a quarter is measured gets as
+    many alarms as others at a surprise that is log10 of 4 lower. A group counts by the share of its columns measured.
+
+    Args:
+        x: `features.NAMES` columns, NaN where not measured, (n, f).
+    """
+    return _LIFTS.take(((x == x) @ WHOLE).astype(np.intp))
 
 
 class Scales:

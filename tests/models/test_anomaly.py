@@ -9,7 +9,7 @@ from tiny import small_settings
 from vitalwatch import features
 from vitalwatch.models import anomaly
 from vitalwatch.runtime import Model
-from vitalwatch.scoring import Detector, Scale
+from vitalwatch.scoring import ASLEEP, Detector, Scale
 from vitalwatch.tables import MINUTE
 
 DETECTOR = small_settings().params.detector
@@ -48,7 +48,9 @@ def test_fewer_rows_than_a_trees_sample_are_enough():
 
 
 def surprise_of(scale: Scale, score: np.ndarray, asleep: np.ndarray) -> np.ndarray:
-    return Detector(None, None, anomaly.uncalibrated(scale)).surprise(score, asleep)
+    x = np.zeros((len(score), len(features.NAMES)), np.float32)  # everything is measured
+    x[:, ASLEEP] = asleep
+    return Detector(None, None, anomaly.uncalibrated(scale)).surprise(score, x)
 
 
 def on(scale: Scale, score: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.residuals import STATIC
 from vitalwatch.runtime import Model
-from vitalwatch.scoring import ASLEEP, Calibration, Detector
+from vitalwatch.scoring import Calibration, Detector
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import forecasting, train
@@ -58,7 +58,7 @@ def false_rate(held: Seen, score: np.ndarray, threshold: float) -> float:
 
 def unusual(held: Seen, forest: bytes, limits: Calibration) -> np.ndarray:
     detector = Detector(Model(forest), None, limits)
-    return detector.surprise(Model(forest).run(x=held.x)["score"], held.x[:, ASLEEP] > 0).max(axis=1)
+    return detector.surprise(Model(forest).run(x=held.x)["score"], held.x).max(axis=1)
 
 
 def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_budget(held, forest):

@@ -319,7 +319,7 @@ def _calibrate(
         margin = np.where(held.sure[:, None], Model(known).run(x=held.x)["margin"], np.nan)
         level = episodes.level_scale(margin, cohort)
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
-    unusual = np.where(held.sure, detector.surprise(by_group, asleep).max(axis=1), np.nan)
+    unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
     known_rarity: Scale | None = None
     known_threshold, known_blocks = float("inf"), own_level.NOBODYS
