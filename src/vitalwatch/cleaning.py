@@ -244,7 +244,7 @@ def _summarise_heart_rate(readings: Readings, starts: NDArray[np.intp], column: 
     square = np.where(measured, (rate.astype(np.float64) - mean) ** 2, 0.0)
     count = np.add.reduceat(measured.astype(np.float64), starts)
     between = np.add.reduceat(square, starts) / np.maximum(count, 1)
-    within = _mean(told.astype(np.float64) ** 2, starts)  # variances add up: what readings tell of themselves, and ...
+    within = _mean(told**2, starts)  # variances add up: what readings tell of themselves, and ...
     known = np.isfinite(within)  # ... how far apart they are, which alone tells little where they are fewer than three
     spread = np.sqrt(np.where(known, within, 0.0) + between)
     column["heart_rate_spread"][:] = np.where(known | (count >= 3), spread, np.nan)

@@ -186,6 +186,7 @@ class Gates(Closed):
     max_false_alarms: Positive
     min_forecast_skill: float
     min_regressor_skill: float
+    max_unrealistic: Share
     min_warning_auroc_gain: float
     min_warning_brier_skill: float
     max_worse_than_champion: Annotated[float, Field(ge=0)]

@@ -229,8 +229,8 @@ def _one_state(scale: Scale) -> Scale:
 
 ASLEEP = features.NAMES.index("asleep")
 
-# What a measured column counts, in whole numbers so that sums are exact in any order: each of a group's, its share of one
-# group. By the sum over measured columns: log10 of all groups over those measured, of which one is always counted.
+# What a measured column counts, in whole numbers so that sums are exact in any order: each of a group's, its share of
+# one group. By the sum over measured columns: log10 of all groups over those measured, of which one is always counted.
 ONE = lcm(*map(len, features.GROUPS.values()))
 WHOLE = np.zeros(len(features.NAMES))
 for _columns in features.GROUPS.values():

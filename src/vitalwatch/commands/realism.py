@@ -63,6 +63,12 @@ def _show(screen: Screen, told: Mapping[str, Any]) -> None:
             f"Told apart by windows of heart rate and steps, {step} min, people never on both sides: AUROC "
             f"{auroc['value']:.2f} ({auroc['low']:.2f} to {auroc['high']:.2f}; 0.5 is alike). By: {most}."
         )
+    for step, found in told["synthetic_to_real"].items():
+        screen.say(
+            f"Heart rate from activity and clock, {step} min, {found['wearers']} real wearers: mean error "
+            f"{found['learnt_from_synthetic']:.2f} bpm learnt from synthetic people, "
+            f"{found['learnt_from_other_wearers']:.2f} from the others, {found['own_mean']:.2f} by their own mean."
+        )
     if told["note"]:
         screen.say(f"Note: {told['note']}")
     screen.say(f"Realism: {told['red']} of {told['judged']} statistics are OUTSIDE +-15 % of the real figure.")

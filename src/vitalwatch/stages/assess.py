@@ -19,10 +19,10 @@ from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
 from vitalwatch.settings import Settings
 from vitalwatch.stages import hospital, leakage, worst
-from vitalwatch.stages.evaluate import tables_of
+from vitalwatch.stages.evaluate import Gate, tables_of
 from vitalwatch.stages.judging import PersonResult, Thresholds
 from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups
-from vitalwatch.stages.realism import realism_of
+from vitalwatch.stages.realism import realism_gate, realism_of
 from vitalwatch.stages.transform import read_splits
 from vitalwatch.tables import Event, Profile, Readings
 
@@ -60,6 +60,9 @@ def evaluate(work: Work) -> dict[str, Any]:
     results = list(answer_all(monitor, readings, known, parts, splits["people"], settings, work.progress, len(parts)))
     tables = judge(results, monitor, settings, splits)
     _warned(tables, hospital.Records.of_work(work), monitor, settings, hospital.people_of(splits["people"])["test"])
+    realistic = _realism(work, parts, known)
+    if verdict := realism_gate(realistic, settings.params.gates):
+        _with_gates(tables, [verdict])
     tables["baseline_drift"] = worst.baseline_drift(results)
     folder = work.out("reports/evaluation.json").parent
     (folder / "evaluation.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
@@ -69,7 +72,7 @@ def evaluate(work: Work) -> dict[str, Any]:
         "simulated": any(result.bookkeeping is not None for result in results),
         "units": {name: column.shown for name, column in settings.schema.columns.items()},
         "split": splits["note"],
-        "realism": _realism(work, parts, known),
+        "realism": realistic,
         "ingest": _read(work.path("ingest.json")),
         "quality": _read(work.path("quality.json")),
         "card": dict(monitor.card),
@@ -113,7 +116,11 @@ def _warned(
     if monitor.early_warning is None:
         return
     tables["early_warning"] = hospital.tables(records, monitor.early_warning, settings, people)
-    tables["gates"] += hospital.gates(tables["early_warning"], settings.params.gates)
+    _with_gates(tables, hospital.gates(tables["early_warning"], settings.params.gates))
+
+
+def _with_gates(tables: dict[str, Any], more: Sequence[Gate]) -> None:
+    tables["gates"] += more
     tables["passed"] = all(gate["passed"] is not False for gate in tables["gates"])
 
 

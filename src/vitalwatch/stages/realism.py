@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,19 @@ import numpy as np
 
 from vitalwatch import recordings
 from vitalwatch.metrics.bootstrap import plain
+from vitalwatch.params import Gates
 from vitalwatch.schema import Schema
 from vitalwatch.settings import Settings
+from vitalwatch.stages.evaluate import gate
 from vitalwatch.tables import DAY, MINUTE, Readings
 
+NAME = "simulation_unlike_wearers"
+LEAST_PEOPLE = 30  # for the gate
 MOST_PEOPLE = 100  # statistics are means over people, and those of a dozen miss the bounds by chance
 STEPS = (5, 1)  # minutes, of the grids that real wearers were measured on
 UNITS = {"persistence": "bpm", "bpm_per_100_steps": "bpm", "heart_rate_sd": "bpm", "still_heart_rate": "bpm",
-         "night_drop": "bpm"}  # fmt: skip
+         "still_heart_rate_sd": "bpm", "night_drop": "bpm", "own_days_mae": "bpm", "bpm_per_degree": "bpm",
+         "breaths_per_degree": "/min"}  # fmt: skip
 
 
 def realism_of(readings: Iterable[Readings], step_minutes: int) -> dict[str, Any]:
@@ -30,8 +35,8 @@ def realism_of(readings: Iterable[Readings], step_minutes: int) -> dict[str, Any
         step_minutes: Grid step; bounds are known for 1 and 5 minutes.
 
     Returns:
-        statistics (name -> figure, None where there is none) and failures (name -> what was wanted); empty where
-        nobody can be judged.
+        people (how many counted), statistics (name -> figure, None where there is none), judged (how many of them have
+        bounds) and failures (name -> what was wanted); empty where nobody can be judged.
     """
     from vitalwatch.synthetic import realism
 
@@ -45,7 +50,25 @@ def realism_of(readings: Iterable[Readings], step_minutes: int) -> dict[str, Any
         return {}
     found = realism.statistics(chosen, step_minutes)
     statistics = {name: plain(value) for name, value in found.items()}
-    return {"statistics": statistics, "failures": realism.failures(found, step_minutes)}
+    judged = len(found.keys() & (realism.WEARERS.get(step_minutes, {}) | realism.PUBLISHED).keys())
+    failures = realism.failures(found, step_minutes)
+    return {"people": len(chosen), "statistics": statistics, "judged": judged, "failures": failures}
+
+
+def realism_gate(found: Mapping[str, Any], chosen: Gates) -> dict[str, Any] | None:
+    """Return the verdict on the simulation, None where nobody is simulated: figures on it count as far as it holds.
+
+    Args:
+        found: From `realism_of`.
+        chosen: Of params.yaml.
+    """
+    if not found:
+        return None
+    share, limit = len(found["failures"]) / max(found["judged"], 1), chosen.max_unrealistic
+    if found["people"] < LEAST_PEOPLE:
+        why = f"not assessable: {found['people']} simulated test people; means of under {LEAST_PEOPLE} miss by chance"
+        return gate(NAME, share, limit, None, why)
+    return gate(NAME, share, limit, share <= limit)
 
 
 def compared(settings: Settings, people: int, source: Path | None, now_ms: int) -> dict[str, Any]:
@@ -58,24 +81,29 @@ def compared(settings: Settings, people: int, source: Path | None, now_ms: int) 
         now_ms: UTC, for the reader.
 
     Returns:
-        `statistics` and `told_apart` by grid step in minutes (text), `red` (how many statistics are not within
-        +-15 %) of `judged`, and `note` (why something is missing, else empty).
+        `statistics`, `told_apart` and `synthetic_to_real` by grid step in minutes (text), `red` (how many statistics
+        are not within +-15 %) of `judged`, and `note` (why something is missing, else empty).
     """
-    from vitalwatch.stages import likeness
+    from vitalwatch.stages import likeness, transfer
     from vitalwatch.synthetic import person, realism
 
     real = wearers(source, settings, now_ms) if source else []
     table: dict[str, list[dict[str, Any]]] = {}
     apart: dict[str, Any] = {}
+    moved: dict[str, Any] = {}
     for step in STEPS:
         schema = Schema.model_validate(settings.schema.model_dump() | {"step": f"{step}min"})
-        made = [
-            realism.course(person(index, schema, settings.params.synthetic, settings.params.seed).readings, step)
-            for index in range(people)
-        ]
+        crowd = (person(index, schema, settings.params.synthetic, settings.params.seed) for index in range(people))
+        made, ill = [], []
+        for one in crowd:
+            made.append(realism.course(one.readings, step))
+            if any(event.kind == "fever" for event in one.events):
+                ill.append((one.readings, one.events))
         courses = [realism.course(one, step) for one in real]
-        table[str(step)] = _rows(made, courses, step)
+        table[str(step)] = _rows(made, courses, step, realism.per_degree(ill, step))
         if len(courses) >= likeness.FOLDS <= people:
+            found = transfer.from_synthetic_to_real(courses, made, settings.params.seed, settings.config.jobs)
+            moved |= {str(step): found} if found else {}
             apart[str(step)] = likeness.told_apart(
                 courses, made, settings.params.seed, settings.config.jobs, settings.params.evaluation.confidence
             )
@@ -85,6 +113,7 @@ def compared(settings: Settings, people: int, source: Path | None, now_ms: int) 
         "wearers": len(real),
         "statistics": table,
         "told_apart": apart,
+        "synthetic_to_real": moved,
         "red": sum(row["passed"] is False for rows in table.values() for row in rows),
         "judged": sum(row["passed"] is not None for rows in table.values() for row in rows),
         "note": "" if apart else f"{enough} Name the folder of recordings with VITALWATCH_REAL_DATA.",
@@ -100,10 +129,10 @@ def wearers(source: Path, settings: Settings, now_ms: int) -> list[Readings]:
         return list(recordings.iter_people(Path(folder) / "readings.parquet", settings.schema))
 
 
-def _rows(made: Sequence[Any], real: Sequence[Any], step: int) -> list[dict[str, Any]]:
+def _rows(made: Sequence[Any], real: Sequence[Any], step: int, by_fever: Mapping[str, float]) -> list[dict[str, Any]]:
     from vitalwatch.synthetic import realism
 
-    found = realism.means([realism.of_person(one) for one in made])
+    found = realism.means([realism.of_person(one) for one in made]) | dict(by_fever)
     measured = realism.means([realism.of_person(one) for one in real]) if real else {}
     bounds = realism.WEARERS[step]
     rows = []

@@ -6,20 +6,23 @@ are calm enough that awake people held against whole days of others would look a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from vitalwatch.tables import MINUTE, Bools, Doubles, Readings
+from vitalwatch.tables import MINUTE, Bools, Doubles, Event, Readings
 
 LAGS = (1, 5, 15, 60, 240)  # minutes, of the autocorrelation
 AHEAD = (1, 5, 15, 30, 60)  # minutes, of persistence
 ACTIVITY_TAU = 2.5  # minutes; the steps are smoothed like this before heart rate is regressed on them
+HOUR = 60 * MINUTE
 WAKING, MIDDAY, NIGHT = (8, 22), (10, 20), (0, 6)  # o'clock
 STILL = 10  # minutes without a step
+LEARN_DAYS, LEAST_DAYS = 7, 12  # of a person's own, to learn what activity and clock tell; of the recording
+EFFORT_TAUS = (2.5, 10.0, 30.0, 90.0)  # minutes: what is felt of effort for how long
 TOLERANCE = 0.15
 
 
@@ -64,6 +67,8 @@ WEARERS = {
         "r2_activity": Bound(0.470, 0.42, 0.51),
         "minutes_without_steps": Bound(0.680, 0.57, 0.75),
         "night_drop": Bound(5.34, 3.0, 7.6),
+        "own_days_mae": Bound(7.67, 5.6, 8.8),
+        "own_days_r2": Bound(0.398, 0.27, 0.47),
     },
     5: {
         "persistence_5": Bound(5.20, 3.4, 7.0),
@@ -79,10 +84,18 @@ WEARERS = {
         "r2_activity": Bound(0.518, 0.48, 0.57),
         "minutes_without_steps": Bound(0.425, 0.29, 0.56),
         "night_drop": Bound(5.36, 2.8, 7.6),
+        "own_days_mae": Bound(7.06, 5.2, 8.5),
+        "own_days_r2": Bound(0.421, 0.27, 0.50),
     },
 }
 # What others published, where it is the same quantity; the range is theirs.
-PUBLISHED = {"still_heart_rate": Bound(65.5, 40.0, 109.0)}  # Quer 2020, 92,457 wearers
+PUBLISHED = {
+    "still_heart_rate": Bound(65.5, 40.0, 109.0),  # Quer 2020, 10.1371/journal.pone.0227709, 92,457 wearers
+    "still_heart_rate_sd": Bound(7.7, 7.7, 7.7),  # between people; the same
+    "bpm_per_degree": Bound(8.5, 7.0, 10.0),  # with fever; 4,493 and 9,046 admissions (design notes: re-read there)
+    "breaths_per_degree": Bound(1.85, 1.4, 2.3),  # the same
+}
+CROWD = 20  # people from whom on a spread between them is told
 
 
 @dataclass(frozen=True)
@@ -93,13 +106,18 @@ class Course:
         step: Minutes.
         heart: bpm, NaN where unknown, shape (n,).
         steps: In each step, NaN where unknown: exports of steps end before those of the heart rate.
-        hour: O'clock of each step.
+        minute: Of the day at which each step begins.
     """
 
     step: int
     heart: Doubles
     steps: Doubles
-    hour: NDArray[np.int64]
+    minute: NDArray[np.int64]
+
+    @property
+    def hour(self) -> NDArray[np.int64]:
+        """Return o'clock of each step."""
+        return self.minute // 60
 
     def within(self, hours: tuple[int, int]) -> Bools:
         """Return the steps that begin within these hours."""
@@ -124,7 +142,7 @@ def course(one: Readings, step: int) -> Course:
     counted = np.isfinite(steps)
     paces = np.bincount(row[counted], steps[counted].astype(np.float64), n).astype(np.float64)
     paces[np.bincount(row[counted], minlength=n) == 0] = np.nan
-    return Course(step, mean, paces, (first + np.arange(n)) * step // 60 % 24)
+    return Course(step, mean, paces, (first + np.arange(n)) * step % (24 * 60))
 
 
 def statistics(readings: Iterable[Readings], step: int) -> dict[str, float]:
@@ -133,18 +151,63 @@ def statistics(readings: Iterable[Readings], step: int) -> dict[str, float]:
     From 8 to 22 o'clock: `persistence_<minutes>` (mean absolute change, bpm), `autocorrelation_<minutes>` of the
     residual to activity, `bpm_per_100_steps` (per minute), `heart_rate_sd` (bpm) and `r2_activity`; what is finer than
     the grid is left out. From 10 to 20: `minutes_without_steps` (share of grid steps) and `still_heart_rate` (median,
-    bpm); `night_drop` is how far that of 0 to 6 lies below it (NaN where nobody wears the sensor at night).
+    bpm); `night_drop` is how far that of 0 to 6 lies below it (NaN where nobody wears the sensor at night). Of
+    recordings of 12 days and more, from 8 to 22: `own_days_mae` (bpm) and `own_days_r2` of the heart rate told from
+    activity and clock by a regression on the person's first 7 days, on the days after; R2 above .80 would be too clean.
     """
     return means([of_person(course(one, step)) for one in readings])
 
 
 def means(people: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean over people of each statistic, of those who have it."""
+    """Return the mean over people of each statistic, of those who have it, and how far people differ at rest."""
     found = {}
-    for key in people[0]:
-        known = [one[key] for one in people if np.isfinite(one[key])]
+    for key in dict.fromkeys(key for one in people for key in one):
+        known = [one[key] for one in people if np.isfinite(one.get(key, np.nan))]
         found[key] = float(np.mean(known)) if known else float("nan")
+        if key == "still_heart_rate" and len(known) >= CROWD:
+            found["still_heart_rate_sd"] = float(np.std(known, ddof=1))
     return found
+
+
+def per_degree(people: Iterable[tuple[Readings, Sequence[Event]]], step: int) -> dict[str, float]:
+    """Return what a degree of fever adds: `bpm_per_degree` and `breaths_per_degree`, empty where nobody had one.
+
+    The middle half of each fever, without a step, against the person's other days at the same time of day; a line
+    through nothing and all of these.
+
+    Args:
+        people: Readings with temperature and respiration on a regular grid, and labelled episodes.
+        step: Minutes of the grid.
+    """
+    changes = [change for one, events in people for event in events if event.kind == "fever"
+               for change in _of_fever(one, event, step)]  # fmt: skip
+    if not changes:
+        return {}
+    warmer, faster, breaths = np.asarray(changes).T
+    by = float(warmer @ warmer)
+    return {"bpm_per_degree": float(warmer @ faster) / by, "breaths_per_degree": float(warmer @ breaths) / by}
+
+
+def _of_fever(one: Readings, event: Event, step: int) -> list[list[float]]:
+    """Return by how much temperature, heart rate and respiration were higher than usual, one row or none."""
+    names = ("body_temperature", "heart_rate", "respiratory_rate")
+    values = np.stack([one.column(name).astype(np.float64) for name in names], axis=1)
+    known = np.isfinite(values).all(axis=1) & (one.column("steps") == 0)
+    quarter = (event.end - event.start) // 4
+    inside = known & (one.time >= event.start + quarter) & (one.time < event.end - quarter)
+    outside = known & ((one.time < event.start) | (one.time >= event.end))
+    clock = (one.time + one.offset.astype(np.int64) * MINUTE) // HOUR % 24
+    usual = np.stack([_mean_by(values[outside, i], clock[outside]) for i in range(len(names))], axis=1)
+    apart = values[inside] - usual[clock[inside]]
+    apart = apart[np.isfinite(apart).all(axis=1)]
+    return [apart.mean(axis=0).tolist()] if len(apart) >= 60 // step else []
+
+
+def _mean_by(values: Doubles, clock: NDArray[np.int64]) -> Doubles:
+    """Return the mean at each hour of the day, NaN where there is none, (24,)."""
+    count = np.bincount(clock, minlength=24)
+    mean: Doubles = np.bincount(clock, values, 24) / np.where(count, count, np.nan)
+    return mean
 
 
 def failures(found: dict[str, float], step: int) -> dict[str, str]:
@@ -170,11 +233,43 @@ def of_person(one: Course) -> dict[str, float]:
     rest, night = (one.heart[hours & still & worn] for hours in (midday, one.within(NIGHT)))
     level = float(np.median(rest)) if len(rest) else float("nan")
     long = len(night) >= 12 * 60 // step
-    return found | {
-        "minutes_without_steps": float((one.steps[midday] == 0).mean()) if midday.any() else float("nan"),
-        "still_heart_rate": level,
-        "night_drop": level - float(np.median(night)) if long else float("nan"),
+    return (
+        found
+        | _from_own_days(heart, one)
+        | {
+            "minutes_without_steps": float((one.steps[midday] == 0).mean()) if midday.any() else float("nan"),
+            "still_heart_rate": level,
+            "night_drop": level - float(np.median(night)) if long else float("nan"),
+        }
+    )
+
+
+def _from_own_days(heart: Doubles, one: Course) -> dict[str, float]:
+    """Return how well the heart rate is told from activity and clock after a week of the person's own days."""
+    day = np.arange(len(heart)) * one.step // (24 * 60)
+    known, first = np.isfinite(heart), day < LEARN_DAYS
+    if day[-1] + 1 < LEAST_DAYS or not (known & first).any() or not (known & ~first).any():
+        return {}
+    x = np.concatenate((np.ones((len(heart), 1)), drivers(one)), axis=1)
+    weights, *_ = np.linalg.lstsq(x[known & first], heart[known & first], rcond=None)
+    later = known & ~first
+    error = heart[later] - x[later] @ weights
+    return {
+        "own_days_mae": float(np.abs(error).mean()),
+        "own_days_r2": float(1 - np.mean(error**2) / np.var(heart[later])),
     }
+
+
+def drivers(one: Course) -> Doubles:
+    """Return what activity and clock tell of the heart rate: steps per minute now and felt for longer, and the time of
+    day in waves, (n, 9).
+    """
+    pace = np.nan_to_num(one.steps / one.step)
+    poles = [np.exp(-one.step / tau) for tau in EFFORT_TAUS]
+    angle = 2 * np.pi * one.minute / (24 * 60)
+    felt = [lfilter([1 - pole], [1, -pole], pace) for pole in poles]
+    waves = [wave(turn * angle) for turn in (1, 2) for wave in (np.sin, np.cos)]
+    return np.stack([pace, *felt, *waves], axis=1)
 
 
 def _change(x: Doubles, lag: int) -> float:
