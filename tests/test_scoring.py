@@ -61,9 +61,9 @@ def test_every_state_and_group_has_its_own_scale():
 
 def measured(*groups: str) -> np.ndarray:
     """A row in which all columns of these groups are measured and no others."""
-    row = np.full((1, len(features.NAMES)), np.nan, np.float32)
+    row = np.zeros((1, len(features.NAMES)), np.float32)
     for group in groups:
-        row[0, list(features.GROUPS[group])] = 0.0
+        row[0, list(features.GROUPS[group])] = 1.5
     return row
 
 
@@ -76,7 +76,7 @@ def test_who_is_wholly_measured_gains_nothing_and_who_is_hardly_measured_gains_a
 def test_a_group_counts_by_the_share_of_it_that_is_measured():
     columns = features.GROUPS["pressure"]
     row = measured(*features.GROUPS)
-    row[0, list(columns[: len(columns) // 2])] = np.nan
+    row[0, list(columns[: len(columns) // 2])] = 0.0
     shared = sum(
         sum(c in of for c in columns[: len(columns) // 2]) / len(of) for of in features.GROUPS.values()
     )  # a column may be of two groups
@@ -100,7 +100,7 @@ def test_with_few_sensors_a_threshold_is_reached_as_often_as_with_all():
 def test_one_row_alone_and_in_bulk_gain_the_same_to_the_bit(tiny_monitor: Monitor):
     rng = np.random.default_rng(2)
     x = rng.standard_normal((60, len(features.NAMES))).astype(np.float32)
-    x[rng.random(x.shape) < rng.random((60, 1))] = np.nan
+    x[rng.random(x.shape) < rng.random((60, 1))] = 0.0
     x[:, ASLEEP] = 0.0
     bulk = tiny_monitor.detector.scores(x, np.ones(60, bool))
     alone = [tiny_monitor.detector.scores(x[i : i + 1], np.ones(1, bool)) for i in range(60)]

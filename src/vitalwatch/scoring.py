@@ -184,7 +184,7 @@ class Detector:
     def _score(self, x: Floats, assessable: bool) -> Scores:
         """Return `scores` of one row, in plain numbers."""
         surprise = self._surprise.look_up_one(self._forest.run(x=x)["score"], x.item(ASLEEP) > 0)
-        lift = LIFTS[int(WHOLE.dot(x[0] == x[0]))]
+        lift = LIFTS[int(WHOLE.dot(x[0] != 0.0))]
         surprise = [value + lift for value in surprise]
         unusual, known, kind, probability = max(surprise), nan, -1, nan
         rarity = self._rarity.look_up(unusual)
@@ -246,9 +246,9 @@ def lift_of(x: Floats) -> Doubles:
     many alarms as others at a surprise that is log10 of 4 lower. A group counts by the share of its columns measured.
 
     Args:
-        x: `features.NAMES` columns, NaN where not measured, (n, f).
+        x: `features.NAMES` columns, (n, f); what is not measured counts as usual there, which is 0.
     """
-    return _LIFTS.take(((x == x) @ WHOLE).astype(np.intp))
+    return _LIFTS.take(((x != 0.0) @ WHOLE).astype(np.intp))
 
 
 class Scales:

@@ -48,7 +48,7 @@ def test_fewer_rows_than_a_trees_sample_are_enough():
 
 
 def surprise_of(scale: Scale, score: np.ndarray, asleep: np.ndarray) -> np.ndarray:
-    x = np.zeros((len(score), len(features.NAMES)), np.float32)  # everything is measured
+    x = np.ones((len(score), len(features.NAMES)), np.float32)  # everything is measured
     x[:, ASLEEP] = asleep
     return Detector(None, None, anomaly.uncalibrated(scale)).surprise(score, x)
 
