@@ -190,14 +190,18 @@ class Desk:
 
     def either(self, judged: Scored, without: int | None = None) -> dict[tuple[float, float], EventScore]:
         """Return how both channels together do, without one of the heads, by false alarms promised and A's share."""
+        return {key: judged.cohort.score(over) for key, over in self.over(judged, without).items()}
+
+    def over(self, judged: Scored, without: int | None = None) -> dict[tuple[float, float], Bools]:
+        """Return the rows over either channel's threshold, (n,), as `either`."""
         mine, theirs = self._held.levels(without), judged.levels(without)
-        told = {}
+        told = dict[tuple[float, float], Bools]()
         for total in HIDDEN_AT:
             for share in (self._settings.params.detector.share_unusual, LARGER_SHARE):
                 shares = {"unusual": share, "known": 1 - share}
                 limits = {name: self.threshold(mine[name], total * part) for name, part in shares.items()}
                 over: Bools = np.logical_or.reduce([theirs[name] > limit for name, limit in limits.items()])
-                told[total, share] = judged.cohort.score(over)
+                told[total, share] = over
         return told
 
     def together(self, found: Mapping[str, Mapping[tuple[float, float], EventScore]]) -> list[Table]:
