@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/amplitude.py [--people 70] [--artifacts FOLDER] [--trusted KEY]
 
-Fresh people (the run's seed + 1) with fever, mild infection or night hypoxia are answered by the run in production as
-they were worn, without a thermometer, with one that is read every four hours, and without the lowest oxygen
-saturation of each step. Prints a JSON line each: recall of channel B as served, of all and by thirds of the size that
+Fresh people (the run's seed + 1) with fever, mild infection, night hypoxia or irregular rhythm are answered by the run
+in production as they were worn, without a thermometer, with one that is read every four hours, without the lowest
+oxygen saturation of each step, without the heart rate's spread within it, and without that and the variability
+between beats. Prints a JSON line each: recall of channel B as served, of all and by thirds of the size that
 episodes are drawn with, and the median delay in minutes; 95 % intervals over people. A mark would be found whatever
 the size, and without the sensor that the kind is about.
 """
@@ -33,14 +34,16 @@ from vitalwatch.synthetic import SyntheticPerson
 from vitalwatch.tables import Event, Readings
 
 ROOT = Path(__file__).parent.parent
-KINDS = ("fever", "mild_infection", "night_hypoxia")
+KINDS = ("fever", "mild_infection", "night_hypoxia", "irregular_rhythm")
 ROWS = 48  # of five minutes between two readings of a thermometer that is not worn
-# name: a column, and every how many rows it is kept (0: never)
+# name: columns, and every how many rows they are kept (0: never)
 WORN = {
-    "as_worn": ("body_temperature", 1),
-    "no_thermometer": ("body_temperature", 0),
-    "temperature_every_4_hours": ("body_temperature", ROWS),
-    "no_lowest_oxygen": ("oxygen_saturation_min", 0),
+    "as_worn": ((), 1),
+    "no_thermometer": (("body_temperature",), 0),
+    "temperature_every_4_hours": (("body_temperature",), ROWS),
+    "no_lowest_oxygen": (("oxygen_saturation_min",), 0),
+    "no_spread": (("heart_rate_spread",), 0),
+    "no_spread_and_variability": (("heart_rate_spread", "heart_rate_variability_rmssd"), 0),
 }
 THIRDS = ("smallest third", "middle third", "largest third")
 
@@ -56,17 +59,17 @@ def main() -> None:
     made = [synthetic.person(i, of_run.schema, of_run.params.synthetic, seed) for i in range(given.people)]
     ill = [one for one in made if any(event.kind in KINDS for event in one.events)]
     show({"run": run, "people": len(ill)})
-    for name, (column, every) in WORN.items():
-        cases = [answered(one, kept(one.readings, column, every), monitor, of_run) for one in ill]
+    for name, (columns, every) in WORN.items():
+        cases = [answered(one, kept(one.readings, columns, every), monitor, of_run) for one in ill]
         thirds = [relabelled(case, of_run) for case in cases]
         show({name: {**recall(cases, monitor, of_run), **recall(thirds, monitor, of_run)}})
 
 
-def kept(readings: Readings, column: str, every: int) -> Readings:
-    """Return readings with one in so many values of a column."""
+def kept(readings: Readings, columns: Sequence[str], every: int) -> Readings:
+    """Return readings with one in so many values of some columns."""
     rows = np.arange(len(readings)) % every == 0 if every else np.zeros(len(readings), np.bool_)
-    some = np.where(rows, readings.column(column), np.nan).astype(np.float32)
-    return replace(readings, values={**readings.values, column: some})
+    some = {name: np.where(rows, readings.column(name), np.nan).astype(np.float32) for name in columns}
+    return replace(readings, values={**readings.values, **some})
 
 
 def answered(one: SyntheticPerson, readings: Readings, monitor: Monitor, settings: Settings) -> Case:
