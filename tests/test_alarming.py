@@ -321,12 +321,14 @@ def test_what_alarms_cost_is_measured_in_a_ward(ward):
     since = int(feverish().time[0])
     ward.lives(feverish())
     ward.engine.act(ward.fever["id"], ACKNOWLEDGE, "nurse")
-    found, elsewhere = ward.engine.burden(since), ward.engine.burden(since, frozenset({"elsewhere"}))
+    every, elsewhere = ward.engine.burden(since), ward.engine.burden(since, frozenset({"elsewhere"}))
+    found = every.total
 
-    assert len(ward.alarms()) == found.alerts
+    assert len(ward.alarms()) == found.alerts == sum(one.alerts for one in every.rules.values())
+    assert 1.0 == every.rules["temperature_high"].acknowledged
     assert 1 / found.alerts == pytest.approx(found.acknowledged)
     assert found.alerts / (len(feverish()) * 5 / 1440) == pytest.approx(found.per_person_day, rel=0.2)
-    assert 0 == elsewhere.alerts
+    assert (0, {}) == (elsewhere.total.alerts, elsewhere.rules)
 
 
 def test_open_alarms_outlive_their_process_until_somebody_acknowledges_on_either_database(tmp_path, tiny_bundle, both):

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from vitalwatch.alerting.alerts import Action, Alert, Observed, Transition
-from vitalwatch.alerting.burden import Burden, burden
+from vitalwatch.alerting.burden import Burdens, burdens
 from vitalwatch.alerting.judging import NOBODY, Body, Judge, Memory
 from vitalwatch.alerting.lifecycle import REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
@@ -24,6 +24,7 @@ from vitalwatch.database.vault import Secret
 from vitalwatch.errors import AlarmRefused
 from vitalwatch.intake import Scored
 from vitalwatch.production import Production
+from vitalwatch.rehearsal import Rehearsal
 from vitalwatch.schema import Schema
 from vitalwatch.tables import DAY
 
@@ -60,12 +61,15 @@ class Alarming:
         persons = [one.person for one in scored]
         judgements.admit(connection, persons)
         limits = judgements.limits(connection, persons)
-        unknown = [one.person for one in scored if one.held.judged is None]
+        stale = {no for no, told in limits.items() if (kept := self._judges.get(no)) is None or kept[0] != told}
+        # rules that were changed meanwhile, perhaps by another process, remember what was written with them
+        unknown = [one.person for one in scored if one.held.judged is None or one.person.no in stale]
         known = judgements.read(connection, unknown) if unknown else {}
         observed: list[Observed] = []
         memories, changed = {}, {}
         for one in scored:
-            no, before = one.person.no, one.held.judged or known.get(one.person.no, Memory())
+            no = one.person.no
+            before = known.get(no, one.held.judged or Memory())
             judge = self._judge(no, limits.get(no), one.held.run)
             memories[no], found = judge.look(before, one.answers)
             if _worth(memories[no]) != _worth(before):
@@ -76,6 +80,15 @@ class Alarming:
         judgements.write(connection, changed)
         self._step(connection, persons, observed, (), now)
         return memories
+
+    def personal(self, connection: Connection, person: Person) -> Personal:
+        """Return what clinicians set for a person, as it is in force."""
+        return self._personal(person.no, judgements.limits(connection, [person]).get(person.no))
+
+    def adopt(self, connection: Connection, person: Person, tried: Rehearsal) -> None:
+        """Have changed rules remember what they would, had they always been: a mean over days is known at once."""
+        before = judgements.read(connection, [person]).get(person.no, Memory())
+        judgements.write(connection, {person.no: before.adopting(tried.memory, tried.changed)})
 
     def act(self, connection: Connection, person: Person, action: Action, now: int) -> dict[str, Any]:
         """Do what somebody asks for and return the alert as plain values; raises AlarmRefused."""
@@ -161,11 +174,11 @@ class Alarming:
         return [Alert.from_json(told) for told in alarms.open_ones(connection)]
 
 
-def cost(connection: Connection, wards: Wards, since: int, step_ms: int) -> Burden:
+def cost(connection: Connection, wards: Wards, since: int, step_ms: int) -> Burdens:
     """Return what the alarms of some wards that changed since a time (UTC ms) cost those who answer them."""
     told = alarms.listed(connection, wards, open_only=False, person=None, since=since, most=EVERYTHING)
     rows = scores.rows_since(connection, wards, since)
-    return burden(map(Alert.from_json, told), rows * step_ms / DAY)
+    return burdens(map(Alert.from_json, told), rows * step_ms / DAY)
 
 
 def _observed(alerts: Iterable[Alert], seen: Seen | None, now: int) -> list[Observed]:

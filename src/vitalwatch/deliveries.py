@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -147,6 +148,34 @@ def judge(delivery: Delivery, schema: Schema, now_ms: int, max_ahead_ms: int) ->
             judged = replace(judged, event_id=f"{delivery.idempotency}#{place}")
         sent.append(Sent(place, judged, message, judged.event_id, judged.person))
     return Judged(sent, delivery.sender)
+
+
+def again(
+    kept: Sequence[Refused],
+    raw: Mapping[int, bytes],
+    actor: str,
+    wards: Wards,
+    schema: Schema,
+    now_ms: int,
+    max_ahead_ms: int,
+) -> tuple[Counter[str], dict[tuple[str, str], list[tuple[int, Sent]]]]:
+    """Return refused readings judged anew: how many stay by reason, and by source and ward those that do not.
+
+    Args:
+        kept: What is refused.
+        raw: What was sent, by number.
+        actor, wards: Who asks for it.
+        schema, now_ms, max_ahead_ms: As `judge`.
+    """  # fmt: skip
+    stay, good = Counter[str](), dict[tuple[str, str], list[tuple[int, Sent]]]()
+    for one in kept:
+        told = judge(Delivery([raw[one.no]], Sender(one.source, actor, wards)), schema, now_ms, max_ahead_ms)
+        sent = told.sent[0]._replace(position=one.position)
+        if isinstance(sent.judged, Rejected):
+            stay[sent.judged.reason] += 1
+        else:
+            good.setdefault((one.source, one.ward), []).append((one.no, sent))
+    return stay, good
 
 
 def _sound(told: object) -> str:

@@ -21,30 +21,28 @@ from sqlalchemy import Connection
 from vitalwatch import views
 from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
-from vitalwatch.alerting.burden import Burden
-from vitalwatch.alerting.pulse import Pulse
-from vitalwatch.alerting.rules import personal_of, read_rules
+from vitalwatch.alerting.burden import Burdens
+from vitalwatch.alerting.rules import Personal, personal_of, read_rules
 from vitalwatch.alerting.watchdog import Seen as WatchdogSeen
-from vitalwatch.database import access, alarms, audit, changes, judgements, notices, outbox, people, quarantine, scores
+from vitalwatch.database import access, alarms, audit, changes, notices, outbox, people, quarantine, scores
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import Refused
-from vitalwatch.database.readings import waiting_since
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.vault import Secret
-from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, Sent, judge
-from vitalwatch.errors import DatabaseBusy, NoModelYet, NotAllowed, NotEnoughHistory
-from vitalwatch.guarding import Guarding, Post, names_of, seen_elsewhere
+from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, again, judge
+from vitalwatch.errors import DatabaseBusy, NotAllowed, NotEnoughHistory
+from vitalwatch.guarding import Guarding, Post, names_of, pulse_of, seen_elsewhere
 from vitalwatch.intake import Intake
 from vitalwatch.monitor import Monitor
-from vitalwatch.opening import opened
+from vitalwatch.opening import opened, utc_ms
 from vitalwatch.production import Production, Served
 from vitalwatch.promotion import Promotion
-from vitalwatch.reading import Rejected
 from vitalwatch.recall import Held, Recall
+from vitalwatch.rehearsal import Rehearsal, rehearse
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.store import Store, failpoint
@@ -55,11 +53,6 @@ log = logging.getLogger(__name__)
 
 REPLAYED = 10_000  # refused readings that one replay looks at
 CATCH_UP = 5_000  # waiting readings scored in one transaction
-
-
-def clock() -> int:
-    """Return the time, UTC milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class Engine:
@@ -93,7 +86,7 @@ class Engine:
         self._worker: threading.Thread | None = None
 
     @classmethod
-    def open(cls, settings: Settings, *, now: Callable[[], int] = clock) -> Engine:
+    def open(cls, settings: Settings, *, now: Callable[[], int] = utc_ms) -> Engine:
         """Open the database of `config.database`, made at first use, with its key; raises as `opening.opened`."""
         return cls(settings, *opened(settings), now=now)
 
@@ -161,7 +154,9 @@ class Engine:
         """
         now = self.now()
         judged = [judge(one, self.settings.schema, now, self._ahead_ms) for one in deliveries]
-        served = self._served()  # outside of the writer's turn: a run that was just promoted is loaded here
+        served = (
+            self.production.answering()
+        )  # outside of the writer's turn: a run that was just promoted is loaded here
         try:
             return [*self._take(judged, now, served)]
         except DatabaseBusy as error:
@@ -182,7 +177,7 @@ class Engine:
 
         People whose memory is of another run are moved to the one in production, from their readings.
         """
-        served = self._served()
+        served = self.production.answering()
         if served is None:
             return 0
         with self.database.reading() as connection:
@@ -257,16 +252,9 @@ class Engine:
         with self.database.reading() as connection:
             kept = quarantine.listed(connection, wards, most=REPLAYED)
             raw = quarantine.opened(connection, self._secret, [one.no for one in kept])
-        counts = Counter(read=len(kept), accepted=0, duplicate=0)
-        good: dict[tuple[str, str], list[tuple[int, Sent]]] = {}
-        for one in kept:
-            told = judge(Delivery([raw[one.no]], Sender(one.source, actor, wards)), self.settings.schema, now, ahead)
-            sent = told.sent[0]._replace(position=one.position)
-            if isinstance(sent.judged, Rejected):
-                counts[sent.judged.reason] += 1
-            else:
-                good.setdefault((one.source, one.ward), []).append((one.no, sent))
-        serving = partial(self._serving, served=self._served())
+        stay, good = again(kept, raw, actor, wards, self.settings.schema, now, ahead)
+        counts = Counter({"read": len(kept), "accepted": 0, "duplicate": 0, **stay})
+        serving = partial(self._serving, served=self.production.answering())
         for (source, ward), those in good.items():
             sender = Sender(source, actor, frozenset({ward}) if ward else wards)
             with self._transaction() as (connection, keep):
@@ -314,18 +302,38 @@ class Engine:
         with self.database.reading() as connection:
             return people.limits_of(connection, self._secret, self._person(connection, person, wards))
 
-    def set_limits(self, person: str, limits: Any, actor: str, wards: Wards = None) -> None:
-        """Write a person's own limits and rules, as `alerting.rules.Personal` has them.
+    def try_limits(self, person: str, limits: Any, wards: Wards = None) -> Rehearsal | None:
+        """Return what limits and rules would have raised in a person's history, None without a run; as `set_limits`."""
+        wanted, served = personal_of(limits, self.rules, self.settings.schema), self.production.answering()
+        with self.database.reading() as connection:
+            found = self._person(connection, person, wards)
+            if served is None:
+                return None
+            now = self._alarming.personal(connection, found)
+            return rehearse(connection, self._recall, found, served, self.rules, wanted, now)
+
+    def set_limits(self, person: str, limits: Any, actor: str, wards: Wards = None) -> Rehearsal | None:
+        """Write a person's own limits and rules, as `alerting.rules.Personal` has them, tried on history before.
 
         Raises:
             NotAllowed: Unknown, or elsewhere.
             SettingsError: A key or value is wrong: which, and the nearest known key.
         """
-        told = personal_of(limits, self.rules, self.settings.schema)
+        tried = self.try_limits(person, limits, wards)
+        told = personal_of(limits, self.rules, self.settings.schema).model_dump(mode="json", exclude_unset=True)
         with self._transaction() as (connection, _):
             found = self._person(connection, person, wards)
-            people.set_limits(connection, self._secret, found, told.model_dump(mode="json", exclude_unset=True))
-            self.audit.write(connection, actor, "limits.set", found.pseudonym)
+            was = people.limits_of(connection, self._secret, found)
+            people.set_limits(connection, self._secret, found, told)
+            if tried is not None:
+                self._alarming.adopt(connection, found, tried)
+            self.audit.write(connection, actor, "limits.set", found.pseudonym, {"before": was, "after": told})
+        return tried
+
+    def personal(self, person: str, wards: Wards = None) -> Personal:
+        """Return a person's own limits and rules as they are in force; raises NotAllowed."""
+        with self.database.reading() as connection:
+            return self._alarming.personal(connection, self._person(connection, person, wards))
 
     # alarms
 
@@ -364,13 +372,12 @@ class Engine:
     def alarm_history(self, alarm: str, wards: Wards = None) -> list[dict[str, Any]]:
         """Return what became of an alarm, oldest first; raises NotAllowed."""
         with self.database.reading() as connection:
-            found = alarms.one(connection, alarm)
-            if found is None or (wards is not None and found[1] not in wards):
+            if (found := alarms.one(connection, alarm)) is None or (wards is not None and found[1] not in wards):
                 raise NotAllowed("This alarm")
             return alarms.history(connection, alarm)
 
-    def burden(self, since: int, wards: Wards = None) -> Burden:
-        """Return what the alarms that changed since a time (UTC ms) cost those who answer them."""
+    def burden(self, since: int, wards: Wards = None) -> Burdens:
+        """Return what the alarms that changed since a time (UTC ms) cost those who answer them, and each rule."""
         with self.database.reading() as connection:
             return cost(connection, wards, since, self.settings.schema.step_ms)
 
@@ -383,17 +390,11 @@ class Engine:
         """Give a sign of life and let time pass for alarms; `start` calls it every second."""
         with self._turn:  # a scorer that is stuck in a transaction gives none
             self._beats += 1
-        now, gone = self.now(), frozenset[int]()
+        now = self.now()
         with self.database.reading() as connection:
-            everyone, gone = people.everyone(connection), judgements.discharged(connection)
-            wearing = self._alarming.wearing(connection, everyone)
-            oldest = waiting_since(connection, [one for one in everyone if one.behind])
-        here = {one.pseudonym: one.stored for one in everyone if one.no not in gone}
-        behind = 0.0 if oldest is None else (now - oldest) / 1000
-        if self._guarding is not None:
-            pulse = Pulse(self._beats, behind if self.production.ready else 0.0, here, wearing)
-            self._seen_last = self._guarding.beat(pulse)
-        with self.database.reading() as connection:
+            if self._guarding is not None:
+                pulse = pulse_of(connection, self._alarming, self._beats, now, ready=self.production.ready)
+                self._seen_last = self._guarding.beat(pulse)
             observed = self._alarming.due(connection, now, self._seen_last)
         if observed is not None:
             with self._transaction() as (connection, _):
@@ -419,12 +420,6 @@ class Engine:
             keep(held)
         failpoint("after-commit")
         return receipts
-
-    def _served(self) -> Served | None:
-        try:
-            return self.production.served()
-        except NoModelYet:
-            return None
 
     def _serving(self, run: str, served: Served | None) -> Served | None:
         """Return the run that scores a person whose memory is of `run`; None: the readings wait to be caught up."""

@@ -9,12 +9,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
+from vitalwatch.alarming import Alarming
 from vitalwatch.alerting.notices import Courier, Outbox, Receiver
 from vitalwatch.alerting.pulse import Pulse, beat
 from vitalwatch.alerting.receivers import Log
 from vitalwatch.alerting.rules import Rules, span
 from vitalwatch.alerting.watchdog import PULSE, SEEN, Limits, Seen, Watchdog, read_seen, receiver_of
+from vitalwatch.database import judgements, people
 from vitalwatch.database.connection import Database
+from vitalwatch.database.readings import waiting_since
 from vitalwatch.errors import StoreError
 from vitalwatch.keyfile import secret
 from vitalwatch.settings import Settings
@@ -54,6 +59,23 @@ class Post:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def pulse_of(connection: Connection, alarming: Alarming, beats: int, now: int, *, ready: bool) -> Pulse:
+    """Return the sign of life that an engine gives: how many before, who is waited for, how long readings wait.
+
+    Args:
+        connection: Any.
+        alarming: Knows own times of silence.
+        beats: So many signs were given.
+        now: UTC ms.
+        ready: Whether a run is there to score; without one readings may wait.
+    """
+    everyone, gone = people.everyone(connection), judgements.discharged(connection)
+    oldest = waiting_since(connection, [one for one in everyone if one.behind])
+    here = {one.pseudonym: one.stored for one in everyone if one.no not in gone}
+    behind = 0.0 if oldest is None or not ready else (now - oldest) / 1000
+    return Pulse(beats, behind, here, alarming.wearing(connection, everyone))
 
 
 class Guarding:

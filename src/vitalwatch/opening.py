@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 from vitalwatch.database import vault
 from vitalwatch.database.connection import Database
 from vitalwatch.database.vault import Secret
 from vitalwatch.settings import Settings
+
+
+def utc_ms() -> int:
+    """Return the time, UTC milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def opened(settings: Settings) -> tuple[Database, Secret]:

@@ -68,6 +68,13 @@ class Production:
             raise NoModelYet(self.problem)
         return self._loaded[0]
 
+    def answering(self) -> Served | None:
+        """Return the run in production, loaded; None where none is."""
+        try:
+            return self.served()
+        except NoModelYet:
+            return None
+
     @property
     def ready(self) -> bool:
         """Whether a run is in memory."""

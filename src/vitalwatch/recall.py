@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -97,6 +98,19 @@ class Recall:
             held, since = self.changed(connection, person, served, held, one.no), max(since, held.state.newest)
         return self._read(connection, person, served, held, since, person.scored)
 
+    def lived(
+        self, connection: Connection, person: Person, served: Served, since: int
+    ) -> Iterator[tuple[Held, Answers]]:
+        """Yield what is held and said of a person's scored readings from a time on (UTC ms), from nothing known."""
+        profile = changes.profile_after(connection, self._secret, person, 0)
+        held = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile))
+        for one in changes.of_person(connection, person, after=0, through=person.scored):
+            for newer, answers in self._stretches(connection, person, served, held, since, one.no):
+                held = newer
+                yield held, answers
+            held, since = self.changed(connection, person, served, held, one.no), max(since, held.state.newest)
+        yield from self._stretches(connection, person, served, held, since, person.scored)
+
     def changed(self, connection: Connection, person: Person, served: Served, held: Held, no: int) -> Held:
         """Return a state after the change of this number: what was normal before counts no more."""
         profile = changes.profile_after(connection, self._secret, person, no)
@@ -105,17 +119,26 @@ class Recall:
     def _read(
         self, connection: Connection, person: Person, served: Served, held: Held, since: int, through: int
     ) -> Held:
+        for one, _ in self._stretches(connection, person, served, held, since, through):
+            held = one
+        return replace(held, through=through)
+
+    def _stretches(
+        self, connection: Connection, person: Person, served: Served, held: Held, since: int, through: int
+    ) -> Iterator[tuple[Held, Answers]]:
+        """Yield what is held after each day with readings, and the answers of that day."""
         step_ms, after = served.monitor.schema.step_ms, held.through
         while True:
             first = readings.first_time(connection, person, since=since, after=after, through=through)
             if first is None:
-                return replace(held, through=through)
+                return
             since = first // step_ms * step_ms + DAY  # the next stretch, of whole grid steps
             some = readings.of_person(
                 connection, self._layouts, person, step_ms,
                 since=first, until=since, after=after, through=through,
             )  # fmt: skip
-            held = held.advanced(served, some.readings, through)[0]
+            held, answers = held.advanced(served, some.readings, through)
+            yield held, answers
 
     def keep(self, held: dict[int, Held]) -> None:
         """Put states at hand, after the transaction that made them was committed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,6 +42,28 @@ class Burden:
     def to_json(self) -> dict[str, Any]:
         """Return plain values, None for NaN."""
         return {name: None if value != value else value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Burdens:
+    """What all alerts cost, and those of each rule; a rule that raised nothing is not there."""
+
+    total: Burden
+    rules: Mapping[str, Burden]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values: those of all, and `rules` by name."""
+        return {**self.total.to_json(), "rules": {name: one.to_json() for name, one in self.rules.items()}}
+
+
+def burdens(alerts: Iterable[Alert], person_days: float) -> Burdens:
+    """Return what alerts cost together and by rule, the rule with most of them first; as `burden`."""
+    told = [alert for alert in alerts if alert.sounded_at is not None]
+    by_rule: dict[str, list[Alert]] = {}
+    for alert in told:
+        by_rule.setdefault(alert.rule, []).append(alert)
+    order = sorted(by_rule, key=lambda name: (-len(by_rule[name]), name))
+    return Burdens(burden(told, person_days), {name: burden(by_rule[name], person_days) for name in order})
 
 
 def burden(alerts: Iterable[Alert], person_days: float) -> Burden:

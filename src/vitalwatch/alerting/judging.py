@@ -8,14 +8,14 @@ so a device that is taken off ends clinical alarm conditions and raises none.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from vitalwatch.alerting.alerts import PHYSIOLOGICAL, PRIORITIES, TECHNICAL, Condition, higher
-from vitalwatch.alerting.rules import Personal, Rule, Rules, Term, span
+from vitalwatch.alerting.rules import InForce, Personal, Rule, Rules, Term, in_force, span
 from vitalwatch.alerting.sensing import FINDERS, SENTENCES, TOLD, Sensed, advance, nothing_sensed
 from vitalwatch.alerting.terms import (
     HOLDS,
@@ -108,10 +108,26 @@ class Memory:
                 mean["value"] = None if math.isnan(mean["value"]) else mean["value"]
         return told
 
+    def adopting(self, other: Memory, names: Set[str]) -> Memory:
+        """Return this memory with what another one, of the same rows, remembers of some rules."""
+        if self.newest < 0:
+            return other
+        after, before = (_adopting(*pair, names) for pair in ((self.after, other.after), (self.before, other.before)))
+        return Memory(self.newest, after, before)
+
     @staticmethod
     def from_json(told: Mapping[str, Any]) -> Memory:
         """Read back what `to_json` wrote."""
         return Memory(told["newest"], _body(told["after"]), _body(told["before"]))
+
+
+def _adopting(mine: Body, other: Body, names: Set[str]) -> Body:
+    """Return a body's memory with what another one remembers of some rules; a mean is named after its rule."""
+    held = {name: one for name, one in mine.held.items() if name not in names}
+    means = {name: one for name, one in mine.means.items() if name.rpartition(".")[0] not in names}
+    held |= {name: one for name, one in other.held.items() if name in names}
+    means |= {name: one for name, one in other.means.items() if name.rpartition(".")[0] in names}
+    return replace(mine, held=held, means=means)
 
 
 def _body(told: Mapping[str, Any]) -> Body:
@@ -135,19 +151,16 @@ class Judge:
     """Rules of rules.yaml for one person.
 
     Attributes:
-        rules, personal: As given; `asked` are the rules that are asked of this person.
+        rules, personal: As given.
+        in_force: Every rule as it is for this person; `asked` are those that compare values and are on.
     """
 
     def __init__(self, rules: Rules, schema: Schema, personal: Personal = NOBODY) -> None:
         self.rules, self.schema, self.personal = rules, schema, personal
-        self.asked = tuple(
-            Asked.of(name, rule, personal, schema)
-            for name, rule in ((name, self._changed(name)) for name in rules.rules)
-            if rule.terms and rule.enabled
-        )
-        self.sensors = tuple(
-            (name, rule) for name in rules.rules if (rule := self._changed(name)).sensor and rule.enabled
-        )
+        self.in_force: Mapping[str, InForce] = in_force(rules, personal)
+        on = [(name, one.rule) for name, one in self.in_force.items() if one.rule.enabled]
+        self.asked = tuple(Asked.of(name, rule, personal, schema) for name, rule in on if rule.terms)
+        self.sensors = tuple((name, rule) for name, rule in on if rule.sensor)
         self._weakest = max((rule.below or 0.0 for _, rule in self.sensors), default=0.0)
         self._glance = Glance.of(self.asked, personal, schema)
         self._scored = any(term.news2 for one in self.asked for term in one.rule.terms)
@@ -188,18 +201,12 @@ class Judge:
             earlier.append(told)
         return tuple(condition for several in found.values() for condition in several)
 
-    def _changed(self, name: str) -> Rule:
-        """Return a rule as it is for this person."""
-        change = self.personal.rules.get(name)
-        told = {} if change is None else change.model_dump(exclude_none=True)
-        return self.rules.rules[name].model_copy(update=told)
-
     def _of_alarm(self, alarm: Alarm, still: bool) -> Condition | None:
         found = self.rules.of_channel(alarm.channel)
         told_by_a_rule = any(rule.sensor == TOLD.get(alarm.kind) for _, rule in self.sensors)
         if found is None or alarm.kind == SILENCE or told_by_a_rule:
             return None
-        name, rule = found[0], self._changed(found[0])
+        name, rule = found[0], self.in_force[found[0]].rule
         if not rule.enabled:
             return None
         return self._condition(
@@ -290,7 +297,7 @@ class Judge:
         """Return what is remembered after some rows; what ends in them is added to `ended`."""
         seen = _part(answers, keep)
         rows = Rows.of(seen, body.busy_at, body.beat, self.personal, self.schema.step_minutes, scored=self._scored)
-        held, means = dict(body.held), {}
+        held, means = {one.name: body.held[one.name] for one in self.asked if one.name in body.held}, {}
         for asked in self.asked:
             values = []
             for number, term in enumerate(asked.rule.terms):

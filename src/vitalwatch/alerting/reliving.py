@@ -6,7 +6,7 @@ The clock is that of the readings. What is counted is what would have sounded, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vitalwatch.alerting.alerts import ACKNOWLEDGE, Action, Alert, Condition, Observed
 from vitalwatch.alerting.judging import Judge, Memory
@@ -40,28 +40,39 @@ def relive(judge: Judge, state: State, answers: Answers) -> list[Lived]:
         state: Of the monitor, after the answers.
         answers: All of a person's.
     """
-    if not len(answers):
-        return []
-    step_ms, last = judge.schema.step_ms, int(answers.time[-1]) + judge.schema.step_ms
-    waits = {name: max(span(rule.lasts) - step_ms, 0) for name, rule in judge.rules.rules.items()}
-    found = [
-        (source, condition)
-        for source, told in (
-            ("rules", judge.look(Memory(), answers)[1]),
-            ("monitor", judge.of_monitor(state, answers)),
-        )
-        for condition in told
-    ]
+    return recalled(judge, state, [answers])[0]
+
+
+def recalled(judge: Judge, state: State, parts: Sequence[Answers]) -> tuple[list[Lived], Memory]:
+    """Return the alerts that a judge's rules would have raised, and what the rules remember in the end.
+
+    Args:
+        judge: Rules for this person.
+        state: Of the monitor, after the last part.
+        parts: All answers of a person, in order, in as many parts as they came.
+    """
+    parts = [one for one in parts if len(one)]
+    if not parts:
+        return [], Memory()
+    step_ms, last = judge.schema.step_ms, int(parts[-1].time[-1]) + judge.schema.step_ms
+    waits = {name: max(span(one.rule.lasts) - step_ms, 0) for name, one in judge.in_force.items()}
+    memory, seen = Memory(), list[Condition]()
+    for part in parts:
+        memory, conditions = judge.look(memory, part)
+        seen = [one for one in seen if one.end is not None] + list(conditions)  # what is present is told each time
+    told = replace(parts[-1], alarms=tuple(alarm for part in parts for alarm in part.alarms))
+    found = [("rules", one) for one in seen] + [("monitor", one) for one in judge.of_monitor(state, told)]
     spans = [
         (source, one, one.start + waits[one.rule], max(one.end or last, one.start + waits[one.rule] + 1))
         for source, one in found
     ]
     alerts, heard = _live(judge.rules.timing, spans, last)
-    return [
+    lived = [
         Lived(one, heard[one.id], max(one.end if one.end is not None else last, heard[one.id] + 1))
         for one in alerts
         if one.id in heard
     ]
+    return lived, memory
 
 
 def _live(

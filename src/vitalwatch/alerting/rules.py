@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +23,11 @@ UNITS = {"s": 1_000, "min": MINUTE, "h": 60 * MINUTE, "d": 1440 * MINUTE}
 LONGEST_MEAN = 30 * UNITS["d"]  # a mean remembers its hours: memory of a person is bounded
 SPIKES, WEAK, BLIND = "spikes", "weak_signal", "no_heart_rate"  # what a sensor tells of itself
 LIMIT = "limit"  # the person's own limit, else the usual one of schema.yaml
+MOST_OWN, MOST_TERMS = 20, 4  # own rules of one person, and comparisons in one of them: judging stays fast
+OWN = re.compile(r"own_[1-9][0-9]?")  # numbered, not named: names reach alarms, notices and the audit log
+REACH_USUAL, REACH_NEWS2 = (0.0, 20.0), (0.0, 20.5)  # own spreads; points, 20 at most (RCP 2017)
+LONGEST_COOL_DOWN = "1d"  # of one person: how long resolved alerts are looked up at least
+SHARED, CHANGED, MINE = "rules.yaml", "rules.yaml, changed for this person", "this person"  # where a rule stands
 
 
 @lru_cache(maxsize=256)
@@ -224,6 +230,7 @@ class Personal(Closed):
         oxygen_scale: SpO2 scale of NEWS2; 2 only where a clinician chose it.
         supplemental_oxygen: Whether oxygen is given, None where nobody told.
         rules: Changes by rule.
+        own: Rules of this person alone, named own_1, own_2, ..., or like a rule of rules.yaml whose place they take.
         wearing: Other times of silence.
     """
 
@@ -231,6 +238,7 @@ class Personal(Closed):
     oxygen_scale: Literal[1, 2] = 1
     supplemental_oxygen: bool | None = None
     rules: dict[str, Change] = Field(default_factory=dict)
+    own: dict[str, Rule] = Field(default_factory=dict)
     wearing: Wearing | None = None
 
     @property
@@ -264,7 +272,7 @@ class Rules(Closed):
         """Milliseconds that a resolved alert must be remembered."""
         changed = [change.cool_down for one in self.people.values() for change in one.rules.values()]
         told = [rule.cool_down for rule in self.rules.values()] + [one for one in changed if one is not None]
-        return max(map(span, told))
+        return max(map(span, (*told, LONGEST_COOL_DOWN)))
 
     def of_channel(self, channel: str) -> tuple[str, Rule] | None:
         """Return name and rule of a channel of the monitor, None where no rule asks it."""
@@ -284,6 +292,25 @@ def read_rules(path: Path, schema: Schema) -> Rules:
     for person, one in rules.people.items():
         check_personal(one, rules, schema, f"{path.name}: people.{person}")
     return rules
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A rule as it is asked of one person: where it stands (SHARED, CHANGED or MINE), and what it says."""
+
+    source: str
+    rule: Rule
+
+
+def in_force(rules: Rules, personal: Personal) -> dict[str, InForce]:
+    """Return every rule by name as it is for one person, those that are off too."""
+    found = {name: _changed(rule, personal.rules.get(name)) for name, rule in rules.rules.items()}
+    return found | {name: InForce(MINE, rule) for name, rule in personal.own.items()}
+
+
+def _changed(rule: Rule, change: Change | None) -> InForce:
+    told = {} if change is None else change.model_dump(exclude_none=True)
+    return InForce(CHANGED, rule.model_copy(update=told)) if told else InForce(SHARED, rule)
 
 
 def personal_of(told: object, rules: Rules, schema: Schema) -> Personal:
@@ -307,9 +334,53 @@ def check_personal(one: Personal, rules: Rules, schema: Schema, where: str) -> N
     for vital in one.limits:
         if vital not in schema.vitals:
             raise SettingsError(where, f"limits.{vital}", "is no vital sign", f"Known: {', '.join(schema.vitals)}.")
-    for name in one.rules:
+    for name, change in one.rules.items():
         if name not in rules.rules:
             raise SettingsError(where, f"rules.{name}", "is no rule", f"Known: {', '.join(rules.rules)}.")
+        _check_cool_down(change.cool_down, f"{where}.rules.{name}")
+    if len(one.own) > MOST_OWN:
+        raise SettingsError(where, "own", f"holds more than {MOST_OWN} rules", "Remove some.")
+    for name, rule in one.own.items():
+        _check_own(name, rule, one, rules, schema, where)
+
+
+def _check_own(name: str, rule: Rule, one: Personal, rules: Rules, schema: Schema, where: str) -> None:
+    """Raise SettingsError where a rule of one person is not what such a rule may be."""
+    place, shared = f"{where}.own.{name}", rules.rules.get(name)
+    if shared is None and not OWN.fullmatch(name):
+        problem = "is no name of an own rule"
+        raise SettingsError(where, f"own.{name}", problem, "Write own_1 to own_99, or a rule of rules.yaml to replace.")
+    if shared is not None and not shared.terms:
+        raise SettingsError(place, "", "cannot be replaced: it compares no values", "Switch it off under rules.")
+    if name in one.rules:
+        raise SettingsError(place, "", "stands under rules, too", "Leave it out there.")
+    if not rule.terms:
+        raise SettingsError(place, "", "must compare values", "Write when, all or any.")
+    if rule.says:
+        raise SettingsError(place, "says", "is free text, which an own rule has not", "Leave it out.")
+    if len(rule.terms) > MOST_TERMS:
+        raise SettingsError(place, "", f"has more than {MOST_TERMS} comparisons", "Write several rules.")
+    _check_cool_down(rule.cool_down, place)
+    for term in rule.terms:
+        check_term(term, schema, place)
+        _check_reach(term, schema, place)
+
+
+def _check_cool_down(told: str | None, where: str) -> None:
+    if told is not None and span(told) > span(LONGEST_COOL_DOWN):
+        raise SettingsError(where, "cool_down", f"is longer than {LONGEST_COOL_DOWN}", "Write a shorter one.")
+
+
+def _check_reach(term: Term, schema: Schema, where: str) -> None:
+    """Raise SettingsError where a value that can be measured never meets, or always meets, a comparison."""
+    told = next(one for one in (term.above, term.below, term.at_least) if one is not None)
+    low, high = REACH_USUAL if term.usual is not None else REACH_NEWS2
+    if term.usual is None and term.signal:
+        low, high = schema.columns[term.signal].possible
+    if told != LIMIT and not low < float(told) < high:
+        what = "own spreads" if term.usual is not None else "points" if term.news2 else schema.columns[term.signal].unit
+        raise SettingsError(where, term.signal or "news2", "is compared with what cannot be measured",
+                            f"Write a number between {low:g} and {high:g} {what}.")  # fmt: skip
 
 
 def _timing(told: Loudness) -> Timing:

@@ -195,6 +195,18 @@ class AlarmFilter(Form):
     most: int = Field(200, ge=1, le=1_000)
 
 
+class RulesFilter(Form):
+    """Whose rules."""
+
+    person: PersonId | None = None
+
+
+class BurdenSpan(Form):
+    """How far back."""
+
+    days: int = Field(7, ge=1, le=366, description="Alarms that changed in so many days")
+
+
 class RefusedFilter(Form):
     """Which refused readings."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitalwatch.api import asking, inference, moving, state, stream, taking, ward
+from vitalwatch.api import asking, inference, moving, ruling, state, stream, taking, ward
 from vitalwatch.api.access import PUBLIC
 from vitalwatch.api.calls import JSON, NDJSON
 from vitalwatch.api.forms import (
@@ -14,11 +14,13 @@ from vitalwatch.api.forms import (
     Act,
     AlarmFilter,
     AnomalyQuestion,
+    BurdenSpan,
     ForecastQuestion,
     InferQuestion,
     People,
     RefusedFilter,
     Resume,
+    RulesFilter,
     SeriesQuestion,
     Span,
     Why,
@@ -29,7 +31,11 @@ from vitalwatch.database.access import ACK, ADMIN, INGEST, READ
 
 ASK, SEND, PEOPLE, ALARMS, OIP, STATE = "Ask", "Readings", "People", "Alarms", "Inference protocols", "State"
 PREDICTED = {"expected_heart_rate": 101.3, "spread": 6.2, "unit": "bpm", "model": "0bbd9fcbdf2b"}
-PERSONAL = {"limits": {"heart_rate": {"low": 44, "high": 120}}}
+PERSONAL = {
+    "limits": {"heart_rate": {"low": 44, "high": 120}},
+    "own": {"own_1": {"when": {"mean": "heart_rate", "over": "3d", "above": 100}, "priority": "medium"}},
+}
+TRIED = {"tried": {"days": 14.0, "alarms": 3, "before": 5, "rules": [{"rule": "own_1", "alarms": 1, "before": 0}]}}
 LIMITS_FORM, READING_FORM, MOMENT_FORM, PROFILE_FORM = "Personal", "Readings", "Moments", "Profile"
 CHANGE_FORM = "PersonChange"
 
@@ -70,10 +76,15 @@ def _people() -> list[Operation]:
             "PUT", f"{one}/profile", "set_profile", summary="Write them", answer=ward.set_profile, body=PROFILE_FORM,
             example=ABOUT, **change,
         ),
-        Operation("GET", f"{one}/limits", "limits", summary="Own limits and rules", answer=ward.limits, **many),
+        Operation("GET", f"{one}/limits", "limits", summary="Own limits and rules", answer=ruling.limits, **many),
         Operation(
-            "PUT", f"{one}/limits", "set_limits", summary="Write them; audited", answer=ward.set_limits,
-            body=LIMITS_FORM, example=PERSONAL, **change,
+            "PUT", f"{one}/limits", "set_limits", ACK, PEOPLE, "Write them; audited", ruling.set_limits,
+            body=LIMITS_FORM, example=TRIED, told="The whole of them: what is left out is gone. Tried on stored "
+            "history first: `tried` tells alarms by rule, with these settings and `before`; null without a run.",
+        ),
+        Operation(
+            "POST", f"{one}/limits/replay", "try_limits", ACK, PEOPLE, "What they would have raised",
+            ruling.try_limits, body=LIMITS_FORM, example=TRIED, told="As writing them, but nothing is written.",
         ),
         Operation(
             "GET", f"{one}/changes", "changes", summary="When own normal began anew", answer=ward.changes, **many
@@ -108,6 +119,14 @@ def _alarms() -> list[Operation]:
     ]  # fmt: skip
     return [
         Operation("GET", "/alarms", "alarms", READ, ALARMS, "Alerts", ward.alarms, query=AlarmFilter),
+        Operation(
+            "GET", "/rules", "rules", READ, ALARMS, "The rules in force, and where each stands", ruling.rules,
+            query=RulesFilter, told="Of rules.yaml, or as they are for one `person`; `sentence` says each in words.",
+        ),
+        Operation(
+            "GET", "/burden", "burden", READ, ALARMS, "What alarms cost those who answer them", ruling.burden,
+            query=BurdenSpan, told="All together, and by rule: how many, acknowledged, minutes until then, repeated.",
+        ),
         Operation("GET", "/alarms/{alarm}/history", "history", READ, ALARMS, "What became of one", ward.history),
         *acts,
         Operation(

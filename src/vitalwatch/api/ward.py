@@ -13,7 +13,6 @@ from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.database.access import ADMIN
 from vitalwatch.database.changes import MEDICATION, Change
 from vitalwatch.database.scores import Timeline
-from vitalwatch.errors import SettingsError
 from vitalwatch.explaining import usual_range
 from vitalwatch.tables import DAY, MINUTE, Floats
 from vitalwatch.timestamps import parse_time, rfc3339
@@ -81,22 +80,6 @@ async def set_profile(call: Call) -> Reply:
     wanted, told = person_of(call), await call.json(call.desk.forms.profile)
     known = {name: value for name, value in told.model_dump().items() if value is not None}
     await call.desk.ask(call.desk.engine.set_profile, wanted, known, call.caller.actor, call.caller.wards)
-    return Reply(b"", 204)
-
-
-async def limits(call: Call) -> Reply:
-    """Answer with a person's own limits and rules."""
-    found = await call.desk.ask(call.desk.engine.limits, person_of(call), call.caller.wards)
-    return reply({} if found is None else found)
-
-
-async def set_limits(call: Call) -> Reply:
-    """Write a person's own limits and rules."""
-    wanted, told = person_of(call), await call.value()
-    try:
-        await call.desk.ask(call.desk.engine.set_limits, wanted, told, call.caller.actor, call.caller.wards)
-    except SettingsError as error:  # its key may be what was sent
-        raise Problem("unknown_value", f"A key or value {error.problem}. {error.hint}".strip()) from None
     return Reply(b"", 204)
 
 

@@ -22,6 +22,20 @@ SHOWN = (
 )
 
 
+BY_RULE = (
+    ("alerts", "{:.0f}"),
+    ("per_person_day", "{:.2f}"),
+    ("acknowledged", "{:.2f}"),
+    ("minutes_median", "{:.1f}"),
+    ("repeated", "{:.2f}"),
+)
+
+
+def shown(value: float | None, form: str) -> str:
+    """Return a figure as text, a dash where there is nothing to divide by."""
+    return "-" if value is None else form.format(value)
+
+
 def burden(given: Namespace, desk: Desk) -> Outcome:
     """Print the figures over the alarms that changed in the last days.
 
@@ -40,6 +54,10 @@ def burden(given: Namespace, desk: Desk) -> Outcome:
         found = cost(connection, None, since, desk.settings.schema.step_ms)
     told = found.to_json()
     desk.screen.say(f"Alarms that changed in the last {given.days} days:")
-    rows = [(label, "-" if told[name] is None else form.format(told[name])) for name, label, form in SHOWN]
+    rows = [(label, shown(told[name], form)) for name, label, form in SHOWN]
     desk.screen.table(rows, ("figure", "value"))
+    by_rule = [(name, *(shown(one[key], form) for key, form in BY_RULE)) for name, one in told["rules"].items()]
+    if by_rule:
+        head = ("rule", "alarms", "a person-day", "acknowledged", "minutes until then", "came back")
+        desk.screen.table(by_rule, head)
     return Outcome(data={"days": given.days, **told})

@@ -109,6 +109,13 @@ def first_time(connection: Connection, person: Person, *, since: int, after: int
     return None if found is None else int(found)
 
 
+def time_of_newest(connection: Connection, person: Person, most: int) -> int:
+    """Return the time (UTC ms) from which on a person has so many readings at most; 0 where all are fewer."""
+    times = select(readings.c.time).where(readings.c.person == person.no).order_by(readings.c.time.desc())
+    found = connection.execute(times.offset(most).limit(1)).scalar()
+    return 0 if found is None else int(found) + 1
+
+
 def waiting_since(connection: Connection, behind: Sequence[Person]) -> int | None:
     """Return when the oldest reading came that waits to be scored, UTC ms; None where none waits.
 
