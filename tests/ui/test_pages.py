@@ -13,6 +13,7 @@ from serving_world import OTHER, RUN, Ward, messages
 from tiny import ROOT, somebody
 from ui.world import EVIL
 from vitalwatch.tables import DAY, MINUTE
+from vitalwatch.ui import quality
 from vitalwatch.ui.here import Here
 from vitalwatch.ui.plain import JOINER
 
@@ -169,6 +170,58 @@ def test_limits_of_a_person_are_saved_and_the_wrong_way_round_refused(world: tup
     assert "the lower limit must be below the upper one" in text_of(told)
 
 
+def test_an_own_rule_is_tried_saved_changed_and_removed(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    person = here.people()[0].person
+    told = shown(person_page, ward, here)
+    told.selectbox(key=f"{person}--0-kind").set_value("mean").run()
+    told.number_input(key=f"{person}--0-mean-heart_rate-True-at").set_value(41.0)
+    told.selectbox(key=f"{person}--0-over").set_value("1d")
+    told.selectbox(key=f"{person}--lasts").set_value("0min").run()
+    told.button(key=f"{person}-try-rule").click().run()
+    assert "it would have raised 1 alarm;" in text_of(told)
+    assert "Nothing is saved yet." in text_of(told)
+    assert not here.personal(person).get("own")
+
+    told.button(key=f"{person}-save-rule").click().run()
+    assert "Saved: Own rule 1." in text_of(told)
+    assert {"mean": "heart_rate", "above": 41.0, "over": "1d", "hysteresis": 5.0} == here.personal(person)["own"][
+        "own_1"
+    ]["when"]
+    assert "Mean heart rate over 1d above 41 bpm; medium priority." in text_of(told)
+
+    told.button(key=f"{person}-change-own_1").click().run()
+    told.number_input(key=f"{person}-own_1-0-mean-heart_rate-True-at").set_value(200.0).run()
+    told.button(key=f"{person}-save-rule").click().run()
+    assert "it would have raised 0 alarms;" in text_of(told)
+
+    told.button(key=f"{person}-remove-own_1").click().run()
+    assert "Remove Own rule 1?" in text_of(told)
+    told.button(key="yes-remove-rule").click().run()
+    assert "Removed: Own rule 1." in text_of(told)
+    assert not here.personal(person)["own"]
+
+
+def test_two_conditions_together_and_a_rule_in_place_of_everybodys(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    person = here.people()[0].person
+    told = shown(person_page, ward, here)
+    told.selectbox(key=f"{person}--join").set_value("all").run()
+    for i, vital in enumerate(("heart_rate", "body_temperature")):
+        told.selectbox(key=f"{person}--{i}-kind").set_value("usual").run()
+        told.selectbox(key=f"{person}--{i}-usual-vital").set_value(vital).run()
+    told.button(key=f"{person}-save-rule").click().run()
+    told.selectbox(key=f"{person}-own-rule").set_value("news2").run()
+    told.number_input(key=f"{person}-news2-0-total-heart_rate-True-at").set_value(7.0).run()
+    told.button(key=f"{person}-save-rule").click().run()
+    own = here.personal(person)["own"]
+    here.set_personal(person, {})
+
+    assert [("heart_rate", 2.5), ("body_temperature", 2.5)] == [(t["usual"], t["above"]) for t in own["own_1"]["all"]]
+    assert ({"news2": "total", "at_least": 7.0}, {"high": 7}) == (own["news2"]["when"], own["news2"]["louder"])
+    assert not told.error
+
+
 def test_the_form_says_what_is_unusual(world: tuple[Ward, Here]) -> None:
     told = shown(try_page, *world)
     told.number_input(key="unusual-oxygen_saturation").set_value(84.0)
@@ -251,6 +304,17 @@ def test_refused_readings_are_told_by_reason_and_run_again_after_a_yes(world: tu
 
     assert ["not finite"] == told.dataframe[0].value["Reason"].tolist()
     assert "1 run through today's rules: 0 accepted, 1 not finite stay refused." in text_of(told)
+
+
+def test_what_alarms_cost_stands_on_the_data_quality_page(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    told = shown(quality_page, ward, here)
+    cost = here.burden(7)
+
+    assert str(cost["alerts"]) == {one.label: one.value for one in told.metric}["Alarms"]
+    assert [quality.title(name) for name in cost["rules"]] in [
+        list(frame.value.get("Rule", ())) for frame in told.dataframe
+    ]
 
 
 @pytest.mark.slow

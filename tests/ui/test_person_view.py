@@ -42,7 +42,7 @@ def test_who_acknowledged_is_told() -> None:
 
 
 def test_only_what_differs_from_everybodys_is_kept() -> None:
-    known = {"a": {"enabled": True}, "b": {"enabled": False}, "c": {}}
+    known = {"a": True, "b": False, "c": True}
     before = {"rules": {"c": {"priority": "high"}}, "wearing": None}
     limits = {"heart_rate": (40.0, None), "body_temperature": (None, None)}
 
@@ -62,27 +62,6 @@ def test_limits_the_wrong_way_round_are_named(settings: Settings) -> None:
     wanted = {"limits": {"heart_rate": {"low": 90.0, "high": 60.0}}}
 
     assert "Heart rate: the lower limit must be below the upper one." == person.problem(wanted, settings.schema)
-
-
-def test_rules_are_told_as_sentences(settings: Settings) -> None:
-    told = [
-        person.rule_words(rule, settings.schema)
-        for rule in (
-            {"when": {"vital": "heart_rate", "above": "limit"}, "lasts": "10min"},
-            {"when": {"mean": "heart_rate", "over": "3d", "above": 100}},
-            {"all": [{"usual": "heart_rate", "above": 2.5}, {"usual": "body_temperature", "above": 2.5}]},
-            {"when": {"news2": "total", "at_least": 5}},
-            {"channel": "unusual"},
-        )
-    ]
-
-    assert [
-        "heart rate above the limit, for 10min",
-        "mean heart rate of 3d above 100 bpm",
-        "heart rate 2.5 own spreads above usual and body temperature 2.5 own spreads above usual",
-        "NEWS2 (total) at least 5",
-        "what the models see",
-    ] == told
 
 
 def test_a_table_of_alarms_names_priority_in_marks_and_words() -> None:

@@ -50,3 +50,13 @@ def test_few_rows_are_not_judged(settings: Settings) -> None:
 
     assert found.index is None
     assert found.verdict.startswith("Not assessable: 10 judged rows")
+
+
+def test_what_alarms_cost_is_told_in_words_and_by_rule() -> None:
+    one = {"alerts": 3, "per_person_day": 0.254, "acknowledged": 2 / 3, "unanswered": 0.0, "minutes_median": 0.4,
+           "minutes_p90": 17.2, "repeated": None, "escalated": 0.0}  # fmt: skip
+    table = quality.burden_table({"own_1": one, "heart_rate_high": one | {"minutes_median": None}})
+
+    assert ["3", "0.25", "67 %", "under 1 min", "17 min", "–", "0 %"] == [v for _, v in quality.burden_figures(one)]
+    assert ["Own rule 1", "Heart rate high"] == table["Rule"]
+    assert ["under 1 min", "–"] == table["Until then, median"]

@@ -89,6 +89,30 @@ def test_limits_are_written_and_bad_ones_refused_in_words(both: tuple[Here, Ther
         there.set_personal(person, {"limits": {"hart_rate": {"low": 44.0}}})
 
 
+def test_own_rules_are_tried_written_and_told_alike(both: tuple[Here, There]) -> None:
+    here, there = both
+    person = here.people()[0].person
+    wanted = {"own": {"own_1": {"when": {"mean": "heart_rate", "over": "1d", "above": 40.0}, "priority": "low"}}}
+
+    assert here.try_personal(person, wanted) == there.try_personal(person, wanted)
+    tried = there.set_personal(person, wanted)
+    assert tried is not None
+    assert {"rule": "own_1", "alarms": 1, "before": 0} in tried["rules"]
+    assert [*here.rules(person)] == there.rules(person)
+    assert "own_1" in [one["name"] for one in there.rules(person)]
+    assert [*here.rules()] == there.rules()
+    with pytest.raises(ApiError, match="is free text"):
+        there.try_personal(person, {"own": {"own_1": {**wanted["own"]["own_1"], "says": "x"}}})
+    there.set_personal(person, {})
+
+
+def test_what_alarms_cost_is_told_alike(both: tuple[Here, There]) -> None:
+    here, there = both
+
+    assert here.burden(7)["alerts"] == there.burden(7)["alerts"] > 0
+    assert here.burden(7)["rules"] == there.burden(7)["rules"]
+
+
 def test_refused_readings_are_told_without_what_was_sent(both: tuple[Here, There]) -> None:
     here, there = both
 

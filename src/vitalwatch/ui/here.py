@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from vitalwatch.alerting.judging import NOBODY
+from vitalwatch.alerting.telling import listed
 from vitalwatch.database.access import SCOPES
 from vitalwatch.engine import Engine
 from vitalwatch.errors import NoModelYet, NotEnoughHistory
 from vitalwatch.production import MODELS
 from vitalwatch.settings import Settings
 from vitalwatch.store import Store
-from vitalwatch.tables import Profile, Readings
+from vitalwatch.tables import DAY, Profile, Readings
 from vitalwatch.ui import trying
 from vitalwatch.ui.clock import clock_of
 from vitalwatch.ui.course import Ahead, Course, ahead_of, of_timeline
@@ -82,9 +84,15 @@ class Here:
         """As `Source.personal`."""
         return dict(self.engine.limits(person) or {})
 
-    def set_personal(self, person: str, personal: Mapping[str, Any]) -> None:
+    def set_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """As `Source.set_personal`."""
-        self.engine.set_limits(person, dict(personal), self._actor)
+        tried = self.engine.set_limits(person, dict(personal), self._actor)
+        return None if tried is None else tried.to_json()
+
+    def try_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """As `Source.try_personal`."""
+        tried = self.engine.try_limits(person, dict(personal))
+        return None if tried is None else tried.to_json()
 
     def change(self, person: str, kind: str, medication: Sequence[str] | None) -> None:
         """As `Source.change`."""
@@ -95,9 +103,14 @@ class Here:
         """As `Source.profile`."""
         return vars(self.engine.profile(person))
 
-    def rules(self) -> Mapping[str, Any]:
+    def rules(self, person: str = "") -> list[Mapping[str, Any]]:
         """As `Source.rules`."""
-        return {name: rule.model_dump(mode="json", exclude_none=True) for name, rule in self.engine.rules.rules.items()}
+        own = self.engine.personal(person) if person else NOBODY
+        return [*listed(self.engine.rules, own, self.schema)]
+
+    def burden(self, days: int) -> Mapping[str, Any]:
+        """As `Source.burden`."""
+        return self.engine.burden(self.now() - days * DAY).to_json()
 
     def refused(self) -> Sequence[Any]:
         """As `Source.refused`."""

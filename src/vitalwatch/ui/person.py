@@ -8,6 +8,7 @@ from typing import Any
 from vitalwatch.alerting.alerts import PRIORITIES
 from vitalwatch.schema import Schema
 from vitalwatch.tables import MINUTE
+from vitalwatch.ui import own_rules
 from vitalwatch.ui.course import Course
 from vitalwatch.ui.plain import NONE, measured, number, sign, span, words
 from vitalwatch.ui.trying import distance
@@ -84,8 +85,7 @@ def open_alarms(alarms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def title(alarm: Mapping[str, Any]) -> str:
     """Return what an alert is about: its kind where it is known, else its rule."""
-    named = words(alarm.get("kind") or alarm["rule"])
-    return named[:1].upper() + named[1:]
+    return own_rules.title(alarm.get("kind") or alarm["rule"])
 
 
 def state(alarm: Mapping[str, Any]) -> str:
@@ -104,16 +104,10 @@ def alarm_table(alarms: Sequence[Mapping[str, Any]], now: int, offset: int) -> d
     }
 
 
-def rule_words(rule: Mapping[str, Any], schema: Schema) -> str:
-    """Return a rule of rules.yaml as a sentence."""
-    terms = [rule["when"]] if rule.get("when") else [*rule.get("all", ()), *rule.get("any", ())]
-    joined = (" and " if rule.get("all") else " or ").join(_term(term, schema) for term in terms)
-    lasts = f", for {rule['lasts']}" if rule.get("lasts", "0min") != "0min" else ""
-    return f"{joined or 'what the models see'}{lasts}"
-
-
-def limit_rows(personal: Mapping[str, Any], schema: Schema) -> list[tuple[str, str]]:
-    """Return a person's own limits and rules as (what, set to), empty where nobody set any."""
+def limit_rows(
+    personal: Mapping[str, Any], rules: Sequence[Mapping[str, Any]], schema: Schema
+) -> list[tuple[str, str]]:
+    """Return a person's own limits and rules as (what, set to), empty where nobody set any; `rules` are in force."""
     rows = []
     for vital, bound in personal.get("limits", {}).items():
         column = schema.columns[vital]
@@ -125,7 +119,8 @@ def limit_rows(personal: Mapping[str, Any], schema: Schema) -> list[tuple[str, s
         rows.append(("Oxygen is given", "yes" if personal["supplemental_oxygen"] else "no, air"))
     for name, change in personal.get("rules", {}).items():
         if change.get("enabled") is not None:
-            rows.append((words(name), "on" if change["enabled"] else "off"))
+            rows.append((own_rules.title(name), "on" if change["enabled"] else "off"))
+    rows += [(own_rules.title(one["name"]), one["sentence"]) for one in own_rules.written(rules)]
     return rows
 
 
@@ -141,9 +136,9 @@ def personal(
     scale: int,
     oxygen: str,
     rules: Mapping[str, bool],
-    known: Mapping[str, Any],
+    known: Mapping[str, bool],
 ) -> dict[str, Any]:
-    """Return a person's settings as rules.yaml writes them: only what differs from everybody's."""
+    """Return a person's settings as rules.yaml writes them: only what differs from everybody's (`known`: on or off)."""
     bounds = {
         vital: {name: value for name, value in (("low", low), ("high", high)) if value is not None}
         for vital, (low, high) in limits.items()
@@ -151,7 +146,7 @@ def personal(
     changed = {name: dict(change) for name, change in before.get("rules", {}).items()}
     for name, on in rules.items():
         change = {key: value for key, value in changed.pop(name, {}).items() if key != "enabled"}
-        if on != known[name].get("enabled", True):
+        if on != known[name]:
             change["enabled"] = on
         if change:
             changed[name] = change
@@ -187,17 +182,3 @@ def _newest(course: Course, vital: str) -> tuple[float | None, int | None]:
         if column[row] is not None:
             return column[row], row
     return None, None
-
-
-def _term(term: Mapping[str, Any], schema: Schema) -> str:
-    about = next(name for name in ("vital", "mean", "usual", "news2") if term.get(name))
-    side, at = next((s.replace("_", " "), term[s]) for s in ("above", "below", "at_least") if term.get(s) is not None)
-    if about == "news2":
-        return f"NEWS2 ({'total' if term['news2'] == 'total' else 'a single part'}) {side} {at}"
-    label = schema.columns[term[about]].label.lower()
-    if about == "mean":
-        return f"mean {label} of {term['over']} {side} {at} {schema.columns[term[about]].shown}"
-    if about == "usual":
-        return f"{label} {at} own spreads {side} usual"
-    unit = "the limit" if at == "limit" else f"{at} {schema.columns[term[about]].shown}"
-    return f"{label} {side} {unit}"

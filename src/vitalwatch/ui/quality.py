@@ -1,9 +1,9 @@
-"""What the Data quality page shows: what was refused and why, and whether people still look as in training."""
+"""What the Data quality page shows: what was refused and why, what alarms cost, whether people look as in training."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 from vitalwatch.reading import REASONS
 from vitalwatch.schema import Schema
 from vitalwatch.ui.course import Course
-from vitalwatch.ui.plain import age
+from vitalwatch.ui.own_rules import title
+from vitalwatch.ui.plain import NONE, age
 
 TENTHS = 10
 SMALL, LARGE = 0.1, 0.25  # usual reading of a population stability index: below is stable, above has moved
@@ -92,3 +93,42 @@ def _vital(courses: Sequence[Course], name: str, schema: Schema) -> tuple[str, s
     if not len(z):
         return None
     return schema.columns[name].label, f"{np.median(z):+.2f}", f"{(np.abs(z) > FAR).mean():.1%}"
+
+
+def burden_figures(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what all alarms cost as (figure, value), a dash where nothing can be said."""
+    return [
+        ("Alarms", str(told["alerts"])),
+        ("A person-day", _fixed(told["per_person_day"], 2)),
+        ("Acknowledged", _share(told["acknowledged"])),
+        ("Until then, median", _minutes(told["minutes_median"])),
+        ("Until then, 90 %", _minutes(told["minutes_p90"])),
+        ("Came back by itself", _share(told["repeated"])),
+        ("Over, unanswered", _share(told["unanswered"])),
+    ]
+
+
+def burden_table(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return what each rule's alarms cost as columns of text, the rule with most of them first."""
+    every = list(rules.values())
+    return {
+        "Rule": [title(name) for name in rules],
+        "Alarms": [str(one["alerts"]) for one in every],
+        "A person-day": [_fixed(one["per_person_day"], 2) for one in every],
+        "Acknowledged": [_share(one["acknowledged"]) for one in every],
+        "Until then, median": [_minutes(one["minutes_median"]) for one in every],
+        "Came back by itself": [_share(one["repeated"]) for one in every],
+        "Escalated": [_share(one["escalated"]) for one in every],
+    }
+
+
+def _fixed(value: float | None, digits: int) -> str:
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def _share(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.0f} %"
+
+
+def _minutes(value: float | None) -> str:
+    return NONE if value is None else "under 1 min" if value < 1 else f"{value:.0f} min"

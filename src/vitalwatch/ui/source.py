@@ -65,8 +65,11 @@ class Source(Protocol):
     def personal(self, person: str) -> dict[str, Any]:
         """Return a person's own limits and rules; empty where nobody set any."""
 
-    def set_personal(self, person: str, personal: Mapping[str, Any]) -> None:
-        """Write them."""
+    def set_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Write them, and return what they would have raised, as `rehearsal.Rehearsal.to_json`; None without a run."""
+
+    def try_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return what they would have raised, and write nothing."""
 
     def change(self, person: str, kind: str, medication: Sequence[str] | None) -> None:
         """Begin a person's own normal anew: another medicine (and what is taken now) or another device."""
@@ -74,8 +77,11 @@ class Source(Protocol):
     def profile(self, person: str) -> Mapping[str, Any]:
         """Return what is known of a person: age, sex, height, weight, conditions, medication."""
 
-    def rules(self) -> Mapping[str, Any]:
-        """Return the rules that can be changed for a person: name -> what rules.yaml says."""
+    def rules(self, person: str = "") -> list[Mapping[str, Any]]:
+        """Return the rules in force, or as they are for a person, as `alerting.telling.listed`."""
+
+    def burden(self, days: int) -> Mapping[str, Any]:
+        """Return what alarms of the last days cost, as `alerting.burden.Burdens.to_json`."""
 
     def refused(self) -> Sequence[Any]:
         """Return refused readings, newest last, without what was sent (`database.quarantine.Refused`)."""

@@ -126,16 +126,25 @@ class There:
         """As `Source.personal`."""
         return dict(self._get(f"/people/{person}/limits"))
 
-    def set_personal(self, person: str, personal: Mapping[str, Any]) -> None:
+    def set_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """As `Source.set_personal`."""
-        self._ask("PUT", f"/people/{person}/limits", json=dict(personal))
+        return self._tried("PUT", f"/people/{person}/limits", personal)
 
-    def rules(self) -> Mapping[str, Any]:
-        """As `Source.rules`: the rules.yaml beside this page, which is the API's where both run in one place."""
-        from vitalwatch.alerting.rules import read_rules
+    def try_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """As `Source.try_personal`."""
+        return self._tried("POST", f"/people/{person}/limits/replay", personal)
 
-        rules = read_rules(self._settings.path(self._settings.config.alarms.rules), self.schema)
-        return {name: rule.model_dump(mode="json", exclude_none=True) for name, rule in rules.rules.items()}
+    def _tried(self, method: str, path: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        told = self._ask(method, path, json=dict(personal), timeout=PATIENT)["tried"]
+        return None if told is None else dict(told)
+
+    def rules(self, person: str = "") -> list[Mapping[str, Any]]:
+        """As `Source.rules`: those of the API."""
+        return list(self._get("/rules", **({"person": person} if person else {}))["rules"])
+
+    def burden(self, days: int) -> Mapping[str, Any]:
+        """As `Source.burden`."""
+        return dict(self._get("/burden", days=str(days)))
 
     def refused(self) -> Sequence[Any]:
         """As `Source.refused`."""

@@ -1,4 +1,4 @@
-"""Data quality: what was refused and why, another try, and whether people still look as in training."""
+"""Data quality: what was refused and why, another try, what alarms cost, and whether people look as in training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from vitalwatch.ui.pages.shell import answered, ask, asked, chart, may, source, 
 from vitalwatch.ui.plain import plain
 
 REPLAY = "replay"
+SPANS = {"24 hours": 1, "7 days": 7, "30 days": 30}
 MOST_PEOPLE = 50  # whose newest day is compared with training
 
 
@@ -19,6 +20,8 @@ def show() -> None:
     st.title("Data quality")
     with told():
         _refused()
+    with told():
+        _burden()
     with told():
         _drift()
 
@@ -57,6 +60,24 @@ def _replay(count: int) -> None:
     st.button("Run them through the rules again", help=about, on_click=ask, args=(REPLAY, count))
     question = f"Run {asked(REPLAY)} refused readings through today's rules again? What is accepted is taken in."
     answered(REPLAY, question, "Yes, run them", lambda: quality.replayed(source().replay()))
+
+
+def _burden() -> None:
+    st.subheader("What alarms cost")
+    days = SPANS[str(st.segmented_control("Alarms of", list(SPANS), default="7 days", required=True, key="burden"))]
+    found = source().burden(days)
+    if not found["alerts"]:
+        st.caption("No alarm sounded in this time.")
+        return
+    with st.container(horizontal=True, gap="medium"):
+        for label, value in quality.burden_figures(found):
+            st.metric(plain(label), plain(value), width=150, border=False)
+    rows = quality.burden_table(found["rules"])
+    table(rows, "What the alarms of each rule cost: how many, acknowledged, minutes until then, came back, escalated.")
+    st.caption(
+        "A rule that many never acknowledge, or that comes back by itself, trains people to look away: change it for "
+        "the person whom it is about (page Person), or for everybody in rules.yaml, tried first by `alarms replay`."
+    )
 
 
 def _drift() -> None:

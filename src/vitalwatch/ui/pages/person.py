@@ -12,8 +12,9 @@ from vitalwatch.database.access import ACK
 from vitalwatch.database.changes import DEVICE, MEDICATION
 from vitalwatch.errors import VitalsError
 from vitalwatch.tables import DAY
-from vitalwatch.ui import charts, person, pictures, trying, ward
+from vitalwatch.ui import charts, own_rules, person, pictures, trying, ward
 from vitalwatch.ui.course import CHANGED, Ahead, Course, chart_rows
+from vitalwatch.ui.pages import ruling
 from vitalwatch.ui.pages.shell import PERSON, answered, ask, asked, chart, live, may, source, table, told
 from vitalwatch.ui.plain import age, badge, clock, plain, span, words
 from vitalwatch.ui.ward import Line
@@ -43,6 +44,7 @@ def show() -> None:
         _live(chosen, SPANS[_span()])
         if may(ACK):
             _personal(chosen)
+            ruling.show(chosen)
             _change(chosen)
         else:
             _limits_told(chosen)
@@ -262,28 +264,29 @@ def _personal(who: str) -> None:
         oxygen = st.radio(
             "Oxygen is given", person.OXYGEN, index=person.oxygen_index(mine), horizontal=True, key=f"{who}-oxygen"
         )
-        rules = {}
-        for name, rule in source().rules().items():
-            own_rule = mine.get("rules", {}).get(name, {}).get("enabled")
-            on = rule.get("enabled", True) if own_rule is None else own_rule
-            rules[name] = st.checkbox(
-                f"{plain(MARKS.get(rule.get('priority') or '', ''))} {plain(words(name))}".strip(),
-                value=on,
-                help=plain(person.rule_words(rule, schema)),
-                key=f"{who}-rule-{name}",
+        everybodys = {one["name"]: one["enabled"] for one in source().rules()}
+        rules = {
+            one["name"]: st.checkbox(
+                f"{plain(MARKS.get(one['priority'] or '', ''))} {plain(own_rules.title(one['name']))}".strip(),
+                value=one["enabled"],
+                help=plain(one["sentence"]),
+                key=f"{who}-rule-{one['name']}",
             )
+            for one in source().rules(who)
+            if one["name"] in everybodys and one["name"] not in mine.get("own", {})
+        }
         if st.form_submit_button("Save"):
-            wanted = person.personal(mine, limits, scale, oxygen, rules, source().rules())
+            wanted = person.personal(mine, limits, scale, oxygen, rules, everybodys)
             if problem := person.problem(wanted, schema):
                 st.error(plain(problem))
             else:
-                source().set_personal(who, wanted)
-                st.success("Saved.")
+                few, told_of = own_rules.tried_words(source().set_personal(who, wanted))
+                (st.success if few else st.warning)(plain(f"Saved. {told_of}"))
 
 
 def _limits_told(who: str) -> None:
     """Show own limits to somebody who may not set them."""
-    told_of = person.limit_rows(source().personal(who), source().schema)
+    told_of = person.limit_rows(source().personal(who), source().rules(who), source().schema)
     with st.expander("Limits and rules of this person"):
         if told_of:
             table({"Limit": [r[0] for r in told_of], "Set to": [r[1] for r in told_of]}, "Own limits and rules.")
