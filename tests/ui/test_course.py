@@ -85,6 +85,27 @@ def test_an_open_alarm_is_drawn_to_the_end_on_the_persons_clock() -> None:
     ]
 
 
+def test_alarms_are_drawn_apart_by_the_highest_priority_with_its_marks() -> None:
+    low = alarm("low", start=NOW - 40 * MINUTE, end=NOW - 10 * MINUTE)
+    high = alarm("high", start=NOW - 30 * MINUTE, end=NOW - 20 * MINUTE)
+    same = alarm("low", start=NOW - 15 * MINUTE, end=NOW - 5 * MINUTE)
+    rows = courses.chart_rows(course([60.0] * 24), "heart_rate", alarms=[high, low, same])
+    strips = [row for row in rows if row["what"] == "alarm"]
+
+    assert [(20, 30, "*"), (30, 40, "***"), (40, 55, "*")] == [
+        ((r["time"] - NOW) // MINUTE, (r["end"] - NOW) // MINUTE, r["mark"]) for r in strips
+    ]
+
+
+def test_a_summary_after_a_reconnect_is_no_alarm_of_its_own_on_the_chart() -> None:
+    """It lasts from the oldest of those that it speaks for to the newest, over all that lies between."""
+    summary = alarm("high", rule="backlog", start=NOW - 100 * MINUTE)
+    member = alarm("medium", start=NOW - 100 * MINUTE, end=NOW - 90 * MINUTE)
+    strips = courses.strips(course([60.0] * 24), [summary, member], 5)
+
+    assert [(NOW - 40 * MINUTE, NOW - 30 * MINUTE, "medium")] == strips
+
+
 def test_an_alarm_before_the_chart_is_not_drawn() -> None:
     past = alarm(start=NOW - 2 * DAY, end=NOW - DAY)
 

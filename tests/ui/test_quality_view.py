@@ -59,4 +59,4 @@ def test_what_alarms_cost_is_told_in_words_and_by_rule() -> None:
 
     assert ["3", "0.25", "67 %", "under 1 min", "17 min", "–", "0 %"] == [v for _, v in quality.burden_figures(one)]
     assert ["Own rule 1", "Heart rate high"] == table["Rule"]
-    assert ["under 1 min", "–"] == table["Until then, median"]
+    assert ["under 1 min", "–"] == table["Wait, median"]

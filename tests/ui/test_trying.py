@@ -91,7 +91,7 @@ def test_a_series_is_forecast_from(tiny_monitor: Monitor) -> None:
 
     rows = trying.forecast_rows(judged.ahead, tiny_monitor.schema)
 
-    assert ["vital", "in 5 min", "in 15 min", "in 30 min", "in 60 min"] == list(rows[0])
+    assert ["Vital", "in 5 min", "in 15 min", "in 30 min", "in 60 min"] == list(rows[0])
 
 
 VALUES = {"heart_rate": 115.0, "oxygen_saturation": 90.0, "respiratory_rate": 22.0, "body_temperature": 38.5}

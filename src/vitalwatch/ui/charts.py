@@ -13,11 +13,12 @@ ALARMS = {"high": RED, "medium": ORANGE, "low": SKY}
 Spec = dict[str, Any]
 
 
-def vital(label: str, unit: str, *, height: int = 220) -> Spec:
+def vital(label: str, unit: str, *, height: int = 220, points: bool = False) -> Spec:
     """Return the chart of one vital: usual band, measured line, forecast fan, unusual moments, alarms.
 
     Rows: `what` usual (time, low, high), measured (time, value), forecast (time, low, middle, high), unusual (time,
-    value), alarm (time, end, sign), change (time, sign): another medicine or device.
+    value), alarm (time, end, priority, sign, mark), change (time, sign): another medicine or device. With `points`
+    each value is a point, too: of a cuff, one reading alone is no line.
     """
     time = _time("time")
     axis = {"tickCount": 4, "labelOverlap": True}
@@ -34,17 +35,22 @@ def vital(label: str, unit: str, *, height: int = 220) -> Spec:
     point = {"x": time, "y": {**y, "field": "value"}, "tooltip": [moment, value]}
     middle = {"x": time, "y": {**y, "field": "middle"}}
     dashed = {"type": "line", "color": ORANGE, "strokeDash": [5, 3], "point": {"size": 22, "color": ORANGE}}
+    line: Spec = {"type": "line", "color": BLUE, "strokeWidth": 1.6}
+    if points:
+        line["point"] = {"size": 18, "color": BLUE}
     diamond = {"type": "point", "shape": "diamond", "filled": True, "size": 14, "color": RED, "opacity": 0.9}
     beside = {"align": "right", "baseline": "top", "dx": -4, "fontSize": 10, "color": GREY}
+    marks = {"type": "text", "align": "left", "baseline": "bottom", "fontSize": 11, "fontWeight": 700, "color": GREY}
     layers = [
         _layer("usual", {"type": "area", "color": SKY, "opacity": 0.28}, band),
         _layer("forecast", {"type": "area", "color": ORANGE, "opacity": 0.3}, band),
-        _layer("measured", {"type": "line", "color": BLUE, "strokeWidth": 1.6}, point),
+        _layer("measured", line, point),
         _layer("forecast", dashed, middle),
         _layer("unusual", diamond, point),
         _layer("change", {"type": "rule", "color": GREY, "strokeDash": [6, 4], "strokeWidth": 1.5}, {"x": time}),
         _layer("change", {"type": "text", **beside}, {"x": time, "y": {"value": 4}, "text": {"field": "sign"}}),
         _strips(time),
+        _layer("alarm", marks, {"x": time, "y": {"value": {"expr": "height - 8"}}, "text": {"field": "mark"}}),
     ]
     title = {"text": f"{label} ({unit})", "anchor": "start", "frame": "group", "fontSize": 13, "fontWeight": 500}
     return {"title": title, "height": height, "layer": layers, "config": {"view": {"stroke": None}}}

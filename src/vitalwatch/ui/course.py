@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vitalwatch.alerting.alerts import MARKS, PRIORITIES
+from vitalwatch.alerting.lifecycle import SUMMARY
 from vitalwatch.explaining import BAND, usual_range
 from vitalwatch.tables import DAY, MINUTE, Answers, local_date
 from vitalwatch.ui.plain import sign
@@ -155,7 +158,7 @@ def chart_rows(
         course: Of the person.
         vital: Which.
         ahead: Newest forecast.
-        alarms: Open and past alerts, as plain values; drawn under the heart rate's curve only.
+        alarms: Open and past alerts, as plain values; drawn by `strips`, under the heart rate's curve only.
         step: Minutes in a grid step.
     """
     rows: list[dict[str, Any]] = []
@@ -180,6 +183,34 @@ def chart_rows(
 def band(course: Course, vital: str) -> list[Numbers]:
     """Return lower and upper end of what is usual for this person, row by row; empty where nothing is known."""
     return [course.low, course.high] if vital == "heart_rate" else course.usual.get(vital, [[], []])
+
+
+def strips(course: Course, alarms: Iterable[Mapping[str, Any]], step: int) -> list[tuple[int, int, str]]:
+    """Return when there was an alarm within a course, as (start, end, highest priority) on the person's clock, apart.
+
+    An alert that speaks for others (after a reconnect, from the oldest to the newest of them) is no alarm of its own:
+    those that it speaks for are there.
+    """
+    if not course.time:
+        return []
+    shift, first, last = course.offset * MINUTE, course.local[0], course.local[-1] + step * MINUTE
+    spans = [
+        (max(one["start"] + shift, first), min(last if one["end"] is None else one["end"] + shift, last), one)
+        for one in alarms
+        if one["rule"] != SUMMARY
+    ]
+    found: list[tuple[int, int, str]] = []
+    edges = sorted({edge for start, end, _ in spans if start < end for edge in (start, end)})
+    for begin, until in pairwise(edges):
+        there = [PRIORITIES.index(one["priority"]) for start, end, one in spans if start <= begin and until <= end]
+        if not there:
+            continue
+        priority = PRIORITIES[max(there)]
+        if found and found[-1][1:] == (begin, priority):
+            found[-1] = found[-1][0], until, priority
+        else:
+            found.append((begin, until, priority))
+    return found
 
 
 def worn_by_day(course: Course) -> list[dict[str, Any]]:
@@ -246,17 +277,10 @@ def _line(course: Course, vital: str) -> list[dict[str, Any]]:
 
 
 def _alarm_rows(course: Course, alarms: Iterable[Mapping[str, Any]], step: int) -> list[dict[str, Any]]:
-    if not course.time:
-        return []
-    shift = course.offset * MINUTE
-    first, last = course.local[0], course.local[-1] + step * MINUTE
-    rows = []
-    for alarm in alarms:
-        start = max(alarm["start"] + shift, first)
-        end = min((alarm["end"] + shift) if alarm["end"] is not None else last, last)
-        if start < end:
-            rows.append(_row("alarm", start, end=end, priority=alarm["priority"], sign=sign(alarm["priority"])))
-    return rows
+    return [
+        _row("alarm", start, end=end, priority=priority, sign=sign(priority), mark=MARKS[priority])
+        for start, end, priority in strips(course, alarms, step)
+    ]
 
 
 def _fan(course: Course, vital: str, ahead: Ahead) -> list[dict[str, Any]]:

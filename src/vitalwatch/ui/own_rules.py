@@ -35,6 +35,14 @@ HYSTERESIS = {
     "blood_pressure_diastolic": 5.0,
 }  # fmt: skip - of rules.yaml
 NEAR = 0.5  # hysteresis of a distance from usual, own spreads, as in rules.yaml
+NAMED = {  # rules whose name alone says little
+    "unusual": "unusual for this person",
+    "known": "looks like a known kind of episode",
+    "technical": "sensor",
+    "news2": "NEWS2",
+    "news2_single": "NEWS2, a single part",
+    "backlog": "summary after a reconnect",
+}
 MANY = 1.0  # alarms a day above which somebody is asked to think again
 
 
@@ -106,8 +114,8 @@ def with_rule(personal: Mapping[str, Any], name: str, rule: Mapping[str, Any] | 
 
 
 def title(name: str) -> str:
-    """Return what a rule is called: an own one by its number, a shared one by its name in words."""
-    named = f"own rule {name.removeprefix('own_')}" if OWN.fullmatch(name) else words(name)
+    """Return what a rule, or a kind of episode, is called: an own rule by its number, others by their name in words."""
+    named = f"own rule {name.removeprefix('own_')}" if OWN.fullmatch(name) else NAMED.get(name) or words(name)
     return named[:1].upper() + named[1:]
 
 

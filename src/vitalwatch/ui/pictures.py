@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from vitalwatch.alerting.alerts import MARKS
 from vitalwatch.drawing import BLUE, INK, ORANGE, RED, RULE, SKY, Picture
 from vitalwatch.schema import Schema
 from vitalwatch.tables import MINUTE
-from vitalwatch.ui.course import Ahead, Course, band
-from vitalwatch.ui.plain import clock, sign
+from vitalwatch.ui.course import Ahead, Course, band, strips
+from vitalwatch.ui.plain import clock
 
 DARK = {  # as report.html in dark
     "ink": "#e6edf3",
@@ -109,17 +110,11 @@ def _vital(ax: Any, course: Course, vital: str, schema: Schema, ahead: Ahead | N
 
 
 def _strips(ax: Any, course: Course, alarms: Iterable[Mapping[str, Any]], schema: Schema) -> None:
-    shift = course.offset * MINUTE
-    last = course.local[-1] + schema.step_ms
-    for alarm in alarms:
-        start = max(alarm["start"] + shift, course.local[0])
-        end = min(last if alarm["end"] is None else alarm["end"] + shift, last)
-        if start < end:
-            colour = {"high": RED, "medium": ORANGE, "low": SKY}[alarm["priority"]]
-            ax.axvspan(_moment(start), _moment(end), 0.0, 0.05, color=colour)
-            marks = sign(alarm["priority"]).partition(" ")[0]
-            place = {"xycoords": ("data", "axes fraction"), "fontsize": 7, "color": INK}
-            ax.annotate(marks, (_moment(start), 0.06), **place)
+    for start, end, priority in strips(course, alarms, schema.step_minutes):
+        colour = {"high": RED, "medium": ORANGE, "low": SKY}[priority]
+        ax.axvspan(_moment(start), _moment(end), 0.0, 0.05, color=colour)
+        place = {"xycoords": ("data", "axes fraction"), "fontsize": 7, "color": INK}
+        ax.annotate(MARKS[priority], (_moment(start), 0.06), **place)
 
 
 def _moment(local: int) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from vitalwatch.reading import REASONS
 from vitalwatch.schema import Schema
+from vitalwatch.tables import MINUTE
 from vitalwatch.ui.course import Course
 from vitalwatch.ui.own_rules import title
 from vitalwatch.ui.plain import NONE, age
@@ -101,8 +102,8 @@ def burden_figures(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Alarms", str(told["alerts"])),
         ("A person-day", _fixed(told["per_person_day"], 2)),
         ("Acknowledged", _share(told["acknowledged"])),
-        ("Until then, median", _minutes(told["minutes_median"])),
-        ("Until then, 90 %", _minutes(told["minutes_p90"])),
+        ("Wait, median", _minutes(told["minutes_median"])),
+        ("Wait, 90 % under", _minutes(told["minutes_p90"])),
         ("Came back by itself", _share(told["repeated"])),
         ("Over, unanswered", _share(told["unanswered"])),
     ]
@@ -116,7 +117,7 @@ def burden_table(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]
         "Alarms": [str(one["alerts"]) for one in every],
         "A person-day": [_fixed(one["per_person_day"], 2) for one in every],
         "Acknowledged": [_share(one["acknowledged"]) for one in every],
-        "Until then, median": [_minutes(one["minutes_median"]) for one in every],
+        "Wait, median": [_minutes(one["minutes_median"]) for one in every],
         "Came back by itself": [_share(one["repeated"]) for one in every],
         "Escalated": [_share(one["escalated"]) for one in every],
     }
@@ -131,4 +132,4 @@ def _share(value: float | None) -> str:
 
 
 def _minutes(value: float | None) -> str:
-    return NONE if value is None else "under 1 min" if value < 1 else f"{value:.0f} min"
+    return NONE if value is None else "under 1 min" if value < 1 else age(0, round(value * MINUTE))

@@ -204,7 +204,7 @@ def forecast_rows(ahead: Ahead, schema: Schema) -> list[dict[str, str]]:
     rows = []
     for vital, fan in ahead.vitals.items():
         column = schema.columns[vital]
-        row = {"vital": f"{column.label} ({column.shown})"}
+        row = {"Vital": f"{column.label} ({column.shown})"}
         for minutes, low, middle, high in fan:
             row[f"in {minutes} min"] = f"{number(middle, column)} ({number(low, column)} to {number(high, column)})"
         rows.append(row)

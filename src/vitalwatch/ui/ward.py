@@ -33,8 +33,8 @@ STATES = {  # state -> words; in the order in which they want a look
     "not_worn": "Not worn",
     "waiting": "Waits for a model",
     "unknown": "Not assessable: too little measured",
-    "unusual": "Unusual for this person",
-    "usual": "As usual",
+    "unusual": "Unusual for this person now",
+    "usual": "As usual now",
 }
 
 

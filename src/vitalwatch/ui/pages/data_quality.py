@@ -75,8 +75,9 @@ def _burden() -> None:
     rows = quality.burden_table(found["rules"])
     table(rows, "What the alarms of each rule cost: how many, acknowledged, minutes until then, came back, escalated.")
     st.caption(
-        "A rule that many never acknowledge, or that comes back by itself, trains people to look away: change it for "
-        "the person whom it is about (page Person), or for everybody in rules.yaml, tried first by `alarms replay`."
+        "Wait: from the alarm to the first acknowledgement. A rule that many never acknowledge, or that comes back by "
+        "itself, trains people to look away: change it for the person whom it is about (page Person), or for everybody "
+        "in rules.yaml, tried first by `alarms replay`."
     )
 
 

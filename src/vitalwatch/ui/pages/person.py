@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from vitalwatch.alerting.alerts import MARKS
+from vitalwatch.cleaning import SLOW
 from vitalwatch.database.access import ACK
 from vitalwatch.database.changes import DEVICE, MEDICATION
 from vitalwatch.errors import VitalsError
@@ -180,8 +181,8 @@ def _charts(course: Course, ahead: Ahead | None, alarms: list[Mapping[str, Any]]
     st.caption(
         "Blue line: measured. Light band: what the monitor calls normal for this person, two own spreads around the "
         "centre: in this very moment (heart rate), or asleep, at rest, active (the others). Orange: forecast, median "
-        "and 80 % interval. Red mark: unusual moment. Strip below the heart rate: alarm. Dashed line: other medication "
-        "or device."
+        "and 80 % interval. Red mark: unusual moment. Strip below the heart rate: alarm, `***` high, `**` medium, "
+        "`*` low. Dashed line: other medication or device."
     )
     for at, kind in course.changes:
         when = plain(clock(at, course.offset))
@@ -201,7 +202,8 @@ def _chart(course: Course, vital: str, ahead: Any, alarms: Any, height: int) -> 
     rows = chart_rows(course, vital, ahead, alarms, step=source().schema.step_minutes)
     # a description that changed would have the chart drawn anew: what changes is said below it
     alt = f"Chart of {column.label.lower()} in {column.shown}; the line below says it in words."
-    chart(rows, charts.vital(column.label, column.shown, height=height), alt, f"chart-{vital}")
+    spec = charts.vital(column.label, column.shown, height=height, points=vital in SLOW)
+    chart(rows, spec, alt, f"chart-{vital}")
     st.caption(plain(person.alt(course, vital, source().schema)))
 
 
@@ -235,9 +237,7 @@ def _news(who: str, course: Course) -> None:
     if told.total is None:
         st.caption("Not assessable: none of its vitals was measured lately.")
     else:
-        part = (
-            "" if told.known == len(told.parts) else f" of the {told.known} parts (of {len(told.parts)}) that are known"
-        )
+        part = " points" if told.known == len(told.parts) else f" points from {told.known} of {len(told.parts)} parts"
         st.markdown(f"**{told.total}**{plain(part)} · {plain(told.band)} · SpO2 scale {scale}")
     rows = told.parts
     table(

@@ -115,9 +115,12 @@ def _comparison(key: str, told: Comparison, label: str) -> Comparison:
     as_told = (kind, vital, above) == (told.kind, told.vital, told.above) and told.at is not None
     at = told.at if as_told and told.at is not None else own_rules.start(asked_for, schema)
     at = min(max(at, low), high)
-    number = f"{'at least' if kind in (own_rules.NEWS2, own_rules.PART) else 'than'} ({unit})"
+    digits = "%.1f" if step < 1 else "%.0f"
+    number = f"{'at least' if kind in (own_rules.NEWS2, own_rules.PART) else 'number'} ({unit})"
     with places[3]:
-        value = st.number_input(number, low, high, at, step, key=f"{key}-{kind}-{vital}-{above}-at")
+        value = st.number_input(
+            number, low, high, at, step, key=f"{key}-{kind}-{vital}-{above}-at", format=digits, width="stretch"
+        )
     if kind == own_rules.MEAN:
         with places[4]:
             over = _choice("over the last", own_rules.OVER, told.over, f"{key}-over")

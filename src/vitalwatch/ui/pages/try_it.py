@@ -171,7 +171,7 @@ def _forecast() -> None:
         alt,
         "forecast-chart",
     )
-    rows = [row for row in trying.forecast_rows(judged.ahead, schema) if row["vital"].startswith(column.label)]
+    rows = [row for row in trying.forecast_rows(judged.ahead, schema) if row["Vital"].startswith(column.label)]
     if rows:
         table({name: [row[name] for row in rows] for name in rows[0]}, alt)
     st.caption("Median, and the interval that holds 80 % of what comes.")
