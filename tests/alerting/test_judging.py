@@ -11,7 +11,7 @@ import pytest
 
 from tiny import small_settings, somebody
 from vitalwatch import cleaning
-from vitalwatch.alerting.judging import Judge, Memory
+from vitalwatch.alerting.judging import Judge, Memory, _part
 from vitalwatch.alerting.rules import Personal, Rule, Rules, read_rules
 from vitalwatch.alerting.sensing import TOLD
 from vitalwatch.baseline import VITALS
@@ -325,6 +325,37 @@ def test_a_news2_condition_names_its_parts():
     assert "NEWS2 is 5 of the vitals measured (respiration 2, pulse 3)." == found.explanation
 
 
+def test_a_thermometer_that_was_off_the_skin_tells_nothing_of_the_body_for_an_hour():
+    n, off = 40, 6
+    cold = {"when": {"vital": "body_temperature", "below": 35}, "priority": "medium"}
+    points = {"when": {"news2": "single", "at_least": 3}, "priority": "medium"}
+    warm = np.where(np.arange(n) < off, 33.5, 34.4) + np.arange(n) % 2 / 10
+    told = answers(n, body_temperature=warm)
+    judge = Judge(with_rules(cold=cold, points=points), SCHEMA)
+
+    assert [("cold", off + 11, None), ("points", off + 11, None)] == spans(judge.look(Memory(), told)[1])
+    assert [("cold", 0, None)] == spans(
+        conditions(with_rules(cold=cold), answers(n, body_temperature=warm[off:].min()))
+    )
+    memory = Memory()
+    for row in range(n):
+        memory, found = judge.look(Memory.from_json(memory.to_json()), _part(told, slice(row, row + 1)))
+    assert [("cold", off + 11, None), ("points", off + 11, None)] == spans(found)
+
+
+def test_a_channel_of_the_monitor_is_a_condition_once_it_lasted_as_long_as_its_rule_asks(tiny_monitor):
+    life = somebody(3)
+    state, told = tiny_monitor.advance(tiny_monitor.begin("anna", life.profile), life.readings, forecast=False)
+    short, long = (
+        Judge(with_rules(unusual={"channel": "unusual", "lasts": lasts}), SCHEMA).of_monitor(state, told)
+        for lasts in ("0min", "20min")
+    )
+    lasted = [one for one in short if one.end is None or one.end - one.start >= 20 * MINUTE]
+
+    assert 0 < len(lasted) < len(short)
+    assert lasted == list(long)
+
+
 def test_rows_that_news2_passes_over_are_rows_where_it_scores_nothing():
     rng = np.random.default_rng(5)
     n = 400
@@ -338,7 +369,7 @@ def test_rows_that_news2_passes_over_are_rows_where_it_scores_nothing():
 
     for scale, oxygen in ((1, None), (1, True), (2, None), (2, False), (2, True)):
         personal = Personal(oxygen_scale=scale, supplemental_oxygen=oxygen)
-        got = Rows.of(told, -1, None, personal, 5, scored=True).score
+        got = Rows.of(told, -1, None, -1, personal, 5, scored=True).score
         v = {name: told.grid.column(name) for name in columns}
         expected = news2(
             respiration=v["respiratory_rate"], saturation=v["oxygen_saturation"], pulse=v["heart_rate"],

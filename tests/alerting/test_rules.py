@@ -56,7 +56,11 @@ def written(tmp_path, settings):
         ("above: limit, hysteresis: 5", "above: 3, below: 2", "heart_rate_high.when: a comparison has exactly one of"),
         ("mean: heart_rate", "news2: total, mean: heart_rate", "a comparison names exactly one of vital, mean, usual"),
         ("louder: {high: 7}", "louder: {low: 7}", "rules.news2: louder names higher priorities than the rule's own."),
-        ("priority: high, lasts", "lasts", "rules.breathing_low: a rule needs a priority: high, medium or low."),
+        (
+            "priority: medium, lasts: 30min, clears",
+            "lasts: 30min, clears",
+            "rules.news2_single: a rule needs a priority:",
+        ),
         ("silence: 30min", "silence: 5h", "wearing: not_worn must be longer than silence."),
         ("pause: 30min", "pause: soon", "signals.pause: a duration is written like 15s, 10min, 6h or 3d."),
         ("when: {mean", "any: [{vital: heart_rate, above: 3}]\n    when: {mean", "a rule has exactly one of when, all"),

@@ -10,7 +10,7 @@ import pytest
 from test_judging import SCHEMA, SHIPPED, START, STEP, answers, spans, with_rules
 
 from tiny import small_settings
-from vitalwatch.alerting.judging import Judge, Memory
+from vitalwatch.alerting.judging import Judge, Memory, _part
 from vitalwatch.alerting.reliving import relive
 from vitalwatch.alerting.rules import Rule
 from vitalwatch.alerting.sensing import Sensed, advance
@@ -60,10 +60,39 @@ def test_a_device_that_reports_and_measures_no_heart_rate_is_told():
 
 
 def test_spikes_are_told_and_the_monitor_does_not_tell_them_again():
-    beat = 62.0 + np.arange(N) % 3 / 10 + 90.0 * np.isin(np.arange(N), (10, 14))
+    beat = 62.0 + np.arange(N) % 3 / 10 + 90.0 * np.isin(np.arange(N), (10, 14, 18))
     told = answers(N, heart_rate=beat)
 
-    assert [("sensor_spikes", 14, 15)] == spans(Judge(SHIPPED, SCHEMA).look(Memory(), told)[1])
+    assert [("sensor_spikes", 18, 19)] == spans(Judge(SHIPPED, SCHEMA).look(Memory(), told)[1])
+
+
+def test_spikes_too_small_to_be_taken_back_are_told_by_their_way_there_and_back():
+    small = 62.0 + np.arange(N) % 3 / 10 + 30.0 * np.isin(np.arange(N), (10, 14))
+    rises = np.where(np.arange(N) < 20, 62.0, 92.0) + np.arange(N) % 3 / 10
+    spikes = {"sensor": "spikes", "times": 3, "priority": "low", "latching": False}
+
+    def told(beat, **more):
+        return spans(Judge(with_rules(spikes=spikes), SCHEMA).look(Memory(), answers(N, heart_rate=beat, **more))[1])
+
+    assert [("spikes", 14, 16)] == told(small)
+    assert [] == told(rises)  # a heart that stays there
+    assert [] == told(small, steps=600, intensity=0.6)  # and one that moves
+
+
+def test_jumps_are_seen_alike_one_row_at_a_time_and_at_once():
+    rng = np.random.default_rng(7)
+    beat = 62.0 + rng.normal(0, 1, 400) + np.where(rng.random(400) < 0.15, 32.0, 0.0)
+    beat[rng.random(400) < 0.05] = np.nan
+    judge, whole = Judge(SHIPPED, SCHEMA), answers(400, heart_rate=beat)
+    at_once, ended = judge.look(Memory(), whole)
+    memory, seen = Memory(), []
+    for row in range(400):
+        memory, found = judge.look(memory, _part(whole, slice(row, row + 1)))
+        seen += [one for one in found if one.end is not None]
+
+    assert [one.rule for one in ended].count("sensor_spikes") > 1
+    assert [one for one in ended if one.end is not None] == seen
+    assert at_once == memory
 
 
 def test_rows_one_at_a_time_tell_the_same_as_all_at_once():
@@ -99,7 +128,7 @@ FOUND = {
     "low_perfusion": 0.7,
     "temperature_detached": 0.7,
     "stuck_value": 0.5,
-    "spikes": 0.15,
+    "spikes": 0.3,
 }  # at least, of each kind
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from vitalwatch.alerting.alerts import PHYSIOLOGICAL, PRIORITIES, TECHNICAL, Condition, higher
 from vitalwatch.alerting.rules import InForce, Personal, Rule, Rules, Term, in_force, span
-from vitalwatch.alerting.sensing import FINDERS, SENTENCES, TOLD, Sensed, advance, nothing_sensed
+from vitalwatch.alerting.sensing import FINDERS, SENTENCES, TOLD, Felt, Sensed, advance, beat_change, nothing_sensed
 from vitalwatch.alerting.terms import (
     HOLDS,
     SCORED,
@@ -28,6 +28,7 @@ from vitalwatch.alerting.terms import (
     Rows,
     advance_mean,
     busy_rows,
+    loose_rows,
     measured,
     newest_beat,
     over_of,
@@ -77,6 +78,7 @@ class Body:
         held: By rule, where there is something to remember.
         sensed: The same of rules about sensors.
         means: By rule and number of the comparison.
+        loose_at: Time of the newest row with a thermometer off the skin, UTC ms, -1 for none.
     """
 
     busy_at: int = -1
@@ -84,6 +86,7 @@ class Body:
     held: Mapping[str, Held] = field(default_factory=dict)
     sensed: Mapping[str, Sensed] = field(default_factory=dict)
     means: Mapping[str, Mean] = field(default_factory=dict)
+    loose_at: int = -1
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def _body(told: Mapping[str, Any]) -> Body:
     sensed = {
         name: Sensed(tuple(one["times"]), one["start"], one["over"]) for name, one in told.get("sensed", {}).items()
     }
-    return Body(told["busy_at"], beat, held, sensed, means)
+    return Body(told["busy_at"], beat, held, sensed, means, told.get("loose_at", -1))
 
 
 class Judge:
@@ -185,7 +188,7 @@ class Judge:
     def of_monitor(self, state: State, answers: Answers) -> tuple[Condition, ...]:
         """Return the conditions of the monitor's own channels: those still open in `state`, and those that ended.
 
-        An alarm that the monitor cut because it lasts is one condition.
+        An alarm that the monitor cut because it lasts is one condition; it is one once it `lasts` as its rule asks.
         """
         still = {alarm for channel in state.body.channels if (alarm := channel.open) is not None}
         found: dict[tuple[str, str], list[Condition]] = {}
@@ -199,7 +202,12 @@ class Judge:
                 piece = earlier.pop()
                 told = replace(told, start=piece.start, priority=higher(piece.priority, told.priority))
             earlier.append(told)
-        return tuple(condition for several in found.values() for condition in several)
+        until = state.newest + self.schema.step_ms
+        return tuple(one for several in found.values() for one in several if self._lasted(one, until))
+
+    def _lasted(self, one: Condition, until: int) -> bool:
+        """Return whether a condition of the monitor has lasted as long as its rule asks, as far as is known now."""
+        return (until if one.end is None else one.end) - one.start >= span(self.in_force[one.rule].rule.lasts)
 
     def _of_alarm(self, alarm: Alarm, still: bool) -> Condition | None:
         found = self.rules.of_channel(alarm.channel)
@@ -276,17 +284,18 @@ class Judge:
         busy = np.flatnonzero(busy_rows(grid, step_minutes))
         busy_at = int(grid.time[busy[-1]]) if len(busy) else body.busy_at
         sensed: Mapping[str, Sensed] = {}
-        if body.sensed or (self.sensors and not nothing_sensed(grid, self._weakest)):
-            sensed = self._felt(body.sensed, grid, resting_rows(grid, body.busy_at, step_minutes)[0], ended)
-        return Body(busy_at, newest_beat(grid, step_minutes), sensed=sensed)
+        step_ms = self.schema.step_ms
+        if body.sensed or (self.sensors and not nothing_sensed(grid, body.beat, step_ms, self._weakest)):
+            sensed = self._felt(body, grid, resting_rows(grid, body.busy_at, step_minutes)[0], ended)
+        loose_at = loose_rows(grid, body.loose_at)[1] if np.count_nonzero(grid.artefact) else body.loose_at
+        return Body(busy_at, newest_beat(grid, step_minutes), sensed=sensed, loose_at=loose_at)
 
-    def _felt(
-        self, before: Mapping[str, Sensed], grid: Grid, resting: Bools, ended: list[Condition]
-    ) -> Mapping[str, Sensed]:
+    def _felt(self, before: Body, grid: Grid, resting: Bools, ended: list[Condition]) -> Mapping[str, Sensed]:
         """Return what is remembered of the rules about sensors after some rows; what ends in them goes to `ended`."""
-        sensed = dict(before)
+        sensed = dict(before.sensed)
+        felt = Felt(grid, resting, beat_change(grid, before.beat, self.schema.step_ms))
         for name, rule in self.sensors:
-            found = FINDERS[rule.sensor or ""](grid, resting, rule)
+            found = FINDERS[rule.sensor or ""](felt, rule)
             told, over = advance(sensed.pop(name, Sensed()), found, grid.time, rule, self.schema.step_ms)
             ended.extend(self._sensed(name, rule, start, end) for start, end in over)
             if told.times:
@@ -296,7 +305,9 @@ class Judge:
     def _rows(self, body: Body, answers: Answers, keep: slice, ended: list[Condition]) -> Body:
         """Return what is remembered after some rows; what ends in them is added to `ended`."""
         seen = _part(answers, keep)
-        rows = Rows.of(seen, body.busy_at, body.beat, self.personal, self.schema.step_minutes, scored=self._scored)
+        rows = Rows.of(
+            seen, body.busy_at, body.beat, body.loose_at, self.personal, self.schema.step_minutes, scored=self._scored
+        )
         held, means = {one.name: body.held[one.name] for one in self.asked if one.name in body.held}, {}
         for asked in self.asked:
             values = []
@@ -311,8 +322,8 @@ class Judge:
             found = self._watch(asked, held.pop(asked.name, Held()), values, rows, ended)
             if found.since is not None:
                 held[asked.name] = found
-        sensed = self._felt(body.sensed, seen.grid, rows.resting, ended)
-        return Body(rows.busy_at, rows.beat, held, sensed, means)
+        sensed = self._felt(body, seen.grid, rows.resting, ended)
+        return Body(rows.busy_at, rows.beat, held, sensed, means, rows.loose_at)
 
     def _mean(self, mean: Mean, rows: Rows, term: Term) -> tuple[Mean, Doubles]:
         value = measured(rows.answers.grid, term.signal)

@@ -13,8 +13,11 @@ import numpy as np
 
 from vitalwatch.alerting.rules import BLIND, SPIKES, WEAK, Rule, span
 from vitalwatch.artefacts import ARTEFACTS
-from vitalwatch.tables import Bools, Grid
+from vitalwatch.tables import Bools, Doubles, Grid
 
+JUMP = (
+    25.0  # bpm at rest from one row to the next: seldom, and there and back within an hour hardly ever, is it a heart
+)
 CONTEXT = ("steps", "intensity", "sleep")  # what a device tells though its optical sensor sees nothing
 TOLD = {  # what the monitor's technical channel calls these, row by row: a rule here tells them instead
     "spike": SPIKES,
@@ -43,41 +46,77 @@ class Sensed:
     over: bool = False
 
 
-def spikes(grid: Grid, resting: Bools, rule: Rule) -> Bools:
-    """Return rows with a value that was taken back as a spike, (n,)."""
-    marked: Bools = np.logical_or.reduce(grid.artefact & np.uint8(ARTEFACTS["spike"]), axis=1)
-    return marked
+@dataclass(frozen=True)
+class Felt:
+    """What rules about sensors look at, for n grid rows: at rest, and how far the heart rate is from the row before."""
+
+    grid: Grid
+    resting: Bools
+    jump: Doubles
+
+    def __len__(self) -> int:
+        return len(self.grid)
 
 
-def weak(grid: Grid, resting: Bools, rule: Rule) -> Bools:
+def spikes(felt: Felt, rule: Rule) -> Bools:
+    """Return rows with a value that was taken back as a spike, or with a heart rate that jumped at rest, (n,).
+
+    A single spike is one of the first kind or, where it was too small for that, two of the second: there and back.
+    """
+    marked: Bools = np.logical_or.reduce(felt.grid.artefact & np.uint8(ARTEFACTS["spike"]), axis=1)
+    return marked | (felt.resting & (felt.jump > JUMP))
+
+
+def weak(felt: Felt, rule: Rule) -> Bools:
     """Return rows at rest with a signal quality below the rule's, (n,): motion alone weakens a signal."""
     assert rule.below is not None
-    found: Bools = (grid.column("signal_quality") < rule.below) & resting
+    found: Bools = (felt.grid.column("signal_quality") < rule.below) & felt.resting
     return found
 
 
-def blind(grid: Grid, resting: Bools, rule: Rule) -> Bools:
+def blind(felt: Felt, rule: Rule) -> Bools:
     """Return rows that a device told without a heart rate, not even one carried forward, and without a fault, (n,)."""
+    grid = felt.grid
     reported = np.logical_or.reduce([np.isfinite(grid.column(name)) for name in CONTEXT])
     found: Bools = reported & np.isnan(grid.values[:, 0]) & (grid.artefact[:, 0] == 0)
     return found
 
 
-FINDERS: Mapping[str, Callable[[Grid, Bools, Rule], Bools]] = {SPIKES: spikes, WEAK: weak, BLIND: blind}
+FINDERS: Mapping[str, Callable[[Felt, Rule], Bools]] = {SPIKES: spikes, WEAK: weak, BLIND: blind}
 
 
-def nothing_sensed(grid: Grid, below: float) -> bool:
+def beat_change(grid: Grid, beat: tuple[int, float] | None, step_ms: int) -> Doubles:
+    """Return how far the heart rate of each row is from that of the row just before, bpm (n,); NaN is not known.
+
+    Args:
+        grid: Rows; the heart rate is the first vital.
+        beat: Time and heart rate of the row before them, None where it was not measured.
+        step_ms: Length of a row.
+    """
+    time, rate = beat if beat is not None else (-1, np.nan)
+    values = grid.values[:, 0].astype(np.float64)
+    change: Doubles = np.where(
+        np.diff(grid.time, prepend=time) == step_ms, np.abs(np.diff(values, prepend=rate)), np.nan
+    )
+    return change
+
+
+def nothing_sensed(grid: Grid, beat: tuple[int, float] | None, step_ms: int, below: float) -> bool:
     """Return whether no row can matter to any rule about a sensor, whatever it asks.
 
     Args:
         grid: Rows; the heart rate is the first vital.
+        beat: Time and heart rate of the row before them, None where it was not measured.
+        step_ms: Length of a row.
         below: The highest signal quality that any rule calls weak.
     """
     quality = grid.names.index("signal_quality")
     if len(grid) == 1:
-        beat = grid.values.item(0, 0)
-        return beat == beat and not grid.values.item(0, quality) < below and not np.count_nonzero(grid.artefact)
-    poor = (grid.values[:, quality] < below) | np.isnan(grid.values[:, 0])
+        rate = grid.values.item(0, 0)
+        if beat is not None and abs(rate - beat[1]) > JUMP and grid.time.item(0) - beat[0] == step_ms:
+            return False
+        return rate == rate and not grid.values.item(0, quality) < below and not np.count_nonzero(grid.artefact)
+    poor = (grid.values[:, quality] < below) | np.isnan(grid.values[:, 0]) | (beat_change(grid, beat, step_ms) > JUMP)
     return not np.count_nonzero(poor) and not np.count_nonzero(grid.artefact)
 
 

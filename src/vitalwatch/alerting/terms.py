@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.alerting.rules import LIMIT, Personal, Rule, Term, span
-from vitalwatch.artefacts import COARSE
+from vitalwatch.artefacts import ARTEFACTS, COARSE
 from vitalwatch.baseline import VITALS
 from vitalwatch.cleaning import SLOW, grid_columns
 from vitalwatch.clinical import PARTS, News2, news2
@@ -26,6 +26,8 @@ HOLDS, UNKNOWN, HOLDS_NOT = 1, 0, -1
 Codes = NDArray[np.int8]
 REST = 15 * MINUTE  # after activity, before a heart counts as at rest
 HOUR = 60 * MINUTE
+LOOSE = 60 * MINUTE  # after a thermometer was off the skin, before what it tells is of the body again
+TEMPERATURE, OFF = "body_temperature", np.uint8(ARTEFACTS["detached_sensor"])
 MOST_POINTS = 3  # of a single part of NEWS2
 NO_MOST = {  # inside these bands no part scores 3, on either oxygen scale (on air)
     "respiratory_rate": (8.5, 24.5),
@@ -158,16 +160,20 @@ class Rows:
         resting: No activity now and in the last quarter of an hour, (n,).
         stuck: The heart rate is exactly that of the row before: a beat that does not change at all may be a sensor that
             is stuck, long before that is certain, so it confirms nothing, (n,).
+        loose: The thermometer was off the skin within the last hour, so it says nothing yet, (n,).
         busy_at: Time of the newest active row, UTC ms, -1 for none.
         beat: Time and heart rate of the newest row, None where it was not measured.
+        loose_at: Time of the newest row with a thermometer off the skin, UTC ms, -1 for none.
         score: NEWS2 of these rows, None where no rule asks.
     """
 
     answers: Answers
     resting: Bools
     stuck: Bools
+    loose: Bools
     busy_at: int
     beat: tuple[int, float] | None
+    loose_at: int
     score: News2 | None
 
     @property
@@ -180,17 +186,19 @@ class Rows:
         answers: Answers,
         busy_at: int,
         beat: tuple[int, float] | None,
+        loose_at: int,
         personal: Personal,
         step_minutes: int,
         *,
         scored: bool,
     ) -> Rows:
-        """Return the rows after activity that ended at `busy_at` and a row with a `beat`."""
+        """Return the rows after activity at `busy_at`, a row with a `beat`, and a thermometer off at `loose_at`."""
         grid = answers.grid
         resting, busy_at = resting_rows(grid, busy_at, step_minutes)
         stuck, newest = _stuck(grid, beat, step_minutes)
-        score = _score(grid, personal) if scored else None
-        return Rows(answers, resting, stuck, busy_at, newest, score)
+        loose, loose_at = loose_rows(grid, loose_at)
+        score = _score(grid, loose, personal) if scored else None
+        return Rows(answers, resting, stuck, loose, busy_at, newest, loose_at, score)
 
     def values(self, term: Term) -> Doubles:
         """Return what a term other than a mean compares, (n,); NaN cannot be told."""
@@ -205,6 +213,8 @@ class Rows:
             value = measured(self.answers.grid, term.signal)
         if term.vital == "heart_rate" or term.news2 is not None:
             value = np.where(self.stuck, np.nan, value)
+        if term.vital == TEMPERATURE:
+            value = np.where(self.loose, np.nan, value)
         return np.where(self.resting, value, np.nan) if term.resting else value
 
     def within_usual(self, one: Comparison) -> Bools:
@@ -254,6 +264,18 @@ def resting_rows(grid: Grid, busy_at: int, step_minutes: int) -> tuple[Bools, in
         return np.zeros(0, np.bool_), busy_at
     last = np.maximum.accumulate(np.where(busy_rows(grid, step_minutes), grid.time, busy_at))
     return (grid.time - last >= REST) | (last < 0), int(last[-1])
+
+
+def loose_rows(grid: Grid, loose_at: int) -> tuple[Bools, int]:
+    """Return the rows within an hour of one with a thermometer off the skin, (n,), and the time of the newest such row.
+
+    A loose thermometer hovers about what cleaning takes back, and a little above it tells of a cold body.
+    """
+    if not len(grid):
+        return np.zeros(0, np.bool_), loose_at
+    off = (grid.artefact[:, grid.names.index(TEMPERATURE)] & OFF) > 0  # vitals come first
+    last = np.maximum.accumulate(np.where(off, grid.time, loose_at))
+    return (last >= 0) & (grid.time - last < LOOSE), int(last[-1])
 
 
 def newest_beat(grid: Grid, step_minutes: int) -> tuple[int, float] | None:
@@ -359,10 +381,14 @@ def measured(grid: Grid, vital: str) -> Doubles:
     return value if vital in SLOW else np.where(grid.filled[:, column], np.nan, value)
 
 
-def _score(grid: Grid, personal: Personal) -> News2:
-    """Return NEWS2; rows where everything lies in the quiet bands score 0 without a look at the tables."""
+def _score(grid: Grid, loose: Bools, personal: Personal) -> News2:
+    """Return NEWS2, without a temperature where the thermometer is loose.
+
+    Rows where everything lies in the quiet bands score 0 without a look at the tables.
+    """
     quiet = QUIET if personal.oxygen_scale == 1 else QUIET_2
     columns = grid.values[:, [grid.names.index(name) for name in quiet]].astype(np.float64)
+    columns[loose, list(quiet).index(TEMPERATURE)] = np.nan
     low, high = np.asarray(list(quiet.values())).T
     outside: Bools = np.logical_or.reduce((columns < low) | (columns > high), axis=1)
     parts = np.zeros((len(grid), 7), np.float32)

@@ -8,7 +8,6 @@ from typing import Any
 import streamlit as st
 
 from vitalwatch.alerting.alerts import MARKS
-from vitalwatch.cleaning import SLOW
 from vitalwatch.database.access import ACK
 from vitalwatch.database.changes import DEVICE, MEDICATION
 from vitalwatch.errors import VitalsError
@@ -28,6 +27,7 @@ ACTIONS = (  # action, label, what it does
     ("resolve", "Resolve", "This is over"),
 )
 CHANGE = "change"
+CUFF = ("blood_pressure_systolic", "blood_pressure_diastolic")  # read now and then: each reading is a point
 LARGE, REFUSED = "heart_rate", "refused"  # the latter: key of the session
 MOST_ALARMS = 3  # shown before the rest is folded
 
@@ -181,8 +181,8 @@ def _charts(course: Course, ahead: Ahead | None, alarms: list[Mapping[str, Any]]
     st.caption(
         "Blue line: measured. Light band: what the monitor calls normal for this person, two own spreads around the "
         "centre: in this very moment (heart rate), or asleep, at rest, active (the others). Orange: forecast, median "
-        "and 80 % interval. Red mark: unusual moment. Strip below the heart rate: alarm, `***` high, `**` medium, "
-        "`*` low. Dashed line: other medication or device."
+        "and 80 % interval. Red mark: unusual moment. Strip below the heart rate: alarm, \\*\\*\\* high, \\*\\* "
+        "medium, \\* low. Dashed line: other medication or device."
     )
     for at, kind in course.changes:
         when = plain(clock(at, course.offset))
@@ -202,7 +202,7 @@ def _chart(course: Course, vital: str, ahead: Any, alarms: Any, height: int) -> 
     rows = chart_rows(course, vital, ahead, alarms, step=source().schema.step_minutes)
     # a description that changed would have the chart drawn anew: what changes is said below it
     alt = f"Chart of {column.label.lower()} in {column.shown}; the line below says it in words."
-    spec = charts.vital(column.label, column.shown, height=height, points=vital in SLOW)
+    spec = charts.vital(column.label, column.shown, height=height, points=vital in CUFF)
     chart(rows, spec, alt, f"chart-{vital}")
     st.caption(plain(person.alt(course, vital, source().schema)))
 
