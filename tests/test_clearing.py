@@ -20,7 +20,7 @@ from vitalwatch.tables import DAY, MINUTE, Answers
 
 STEP = 5 * MINUTE
 LEARNT = ("unusual", "known")
-MOST = 24  # alarms of a channel that are scored again
+MOST = 80  # alarms of a channel that are scored again: of two dozen, two that stay are already too many by chance
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +61,12 @@ def gone(monitor: Monitor, index: int, what: Clearing) -> bool:
 def test_what_is_said_to_clear_alarms_clears_them(demanding: Monitor, channel: str, answered: float) -> None:
     # few trees and a budget thirty times the default: some alarms here rest on the hour alone, and nothing clears those
     every = [(i, what) for i, _, all_of in found(demanding) for what in all_of if what.alarm.channel == channel]
-    asked = every[:: max(len(every) // MOST, 1)]
-    told = [(index, what) for index, what in asked if what.changes]
-    cleared = [gone(demanding, index, what) for index, what in told]
+    told = [(index, what) for index, what in every if what.changes]
+    asked = told[:: max(len(told) // MOST, 1)]
+    cleared = [gone(demanding, index, what) for index, what in asked]
 
     assert len(told) >= 8
-    assert answered <= len(told) / len(asked)
+    assert answered <= len(told) / len(every), f"{len(told)} of {len(every)} told"  # of all: no sample decides
     assert 0.95 <= np.mean(cleared), f"{sum(cleared)} of {len(cleared)} cleared"
 
 
