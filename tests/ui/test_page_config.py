@@ -46,6 +46,14 @@ def test_every_colour_of_text_can_be_read(scheme: str, name: str) -> None:
     assert 4.5 <= contrast(theme[name], theme["backgroundColor"])
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_white_text_of_a_button_can_be_read_and_the_button_seen(scheme: str) -> None:
+    theme = CONFIG["theme"][scheme]
+
+    assert 4.5 <= contrast(theme["primaryColor"], "#ffffff")
+    assert 3.0 <= contrast(theme["primaryColor"], theme["backgroundColor"])
+
+
 def test_no_page_hands_text_to_html() -> None:
     found = []
     for path in PAGES:

@@ -33,7 +33,7 @@ STATES = {  # state -> words; in the order in which they want a look
     "not_worn": "Not worn",
     "waiting": "Waits for a model",
     "unknown": "Not assessable: too little measured",
-    "unusual": "Unusual for this person now",
+    "unusual": "Unusual now",
     "usual": "As usual now",
 }
 
