@@ -29,6 +29,7 @@ SHOTS: tuple[tuple[str, str, Scheme, tuple[int, int], int], ...] = (  # file, pa
     ("page-ward-phone", "", "light", PHONE, 844),
     ("page-person", "person", "light", DESK, 2100),
     ("page-person-phone", "person", "dark", PHONE, 1200),
+    ("page-person-rules", "person", "light", DESK, 760),
     ("page-try", "try", "light", DESK, 1000),
     ("page-your-data", "your-data", "light", DESK, 1400),
     ("page-models", "models", "dark", DESK, 1600),
@@ -75,6 +76,10 @@ def _shoot(browser: Browser, url: str, name: str, scheme: Scheme, size: tuple[in
 
 def _prepare(page: Page, name: str) -> None:
     """Do what makes a page show what it is for."""
+    if name == "page-person-rules":
+        page.get_by_text("Own rules of this person").click()
+        page.get_by_role("button", name="Try on history").click()
+        page.get_by_text("Nothing is saved yet").scroll_into_view_if_needed()
     if name == "page-try":
         page.get_by_role("tab", name="Is this unusual?").click()
         page.get_by_label("Oxygen saturation (%)").fill("90")

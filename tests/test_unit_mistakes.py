@@ -1,4 +1,4 @@
-"""L5 and L6: readings in another unit, and pairs that cannot be, are refused or not taken; those that are right all pass."""
+"""L5 and L6: readings in another unit, and pairs that cannot be, are refused; those that are right all pass."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _comparison(key: str, told: Comparison, label: str) -> Comparison:
             shown = lambda name: schema.columns[name].label  # noqa: E731 - two words
             vital = str(st.selectbox("Vital sign", vitals, index, format_func=shown, key=f"{key}-{kind}-vital"))
         with places[2]:
-            side = st.selectbox("is", ["above", "below"], 0 if told.above else 1, key=f"{key}-{kind}-side")
+            side = st.selectbox("Is", ["above", "below"], 0 if told.above else 1, key=f"{key}-{kind}-side")
             above = side == "above"
     asked_for = Comparison(kind, vital, above, None, over)
     low, high, step, unit = own_rules.reach(asked_for, schema)
@@ -116,14 +116,14 @@ def _comparison(key: str, told: Comparison, label: str) -> Comparison:
     at = told.at if as_told and told.at is not None else own_rules.start(asked_for, schema)
     at = min(max(at, low), high)
     digits = "%.1f" if step < 1 else "%.0f"
-    number = f"{'at least' if kind in (own_rules.NEWS2, own_rules.PART) else 'number'} ({unit})"
+    number = f"{'At least' if kind in (own_rules.NEWS2, own_rules.PART) else 'Number'} ({unit})"
     with places[3]:
         value = st.number_input(
             number, low, high, at, step, key=f"{key}-{kind}-{vital}-{above}-at", format=digits, width="stretch"
         )
     if kind == own_rules.MEAN:
         with places[4]:
-            over = _choice("over the last", own_rules.OVER, told.over, f"{key}-over")
+            over = _choice("Over the last", own_rules.OVER, told.over, f"{key}-over")
     return Comparison(kind, vital, above, float(value), over)
 
 
