@@ -46,10 +46,10 @@ def test_of_two_engines_on_one_database_one_stands_guard_and_the_other_takes_ove
     try:
         ward.engine.start()
         other.start()
-        assert ward.engine._guarding is not None
-        assert other._guarding is None
+        assert ward.engine.vigil.guarding is not None
+        assert other.vigil.guarding is None
         ward.engine.close()
-        assert eventually(lambda: other._guarding is not None)
+        assert eventually(lambda: other.vigil.guarding is not None)
     finally:
         other.close()
 
@@ -83,11 +83,11 @@ def test_what_another_process_watches_is_seen_while_it_is_fresh(tmp_path: Path) 
     folder.mkdir(parents=True)
     (folder / SEEN).write_text(json.dumps(Seen((), {"p-a": NOT_WORN}, False).to_json()))
 
-    assert {"p-a": NOT_WORN} == ward.engine.wear()
+    assert {"p-a": NOT_WORN} == ward.engine.vigil.wear()
     old = time.time() - 60
     os.utime(folder / SEEN, (old, old))
     assert seen_elsewhere(ward.settings) is None
-    assert {} == ward.engine.wear()
+    assert {} == ward.engine.vigil.wear()
     ward.engine.close()
 
 

@@ -90,10 +90,11 @@ class Alarming:
         self._step(connection, [person], (), [action], now)
         judgements.discharge(connection, person, now)
 
-    def due(self, connection: Connection, now: int, seen: Seen | None) -> list[Observed] | None:
-        """Return what the watchdog's look changes; None where neither it nor the time changes anything."""
+    def due(self, connection: Connection, now: int, seen: Seen | None, own: Observed) -> list[Observed] | None:
+        """Return what the watchdog's look and what the process knows of itself change; None where nothing changes."""
         alerts = self._open(connection)
-        observed = _observed(alerts, seen, now)
+        mine = bool(own.conditions) or any(alert.source == own.source for alert in alerts)
+        observed = _observed(alerts, seen, now) + [own] * mine
         done = step(alerts, observed, (), now, self.signals)
         return observed if done.alerts else None
 

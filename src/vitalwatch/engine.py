@@ -22,22 +22,19 @@ from vitalwatch import views
 from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burden
-from vitalwatch.alerting.pulse import Pulse
 from vitalwatch.alerting.rules import personal_of, read_rules
-from vitalwatch.alerting.watchdog import Seen as WatchdogSeen
-from vitalwatch.database import access, alarms, audit, changes, judgements, notices, outbox, people, quarantine, scores
+from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, scores
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import Refused
-from vitalwatch.database.readings import waiting_since
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, Sent, judge
 from vitalwatch.errors import DatabaseBusy, NoModelYet, NotAllowed, NotEnoughHistory
-from vitalwatch.guarding import Guarding, Post, names_of, seen_elsewhere
+from vitalwatch.guarding import names_of
 from vitalwatch.intake import Intake
 from vitalwatch.monitor import Monitor
 from vitalwatch.opening import opened
@@ -50,6 +47,7 @@ from vitalwatch.settings import Settings
 from vitalwatch.store import Store, failpoint
 from vitalwatch.tables import MINUTE, Answers, Profile
 from vitalwatch.views import Seen
+from vitalwatch.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +69,7 @@ class Engine:
         production: Which run answers, and why the newest does not.
         audit: Who did what; see `database.audit`.
         promotion: Runs, and moving production among them.
+        vigil: The watch over the database, which one process has.
     """
 
     def __init__(self, settings: Settings, database: Database, secret: Secret, *, now: Callable[[], int]) -> None:
@@ -84,12 +83,12 @@ class Engine:
         self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
         self._alarming = Alarming(self.rules, settings.schema, self.production, secret, names_of(settings))
         self._intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
-        self._guarding: Guarding | None = None
-        self._post = Post.of(settings, database)
-        self._beats, self._next = 0, 0.0
-        self._seen_last: WatchdogSeen | None = None
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
         self._turn, self._stop = threading.RLock(), threading.Event()
+        self.vigil = Vigil(
+            settings, database, self.rules, self._alarming, self.production,
+            writer=self._transaction, turn=self._turn, now=now,
+        )  # fmt: skip
         self._worker: threading.Thread | None = None
 
     @classmethod
@@ -99,7 +98,7 @@ class Engine:
 
     def start(self) -> None:
         """Follow production, score what waits, and of all processes on the database one let time pass for alarms."""
-        self._stand_guard()
+        self.vigil.stand()
         self._worker = threading.Thread(target=self._work, name="vitalwatch-engine", daemon=True)
         self._worker.start()
 
@@ -108,9 +107,7 @@ class Engine:
         self._stop.set()
         if self._worker is not None:
             self._worker.join()
-        if self._guarding is not None:
-            self._guarding.stop()
-        self._post.leave()
+        self.vigil.leave()
         self.audit.close()
         self.database.close()
 
@@ -194,7 +191,7 @@ class Engine:
     def people(self, wards: Wards = None, *, names: bool = False) -> list[Seen]:
         """Return everybody at a glance, worst first; with `names` what the vault calls them."""
         with self.database.reading() as connection:
-            return views.people_of(connection, self._layouts, self._secret if names else None, wards, self.wear())
+            return views.people_of(connection, self._layouts, self._secret if names else None, wards, self.vigil.wear())
 
     def person(self, person: str, wards: Wards = None) -> Person:
         """Return a person by pseudonym or identifier; raises NotAllowed, the same for unknown and elsewhere."""
@@ -374,30 +371,9 @@ class Engine:
         with self.database.reading() as connection:
             return cost(connection, wards, since, self.settings.schema.step_ms)
 
-    def wear(self) -> Mapping[str, str]:
-        """Return worn, silent or not_worn of people, by pseudonym, as the watchdog saw last; empty without one."""
-        seen = seen_elsewhere(self.settings) if self._guarding is None else self._seen_last
-        return {} if seen is None else seen.wear
-
     def tick(self) -> None:
         """Give a sign of life and let time pass for alarms; `start` calls it every second."""
-        with self._turn:  # a scorer that is stuck in a transaction gives none
-            self._beats += 1
-        now, gone = self.now(), frozenset[int]()
-        with self.database.reading() as connection:
-            everyone, gone = people.everyone(connection), judgements.discharged(connection)
-            wearing = self._alarming.wearing(connection, everyone)
-            oldest = waiting_since(connection, [one for one in everyone if one.behind])
-        here = {one.pseudonym: one.stored for one in everyone if one.no not in gone}
-        behind = 0.0 if oldest is None else (now - oldest) / 1000
-        if self._guarding is not None:
-            pulse = Pulse(self._beats, behind if self.production.ready else 0.0, here, wearing)
-            self._seen_last = self._guarding.beat(pulse)
-        with self.database.reading() as connection:
-            observed = self._alarming.due(connection, now, self._seen_last)
-        if observed is not None:
-            with self._transaction() as (connection, _):
-                self._alarming.tick(connection, observed, now)
+        self.vigil.tick()
 
     # who may what
 
@@ -477,23 +453,14 @@ class Engine:
 
     def _look_after(self) -> None:
         """Let time pass, once a second however long it takes to catch up; not before `start`."""
-        if self._guarding is not None and time.monotonic() >= self._next:
-            self._next = time.monotonic() + 1.0
-            self.tick()
+        if self.vigil.due():
+            self.vigil.tick()
             self.audit.follow()
-
-    def _stand_guard(self) -> None:
-        """Take the watch over the database, unless another process has it."""
-        if self._guarding is None and self._post.take():
-            with self._transaction() as (connection, _):
-                notices.drop_others(connection, names_of(self.settings))
-            self._guarding = Guarding(self.settings, self.rules, notices.Outgoing(self.database))
-            self._guarding.start()
 
     def _work(self) -> None:
         while not self._stop.wait(0.5):
             try:
-                self._stand_guard()
+                self.vigil.stand()
                 self.catch_up()
                 self._look_after()
             except Exception:  # a thread that dies watches nobody: say so and go on; without a beat the watchdog tells

@@ -177,6 +177,11 @@ class Store:
                     return self._move("rolled back", run, self._pointed(), why)
         raise NotFound("An earlier good run", "`python main.py runs` lists what is there; promote one of them.")
 
+    def earlier(self) -> list[str]:
+        """Return the runs that were live before the one in production, newest first; none that was rolled back from."""
+        pointed = self._pointed()
+        return list(dict.fromkeys(run for run in reversed(self._live()) if run != pointed))
+
     def refuse(self, run: str, why: str) -> Change:
         """Write into history that a run was not promoted."""
         with self._changing():

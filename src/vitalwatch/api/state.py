@@ -43,7 +43,7 @@ async def model(call: Call) -> Reply:
     told["history"] = [
         {"n": one.n, "at": one.at, "what": one.what, "run": one.run, "why": one.why} for one in store.history()[-50:]
     ]
-    told["problem"] = bool(call.desk.engine.production.problem)
+    told["fallback"] = bool(call.desk.engine.production.fallback)
     return reply(told)
 
 

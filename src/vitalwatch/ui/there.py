@@ -18,7 +18,7 @@ from vitalwatch.tables import DAY, MINUTE, Profile, Readings
 from vitalwatch.timestamps import parse_time, rfc3339
 from vitalwatch.ui.clock import clock_of, wall
 from vitalwatch.ui.course import Ahead, Course, of_timeline
-from vitalwatch.ui.runs import moved
+from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
@@ -94,6 +94,14 @@ class There:
         except ApiError as error:
             return str(error)
         return ""
+
+    def fallback(self) -> str:
+        """As `Source.fallback`."""
+        try:
+            told = self._get("/model")
+        except ApiError:
+            return ""  # `problem` says why
+        return fallen_back(told["run"]) if told["fallback"] else ""
 
     def people(self) -> list[Seen]:
         """As `Source.people`; names only where the key may see them."""
