@@ -162,11 +162,8 @@ class Store:
         with self._changing():
             now = self._pointed()
             if champion not in (ANY, now):
-                raise StoreError(
-                    self.pointer,
-                    f"production moved from {champion} to {now} while {run} was judged",
-                    "Run `python main.py` again: it is compared with the new one",
-                )
+                problem = f"production moved from {champion} to {now} while {run} was judged"
+                raise StoreError(self.pointer, problem, "Run `python main.py` again: it is compared with the new one")
             return None if run == now else self._move("promoted", run, now, why)
 
     def rollback(self, why: str) -> Change:
@@ -179,8 +176,7 @@ class Store:
 
     def earlier(self) -> list[str]:
         """Return the runs that were live before the one in production, newest first; none that was rolled back from."""
-        pointed = self._pointed()
-        return list(dict.fromkeys(run for run in reversed(self._live()) if run != pointed))
+        return [run for run in dict.fromkeys(reversed(self._live())) if run != self._pointed()]
 
     def refuse(self, run: str, why: str) -> Change:
         """Write into history that a run was not promoted."""
