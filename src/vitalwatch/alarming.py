@@ -18,7 +18,8 @@ from vitalwatch.alerting.judging import NOBODY, Body, Judge, Memory
 from vitalwatch.alerting.lifecycle import REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
 from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
-from vitalwatch.database import alarms, judgements, notices, outbox, people, scores
+from vitalwatch.database import alarms, facts, judgements, notices, outbox, people, scores
+from vitalwatch.database.audit import Book
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.vault import Secret
 from vitalwatch.errors import AlarmRefused
@@ -115,6 +116,21 @@ class Alarming:
                 found[person.pseudonym] = (span(own.silence) / 1000, span(own.not_worn or "0s") / 1000)
         return found
 
+    def note_rules(self, connection: Connection, book: Book, who: str) -> None:
+        """Write into the audit log which rules are others than when somebody last started, with what they were."""
+        now = self.rules.model_dump(mode="json", exclude={"people"}, exclude_none=True)
+        then = facts.read(connection, RULES)
+        if then == now:
+            return
+        facts.write(connection, RULES, now)
+        if then is not None:
+            before, after = _parts(then), _parts(now)
+            other = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+            sides = {
+                side: {name: told.get(name) for name in other} for side, told in (("before", before), ("after", after))
+            }
+            book.write(connection, who, "rules.change", "rules.yaml", sides)
+
     def _step(
         self,
         connection: Connection,
@@ -186,6 +202,12 @@ def _observed(alerts: Iterable[Alert], seen: Seen | None, now: int) -> list[Obse
 def _worth(memory: Memory) -> tuple[Body, Body]:
     """Return what a process that starts anew must know; the newest beat is not worth a write a reading."""
     return replace(memory.after, beat=None), replace(memory.before, beat=None)
+
+
+def _parts(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of rules.yaml by name, each rule by itself."""
+    rules = {f"rules.{name}": rule for name, rule in told["rules"].items()}
+    return {name: part for name, part in told.items() if name != "rules"} | rules
 
 
 def _event(alert: Alert, transition: Transition) -> dict[str, Any]:

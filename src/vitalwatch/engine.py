@@ -31,9 +31,10 @@ from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import Refused
 from vitalwatch.database.scores import Timeline
+from vitalwatch.database.tally import Tally, What
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, Sent, judge
-from vitalwatch.errors import DatabaseBusy, NoModelYet, NotAllowed, NotEnoughHistory
+from vitalwatch.errors import DatabaseBusy, DatabaseError, NoModelYet, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
 from vitalwatch.intake import Intake
 from vitalwatch.monitor import Monitor
@@ -68,6 +69,7 @@ class Engine:
         database: Where everything is kept.
         production: Which run answers, and why the newest does not.
         audit: Who did what; see `database.audit`.
+        tally: The same of what happens often.
         promotion: Runs, and moving production among them.
         vigil: The watch over the database, which one process has.
     """
@@ -77,6 +79,7 @@ class Engine:
         trusted = [settings.path(path) for path in settings.config.signing.trusted]
         self.production = Production(Store(settings.artifacts), trusted)
         self.audit = audit.Book(database, secret, settings.path(settings.config.database.anchor), now)
+        self.tally = Tally(self.audit)
         self.promotion = Promotion(settings.artifacts, trusted, self.production, self.audit)
         self._secret, self._layouts = secret, Layouts()
         self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand)
@@ -98,6 +101,8 @@ class Engine:
 
     def start(self) -> None:
         """Follow production, score what waits, and of all processes on the database one let time pass for alarms."""
+        with self._transaction() as (connection, _):
+            self._alarming.note_rules(connection, self.audit, self.promotion.store.who[:64])
         self.vigil.stand()
         self._worker = threading.Thread(target=self._work, name="vitalwatch-engine", daemon=True)
         self._worker.start()
@@ -108,8 +113,11 @@ class Engine:
         if self._worker is not None:
             self._worker.join()
         self.vigil.leave()
-        self.audit.close()
-        self.database.close()
+        try:
+            self.tally.write(all_of_it=True)
+            self.audit.close()
+        finally:
+            self.database.close()
 
     # what answers
 
@@ -188,10 +196,14 @@ class Engine:
 
     # what is known
 
-    def people(self, wards: Wards = None, *, names: bool = False) -> list[Seen]:
-        """Return everybody at a glance, worst first; with `names` what the vault calls them."""
+    def people(self, wards: Wards = None, *, names_for: str = "") -> list[Seen]:
+        """Return everybody at a glance, worst first; with `names_for` somebody what the vault calls them.
+
+        Who reads names stands in the audit log before they are told; where that takes nothing, names are left out.
+        """
+        secret = self._secret if names_for and self._noted(What(names_for, "names.read", "")) else None
         with self.database.reading() as connection:
-            return views.people_of(connection, self._layouts, self._secret if names else None, wards, self.vigil.wear())
+            return views.people_of(connection, self._layouts, secret, wards, self.vigil.wear())
 
     def person(self, person: str, wards: Wards = None) -> Person:
         """Return a person by pseudonym or identifier; raises NotAllowed, the same for unknown and elsewhere."""
@@ -321,8 +333,11 @@ class Engine:
         told = personal_of(limits, self.rules, self.settings.schema)
         with self._transaction() as (connection, _):
             found = self._person(connection, person, wards)
-            people.set_limits(connection, self._secret, found, told.model_dump(mode="json", exclude_unset=True))
-            self.audit.write(connection, actor, "limits.set", found.pseudonym)
+            change = {"before": people.limits_of(connection, self._secret, found) or {}}
+            change["after"] = told.model_dump(mode="json", exclude_unset=True)
+            people.set_limits(connection, self._secret, found, change["after"])
+            detail = audit.sealed(self._secret, found.pseudonym, change)
+            self.audit.write(connection, actor, "limits.set", found.pseudonym, detail)
 
     # alarms
 
@@ -382,12 +397,27 @@ class Engine:
         with self.database.reading() as connection:
             return access.find(connection, self._secret, token, self.now())
 
+    def claimed_key(self, token: str) -> str:
+        """Return the id of the key that a token claims to be, empty where there is no such key."""
+        with self.database.reading() as connection:
+            return access.told_id(connection, token)
+
     def has_keys(self) -> bool:
         """Return whether there is a valid key: without one nothing may listen beyond this machine."""
         with self.database.reading() as connection:
             return access.any_valid(connection, self.now())
 
     # inner
+
+    def _noted(self, what: What) -> bool:
+        """Return whether something that is read stands in the audit log."""
+        try:
+            if self.tally.note(what):
+                self.tally.write()
+        except DatabaseError as error:
+            log.error("not written into the audit log, so not told: %s", error)
+            return False
+        return True
 
     def _take(self, judged: Sequence[Judged], now: int, served: Served | None) -> list[Receipt]:
         with self._transaction() as (connection, keep):
@@ -463,5 +493,6 @@ class Engine:
                 self.vigil.stand()
                 self.catch_up()
                 self._look_after()
+                self.tally.write()
             except Exception:  # a thread that dies watches nobody: say so and go on; without a beat the watchdog tells
                 log.exception("the engine stumbled")

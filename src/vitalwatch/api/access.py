@@ -129,7 +129,8 @@ class Access:
                 return Caller(key.id, key.scopes, key.wards, ends)
         self._failures.take(client)
         detail = "The key or token is unknown, or its time is over."
-        raise Problem("unauthenticated", detail, headers=CHALLENGE)
+        claimed = await asyncio.to_thread(self._engine.claimed_key, token)
+        raise Problem("unauthenticated", detail, headers=CHALLENGE, actor=claimed)
 
 
 @lru_cache(maxsize=256)  # most requests come from a few addresses

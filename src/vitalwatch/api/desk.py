@@ -13,6 +13,7 @@ from vitalwatch.api.gathering import Gathering
 from vitalwatch.api.limits import Rate, Turns
 from vitalwatch.api.metrics import Metrics
 from vitalwatch.api.readiness import Readiness
+from vitalwatch.database.tally import What
 from vitalwatch.deliveries import Delivery, Receipt
 from vitalwatch.engine import Engine
 from vitalwatch.monitor import Monitor
@@ -71,6 +72,11 @@ class Desk:
         """Return the monitor in production and the id of its run; raises NoModelYet."""
         served = self.engine.production.served()
         return served.monitor, served.run
+
+    def note_refusal(self, actor: str, operation: str, code: str) -> None:
+        """Have the audit log say that somebody was refused; nobody waits for it, and a flood is counted."""
+        if self.engine.tally.note(What(actor, "access.refuse", operation, code)):
+            self._threads.submit(self.engine.tally.write)
 
     def tell(self) -> None:
         """Wake streams of events."""

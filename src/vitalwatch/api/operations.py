@@ -96,15 +96,16 @@ async def answered(operation: Operation, desk: Desk, scope: Scope, receive: Any,
     try:
         if operation.scope != PUBLIC:
             client = (scope.get("client") or ("",))[0]
-            caller = await desk.access.caller(call.headers, client)
+            caller = call.caller = await desk.access.caller(call.headers, client)
             if operation.scope not in caller.scopes:
                 raise Problem("scope_missing", f"This needs a key with the scope `{operation.scope}`.")
             desk.rate.take(caller.actor)
-            call.caller = caller
         told = await operation.answer(call)
     except Gone:
         return
     except Problem as problem:
+        if problem.status in (401, 403):
+            desk.note_refusal(problem.actor or call.caller.actor, operation.name, problem.code)
         told = refusal(problem, call.request)
     except VitalsError as error:
         told = refusal(of_error(error), call.request)

@@ -61,7 +61,7 @@ class Here:
 
     def people(self) -> list[Seen]:
         """As `Source.people`."""
-        return self.engine.people(names=True)
+        return self.engine.people(names_for=self._actor)
 
     def course(self, person: str, since: int, until: int) -> Course:
         """As `Source.course`."""

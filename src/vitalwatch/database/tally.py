@@ -1,0 +1,104 @@
+"""Audit entries of what happens often: the first of a minute at once, those after it counted and told in one more.
+
+A flood (somebody tries keys, a page asks again every second) so costs two entries a minute for each who and what, and
+beyond MOST of these at a time only two for all the others together. What is counted and not yet written is lost when
+the process is killed: the counts of a minute, never the first entry of one that was written.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from vitalwatch.database.audit import Book
+
+WINDOW = 60.0  # seconds
+MOST = 64  # of who and what, counted at a time
+OTHERS = "others"
+
+
+class What(NamedTuple):
+    """What is counted together: who, what, to what, and a word more."""
+
+    actor: str
+    action: str
+    object: str
+    code: str = ""
+
+    def detail(self, again: int) -> dict[str, Any]:
+        """Return what stands beside it in an entry; `again` is how often it came after the first."""
+        told: dict[str, Any] = {"code": self.code} if self.code else {}
+        return told | ({"again": again, "seconds": round(WINDOW)} if again else {})
+
+
+@dataclass
+class Window:
+    """A minute of one of them: when it began, whether the first is written, and how often it came again."""
+
+    began: float
+    told: bool = False
+    again: int = 0
+
+
+class Tally:
+    """Counts and writes; safe to share between threads.
+
+    Args:
+        book: Where entries go.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, book: Book, clock: Callable[[], float] = time.monotonic) -> None:
+        self._book, self._clock = book, clock
+        self._windows: dict[What, Window] = {}
+        self._turn, self._writing = threading.Lock(), threading.Lock()
+
+    def note(self, what: What) -> bool:
+        """Count one, in memory alone, and return whether it is a first one, which `write` should write now."""
+        with self._turn:
+            if what not in self._windows and len(self._windows) >= MOST:
+                what = What(OTHERS, what.action, OTHERS)
+            window = self._windows.get(what)
+            if window is None:
+                self._windows[what] = Window(self._clock())
+                return True
+            window.again += 1
+            return False
+
+    def write(self, *, all_of_it: bool = False) -> None:
+        """Write the first ones, and the counts of minutes that are over (or all counts); raises DatabaseError.
+
+        Nothing is forgotten where the database takes nothing: it is tried again at the next call.
+        """
+        with self._writing:
+            firsts, counts = self._due(all_of_it)
+            if not firsts and not counts:
+                return
+            worth = {what: again for what, again in counts.items() if again}
+            if firsts or worth:
+                with self._book.database.writing() as connection:
+                    for what, again in (*((one, 0) for one in firsts), *worth.items()):
+                        self._book.write(connection, what.actor, what.action, what.object, what.detail(again))
+            self._wrote(firsts, counts)
+
+    def _due(self, all_of_it: bool) -> tuple[list[What], dict[What, int]]:
+        now = self._clock()
+        with self._turn:
+            firsts = [what for what, window in self._windows.items() if not window.told]
+            over = {w: window.again for w, window in self._windows.items() if all_of_it or now - window.began >= WINDOW}
+        return firsts, over
+
+    def _wrote(self, firsts: list[What], counts: Mapping[What, int]) -> None:
+        with self._turn:
+            for what in firsts:
+                self._windows[what].told = True
+            for what, again in counts.items():
+                window = self._windows[what]
+                window.again -= again
+                if window.again:  # some came while it was written: they begin the next minute
+                    window.began = self._clock()
+                else:
+                    del self._windows[what]
