@@ -235,6 +235,12 @@ class Dog:
     def beat(self, pulse: Pulse):
         return self.watch.look(pulse, self.ward.clock.ms / 1000, self.ward.clock.ms)
 
+    def undelivered(self) -> dict[str, float]:
+        return {}
+
+    def unsure(self) -> frozenset[str]:
+        return frozenset()
+
 
 @pytest.fixture
 def watched(ward) -> Sick:

@@ -12,11 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from vitalwatch.alerting import system
 from vitalwatch.alerting.alerts import Action, Alert, Observed, Transition
 from vitalwatch.alerting.burden import Burden, burden
 from vitalwatch.alerting.judging import NOBODY, Body, Judge, Memory
 from vitalwatch.alerting.lifecycle import REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
+from vitalwatch.alerting.system import Found
 from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
 from vitalwatch.database import alarms, facts, judgements, notices, outbox, people, scores
 from vitalwatch.database.audit import Book
@@ -91,11 +93,11 @@ class Alarming:
         self._step(connection, [person], (), [action], now)
         judgements.discharge(connection, person, now)
 
-    def due(self, connection: Connection, now: int, seen: Seen | None, own: Observed) -> list[Observed] | None:
-        """Return what the watchdog's look and what the process knows of itself change; None where nothing changes."""
+    def due(self, connection: Connection, now: int, seen: Seen | None, found: Found) -> list[Observed] | None:
+        """Return what the watchdog and the process itself found; None where neither it nor time changes anything."""
         alerts = self._open(connection)
-        mine = bool(own.conditions) or any(alert.source == own.source for alert in alerts)
-        observed = _observed(alerts, seen, now) + [own] * mine
+        own = system.observed(found, alerts, now)
+        observed = _observed(alerts, seen, now) + ([] if own is None else [own])
         done = step(alerts, observed, (), now, self.signals)
         return observed if done.alerts else None
 

@@ -73,6 +73,7 @@ class Guarding:
         self._couriers = [Courier(outbox, one) for one in self.receivers]
         self._folder = folder_of(settings)
         self._limits = limits_of(settings, rules)
+        self._patience = span(settings.config.alarms.undelivered) / 1000
         self._stop, self._threads = threading.Event(), list[threading.Thread]()
         self._dog: Watchdog | None = None
 
@@ -100,6 +101,18 @@ class Guarding:
             self._watch()
         beat(self._folder / PULSE, pulse)
         return read_seen(self._folder)
+
+    def failing(self) -> dict[str, float]:
+        """Return the seconds since when receivers do not accept something, by name, 0 for those who accept all."""
+        return {one.receiver.name: one.failing for one in self._couriers}
+
+    def undelivered(self) -> dict[str, float]:
+        """Return those of `failing` who fail for longer than `config.alarms.undelivered`."""
+        return {name: seconds for name, seconds in self.failing().items() if seconds > self._patience}
+
+    def unsure(self) -> frozenset[str]:
+        """Return the receivers of whom nobody knows yet whether they are well again: not tried since, or failing."""
+        return frozenset(one.receiver.name for one in self._couriers if not one.tried or one.failing_since is not None)
 
     def _watch(self) -> None:
         if self._limits is not None:

@@ -86,10 +86,11 @@ class MailConfig(Closed):
 
 
 class AlarmConfig(Closed):
-    """Who is told of alarms, and who watches the watcher."""
+    """Who is told of alarms, and who watches the watcher; `undelivered` is a duration like 5min."""
 
     rules: Path
     watchdog: WatchdogLimits | None
+    undelivered: str
     log: bool
     webhooks: tuple[WebhookConfig, ...]
     mails: tuple[MailConfig, ...]

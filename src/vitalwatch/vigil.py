@@ -78,6 +78,10 @@ class Vigil:
         seen = seen_elsewhere(self._settings) if self.guarding is None else self._seen
         return {} if seen is None else seen.wear
 
+    def undelivered(self) -> Mapping[str, float]:
+        """Return the receivers who fail for too long, by name, with seconds; empty where another has the watch."""
+        return {} if self.guarding is None else self.guarding.undelivered()
+
     def due(self) -> bool:
         """Return whether it is time for a tick: once a second, and only for who has the watch."""
         if self.guarding is None or time.monotonic() < self._next:
@@ -89,7 +93,7 @@ class Vigil:
         """Give a sign of life and let time pass for alarms."""
         with self._turn:  # a scorer that is stuck in a transaction gives none
             self._beats += 1
-        now, gone = self._now(), frozenset[int]()
+        now, gone, unsure = self._now(), frozenset[int](), frozenset[str]()
         with self._database.reading() as connection:
             everyone, gone = people.everyone(connection), judgements.discharged(connection)
             wearing = self._alarming.wearing(connection, everyone)
@@ -98,10 +102,10 @@ class Vigil:
         behind = 0.0 if oldest is None else (now - oldest) / 1000
         if self.guarding is not None:
             pulse = Pulse(self._beats, behind if self._production.ready else 0.0, here, wearing)
-            self._seen = self.guarding.beat(pulse)
-        own = system.observed(self._production.fallback, now)
+            self._seen, unsure = self.guarding.beat(pulse), self.guarding.unsure()
+        found = system.Found(self._production.fallback, self.undelivered(), unsure)
         with self._database.reading() as connection:
-            observed = self._alarming.due(connection, now, self._seen, own)
+            observed = self._alarming.due(connection, now, self._seen, found)
         if observed is not None:
             with self._writer() as (connection, _):
                 self._alarming.tick(connection, observed, now)

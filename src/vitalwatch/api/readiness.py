@@ -24,8 +24,9 @@ NO_WRITE = "The database takes nothing now. `python main.py doctor` says why."
 SILENT = "The database does not answer."
 LAGGING = "Readings wait to be scored: alarms come late."
 REFUSED = "The run in production is refused; run {run}, an earlier one, answers in its place. `python main.py doctor`."
+UNDELIVERED = "Alarms are not told outside: nothing is accepted by {names}. The log says why."
 NO_MODEL = "Run `python main.py`: it trains a model and puts it into production."
-HARMLESS = frozenset({"model_refused"})  # told, but an earlier one answers
+HARMLESS = frozenset({"model_refused", "receivers"})  # told, but readings are taken and judged
 
 
 class Readiness:
@@ -49,6 +50,8 @@ class Readiness:
         except NoModelYet:
             found = {"no_model": NO_MODEL, **found}
             found.pop("lagging", None)  # without a model everything waits: that is the cause, and told
+        if names := sorted(self._engine.vigil.undelivered()):
+            found["receivers"] = UNDELIVERED.format(names=", ".join(names))
         return found
 
     def close(self) -> None:
