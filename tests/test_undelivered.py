@@ -25,6 +25,12 @@ def eventually(what) -> bool:
     return bool(what())
 
 
+def figures(api: Api) -> dict[str, float]:
+    lines = api.ask("GET", "/metrics").body.decode().splitlines()
+    told = [line.replace('{receiver="ward"} ', " ").split() for line in lines if 'receiver="ward"' in line]
+    return {name: float(value) for name, value in told}
+
+
 def test_a_receiver_that_fails_for_too_long_is_told_until_it_accepts(
     tmp_path: Path, tiny_bundle: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,7 +55,7 @@ def test_a_receiver_that_fails_for_too_long_is_told_until_it_accepts(
         assert eventually(failing)
         before = failing()
         api = Api(ward.settings, ward.engine)
-        ready = api.ask("GET", "/health/ready")
+        ready, told = api.ask("GET", "/health/ready"), figures(api)
         api.close()
         ward.again().start()
         time.sleep(2.5)  # several looks of a process that knows nothing yet
@@ -57,13 +63,17 @@ def test_a_receiver_that_fails_for_too_long_is_told_until_it_accepts(
         got.answers.clear()
         over = eventually(lambda: not failing())
         api = Api(ward.settings, ward.engine)
+        all_told = eventually(lambda: not any(figures(api).values()))
         well = api.ask("GET", "/health/ready").json
         api.close()
         ward.engine.close()
 
     assert (200, ["receivers"]) == (ready.status, list(ready.json["causes"]))
     assert "ward" in ready.json["causes"]["receivers"]
+    assert told["vitals_notices_waiting"] >= 1
+    assert told["vitals_receiver_failing_seconds"] > 1
     assert before == after
     assert over
+    assert all_told
     assert {"status": "ready", "causes": {}} == well
     assert UNDELIVERED in [one["commonLabels"]["alertname"] for one in got.accepted]

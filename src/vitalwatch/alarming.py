@@ -16,7 +16,7 @@ from vitalwatch.alerting import system
 from vitalwatch.alerting.alerts import Action, Alert, Observed, Transition
 from vitalwatch.alerting.burden import Burden, burden
 from vitalwatch.alerting.judging import NOBODY, Body, Judge, Memory
-from vitalwatch.alerting.lifecycle import REASONS, Step, step
+from vitalwatch.alerting.lifecycle import NEW, REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
 from vitalwatch.alerting.system import Found
 from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
@@ -152,6 +152,7 @@ class Alarming:
         changed = [(persons[alert.person], alert.to_json()) for alert in done.alerts.values()]
         steps = [(persons[one.person], done.alerts[one.alert], one) for one in done.transitions]
         alarms.write(connection, changed, [(person, one.to_json()) for person, _, one in steps])
+        alarms.count(connection, [alert.to_json() for _, alert, one in steps if one.before == NEW])
         outbox.add(connection, now, [(outbox.ALARM, person, _event(alert, one)) for person, alert, one in steps])
         notices.add(connection, steps, self.receivers)
 

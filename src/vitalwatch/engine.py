@@ -34,7 +34,7 @@ from vitalwatch.database.scores import Timeline
 from vitalwatch.database.tally import Tally, What
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, Sent, judge
-from vitalwatch.errors import DatabaseBusy, DatabaseError, NoModelYet, NotAllowed, NotEnoughHistory
+from vitalwatch.errors import DatabaseBusy, DatabaseError, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
 from vitalwatch.intake import Intake
 from vitalwatch.monitor import Monitor
@@ -72,6 +72,8 @@ class Engine:
         tally: The same of what happens often.
         promotion: Runs, and moving production among them.
         vigil: The watch over the database, which one process has.
+        intake: Takes readings in; `took` is told how long models need.
+        receivers: Names of those who are told of alarms.
     """
 
     def __init__(self, settings: Settings, database: Database, secret: Secret, *, now: Callable[[], int]) -> None:
@@ -84,8 +86,9 @@ class Engine:
         self._secret, self._layouts = secret, Layouts()
         self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand)
         self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
-        self._alarming = Alarming(self.rules, settings.schema, self.production, secret, names_of(settings))
-        self._intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
+        self.receivers = names_of(settings)
+        self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
+        self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
         self._turn, self._stop = threading.RLock(), threading.Event()
         self.vigil = Vigil(
@@ -166,7 +169,9 @@ class Engine:
         """
         now = self.now()
         judged = [judge(one, self.settings.schema, now, self._ahead_ms) for one in deliveries]
-        served = self._served()  # outside of the writer's turn: a run that was just promoted is loaded here
+        served = (
+            self.production.answering()
+        )  # outside of the writer's turn: a run that was just promoted is loaded here
         try:
             return [*self._take(judged, now, served)]
         except DatabaseBusy as error:
@@ -187,7 +192,7 @@ class Engine:
 
         People whose memory is of another run are moved to the one in production, from their readings.
         """
-        served = self._served()
+        served = self.production.answering()
         if served is None:
             return 0
         with self.database.reading() as connection:
@@ -275,12 +280,12 @@ class Engine:
                 counts[sent.judged.reason] += 1
             else:
                 good.setdefault((one.source, one.ward), []).append((one.no, sent))
-        serving = partial(self._serving, served=self._served())
+        serving = partial(self._serving, served=self.production.answering())
         for (source, ward), those in good.items():
             sender = Sender(source, actor, frozenset({ward}) if ward else wards)
             with self._transaction() as (connection, keep):
                 delivery = Judged([one for _, one in those], sender)
-                (receipt,), held = self._intake.take(connection, [delivery], now, serving)
+                (receipt,), held = self.intake.take(connection, [delivery], now, serving)
                 quarantine.remove(connection, [no for no, _ in those])
                 self.audit.write(connection, actor, "quarantine.replay", source)
                 keep(held)
@@ -421,16 +426,10 @@ class Engine:
 
     def _take(self, judged: Sequence[Judged], now: int, served: Served | None) -> list[Receipt]:
         with self._transaction() as (connection, keep):
-            receipts, held = self._intake.take(connection, judged, now, partial(self._serving, served=served))
+            receipts, held = self.intake.take(connection, judged, now, partial(self._serving, served=served))
             keep(held)
         failpoint("after-commit")
         return receipts
-
-    def _served(self) -> Served | None:
-        try:
-            return self.production.served()
-        except NoModelYet:
-            return None
 
     def _serving(self, run: str, served: Served | None) -> Served | None:
         """Return the run that scores a person whose memory is of `run`; None: the readings wait to be caught up."""
@@ -475,7 +474,7 @@ class Engine:
                     keep({now.no: moved})
                     moved = None
                 elif now.behind:
-                    keep(self._intake.catch_up(connection, now, served, self.now(), CATCH_UP))
+                    keep(self.intake.catch_up(connection, now, served, self.now(), CATCH_UP))
                     done += 1
                 behind = (people.numbered(connection, person.no) or now).behind
             self._look_after()

@@ -75,6 +75,13 @@ class Production:
             raise NoModelYet(self.problem)
         return self._loaded[0]
 
+    def answering(self) -> Served | None:
+        """Return the run in production, loaded; None where none is."""
+        try:
+            return self.served()
+        except NoModelYet:
+            return None
+
     @property
     def fallback(self) -> str:
         """The run that answers in place of the one that production names, empty where that one does, or none."""

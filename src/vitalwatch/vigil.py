@@ -78,6 +78,10 @@ class Vigil:
         seen = seen_elsewhere(self._settings) if self.guarding is None else self._seen
         return {} if seen is None else seen.wear
 
+    def failing(self) -> Mapping[str, float]:
+        """Return the seconds for which receivers fail, by name; empty where another has the watch."""
+        return {} if self.guarding is None else self.guarding.failing()
+
     def undelivered(self) -> Mapping[str, float]:
         """Return the receivers who fail for too long, by name, with seconds; empty where another has the watch."""
         return {} if self.guarding is None else self.guarding.undelivered()

@@ -21,7 +21,7 @@ from vitalwatch.api.desk import Desk
 from vitalwatch.api.door import Door
 from vitalwatch.api.metrics import Metrics
 from vitalwatch.api.openapi import DESCRIPTION, TITLE, VERSION, described
-from vitalwatch.api.operations import Route
+from vitalwatch.api.operations import Route, refused
 from vitalwatch.api.problem import MEDIA, TABLE, Problem
 from vitalwatch.api.table import OPERATIONS
 from vitalwatch.engine import Engine
@@ -153,5 +153,5 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = BY_STATUS.get(error.status_code, "not_found")
     problem = Problem(code, TABLE[code][1].capitalize() + ".")
-    body = problem.body(request.scope["vitalwatch.id"])
-    return Response(body, problem.status, headers=dict(error.headers or {}), media_type=MEDIA)
+    told = refused(problem, request.scope)
+    return Response(told.body, told.status, headers=dict(error.headers or {}), media_type=MEDIA)

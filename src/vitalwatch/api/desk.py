@@ -11,7 +11,7 @@ from vitalwatch.api.access import Access
 from vitalwatch.api.forms import Forms
 from vitalwatch.api.gathering import Gathering
 from vitalwatch.api.limits import Rate, Turns
-from vitalwatch.api.metrics import Metrics
+from vitalwatch.api.metrics import READINGS, Metrics
 from vitalwatch.api.readiness import Readiness
 from vitalwatch.database.tally import What
 from vitalwatch.deliveries import Delivery, Receipt
@@ -46,6 +46,7 @@ class Desk:
     def __init__(self, settings: Settings, engine: Engine, metrics: Metrics) -> None:
         self.settings, self.chosen, self.engine = settings, settings.config.api, engine
         self.forms, self.metrics, self.open_streams = Forms(settings.schema), metrics, 0
+        engine.intake.took = metrics.inference[READINGS].observe
         oidc = None if self.chosen.oidc is None else _oidc(self.chosen.oidc, settings)
         failures = Rate(FAILURES, FAILED_BURST)
         self.access = Access(engine, oidc, self.chosen.hosts, self.chosen.remember_keys_seconds, failures)
