@@ -15,6 +15,7 @@ from vitalwatch.alerting.receivers import Log
 from vitalwatch.alerting.rules import Rules, span
 from vitalwatch.alerting.watchdog import PULSE, SEEN, Limits, Seen, Watchdog, read_seen, receiver_of
 from vitalwatch.database.connection import Database
+from vitalwatch.database.session_lock import SessionLock
 from vitalwatch.errors import StoreError
 from vitalwatch.keyfile import secret
 from vitalwatch.settings import Settings
@@ -24,19 +25,48 @@ WEBHOOK_SECRET, SMTP_PASSWORD = "VITALWATCH_WEBHOOK_SECRET", "VITALWATCH_SMTP_PA
 
 
 class Post:
-    """The watch over one database, which one process at a time has; a file lock, so it is free when that one dies."""
+    """The watch over one database, which one process at a time has, and which is free when that one dies.
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._file = path, -1
+    A file lock for the processes of this machine; on PostgreSQL a lock of a session besides, for those of all machines.
+    """
+
+    def __init__(self, path: Path, everywhere: SessionLock | None = None) -> None:
+        self._path, self._file, self._everywhere = path, -1, everywhere
 
     @staticmethod
     def of(settings: Settings, database: Database) -> Post:
-        """Return the watch over a database: beside its file, or in the artifacts where it has none here."""
+        """Return the watch over a database: beside its file, or in the artifacts and in the database itself."""
         file = database.file
-        return Post(settings.artifacts / "watch.lock" if file is None else file.with_name(f"{file.name}.watch"))
+        if file is None:
+            return Post(settings.artifacts / "watch.lock", SessionLock(database))
+        return Post(file.with_name(f"{file.name}.watch"))
 
     def take(self) -> bool:
-        """Take the watch if it is free, and return whether we have it."""
+        """Take the watch if it is free, and return whether we have it; asked again, whether we still do.
+
+        Raises:
+            DatabaseError: The database cannot be reached: nobody can say who has it.
+        """
+        if not self._here():
+            return False
+        if self._everywhere is None or self._everywhere.take():
+            return True
+        self._leave_here()
+        return False
+
+    def leave(self) -> None:
+        """Let another have it."""
+        if self._everywhere is not None:
+            self._everywhere.leave()
+        self._leave_here()
+
+    def _leave_here(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _here(self) -> bool:
+        """Return whether we have it among the processes of this machine."""
         if self._file >= 0:
             return True
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,12 +78,6 @@ class Post:
             return False
         self._file = file
         return True
-
-    def leave(self) -> None:
-        """Let another have it."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
 
 
 class Guarding:

@@ -5,6 +5,7 @@ Of all processes on a database one has the watch; the others stand by and take i
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -22,6 +23,8 @@ from vitalwatch.database.readings import waiting_since
 from vitalwatch.guarding import Guarding, Post, names_of, seen_elsewhere
 from vitalwatch.production import Production
 from vitalwatch.settings import Settings
+
+log = logging.getLogger(__name__)
 
 EVERY = 1.0  # seconds between two signs of life
 Writer = Callable[[], AbstractContextManager[tuple[Any, Any]]]
@@ -60,8 +63,17 @@ class Vigil:
         self._seen: Seen | None = None
 
     def stand(self) -> None:
-        """Take the watch, unless another process has it."""
-        if self.guarding is None and self._post.take():
+        """Take the watch, unless another process has it; let go of it where one took it meanwhile.
+
+        Raises:
+            DatabaseError: The database cannot be reached. Who had the watch goes on: the watchdog tells of the silence.
+        """
+        mine = self._post.take()
+        if self.guarding is not None and not mine:
+            log.warning("another process has the watch over the database now: it lets time pass for alarms")
+            self.guarding.stop()
+            self.guarding = None
+        if self.guarding is None and mine:
             with self._writer() as (connection, _):
                 notices.drop_others(connection, names_of(self._settings))
             self.guarding = Guarding(self._settings, self._rules, notices.Outgoing(self._database))
