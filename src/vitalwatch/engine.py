@@ -251,10 +251,10 @@ class Engine:
         with self.database.reading() as connection:
             return outbox.after(connection, after, wards, most)
 
-    def newest_event(self) -> int:
-        """Return the number of the newest event."""
+    def events_kept(self) -> tuple[int, int]:
+        """Return the numbers of the oldest event that is kept (of the next one, where none is) and of the newest."""
         with self.database.reading() as connection:
-            return outbox.newest(connection)
+            return outbox.oldest(connection), outbox.newest(connection)
 
     def quarantine(self, wards: Wards = None, *, after: int = 0, most: int = 100, reason: str = "") -> list[Refused]:
         """Return refused readings without what was sent, oldest first."""
