@@ -24,6 +24,7 @@ from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burden
 from vitalwatch.alerting.rules import personal_of, read_rules
 from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, scores
+from vitalwatch.database.accounts import Accounts
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
@@ -70,6 +71,7 @@ class Engine:
         production: Which run answers, and why the newest does not.
         audit: Who did what; see `database.audit`.
         tally: The same of what happens often.
+        accounts: What accounts of an identity provider are called here.
         promotion: Runs, and moving production among them.
         vigil: The watch over the database, which one process has.
         intake: Takes readings in; `took` is told how long models need.
@@ -81,7 +83,7 @@ class Engine:
         trusted = [settings.path(path) for path in settings.config.signing.trusted]
         self.production = Production(Store(settings.artifacts), trusted)
         self.audit = audit.Book(database, secret, settings.path(settings.config.database.anchor), now)
-        self.tally = Tally(self.audit)
+        self.tally, self.accounts = Tally(self.audit), Accounts(database, secret)
         self.promotion = Promotion(settings.artifacts, trusted, self.production, self.audit)
         self._secret, self._layouts = secret, Layouts()
         self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand)

@@ -36,12 +36,13 @@ CHALLENGE = (("www-authenticate", 'Bearer realm="vitalwatch"'),)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: `actor` stands in the audit log, `wards` None is all."""
+    """Who asks: `actor` stands in the audit log, `wards` None is all; `name` is for themselves alone."""
 
     actor: str
     scopes: frozenset[str]
     wards: Wards = None
     ends: float = float("inf")  # of a token, seconds since 1970
+    name: str = ""
 
 
 ANYBODY = Caller("anybody", frozenset())
@@ -122,7 +123,9 @@ class Access:
             if self._oidc is not None and token.count(".") == 2:
                 found = await asyncio.to_thread(self._oidc.caller, token)
                 if found is not None:
-                    return Caller(found.actor, found.scopes, found.wards, found.ends)
+                    pseudonym = self._engine.accounts.pseudonym
+                    actor = await asyncio.to_thread(pseudonym, self._oidc.issuer, found.subject)
+                    return Caller(actor, found.scopes, found.wards, found.ends, found.subject)
             key = await asyncio.to_thread(self._engine.key, token)
             if key is not None:
                 ends = float("inf") if key.ends is None else key.ends / 1000

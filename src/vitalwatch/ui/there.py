@@ -80,7 +80,7 @@ class There:
         """Ask the API who this is and what they may do; raises SignedOut where it does not know the key."""
         told = self._get("/whoami")
         self.scopes, self.key_needed = frozenset(told["scopes"]), bool(told["key_needed"])
-        self.visitor = str(told["actor"] or "") if self.key_needed else ""
+        self.visitor = str(told.get("name") or told["actor"] or "") if self.key_needed else ""
         return self
 
     def close(self) -> None:
