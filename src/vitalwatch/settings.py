@@ -135,6 +135,8 @@ class Api(Closed):
     body_seconds: float = Field(gt=0)
     requests_a_second: float = Field(gt=0)
     burst: int = Field(ge=1)
+    public_a_second: float = Field(gt=0)
+    public_burst: int = Field(ge=1)
     waiting: int = Field(ge=1)
     streams: int = Field(ge=1)
     connections: int = Field(ge=1)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from vitalwatch.api.limits import Rate
+from vitalwatch.api.limits import Rate, place_of
 from vitalwatch.api.problem import Problem
 from vitalwatch.database.access import SCOPES
 from vitalwatch.database.people import Wards
@@ -58,6 +58,7 @@ class Access:
         hosts: Names under which this machine may be asked without keys.
         remember: Seconds that a key is remembered.
         failures: How often an address may try keys that are none.
+        anybody: How often an address may ask without a key.
     """
 
     def __init__(
@@ -67,16 +68,21 @@ class Access:
         hosts: tuple[str, ...],
         remember: float,
         failures: Rate,
+        anybody: Rate,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine, self._oidc, self._hosts, self._clock = engine, oidc, frozenset(hosts), clock
-        self._remember, self._failures = remember, failures
+        self._remember, self._failures, self._anybody = remember, failures, anybody
         self._known: dict[bytes, tuple[float, Caller]] = {}
         self._closed: tuple[float, bool] = (0.0, False)  # until when we remember whether there are keys
 
     async def caller(self, headers: dict[bytes, bytes], client: str) -> Caller:
-        """Return who asks; raises Problem."""
+        """Return who asks; raises Problem.
+
+        An address that tried too many keys is not told any more whether the next one is right, or a guess in a
+        thousand would be found as fast as they come; keys that were right before are looked up all the same.
+        """
         told = headers.get(b"authorization")
         if told is None and b"x-api-key" in headers:
             told = b"Bearer " + headers[b"x-api-key"]
@@ -87,6 +93,9 @@ class Access:
         now = self._clock()
         if now < until and time.time() < known.ends:
             return known
+        if known is ANYBODY:
+            self._failures.admit(place_of(client))
+        self._known.pop(digest, None)
         found = await self._with(told, client)
         if len(self._known) >= MOST_REMEMBERED:
             self._known.pop(next(iter(self._known)))
@@ -103,6 +112,7 @@ class Access:
 
     async def _without(self, headers: dict[bytes, bytes], client: str) -> Caller:
         if await self.needs_keys():
+            self._anybody.take(place_of(client))
             raise Problem("unauthenticated", "Send `Authorization: Bearer KEY`.", headers=CHALLENGE)
         if not loopback(client) or not self._local(headers):
             raise Problem("loopback_only", "Make a key with `python main.py keys`, and send it.")
@@ -130,7 +140,7 @@ class Access:
             if key is not None:
                 ends = float("inf") if key.ends is None else key.ends / 1000
                 return Caller(key.id, key.scopes, key.wards, ends)
-        self._failures.take(client)
+        self._failures.take(place_of(client))
         detail = "The key or token is unknown, or its time is over."
         claimed = await asyncio.to_thread(self._engine.claimed_key, token)
         raise Problem("unauthenticated", detail, headers=CHALLENGE, actor=claimed)

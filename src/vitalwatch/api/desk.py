@@ -36,6 +36,7 @@ class Desk:
         settings, chosen, engine: As given; `chosen` is `config.api`.
         forms, metrics, access, readiness: See there.
         rate: Of keys.
+        anybody: Of addresses that ask what needs no key, or without one.
         compute, disk: Turns of what keeps the processor, and the database, busy.
         readings: Where readings are taken in, those of several requests together.
         ahead_ms: A reading later than now by more than this is refused.
@@ -49,7 +50,8 @@ class Desk:
         engine.intake.took = metrics.inference[READINGS].observe
         oidc = None if self.chosen.oidc is None else _oidc(self.chosen.oidc, settings)
         failures = Rate(FAILURES, FAILED_BURST)
-        self.access = Access(engine, oidc, self.chosen.hosts, self.chosen.remember_keys_seconds, failures)
+        self.anybody = Rate(self.chosen.public_a_second, self.chosen.public_burst)
+        self.access = Access(engine, oidc, self.chosen.hosts, self.chosen.remember_keys_seconds, failures, self.anybody)
         self.rate = Rate(self.chosen.requests_a_second, self.chosen.burst)
         self.readiness = Readiness(engine)
         self.ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE

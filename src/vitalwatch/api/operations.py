@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from vitalwatch.api.access import ANYBODY, PUBLIC
 from vitalwatch.api.calls import CODE, JSON, Call, Gone, Reply, Scope
 from vitalwatch.api.desk import Desk
+from vitalwatch.api.limits import place_of
 from vitalwatch.api.problem import MEDIA, Problem, of_error
 from vitalwatch.errors import VitalsError
 
@@ -94,8 +95,10 @@ async def answered(operation: Operation, desk: Desk, scope: Scope, receive: Any,
         scope, receive, send, desk, ANYBODY, dict(scope["headers"]), scope["path_params"], scope["vitalwatch.id"]
     )
     try:
-        if operation.scope != PUBLIC:
-            client = (scope.get("client") or ("",))[0]
+        client = (scope.get("client") or ("",))[0]
+        if operation.scope == PUBLIC:
+            desk.anybody.take(place_of(client))
+        else:
             caller = call.caller = await desk.access.caller(call.headers, client)
             if operation.scope not in caller.scopes:
                 raise Problem("scope_missing", f"This needs a key with the scope `{operation.scope}`.")
