@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from serving_world import Ward
-from vitalwatch.database.tally import MOST, OTHERS, WINDOW, Tally, What
+from vitalwatch.database.tally import HOUR, MOST, OTHERS, WINDOW, Tally, What
 from vitalwatch.errors import DatabaseError
 
 READ = What("key-1", "access.refuse", "people", "scope_missing")
@@ -55,6 +55,21 @@ def test_the_first_is_written_at_once_and_the_others_of_its_minute_in_one_entry(
     assert () == ward.engine.audit.verify().problems
 
 
+def test_what_is_counted_by_the_hour_is_written_after_an_hour(ward: Ward) -> None:
+    clock, names = Seconds(), What("key-1", "names.read", seconds=HOUR)
+    tally = Tally(ward.engine.audit, clock)
+    for _ in range(3):
+        tally.note(names)
+    tally.write()
+    clock.now += WINDOW
+    tally.write()
+    assert 1 == len(entries(ward))
+    clock.now += HOUR - WINDOW
+    tally.write()
+
+    assert ("key-1", "", {"again": 2, "seconds": 3600}) == entries(ward)[-1]
+
+
 def test_one_alone_is_one_entry(ward: Ward) -> None:
     clock = Seconds()
     tally = Tally(ward.engine.audit, clock)
@@ -93,7 +108,7 @@ def test_what_the_database_does_not_take_is_written_later(ward: Ward) -> None:
     tally.note(READ)
     with pytest.raises(DatabaseError):
         tally.write()
-    tally.note(READ)
+    assert tally.note(READ), "the first is still to be written"
     event.remove(engine, "before_cursor_execute", refuse)
     tally.write(all_of_it=True)
 

@@ -95,8 +95,11 @@ class Access:
             return known
         if known is ANYBODY:
             self._failures.admit(place_of(client))
-        self._known.pop(digest, None)
-        found = await self._with(told, client)
+        try:
+            found = await self._with(told, client)
+        except Problem:
+            self._known.pop(digest, None)
+            raise
         if len(self._known) >= MOST_REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._known[digest] = now + self._remember, found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vitalwatch.api.access import Access
@@ -59,6 +59,9 @@ class Desk:
         self.ending = asyncio.Event()
         self.news = asyncio.Event()  # set and replaced whenever something may have happened
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="vitalwatch-api")
+        self._noting = ThreadPoolExecutor(1, thread_name_prefix="vitalwatch-audit")
+        self._noted: Future[None] = Future()
+        self._noted.set_result(None)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="vitalwatch-writer")
         self.readings = Gathering(self._take, self.chosen.waiting)
 
@@ -78,8 +81,9 @@ class Desk:
 
     def note_refusal(self, actor: str, operation: str, code: str) -> None:
         """Have the audit log say that somebody was refused; nobody waits for it, and a flood is counted."""
-        if self.engine.tally.note(What(actor, "access.refuse", operation, code)):
-            self._threads.submit(self.engine.tally.write)
+        is_due = self.engine.tally.note(What(actor, "access.refuse", operation, code))
+        if is_due and (self._noted.done() or self._noted.running()):  # else one that has yet to begin writes it too
+            self._noted = self._noting.submit(self.engine.tally.write)
 
     def tell(self) -> None:
         """Wake streams of events."""
@@ -91,6 +95,7 @@ class Desk:
         self.readiness.close()
         self._threads.shutdown(wait=True)
         self._writer.shutdown(wait=True)
+        self._noting.shutdown(wait=True)
 
 
 def _oidc(provider: Provider, settings: Settings) -> Oidc:

@@ -1,8 +1,8 @@
 """Audit entries of what happens often: the first of a minute at once, those after it counted and told in one more.
 
-A flood (somebody tries keys, a page asks again every second) so costs two entries a minute for each who and what, and
-beyond MOST of these at a time only two for all the others together. What is counted and not yet written is lost when
-the process is killed: the counts of a minute, never the first entry of one that was written.
+A flood (somebody tries keys) so costs two entries a minute for each who and what, and beyond MOST of these at a time
+only two for all the others together; a page that asks for names every second costs two an HOUR. What is counted and not
+yet written is lost when the process is killed: the count, never the first.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from typing import Any, NamedTuple
 
 from vitalwatch.database.audit import Book
 
-WINDOW = 60.0  # seconds
+WINDOW, HOUR = 60.0, 3600.0  # seconds
 MOST = 64  # of who and what, counted at a time
 OTHERS = "others"
 
 
 class What(NamedTuple):
-    """What is counted together: who, what, to what, and a word more."""
+    """What is counted together, and for how long: who, what, to what, and a word more."""
 
     actor: str
     action: str
-    object: str
+    object: str = ""
     code: str = ""
+    seconds: float = WINDOW
 
     def detail(self, again: int) -> dict[str, Any]:
         """Return what stands beside it in an entry; `again` is how often it came after the first."""
         told: dict[str, Any] = {"code": self.code} if self.code else {}
-        return told | ({"again": again, "seconds": round(WINDOW)} if again else {})
+        return told | ({"again": again, "seconds": round(self.seconds)} if again else {})
 
 
 @dataclass
 class Window:
-    """A minute of one of them: when it began, whether the first is written, and how often it came again."""
+    """The time of one of them: when it began, whether the first is written, and how often it came again."""
 
     began: float
     told: bool = False
@@ -57,16 +58,16 @@ class Tally:
         self._turn, self._writing = threading.Lock(), threading.Lock()
 
     def note(self, what: What) -> bool:
-        """Count one, in memory alone, and return whether it is a first one, which `write` should write now."""
+        """Count one, in memory alone, and return whether its first is not written yet, which `write` should do now."""
         with self._turn:
             if what not in self._windows and len(self._windows) >= MOST:
                 what = What(OTHERS, what.action, OTHERS)
             window = self._windows.get(what)
             if window is None:
-                self._windows[what] = Window(self._clock())
-                return True
-            window.again += 1
-            return False
+                window = self._windows[what] = Window(self._clock())
+            else:
+                window.again += 1
+            return not window.told
 
     def write(self, *, all_of_it: bool = False) -> None:
         """Write the first ones, and the counts of minutes that are over (or all counts); raises DatabaseError.
@@ -88,7 +89,11 @@ class Tally:
         now = self._clock()
         with self._turn:
             firsts = [what for what, window in self._windows.items() if not window.told]
-            over = {w: window.again for w, window in self._windows.items() if all_of_it or now - window.began >= WINDOW}
+            over = {
+                what: window.again
+                for what, window in self._windows.items()
+                if all_of_it or now - window.began >= what.seconds
+            }
         return firsts, over
 
     def _wrote(self, firsts: list[What], counts: Mapping[What, int]) -> None:
