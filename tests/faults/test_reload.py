@@ -59,9 +59,15 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def served(checkout: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The server as make starts it, with the interpreter of these tests and the copy's source."""
+    with started(checkout) as both:
+        yield both
+
+
+@contextlib.contextmanager
+def started(checkout: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Start the server as make does, with the interpreter of these tests and the copy's source."""
     port = free_port()
-    words = ["make", "-n", "serve", f"PORT={port}", "SERVE_ARGS=--reload"]
+    words = ["make", "-n", "serve", f"PORT={port}", "SERVE_ARGS=--reload", *more]
     told = subprocess.run(words, cwd=checkout, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     program, *arguments = shlex.split(told)
     assert program.endswith("/uvicorn")
@@ -73,12 +79,14 @@ def served(checkout: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1"},
         )
-    yield process, f"http://127.0.0.1:{port}"
-    for one in below(process.pid):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
-    process.kill()
-    process.wait()
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        for one in below(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+        process.kill()
+        process.wait()
 
 
 def version(address: str) -> str:
@@ -111,3 +119,12 @@ def test_a_changed_source_file_is_served_and_the_server_ends_with_all_that_it_be
     assert 0 == process.wait(30)
     until(lambda: not any(map(alive, children)), 15)
     assert "Traceback" not in (checkout / "log").read_text()
+
+
+@pytest.mark.slow
+def test_without_a_key_nothing_beyond_this_machine_is_answered_with_reload_either(checkout: Path) -> None:
+    with started(checkout, "ADDRESS=0.0.0.0") as (process, address):
+        until(lambda: "there is no key yet" in (checkout / "log").read_text())
+        assert "" == version(address)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
