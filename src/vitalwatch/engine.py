@@ -32,7 +32,7 @@ from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import Refused
 from vitalwatch.database.scores import Timeline
-from vitalwatch.database.tally import HOUR, Tally, What
+from vitalwatch.database.tally import Tally, What, names_read
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, Sent, judge
 from vitalwatch.errors import DatabaseBusy, DatabaseError, NotAllowed, NotEnoughHistory
@@ -208,7 +208,7 @@ class Engine:
 
         Who reads names stands in the audit log before they are told; where that takes nothing, names are left out.
         """
-        secret = self._secret if names_for and self._noted(What(names_for, "names.read", seconds=HOUR)) else None
+        secret = self._secret if names_for and self._noted(names_read(names_for)) else None
         with self.database.reading() as connection:
             return views.people_of(connection, self._layouts, secret, wards, self.vigil.wear())
 

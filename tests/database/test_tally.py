@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from serving_world import Ward
-from vitalwatch.database.tally import HOUR, MOST, OTHERS, WINDOW, Tally, What
+from vitalwatch.database.tally import HOUR, MOST, OTHERS, WINDOW, Tally, What, names_read
 from vitalwatch.errors import DatabaseError
 
 READ = What("key-1", "access.refuse", "people", "scope_missing")
@@ -56,7 +56,7 @@ def test_the_first_is_written_at_once_and_the_others_of_its_minute_in_one_entry(
 
 
 def test_what_is_counted_by_the_hour_is_written_after_an_hour(ward: Ward) -> None:
-    clock, names = Seconds(), What("key-1", "names.read", seconds=HOUR)
+    clock, names = Seconds(), names_read("key-1")
     tally = Tally(ward.engine.audit, clock)
     for _ in range(3):
         tally.note(names)
@@ -94,6 +94,18 @@ def test_each_who_and_what_has_a_count_of_its_own_and_a_crowd_of_them_one_togeth
     found = entries(ward)
     assert MOST + 2 == len(found)
     assert [(OTHERS, OTHERS, {}), (OTHERS, OTHERS, {"again": 49 * MOST - 1, "seconds": 60})] == found[-2:]
+
+
+def test_who_reads_names_is_known_by_name_whatever_a_crowd_of_refusals_does(ward: Ward) -> None:
+    tally = Tally(ward.engine.audit, Seconds())
+    for n in range(3 * MOST):
+        tally.note(READ._replace(actor=f"key-{n}"))
+        tally.note(names_read(f"admin-{n}"))
+    tally.write()
+
+    who = [actor for actor, _, _ in entries(ward)]
+    assert {f"admin-{n}" for n in range(3 * MOST)} <= set(who)
+    assert MOST + 1 == len([actor for actor in who if not actor.startswith("admin")])
 
 
 def test_what_the_database_does_not_take_is_written_later(ward: Ward) -> None:

@@ -21,18 +21,27 @@ OTHERS = "others"
 
 
 class What(NamedTuple):
-    """What is counted together, and for how long: who, what, to what, and a word more."""
+    """What is counted together, and for how long: who, what, to what, and a word more.
+
+    `bounded` may be counted with OTHERS; not what only those do who were let in, and must be known by name for.
+    """
 
     actor: str
     action: str
     object: str = ""
     code: str = ""
     seconds: float = WINDOW
+    bounded: bool = True
 
     def detail(self, again: int) -> dict[str, Any]:
         """Return what stands beside it in an entry; `again` is how often it came after the first."""
         told: dict[str, Any] = {"code": self.code} if self.code else {}
         return told | ({"again": again, "seconds": round(self.seconds)} if again else {})
+
+
+def names_read(actor: str) -> What:
+    """Return that somebody reads who people are."""
+    return What(actor, "names.read", seconds=HOUR, bounded=False)
 
 
 @dataclass
@@ -60,7 +69,7 @@ class Tally:
     def note(self, what: What) -> bool:
         """Count one, in memory alone, and return whether its first is not written yet, which `write` should do now."""
         with self._turn:
-            if what not in self._windows and len(self._windows) >= MOST:
+            if what not in self._windows and what.bounded and sum(one.bounded for one in self._windows) >= MOST:
                 what = What(OTHERS, what.action, OTHERS)
             window = self._windows.get(what)
             if window is None:
