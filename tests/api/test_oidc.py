@@ -159,6 +159,13 @@ def test_tokens_of_others_or_out_of_time_are_refused(api, issuer):
     assert dict.fromkeys(bad, 401) == {name: api.ask("GET", "/people", key=token).status for name, token in bad.items()}
 
 
+def test_a_good_token_is_taken_from_an_address_that_tried_many_bad_ones(api, issuer):
+    bad = [api.ask("GET", "/people", key=issuer.token(sub=None, jti=str(n))).status for n in range(40)]
+
+    assert {401, 429} == set(bad)
+    assert 200 == api.ask("GET", "/people", key=issuer.token()).status
+
+
 def test_a_token_is_not_remembered_beyond_its_end(api, issuer, monkeypatch):
     monkeypatch.setattr("vitalwatch.api.oidc.LEEWAY", 0)
     monkeypatch.setattr(api.app.state.desk.access, "_remember", 3600.0)

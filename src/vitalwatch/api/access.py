@@ -81,7 +81,8 @@ class Access:
         """Return who asks; raises Problem.
 
         An address that tried too many keys is not told any more whether the next one is right, or a guess in a
-        thousand would be found as fast as they come; keys that were right before are looked up all the same.
+        thousand would be found as fast as they come; keys that were right before are looked up all the same, and so
+        are tokens, whose signature nobody guesses.
         """
         told = headers.get(b"authorization")
         if told is None and b"x-api-key" in headers:
@@ -93,10 +94,8 @@ class Access:
         now = self._clock()
         if now < until and time.time() < known.ends:
             return known
-        if known is ANYBODY:
-            self._failures.admit(place_of(client))
         try:
-            found = await self._with(told, client)
+            found = await self._with(told, client, was_right=known is not ANYBODY)
         except Problem:
             self._known.pop(digest, None)
             raise
@@ -129,7 +128,7 @@ class Access:
             names.append(_host(headers[b"origin"].partition(b"://")[2]))
         return self._hosts.issuperset(names)
 
-    async def _with(self, told: bytes, client: str) -> Caller:
+    async def _with(self, told: bytes, client: str, *, was_right: bool) -> Caller:
         kind, _, token = told.decode("latin-1").partition(" ")
         token = token.strip()
         if kind.lower() == "bearer" and len(token) <= 8_192:
@@ -139,6 +138,8 @@ class Access:
                     pseudonym = self._engine.accounts.pseudonym
                     actor = await asyncio.to_thread(pseudonym, self._oidc.issuer, found.subject)
                     return Caller(actor, found.scopes, found.wards, found.ends, found.subject)
+            if not was_right:
+                self._failures.admit(place_of(client))
             key = await asyncio.to_thread(self._engine.key, token)
             if key is not None:
                 ends = float("inf") if key.ends is None else key.ends / 1000
