@@ -10,14 +10,15 @@ unexport PYTHONDONTWRITEBYTECODE  # libraries are compiled once, not at every st
 
 ADDRESS ?= 127.0.0.1
 PORT ?= 8000
+SERVE_ARGS ?=
 
 .PHONY: run serve ui demo test check bench picture screenshots lock clean
 
 run: $(VENV)/.installed  ## retrain everything
 	$(BIN)/python main.py
 
-serve: $(VENV)/.installed  ## the REST server; ADDRESS=0.0.0.0 needs a key first (main.py keys)
-	$(BIN)/uvicorn app:app --host $(ADDRESS) --port $(PORT) --no-access-log --no-server-header --http vitalwatch.api.connections:Connections --timeout-graceful-shutdown 10
+serve: $(VENV)/.installed  ## the REST server; ADDRESS=0.0.0.0 needs a key first (main.py keys); SERVE_ARGS=--reload follows the source
+	$(BIN)/uvicorn app:app --host $(ADDRESS) --port $(PORT) --no-access-log --no-server-header --http vitalwatch.api.connections:Connections --timeout-graceful-shutdown 10 $(SERVE_ARGS)
 
 ui: $(VENV)/.installed  ## the web page on 127.0.0.1:8501; VITALWATCH_API=http://... shows a running API
 	$(BIN)/streamlit run streamlit_app.py

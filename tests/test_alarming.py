@@ -235,14 +235,20 @@ class Dog:
     def beat(self, pulse: Pulse):
         return self.watch.look(pulse, self.ward.clock.ms / 1000, self.ward.clock.ms)
 
+    def undelivered(self) -> dict[str, float]:
+        return {}
+
+    def unsure(self) -> frozenset[str]:
+        return frozenset()
+
 
 @pytest.fixture
 def watched(ward) -> Sick:
     """A ward whose engine has a watchdog's mind in place of its process."""
     ward.lives(feverish())
-    ward.engine._guarding = Dog(ward)
+    ward.engine.vigil.guarding = Dog(ward)
     yield ward
-    ward.engine._guarding = None
+    ward.engine.vigil.guarding = None
 
 
 def test_silence_is_a_technical_alarm_then_a_state_and_a_clinical_condition_does_not_outlive_it(watched):
@@ -255,7 +261,7 @@ def test_silence_is_a_technical_alarm_then_a_state_and_a_clinical_condition_does
 
     watched.passes(150)
     assert [] == watched.alarms(SILENCE)
-    assert NOT_WORN in watched.engine.wear().values()
+    assert NOT_WORN in watched.engine.vigil.wear().values()
     assert "latched" == watched.fever["state"]  # over, and still there for somebody to see
 
 
@@ -308,13 +314,13 @@ def test_a_started_engine_beats_is_watched_and_tells_the_outside(tmp_path, tiny_
         ward.lives(feverish(), at_once=5)
         began = time.monotonic()
         pulse = ward.place.artifacts / "watchdog" / PULSE
-        while not (got.accepted and read_pulse(pulse) and ward.engine.wear()):
+        while not (got.accepted and read_pulse(pulse) and ward.engine.vigil.wear()):
             assert time.monotonic() - began < 30, "nothing was told"
             time.sleep(0.05)
         ward.engine.close()
 
     assert "temperature_high" in [one["commonLabels"]["alertname"] for one in got.accepted]
-    assert ward.engine._guarding is not None
+    assert ward.engine.vigil.guarding is not None
 
 
 def test_what_alarms_cost_is_measured_in_a_ward(ward):

@@ -12,6 +12,7 @@ import pytest
 from serving_world import Ward, messages
 from tiny import somebody
 from vitalwatch.alerting.watchdog import NOT_WORN, SEEN, Seen
+from vitalwatch.errors import DatabaseError
 from vitalwatch.guarding import Post, folder_of, seen_elsewhere
 from vitalwatch.tables import MINUTE
 from vitalwatch.ui.clock import VARIABLE, FastClock, wall
@@ -38,6 +39,26 @@ def test_the_watch_is_had_by_one_and_free_when_that_one_leaves(tmp_path: Path) -
     second.leave()
 
 
+def test_a_database_that_cannot_be_reached_leaves_the_watchdog_where_it_is(
+    tmp_path: Path, tiny_bundle: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells the outside of the silence; nobody else can have taken the watch meanwhile."""
+    ward = Ward(tmp_path, tiny_bundle)
+    ward.engine.vigil.stand()
+    guarding = ward.engine.vigil.guarding
+
+    def unreachable() -> bool:
+        raise DatabaseError("here", "broke the connection", "try again")
+
+    monkeypatch.setattr(ward.engine.vigil._post, "take", unreachable)
+    with pytest.raises(DatabaseError):
+        ward.engine.vigil.stand()
+    assert guarding is not None
+    assert guarding is ward.engine.vigil.guarding
+    assert guarding._dog.alive
+    ward.engine.close()
+
+
 def test_of_two_engines_on_one_database_one_stands_guard_and_the_other_takes_over(
     tmp_path: Path, tiny_bundle: tuple[Path, Path]
 ) -> None:
@@ -46,10 +67,10 @@ def test_of_two_engines_on_one_database_one_stands_guard_and_the_other_takes_ove
     try:
         ward.engine.start()
         other.start()
-        assert ward.engine._guarding is not None
-        assert other._guarding is None
+        assert ward.engine.vigil.guarding is not None
+        assert other.vigil.guarding is None
         ward.engine.close()
-        assert eventually(lambda: other._guarding is not None)
+        assert eventually(lambda: other.vigil.guarding is not None)
     finally:
         other.close()
 
@@ -83,11 +104,11 @@ def test_what_another_process_watches_is_seen_while_it_is_fresh(tmp_path: Path) 
     folder.mkdir(parents=True)
     (folder / SEEN).write_text(json.dumps(Seen((), {"p-a": NOT_WORN}, False).to_json()))
 
-    assert {"p-a": NOT_WORN} == ward.engine.wear()
+    assert {"p-a": NOT_WORN} == ward.engine.vigil.wear()
     old = time.time() - 60
     os.utime(folder / SEEN, (old, old))
     assert seen_elsewhere(ward.settings) is None
-    assert {} == ward.engine.wear()
+    assert {} == ward.engine.vigil.wear()
     ward.engine.close()
 
 

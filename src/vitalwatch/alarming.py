@@ -12,13 +12,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from vitalwatch.alerting import system
 from vitalwatch.alerting.alerts import Action, Alert, Observed, Transition
 from vitalwatch.alerting.burden import Burdens, burdens
 from vitalwatch.alerting.judging import NOBODY, Body, Judge, Memory
-from vitalwatch.alerting.lifecycle import REASONS, Step, step
+from vitalwatch.alerting.lifecycle import NEW, REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
+from vitalwatch.alerting.system import Found
 from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
-from vitalwatch.database import alarms, judgements, notices, outbox, people, scores
+from vitalwatch.database import alarms, facts, judgements, notices, outbox, people, scores
+from vitalwatch.database.audit import Book
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.vault import Secret
 from vitalwatch.errors import AlarmRefused
@@ -103,10 +106,11 @@ class Alarming:
         self._step(connection, [person], (), [action], now)
         judgements.discharge(connection, person, now)
 
-    def due(self, connection: Connection, now: int, seen: Seen | None) -> list[Observed] | None:
-        """Return what the watchdog's look changes; None where neither it nor the time changes anything."""
+    def due(self, connection: Connection, now: int, seen: Seen | None, found: Found) -> list[Observed] | None:
+        """Return what the watchdog and the process itself found; None where neither it nor time changes anything."""
         alerts = self._open(connection)
-        observed = _observed(alerts, seen, now)
+        own = system.observed(found, alerts, now)
+        observed = _observed(alerts, seen, now) + ([] if own is None else [own])
         done = step(alerts, observed, (), now, self.signals)
         return observed if done.alerts else None
 
@@ -127,6 +131,21 @@ class Alarming:
                 found[person.pseudonym] = (span(own.silence) / 1000, span(own.not_worn or "0s") / 1000)
         return found
 
+    def note_rules(self, connection: Connection, book: Book, who: str) -> None:
+        """Write into the audit log which rules are others than when somebody last started, with what they were."""
+        now = self.rules.model_dump(mode="json", exclude={"people"}, exclude_none=True)
+        then = facts.read(connection, RULES)
+        if then == now:
+            return
+        facts.write(connection, RULES, now)
+        if then is not None:
+            before, after = _parts(then), _parts(now)
+            other = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+            sides = {
+                side: {name: told.get(name) for name in other} for side, told in (("before", before), ("after", after))
+            }
+            book.write(connection, who, "rules.change", "rules.yaml", sides)
+
     def _step(
         self,
         connection: Connection,
@@ -146,6 +165,7 @@ class Alarming:
         changed = [(persons[alert.person], alert.to_json()) for alert in done.alerts.values()]
         steps = [(persons[one.person], done.alerts[one.alert], one) for one in done.transitions]
         alarms.write(connection, changed, [(person, one.to_json()) for person, _, one in steps])
+        alarms.count(connection, [alert.to_json() for _, alert, one in steps if one.before == NEW])
         outbox.add(connection, now, [(outbox.ALARM, person, _event(alert, one)) for person, alert, one in steps])
         notices.add(connection, steps, self.receivers)
 
@@ -198,6 +218,12 @@ def _observed(alerts: Iterable[Alert], seen: Seen | None, now: int) -> list[Obse
 def _worth(memory: Memory) -> tuple[Body, Body]:
     """Return what a process that starts anew must know; the newest beat is not worth a write a reading."""
     return replace(memory.after, beat=None), replace(memory.before, beat=None)
+
+
+def _parts(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of rules.yaml by name, each rule by itself."""
+    rules = {f"rules.{name}": rule for name, rule in told["rules"].items()}
+    return {name: part for name, part in told.items() if name != "rules"} | rules
 
 
 def _event(alert: Alert, transition: Transition) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,8 +22,8 @@ from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burdens
 from vitalwatch.alerting.rules import Personal, personal_of, read_rules
-from vitalwatch.alerting.watchdog import Seen as WatchdogSeen
-from vitalwatch.database import access, alarms, audit, changes, notices, outbox, people, quarantine, scores
+from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, scores
+from vitalwatch.database.accounts import Accounts
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
@@ -32,10 +31,11 @@ from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import Refused
 from vitalwatch.database.scores import Timeline
+from vitalwatch.database.tally import Tally, What, names_read
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, again, judge
-from vitalwatch.errors import DatabaseBusy, NotAllowed, NotEnoughHistory
-from vitalwatch.guarding import Guarding, Post, names_of, pulse_of, seen_elsewhere
+from vitalwatch.errors import DatabaseBusy, DatabaseError, NotAllowed, NotEnoughHistory
+from vitalwatch.guarding import names_of
 from vitalwatch.intake import Intake
 from vitalwatch.monitor import Monitor
 from vitalwatch.opening import opened, utc_ms
@@ -48,6 +48,7 @@ from vitalwatch.settings import Settings
 from vitalwatch.store import Store, failpoint
 from vitalwatch.tables import MINUTE, Answers, Profile
 from vitalwatch.views import Seen
+from vitalwatch.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,12 @@ class Engine:
         database: Where everything is kept.
         production: Which run answers, and why the newest does not.
         audit: Who did what; see `database.audit`.
+        tally: The same of what happens often.
+        accounts: What accounts of an identity provider are called here.
         promotion: Runs, and moving production among them.
+        vigil: The watch over the database, which one process has.
+        intake: Takes readings in; `took` is told how long models need.
+        receivers: Names of those who are told of alarms.
     """
 
     def __init__(self, settings: Settings, database: Database, secret: Secret, *, now: Callable[[], int]) -> None:
@@ -71,18 +77,20 @@ class Engine:
         trusted = [settings.path(path) for path in settings.config.signing.trusted]
         self.production = Production(Store(settings.artifacts), trusted)
         self.audit = audit.Book(database, secret, settings.path(settings.config.database.anchor), now)
+        self.tally, self.accounts = Tally(self.audit), Accounts(database, secret)
         self.promotion = Promotion(settings.artifacts, trusted, self.production, self.audit)
         self._secret, self._layouts = secret, Layouts()
         self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand)
         self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
-        self._alarming = Alarming(self.rules, settings.schema, self.production, secret, names_of(settings))
-        self._intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
-        self._guarding: Guarding | None = None
-        self._post = Post.of(settings, database)
-        self._beats, self._next = 0, 0.0
-        self._seen_last: WatchdogSeen | None = None
+        self.receivers = names_of(settings)
+        self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
+        self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
         self._turn, self._stop = threading.RLock(), threading.Event()
+        self.vigil = Vigil(
+            settings, database, self.rules, self._alarming, self.production,
+            writer=self._transaction, turn=self._turn, now=now,
+        )  # fmt: skip
         self._worker: threading.Thread | None = None
 
     @classmethod
@@ -92,7 +100,9 @@ class Engine:
 
     def start(self) -> None:
         """Follow production, score what waits, and of all processes on the database one let time pass for alarms."""
-        self._stand_guard()
+        with self._transaction() as (connection, _):
+            self._alarming.note_rules(connection, self.audit, self.promotion.store.who[:64])
+        self.vigil.stand()
         self._worker = threading.Thread(target=self._work, name="vitalwatch-engine", daemon=True)
         self._worker.start()
 
@@ -101,11 +111,12 @@ class Engine:
         self._stop.set()
         if self._worker is not None:
             self._worker.join()
-        if self._guarding is not None:
-            self._guarding.stop()
-        self._post.leave()
-        self.audit.close()
-        self.database.close()
+        self.vigil.leave()
+        try:
+            self.tally.write(all_of_it=True)
+            self.audit.close()
+        finally:
+            self.database.close()
 
     # what answers
 
@@ -186,10 +197,14 @@ class Engine:
 
     # what is known
 
-    def people(self, wards: Wards = None, *, names: bool = False) -> list[Seen]:
-        """Return everybody at a glance, worst first; with `names` what the vault calls them."""
+    def people(self, wards: Wards = None, *, names_for: str = "") -> list[Seen]:
+        """Return everybody at a glance, worst first; with `names_for` somebody what the vault calls them.
+
+        Who reads names stands in the audit log before they are told; where that takes nothing, names are left out.
+        """
+        secret = self._secret if names_for and self._noted(names_read(names_for)) else None
         with self.database.reading() as connection:
-            return views.people_of(connection, self._layouts, self._secret if names else None, wards, self.wear())
+            return views.people_of(connection, self._layouts, secret, wards, self.vigil.wear())
 
     def person(self, person: str, wards: Wards = None) -> Person:
         """Return a person by pseudonym or identifier; raises NotAllowed, the same for unknown and elsewhere."""
@@ -232,10 +247,10 @@ class Engine:
         with self.database.reading() as connection:
             return outbox.after(connection, after, wards, most)
 
-    def newest_event(self) -> int:
-        """Return the number of the newest event."""
+    def events_kept(self) -> tuple[int, int]:
+        """Return the numbers of the oldest event that is kept (of the next one, where none is) and of the newest."""
         with self.database.reading() as connection:
-            return outbox.newest(connection)
+            return outbox.oldest(connection), outbox.newest(connection)
 
     def quarantine(self, wards: Wards = None, *, after: int = 0, most: int = 100, reason: str = "") -> list[Refused]:
         """Return refused readings without what was sent, oldest first."""
@@ -259,7 +274,7 @@ class Engine:
             sender = Sender(source, actor, frozenset({ward}) if ward else wards)
             with self._transaction() as (connection, keep):
                 delivery = Judged([one for _, one in those], sender)
-                (receipt,), held = self._intake.take(connection, [delivery], now, serving)
+                (receipt,), held = self.intake.take(connection, [delivery], now, serving)
                 quarantine.remove(connection, [no for no, _ in those])
                 self.audit.write(connection, actor, "quarantine.replay", source)
                 keep(held)
@@ -323,11 +338,12 @@ class Engine:
         told = personal_of(limits, self.rules, self.settings.schema).model_dump(mode="json", exclude_unset=True)
         with self._transaction() as (connection, _):
             found = self._person(connection, person, wards)
-            was = people.limits_of(connection, self._secret, found)
+            change = {"before": people.limits_of(connection, self._secret, found) or {}, "after": told}
             people.set_limits(connection, self._secret, found, told)
             if tried is not None:
                 self._alarming.adopt(connection, found, tried)
-            self.audit.write(connection, actor, "limits.set", found.pseudonym, {"before": was, "after": told})
+            detail = audit.sealed(self._secret, found.pseudonym, change)
+            self.audit.write(connection, actor, "limits.set", found.pseudonym, detail)
         return tried
 
     def personal(self, person: str, wards: Wards = None) -> Personal:
@@ -381,24 +397,9 @@ class Engine:
         with self.database.reading() as connection:
             return cost(connection, wards, since, self.settings.schema.step_ms)
 
-    def wear(self) -> Mapping[str, str]:
-        """Return worn, silent or not_worn of people, by pseudonym, as the watchdog saw last; empty without one."""
-        seen = seen_elsewhere(self.settings) if self._guarding is None else self._seen_last
-        return {} if seen is None else seen.wear
-
     def tick(self) -> None:
         """Give a sign of life and let time pass for alarms; `start` calls it every second."""
-        with self._turn:  # a scorer that is stuck in a transaction gives none
-            self._beats += 1
-        now = self.now()
-        with self.database.reading() as connection:
-            if self._guarding is not None:
-                pulse = pulse_of(connection, self._alarming, self._beats, now, ready=self.production.ready)
-                self._seen_last = self._guarding.beat(pulse)
-            observed = self._alarming.due(connection, now, self._seen_last)
-        if observed is not None:
-            with self._transaction() as (connection, _):
-                self._alarming.tick(connection, observed, now)
+        self.vigil.tick()
 
     # who may what
 
@@ -407,6 +408,11 @@ class Engine:
         with self.database.reading() as connection:
             return access.find(connection, self._secret, token, self.now())
 
+    def claimed_key(self, token: str) -> str:
+        """Return the id of the key that a token claims to be, empty where there is no such key."""
+        with self.database.reading() as connection:
+            return access.told_id(connection, token)
+
     def has_keys(self) -> bool:
         """Return whether there is a valid key: without one nothing may listen beyond this machine."""
         with self.database.reading() as connection:
@@ -414,9 +420,19 @@ class Engine:
 
     # inner
 
+    def _noted(self, what: What) -> bool:
+        """Return whether something that is read stands in the audit log."""
+        try:
+            if self.tally.note(what):
+                self.tally.write()
+        except DatabaseError as error:
+            log.error("not written into the audit log, so not told: %s", error)
+            return False
+        return True
+
     def _take(self, judged: Sequence[Judged], now: int, served: Served | None) -> list[Receipt]:
         with self._transaction() as (connection, keep):
-            receipts, held = self._intake.take(connection, judged, now, partial(self._serving, served=served))
+            receipts, held = self.intake.take(connection, judged, now, partial(self._serving, served=served))
             keep(held)
         failpoint("after-commit")
         return receipts
@@ -464,7 +480,7 @@ class Engine:
                     keep({now.no: moved})
                     moved = None
                 elif now.behind:
-                    keep(self._intake.catch_up(connection, now, served, self.now(), CATCH_UP))
+                    keep(self.intake.catch_up(connection, now, served, self.now(), CATCH_UP))
                     done += 1
                 behind = (people.numbered(connection, person.no) or now).behind
             self._look_after()
@@ -472,24 +488,16 @@ class Engine:
 
     def _look_after(self) -> None:
         """Let time pass, once a second however long it takes to catch up; not before `start`."""
-        if self._guarding is not None and time.monotonic() >= self._next:
-            self._next = time.monotonic() + 1.0
-            self.tick()
+        if self.vigil.due():
+            self.vigil.tick()
             self.audit.follow()
-
-    def _stand_guard(self) -> None:
-        """Take the watch over the database, unless another process has it."""
-        if self._guarding is None and self._post.take():
-            with self._transaction() as (connection, _):
-                notices.drop_others(connection, names_of(self.settings))
-            self._guarding = Guarding(self.settings, self.rules, notices.Outgoing(self.database))
-            self._guarding.start()
 
     def _work(self) -> None:
         while not self._stop.wait(0.5):
             try:
-                self._stand_guard()
+                self.vigil.stand()
                 self.catch_up()
                 self._look_after()
+                self.tally.write()
             except Exception:  # a thread that dies watches nobody: say so and go on; without a beat the watchdog tells
                 log.exception("the engine stumbled")

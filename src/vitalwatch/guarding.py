@@ -9,17 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-
-from vitalwatch.alarming import Alarming
 from vitalwatch.alerting.notices import Courier, Outbox, Receiver
 from vitalwatch.alerting.pulse import Pulse, beat
 from vitalwatch.alerting.receivers import Log
 from vitalwatch.alerting.rules import Rules, span
 from vitalwatch.alerting.watchdog import PULSE, SEEN, Limits, Seen, Watchdog, read_seen, receiver_of
-from vitalwatch.database import judgements, people
 from vitalwatch.database.connection import Database
-from vitalwatch.database.readings import waiting_since
+from vitalwatch.database.session_lock import SessionLock
 from vitalwatch.errors import StoreError
 from vitalwatch.keyfile import secret
 from vitalwatch.settings import Settings
@@ -29,19 +25,48 @@ WEBHOOK_SECRET, SMTP_PASSWORD = "VITALWATCH_WEBHOOK_SECRET", "VITALWATCH_SMTP_PA
 
 
 class Post:
-    """The watch over one database, which one process at a time has; a file lock, so it is free when that one dies."""
+    """The watch over one database, which one process at a time has, and which is free when that one dies.
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._file = path, -1
+    A file lock for the processes of this machine; on PostgreSQL a lock of a session besides, for those of all machines.
+    """
+
+    def __init__(self, path: Path, everywhere: SessionLock | None = None) -> None:
+        self._path, self._file, self._everywhere = path, -1, everywhere
 
     @staticmethod
     def of(settings: Settings, database: Database) -> Post:
-        """Return the watch over a database: beside its file, or in the artifacts where it has none here."""
+        """Return the watch over a database: beside its file, or in the artifacts and in the database itself."""
         file = database.file
-        return Post(settings.artifacts / "watch.lock" if file is None else file.with_name(f"{file.name}.watch"))
+        if file is None:
+            return Post(settings.artifacts / "watch.lock", SessionLock(database))
+        return Post(file.with_name(f"{file.name}.watch"))
 
     def take(self) -> bool:
-        """Take the watch if it is free, and return whether we have it."""
+        """Take the watch if it is free, and return whether we have it; asked again, whether we still do.
+
+        Raises:
+            DatabaseError: The database cannot be reached: nobody can say who has it.
+        """
+        if not self._here():
+            return False
+        if self._everywhere is None or self._everywhere.take():
+            return True
+        self._leave_here()
+        return False
+
+    def leave(self) -> None:
+        """Let another have it."""
+        if self._everywhere is not None:
+            self._everywhere.leave()
+        self._leave_here()
+
+    def _leave_here(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _here(self) -> bool:
+        """Return whether we have it among the processes of this machine."""
         if self._file >= 0:
             return True
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,29 +78,6 @@ class Post:
             return False
         self._file = file
         return True
-
-    def leave(self) -> None:
-        """Let another have it."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-
-def pulse_of(connection: Connection, alarming: Alarming, beats: int, now: int, *, ready: bool) -> Pulse:
-    """Return the sign of life that an engine gives: how many before, who is waited for, how long readings wait.
-
-    Args:
-        connection: Any.
-        alarming: Knows own times of silence.
-        beats: So many signs were given.
-        now: UTC ms.
-        ready: Whether a run is there to score; without one readings may wait.
-    """
-    everyone, gone = people.everyone(connection), judgements.discharged(connection)
-    oldest = waiting_since(connection, [one for one in everyone if one.behind])
-    here = {one.pseudonym: one.stored for one in everyone if one.no not in gone}
-    behind = 0.0 if oldest is None or not ready else (now - oldest) / 1000
-    return Pulse(beats, behind, here, alarming.wearing(connection, everyone))
 
 
 class Guarding:
@@ -95,6 +97,7 @@ class Guarding:
         self._couriers = [Courier(outbox, one) for one in self.receivers]
         self._folder = folder_of(settings)
         self._limits = limits_of(settings, rules)
+        self._patience = span(settings.config.alarms.undelivered) / 1000
         self._stop, self._threads = threading.Event(), list[threading.Thread]()
         self._dog: Watchdog | None = None
 
@@ -122,6 +125,18 @@ class Guarding:
             self._watch()
         beat(self._folder / PULSE, pulse)
         return read_seen(self._folder)
+
+    def failing(self) -> dict[str, float]:
+        """Return the seconds since when receivers do not accept something, by name, 0 for those who accept all."""
+        return {one.receiver.name: one.failing for one in self._couriers}
+
+    def undelivered(self) -> dict[str, float]:
+        """Return those of `failing` who fail for longer than `config.alarms.undelivered`."""
+        return {name: seconds for name, seconds in self.failing().items() if seconds > self._patience}
+
+    def unsure(self) -> frozenset[str]:
+        """Return the receivers of whom nobody knows yet whether they are well again: not tried since, or failing."""
+        return frozenset(one.receiver.name for one in self._couriers if not one.tried or one.failing_since is not None)
 
     def _watch(self) -> None:
         if self._limits is not None:

@@ -6,6 +6,7 @@ Called by `engine`, under the one writer of the database. Nothing here is rememb
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -56,6 +57,10 @@ class Scored:
 Alarming = Callable[[Connection, Sequence[Scored], int], Mapping[int, Memory]]
 
 
+def nobody_asks(seconds: float) -> None:
+    """Take how long models needed, where nobody wants to know."""
+
+
 class Intake:
     """Takes readings in.
 
@@ -63,11 +68,15 @@ class Intake:
         secret: Of the database.
         layouts, recall: What this process knows of the database.
         alarming: Makes alarms of scores, in the same transaction; returns what rules remember, by the person's number.
+
+    Attributes:
+        took: Is told the seconds that models needed for what came of one person.
     """
 
     def __init__(self, secret: Secret, layouts: Layouts, recall: Recall, alarming: Alarming) -> None:
         self._secret, self._layouts, self._recall, self._alarming = secret, layouts, recall, alarming
         self._pseudonyms: dict[str, str] = {}
+        self.took: Callable[[float], None] = nobody_asks
 
     def take(
         self, connection: Connection, deliveries: Sequence[Judged], now: int, served: Callable[[str], Served | None]
@@ -224,7 +233,9 @@ class Intake:
         return Readings(person.pseudonym, time, offset, values)
 
     def _score(self, person: Person, held: Held, new: Readings, through: int, run: Served) -> Scored:
+        began = time.perf_counter()
         after, answers = held.advanced(run, new, through)
+        self.took(time.perf_counter() - began)
         moved = replace(person, scored=through, newest=after.state.newest, run=run.run)
         return Scored(moved, held.state.newest, after, answers)
 

@@ -1,16 +1,23 @@
-"""The run that answers: loaded after every check, followed when production moves, kept when the next one is bad."""
+"""The run that answers: loaded after every check, followed when production moves, kept when the next one is bad.
+
+Where there is none to keep (the process starts, and the run in production is damaged), the newest earlier run of the
+history that passes every check answers in its place, until that run is whole again or another one is promoted.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitalwatch.errors import NoModelYet, VitalsError
+from vitalwatch.errors import NoModelYet, StoreError, VitalsError
 from vitalwatch.monitor import Monitor
 from vitalwatch.store import Store
+
+log = logging.getLogger(__name__)
 
 MODELS = "models"
 KEPT = 2  # the run in production, and the one before while people still move
@@ -56,7 +63,7 @@ class Production:
         """Return the run in production, loaded; while another thread loads the next one, the one before.
 
         Raises:
-            NoModelYet: Nothing is in production, or the only run that ever was is refused.
+            NoModelYet: Nothing is in production, or it is refused and so is every earlier run.
         """
         if self._moved() and self._turn.acquire(blocking=not self._loaded):
             try:
@@ -74,6 +81,12 @@ class Production:
             return self.served()
         except NoModelYet:
             return None
+
+    @property
+    def fallback(self) -> str:
+        """The run that answers in place of the one that production names, empty where that one does, or none."""
+        loaded = self._loaded
+        return loaded[0].run if self.problem and loaded else ""
 
     @property
     def ready(self) -> bool:
@@ -101,7 +114,30 @@ class Production:
             if run is not None and (not self._loaded or self._loaded[0].run != run):
                 there = self.loaded(run) or Served(run, open_run(self._store, run, self._trusted))
                 self._loaded = (there, *(one for one in self._loaded if one.run != run))[:KEPT]
+            if self.problem:
+                log.warning("run=%s is in production and whole again: it answers", run)
             self.problem = ""
         except VitalsError as error:
-            self.problem, self._again = str(error), self._clock() + TRY_AGAIN
+            self._refused(str(error))
         self._seen = seen
+
+    def _refused(self, problem: str) -> None:
+        """Keep what answers, or load an earlier run; say so where it was not said before."""
+        is_news, self._again = problem != self.problem or not self._loaded, self._clock() + TRY_AGAIN
+        if not self._loaded:
+            self._loaded = self._earlier()
+        self.problem = problem
+        if is_news:
+            answers = f"run {self.fallback} answers in its place" if self.fallback else "nothing answers"
+            log.error("the run in production is refused, %s: %s", answers, problem)
+
+    def _earlier(self) -> tuple[Served, ...]:
+        """Return the newest earlier run of the history that passes every check."""
+        for run in self._store.earlier():
+            try:
+                if problem := self._store.problem(run):
+                    raise StoreError(run, problem, "An earlier one is tried")
+                return (Served(run, open_run(self._store, run, self._trusted)),)
+            except VitalsError as error:
+                log.info("run=%s of the history is passed over: %s", run, error)
+        return ()

@@ -86,10 +86,11 @@ class MailConfig(Closed):
 
 
 class AlarmConfig(Closed):
-    """Who is told of alarms, and who watches the watcher."""
+    """Who is told of alarms, and who watches the watcher; `undelivered` is a duration like 5min."""
 
     rules: Path
     watchdog: WatchdogLimits | None
+    undelivered: str
     log: bool
     webhooks: tuple[WebhookConfig, ...]
     mails: tuple[MailConfig, ...]
@@ -134,6 +135,8 @@ class Api(Closed):
     body_seconds: float = Field(gt=0)
     requests_a_second: float = Field(gt=0)
     burst: int = Field(ge=1)
+    public_a_second: float = Field(gt=0)
+    public_burst: int = Field(ge=1)
     waiting: int = Field(ge=1)
     streams: int = Field(ge=1)
     connections: int = Field(ge=1)

@@ -162,11 +162,8 @@ class Store:
         with self._changing():
             now = self._pointed()
             if champion not in (ANY, now):
-                raise StoreError(
-                    self.pointer,
-                    f"production moved from {champion} to {now} while {run} was judged",
-                    "Run `python main.py` again: it is compared with the new one",
-                )
+                problem = f"production moved from {champion} to {now} while {run} was judged"
+                raise StoreError(self.pointer, problem, "Run `python main.py` again: it is compared with the new one")
             return None if run == now else self._move("promoted", run, now, why)
 
     def rollback(self, why: str) -> Change:
@@ -176,6 +173,10 @@ class Store:
                 if not self.problem(run):
                     return self._move("rolled back", run, self._pointed(), why)
         raise NotFound("An earlier good run", "`python main.py runs` lists what is there; promote one of them.")
+
+    def earlier(self) -> list[str]:
+        """Return the runs that were live before the one in production, newest first; none that was rolled back from."""
+        return [run for run in dict.fromkeys(reversed(self._live())) if run != self._pointed()]
 
     def refuse(self, run: str, why: str) -> Change:
         """Write into history that a run was not promoted."""

@@ -209,6 +209,34 @@ def test_a_receiver_that_cannot_be_reached_is_known_to_fail(spool):
     assert (1000.0, 1) == (courier.failing_since, courier.refused)
 
 
+def test_a_receiver_that_refuses_one_persons_message_fails_until_that_is_accepted_whatever_else_it_accepts(spool):
+    got, time = Got(refuses={"fast"}), Time()
+    with http_receiver(got) as url:
+        courier = Courier(spool, hook(url), time)
+        assert (None, False) == (courier.failing_since, courier.tried)
+        for _ in range(5):
+            time.now += courier.once()
+        assert [("ben", "firing")] == statuses(got)
+        assert (1000.0, time.now - 1000.0) == (courier.failing_since, courier.failing)
+
+        got.refuses.clear()
+        time.now += LONGEST_WAIT
+        courier.once()
+    assert (None, 0.0, 0, True) == (courier.failing_since, courier.failing, courier.refused, courier.tried)
+
+
+def test_a_receiver_does_not_fail_any_more_once_nothing_waits_for_it(tmp_path, spool):
+    time = Time()
+    courier = Courier(spool, Choosy(fails=[NotDelivered("down")]), time)
+    courier.once()
+    assert 1000.0 == courier.failing_since
+    courier.outbox = Spool(tmp_path / "emptied", ["choosy"])
+    time.now += LONGEST_WAIT
+
+    assert FIRST_WAIT == courier.once()
+    assert courier.failing_since is None
+
+
 def test_a_mail_says_who_and_how_urgent_and_no_value(spool):
     got = Got(answers=[(451, {})])
     with smtp_receiver(got) as (host, port):

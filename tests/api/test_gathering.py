@@ -90,7 +90,7 @@ def test_people_are_put_into_the_ward_of_the_key_that_sent_first(own):
     )  # keys are looked up beside each other: either may be first
     assert [202, 403] == sorted(answer.status for answer in answers[:2])
     assert 202 == answers[2].status
-    assert {("anna", first), ("bert", "south")} == {(one.name, one.ward) for one in own.engine.people(names=True)}
+    assert {("anna", first), ("bert", "south")} == {(one.name, one.ward) for one in own.engine.people(names_for="test")}
 
 
 def test_a_load_that_fails_is_tried_request_by_request(own):
@@ -103,7 +103,7 @@ def test_a_load_that_fails_is_tried_request_by_request(own):
 
     assert [503 if minute == 7 else 202 for minute in range(12)] == [answer.status for answer in answers]
     assert "storage" == answers[7].code
-    names = {one.name for one in own.engine.people(names=True)}
+    names = {one.name for one in own.engine.people(names_for="test")}
     assert {"first", *(f"p{minute}" for minute in range(12) if minute != 7)} == names
 
 

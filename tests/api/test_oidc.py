@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from api.test_identifiers import columns
 from api_world import Api
 from serving_world import Ward
 from tiny import ROOT
-from vitalwatch.errors import SettingsError
+from vitalwatch.database import accounts
+from vitalwatch.errors import DatabaseError, SettingsError
 from vitalwatch.settings import Provider, load_settings
 
 ISSUER, AUDIENCE = "https://id.example.org", "vitalwatch"
@@ -73,6 +76,57 @@ def test_with_a_provider_nobody_is_let_in_without_a_token(api):
     assert 401 == api.ask("GET", "/people").status
 
 
+SUBJECTS = (
+    "name.of-somebody@clinic.example.org-" + "x" * 40 + "1",
+    "name.of-somebody@clinic.example.org-" + "x" * 40 + "2",
+)
+
+
+def test_who_did_it_is_written_as_a_pseudonym_of_the_whole_subject_and_its_issuer(api, issuer):
+    reading = {"person": "anna", "time": "2026-01-05T08:00:00Z", "heart_rate": 70}
+    assert 202 == api.ask("POST", "/readings", reading, key=issuer.token(scope="ingest")).status
+    person = api.ask("GET", "/people", key=issuer.token()).json["people"][0]["person"]
+    for subject in (*SUBJECTS, SUBJECTS[0]):
+        token = issuer.token(sub=subject)
+        assert 204 == api.ask("PUT", f"/people/{person}/limits", {}, key=token).status
+        assert 403 == api.ask("POST", "/runs/rollback", {"why": "x"}, key=token).status
+    api.engine.tally.write()
+    wrote = [one.actor for one in api.engine.audit.entries() if one.action == "limits.set"]
+    refused = {one.actor for one in api.engine.audit.entries() if one.action == "access.refuse"}
+
+    assert SUBJECTS[0][:64] == SUBJECTS[1][:64]
+    assert [True, False] == [wrote[0] == wrote[2], wrote[0] == wrote[1]]
+    assert all(re.fullmatch("u-[a-z2-7]{26}", actor) for actor in wrote)
+    assert set(wrote) <= refused
+    elsewhere = api.engine.accounts.pseudonym("https://other.example.org", SUBJECTS[0])
+    assert elsewhere not in wrote
+
+
+def test_a_subject_stands_in_the_vault_alone_and_is_told_to_itself_and_to_who_holds_the_key(api, issuer):
+    told = api.ask("GET", "/whoami", key=issuer.token(sub=SUBJECTS[0])).json
+    api.ask("GET", "/people?names=true", key=issuer.token(sub=SUBJECTS[0], scope="read admin"))
+    kept = columns(api.engine.database)
+    with api.engine.database.reading() as connection:
+        names = accounts.names_of(connection, api.engine._secret, [told["actor"], "key-1"])
+
+    assert (SUBJECTS[0], "u-") == (told["name"], told["actor"][:2])
+    assert {told["actor"]: SUBJECTS[0]} == names
+    assert [] == [name for name, content in kept.items() if b"name.of-somebody" in content]
+    assert told["actor"].encode() in kept["audit.actor"]
+
+
+def test_an_account_is_told_apart_though_the_database_takes_nothing(api, issuer, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise DatabaseError("here", "is read-only", "try again")
+
+    monkeypatch.setattr(api.engine.database, "writing", refuse)
+    first = api.ask("GET", "/whoami", key=issuer.token(sub="one"))
+    other = api.ask("GET", "/whoami", key=issuer.token(sub="two"))
+
+    assert [200, 200] == [first.status, other.status]
+    assert first.json["actor"] != other.json["actor"]
+
+
 def test_wards_of_a_token_limit_what_it_sees(api, issuer):
     reading = {"person": "anna", "time": "2026-01-05T08:00:00Z", "heart_rate": 70}
     assert 202 == api.ask("POST", "/readings", reading, key=issuer.token(scope="ingest")).status
@@ -103,6 +157,13 @@ def test_tokens_of_others_or_out_of_time_are_refused(api, issuer):
         "not one": "a.b.c",
     }
     assert dict.fromkeys(bad, 401) == {name: api.ask("GET", "/people", key=token).status for name, token in bad.items()}
+
+
+def test_a_good_token_is_taken_from_an_address_that_tried_many_bad_ones(api, issuer):
+    bad = [api.ask("GET", "/people", key=issuer.token(sub=None, jti=str(n))).status for n in range(40)]
+
+    assert {401, 429} == set(bad)
+    assert 200 == api.ask("GET", "/people", key=issuer.token()).status
 
 
 def test_a_token_is_not_remembered_beyond_its_end(api, issuer, monkeypatch):

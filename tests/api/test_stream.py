@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
+from sqlalchemy import delete
+
 from api_world import Api
 from serving_world import messages
 from tiny import somebody
+from vitalwatch.database.tables import outbox
 
 
 def events_of(chunks: list[bytes]) -> list[dict]:
@@ -149,6 +153,106 @@ def test_streams_are_counted_and_limited(own, monkeypatch):
 
     assert 503 == own.loop.run_until_complete(listen())
     assert 0 == desk.open_streams
+
+
+def resumed(api: Api, n: int, **more) -> list[dict]:
+    """Return the first events of a stream that goes on somewhere."""
+
+    async def listen() -> list[dict]:
+        stream = Stream(api, **more)
+        found = await stream.until(n)
+        await stream.leave()
+        return found[:n]
+
+    return api.loop.run_until_complete(listen())
+
+
+@pytest.fixture
+def retained(own) -> tuple[Api, int]:
+    """Events of which retention has let go of the older half, up to a number."""
+    for n in range(10):
+        sent(own, n, 1)
+    newest = own.engine.events_kept()[1]
+    cut = newest // 2
+    with own.engine.database.writing() as connection:
+        connection.execute(delete(outbox).where(outbox.c.no <= cut))
+    return own, cut
+
+
+@pytest.mark.parametrize("how", ["last", "query"])
+def test_who_goes_on_where_nothing_is_kept_any_more_is_told_of_the_gap_and_gets_all_that_is_kept(retained, how):
+    api, cut = retained
+    told = resumed(api, 2, **({"last": "2"} if how == "last" else {"query": "after=2"}))
+
+    assert {"no": cut, "kind": "gap", "from": 3, "to": cut} == told[0]
+    assert cut + 1 == told[1]["no"]
+
+
+def test_who_goes_on_at_the_edge_of_what_is_kept_has_missed_nothing(retained):
+    api, cut = retained
+    told = resumed(api, 2, last=str(cut))
+
+    assert [cut + 1, cut + 2] == [one["no"] for one in told]
+    assert "gap" not in {one["kind"] for one in told}
+
+
+def test_a_gap_goes_up_to_the_newest_where_nothing_at_all_is_kept(own):
+    sent(own, 0, 10)
+    newest = own.engine.events_kept()[1]
+    with own.engine.database.writing() as connection:
+        connection.execute(delete(outbox))
+
+    assert [{"no": newest, "kind": "gap", "from": 1, "to": newest}] == resumed(own, 1, last="0")
+    assert (newest + 1, newest) == own.engine.events_kept()
+
+
+def test_who_goes_on_behind_the_newest_is_told_that_numbers_are_others_and_gets_what_comes(own):
+    sent(own, 0, 10)
+    newest = own.engine.events_kept()[1]
+
+    async def listen() -> list[dict]:
+        stream = Stream(own, last=str(newest + 1_000))
+        await stream.until(1)
+        await asyncio.to_thread(sent, own, 10, 1)
+        found = await stream.until(2)
+        await stream.leave()
+        return found
+
+    first, second = own.loop.run_until_complete(listen())[:2]
+    assert {"no": newest, "kind": "reset", "newest": newest} == first
+    assert newest + 1 == second["no"]
+
+
+def test_who_begins_now_or_has_seen_the_newest_is_told_of_neither(retained):
+    api, _ = retained
+    newest = api.engine.events_kept()[1]
+
+    async def listen() -> list[dict]:
+        streams = [Stream(api), Stream(api, last=str(newest))]
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(sent, api, 40, 1)
+        found = [(await stream.until(1))[0] for stream in streams]
+        for stream in streams:
+            await stream.leave()
+        return found
+
+    found = api.loop.run_until_complete(listen())
+    assert [newest + 1] * 2 == [one["no"] for one in found]
+    assert {"reading"} == {one["kind"] for one in found}
+
+
+def test_retention_is_what_makes_a_gap(own):
+    from vitalwatch.database.keeping import KINDS, retain
+
+    sent(own, 0, 10)
+    later = own.engine.now() + 8 * 86_400_000
+    own.engine.now = lambda: later
+    sent(own, 10, 1)
+    days = {kind: 7 if kind == "events" else 400 for kind in KINDS}
+    gone = retain(own.engine.database, days, later)["events"]
+
+    assert gone > 0
+    assert {"no": gone, "kind": "gap", "from": 1, "to": gone} == resumed(own, 1, query="after=0")[0]
 
 
 def test_last_event_id_is_a_number(own):

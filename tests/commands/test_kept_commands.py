@@ -25,6 +25,14 @@ def ward(tmp_path: Path, tiny_bundle, capsys) -> Ward:
     return ward
 
 
+def test_the_audit_list_opens_what_was_set_for_a_person(ward):
+    ward.open().set_limits("anna", {"limits": {"heart_rate": {"low": 44}}}, "nurse")
+    entry = ward.place.do("audit", "list", "--json").json["entries"][-1]
+
+    assert ("nurse", "limits.set") == (entry["actor"], entry["action"])
+    assert {"before": {}, "after": {"limits": {"heart_rate": {"low": 44.0}}}} == json.loads(entry["detail"])
+
+
 def test_a_key_is_made_listed_rotated_and_revoked(ward):
     place: Place = ward.place
     made = place.do("keys", "make", "--name", "bed", "--scope", "ingest", "--scope", "read", "--ward", "a", "--json")
@@ -112,7 +120,7 @@ def test_a_database_is_backed_up_and_restored_and_the_log_says_so(ward, tmp_path
     last = ward.place.do("audit", "list", "--json").json["entries"][-1]
     assert "database.restore" == last["action"]
     assert 2 == json.loads(last["detail"])["anchor_before"]["no"]
-    assert ["anna"] == [one.name for one in ward.open().people(names=True)]
+    assert ["anna"] == [one.name for one in ward.open().people(names_for="test")]
 
 
 def test_a_backup_of_another_key_is_refused_before_anything_is_touched(ward, tmp_path):

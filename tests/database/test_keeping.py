@@ -133,7 +133,7 @@ def test_a_backup_goes_from_sqlite_to_postgresql_and_back(tmp_path, tiny_bundle,
     backup.restore(second.engine.database, tmp_path / "a.gz", replace=True)
 
     assert content(first) == content(second)
-    assert ["anna"] == [one.name for one in second.again().people(names=True)]
+    assert ["anna"] == [one.name for one in second.again().people(names_for="test")]
     second.engine.close()
 
 

@@ -112,15 +112,26 @@ class Courier:
     """Carries the notices of an outbox to one receiver.
 
     Attributes:
-        failing_since: When the receiver last began to fail, on the clock given, None while it accepts.
-        refused: Tries that failed since then.
+        tried: Whether anything was sent since this courier began.
+        refused: Tries that failed since the receiver last accepted all that was sent.
     """
 
     def __init__(self, outbox: Outbox, receiver: Receiver, clock: Callable[[], float] = time.monotonic) -> None:
         self.outbox, self.receiver, self._clock = outbox, receiver, clock
-        self.failing_since: float | None = None
-        self.refused = 0
+        self.tried, self.refused = False, 0
+        self._since: dict[str, float] = {}  # person, or "" for everybody: when it began to fail
         self._waits: dict[str, tuple[float, float]] = {}  # person, or "" for everybody: not before, last wait
+
+    @property
+    def failing_since(self) -> float | None:
+        """When it began, on the clock given, that something does not get there; None while all does."""
+        return min(self._since.copy().values(), default=None)
+
+    @property
+    def failing(self) -> float:
+        """Seconds since then, 0 while all gets there."""
+        since = self.failing_since
+        return 0.0 if since is None else self._clock() - since
 
     def once(self) -> float:
         """Deliver what can be delivered now and return the seconds after which to try again."""
@@ -129,6 +140,7 @@ class Courier:
             blocked = [person for person in self._waits if self._waiting(person, now)]
             found = self.outbox.pending(self.receiver.name, MANY, blocked)
             if not found:
+                self._forget(blocked)
                 break
             failed: set[str] = set()
             for notice in found:
@@ -150,16 +162,24 @@ class Courier:
             stop.wait(max(wait, 0.05))
 
     def _deliver(self, notice: Notice) -> bool:
+        self.tried = True
         try:
             self.receiver.send(notice)
         except NotDelivered as problem:
             self._failed(notice, problem)
             return False
         self.outbox.delivered(self.receiver.name, notice)
-        self.failing_since, self.refused = None, 0
-        self._waits.pop(notice.person, None)
-        self._waits.pop("", None)
+        for whose in (notice.person, ""):
+            self._waits.pop(whose, None)
+            self._since.pop(whose, None)
+        self.refused = self.refused if self._since else 0
         return True
+
+    def _forget(self, blocked: Collection[str]) -> None:
+        """Let go of those for whom nothing waits any more: they were erased meanwhile."""
+        for whose in [one for one in self._waits if one not in blocked]:
+            self._waits.pop(whose)
+            self._since.pop(whose, None)
 
     def _failed(self, notice: Notice, problem: NotDelivered) -> None:
         now = self._clock()
@@ -167,7 +187,7 @@ class Courier:
         last = self._waits.get(whose, (0.0, 0.0))[1]
         wait = min(max(2 * last, FIRST_WAIT), LONGEST_WAIT)
         self._waits[whose] = (now + max(wait, min(problem.wait or 0.0, LONGEST_WAIT)), wait)
-        self.failing_since = now if self.failing_since is None else self.failing_since
+        self._since.setdefault(whose, now)
         self.refused += 1
         log.warning("notice not delivered receiver=%s why=%s retry_s=%.0f", self.receiver.name, problem.why, wait)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from vitalwatch.api.limits import Rate
+from vitalwatch.api.limits import Rate, place_of
 from vitalwatch.api.problem import Problem
 from vitalwatch.database.access import SCOPES
 from vitalwatch.database.people import Wards
@@ -36,12 +36,13 @@ CHALLENGE = (("www-authenticate", 'Bearer realm="vitalwatch"'),)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: `actor` stands in the audit log, `wards` None is all."""
+    """Who asks: `actor` stands in the audit log, `wards` None is all; `name` is for themselves alone."""
 
     actor: str
     scopes: frozenset[str]
     wards: Wards = None
     ends: float = float("inf")  # of a token, seconds since 1970
+    name: str = ""
 
 
 ANYBODY = Caller("anybody", frozenset())
@@ -57,6 +58,7 @@ class Access:
         hosts: Names under which this machine may be asked without keys.
         remember: Seconds that a key is remembered.
         failures: How often an address may try keys that are none.
+        anybody: How often an address may ask without a key.
     """
 
     def __init__(
@@ -66,16 +68,22 @@ class Access:
         hosts: tuple[str, ...],
         remember: float,
         failures: Rate,
+        anybody: Rate,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine, self._oidc, self._hosts, self._clock = engine, oidc, frozenset(hosts), clock
-        self._remember, self._failures = remember, failures
+        self._remember, self._failures, self._anybody = remember, failures, anybody
         self._known: dict[bytes, tuple[float, Caller]] = {}
         self._closed: tuple[float, bool] = (0.0, False)  # until when we remember whether there are keys
 
     async def caller(self, headers: dict[bytes, bytes], client: str) -> Caller:
-        """Return who asks; raises Problem."""
+        """Return who asks; raises Problem.
+
+        An address that tried too many keys is not told any more whether the next one is right, or a guess in a
+        thousand would be found as fast as they come; keys that were right before are looked up all the same, and so
+        are tokens, whose signature nobody guesses.
+        """
         told = headers.get(b"authorization")
         if told is None and b"x-api-key" in headers:
             told = b"Bearer " + headers[b"x-api-key"]
@@ -86,7 +94,11 @@ class Access:
         now = self._clock()
         if now < until and time.time() < known.ends:
             return known
-        found = await self._with(told, client)
+        try:
+            found = await self._with(told, client, was_right=known is not ANYBODY)
+        except Problem:
+            self._known.pop(digest, None)
+            raise
         if len(self._known) >= MOST_REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._known[digest] = now + self._remember, found
@@ -102,6 +114,7 @@ class Access:
 
     async def _without(self, headers: dict[bytes, bytes], client: str) -> Caller:
         if await self.needs_keys():
+            self._anybody.take(place_of(client))
             raise Problem("unauthenticated", "Send `Authorization: Bearer KEY`.", headers=CHALLENGE)
         if not loopback(client) or not self._local(headers):
             raise Problem("loopback_only", "Make a key with `python main.py keys`, and send it.")
@@ -115,21 +128,26 @@ class Access:
             names.append(_host(headers[b"origin"].partition(b"://")[2]))
         return self._hosts.issuperset(names)
 
-    async def _with(self, told: bytes, client: str) -> Caller:
+    async def _with(self, told: bytes, client: str, *, was_right: bool) -> Caller:
         kind, _, token = told.decode("latin-1").partition(" ")
         token = token.strip()
         if kind.lower() == "bearer" and len(token) <= 8_192:
             if self._oidc is not None and token.count(".") == 2:
                 found = await asyncio.to_thread(self._oidc.caller, token)
                 if found is not None:
-                    return Caller(found.actor, found.scopes, found.wards, found.ends)
+                    pseudonym = self._engine.accounts.pseudonym
+                    actor = await asyncio.to_thread(pseudonym, self._oidc.issuer, found.subject)
+                    return Caller(actor, found.scopes, found.wards, found.ends, found.subject)
+            if not was_right:
+                self._failures.admit(place_of(client))
             key = await asyncio.to_thread(self._engine.key, token)
             if key is not None:
                 ends = float("inf") if key.ends is None else key.ends / 1000
                 return Caller(key.id, key.scopes, key.wards, ends)
-        self._failures.take(client)
+        self._failures.take(place_of(client))
         detail = "The key or token is unknown, or its time is over."
-        raise Problem("unauthenticated", detail, headers=CHALLENGE)
+        claimed = await asyncio.to_thread(self._engine.claimed_key, token)
+        raise Problem("unauthenticated", detail, headers=CHALLENGE, actor=claimed)
 
 
 @lru_cache(maxsize=256)  # most requests come from a few addresses

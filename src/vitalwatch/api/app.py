@@ -19,9 +19,10 @@ from vitalwatch.api import connections
 from vitalwatch.api.access import loopback
 from vitalwatch.api.desk import Desk
 from vitalwatch.api.door import Door
+from vitalwatch.api.limits import place_of
 from vitalwatch.api.metrics import Metrics
 from vitalwatch.api.openapi import DESCRIPTION, TITLE, VERSION, described
-from vitalwatch.api.operations import Route
+from vitalwatch.api.operations import Route, refused
 from vitalwatch.api.problem import MEDIA, TABLE, Problem
 from vitalwatch.api.table import OPERATIONS
 from vitalwatch.engine import Engine
@@ -152,6 +153,10 @@ def _told_to_stop(desk: Desk) -> Any:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = BY_STATUS.get(error.status_code, "not_found")
-    problem = Problem(code, TABLE[code][1].capitalize() + ".")
-    body = problem.body(request.scope["vitalwatch.id"])
-    return Response(body, problem.status, headers=dict(error.headers or {}), media_type=MEDIA)
+    problem = Problem(code, TABLE[code][1].capitalize() + ".", headers=tuple((error.headers or {}).items()))
+    try:
+        request.app.state.desk.anybody.take(place_of((request.scope.get("client") or ("",))[0]))
+    except Problem as too_often:
+        problem = too_often
+    told = refused(problem, request.scope)
+    return Response(told.body, told.status, headers=dict(problem.headers), media_type=MEDIA)

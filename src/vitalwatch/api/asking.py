@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from vitalwatch.api import answers
 from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
 from vitalwatch.api.forms import MOST, AnomalyQuestion, ForecastQuestion, Window
+from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_validation
 from vitalwatch.api.windows import SOMEBODY, readings_of
@@ -36,7 +37,8 @@ async def predict(call: Call) -> Reply:
         except ValidationError as error:
             raise of_validation(error) from None
         monitor, run = call.desk.monitor()
-        found = expected(monitor, told, run)
+        with call.desk.metrics.inference[HEART_RATE].time():
+            found = expected(monitor, told, run)
     call.desk.metrics.predictions.labels("heart_rate", "answered").inc(len(found))
     return reply({"predictions": found} if many else found[0])
 
@@ -107,8 +109,10 @@ def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, s
     readings = readings_of(rows, desk.settings.schema, now_ms(), desk.ahead_ms)
     monitor, run = desk.monitor()
     if isinstance(asked, ForecastQuestion):
-        return ahead(monitor, readings, profile), run, {}
-    found = monitor.answer(readings, profile, forecast=False)
+        with desk.metrics.inference[FORECAST].time():
+            return ahead(monitor, readings, profile), run, {}
+    with desk.metrics.inference[ANOMALY].time():
+        found = monitor.answer(readings, profile, forecast=False)
     return found, run, clearing(monitor, found, profile)
 
 

@@ -22,6 +22,7 @@ M = TypeVar("M", bound=BaseModel)
 Scope = MutableMapping[str, Any]
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+CODE = "vitalwatch.code"  # in the scope: why a request was refused, for the figures
 
 
 @dataclass(frozen=True, slots=True)

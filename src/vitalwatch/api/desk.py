@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vitalwatch.api.access import Access
 from vitalwatch.api.forms import Forms
 from vitalwatch.api.gathering import Gathering
 from vitalwatch.api.limits import Rate, Turns
-from vitalwatch.api.metrics import Metrics
+from vitalwatch.api.metrics import READINGS, Metrics
 from vitalwatch.api.readiness import Readiness
+from vitalwatch.database.tally import What
 from vitalwatch.deliveries import Delivery, Receipt
 from vitalwatch.engine import Engine
 from vitalwatch.monitor import Monitor
@@ -35,6 +36,7 @@ class Desk:
         settings, chosen, engine: As given; `chosen` is `config.api`.
         forms, metrics, access, readiness: See there.
         rate: Of keys.
+        anybody: Of addresses that ask what needs no key, or without one.
         compute, disk: Turns of what keeps the processor, and the database, busy.
         readings: Where readings are taken in, those of several requests together.
         ahead_ms: A reading later than now by more than this is refused.
@@ -45,9 +47,11 @@ class Desk:
     def __init__(self, settings: Settings, engine: Engine, metrics: Metrics) -> None:
         self.settings, self.chosen, self.engine = settings, settings.config.api, engine
         self.forms, self.metrics, self.open_streams = Forms(settings.schema), metrics, 0
+        engine.intake.took = metrics.inference[READINGS].observe
         oidc = None if self.chosen.oidc is None else _oidc(self.chosen.oidc, settings)
         failures = Rate(FAILURES, FAILED_BURST)
-        self.access = Access(engine, oidc, self.chosen.hosts, self.chosen.remember_keys_seconds, failures)
+        self.anybody = Rate(self.chosen.public_a_second, self.chosen.public_burst)
+        self.access = Access(engine, oidc, self.chosen.hosts, self.chosen.remember_keys_seconds, failures, self.anybody)
         self.rate = Rate(self.chosen.requests_a_second, self.chosen.burst)
         self.readiness = Readiness(engine)
         self.ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
@@ -55,6 +59,9 @@ class Desk:
         self.ending = asyncio.Event()
         self.news = asyncio.Event()  # set and replaced whenever something may have happened
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="vitalwatch-api")
+        self._noting = ThreadPoolExecutor(1, thread_name_prefix="vitalwatch-audit")
+        self._noted: Future[None] = Future()
+        self._noted.set_result(None)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="vitalwatch-writer")
         self.readings = Gathering(self._take, self.chosen.waiting)
 
@@ -72,6 +79,12 @@ class Desk:
         served = self.engine.production.served()
         return served.monitor, served.run
 
+    def note_refusal(self, actor: str, operation: str, code: str) -> None:
+        """Have the audit log say that somebody was refused; nobody waits for it, and a flood is counted."""
+        is_due = self.engine.tally.note(What(actor, "access.refuse", operation, code))
+        if is_due and (self._noted.done() or self._noted.running()):  # else one that has yet to begin writes it too
+            self._noted = self._noting.submit(self.engine.tally.write)
+
     def tell(self) -> None:
         """Wake streams of events."""
         news, self.news = self.news, asyncio.Event()
@@ -82,6 +95,7 @@ class Desk:
         self.readiness.close()
         self._threads.shutdown(wait=True)
         self._writer.shutdown(wait=True)
+        self._noting.shutdown(wait=True)
 
 
 def _oidc(provider: Provider, settings: Settings) -> Oidc:

@@ -10,9 +10,9 @@ import os
 import time
 from typing import Any
 
-from vitalwatch.api.calls import Scope
+from vitalwatch.api.calls import CODE, Scope
 from vitalwatch.api.metrics import Metrics
-from vitalwatch.api.operations import refusal
+from vitalwatch.api.operations import refused
 from vitalwatch.api.problem import Problem
 
 log = logging.getLogger("vitalwatch.access")
@@ -55,7 +55,7 @@ class Door:
 
         try:
             if _too_long(scope):
-                await refusal(Problem("headers_too_large", headers=(("connection", "close"),)), request).send(sending)
+                await refused(Problem("headers_too_large", headers=(("connection", "close"),)), scope).send(sending)
                 return
             await self._app(scope, receive, sending)
         finally:
@@ -69,6 +69,8 @@ class Door:
             self._figures[operation, status] = figures
         figures[0].inc()
         figures[1].observe(seconds)
+        if CODE in scope:
+            self._metrics.refused.labels(scope[CODE]).inc()
         if log.isEnabledFor(logging.INFO):
             log.info("request=%s operation=%s status=%d ms=%.1f", request, operation, status, seconds * 1000)
 

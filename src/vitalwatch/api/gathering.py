@@ -32,9 +32,14 @@ class Gathering:
         self._under_way = 0
         self._working: asyncio.Task[None] | None = None
 
+    @property
+    def backlog(self) -> int:
+        """Requests that wait or are being taken in."""
+        return len(self._waiting) + self._under_way
+
     def admit(self) -> None:
         """Raise Problem where too much is waiting."""
-        if len(self._waiting) + self._under_way >= self._most:
+        if self.backlog >= self._most:
             raise busy("busy", "Too much is waiting. Try again.")
 
     async def add(self, delivery: Delivery) -> Receipt:

@@ -14,8 +14,9 @@ import numpy as np
 
 from vitalwatch.api import answers
 from vitalwatch.api.asking import ahead
-from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
+from vitalwatch.api.calls import CODE, Call, Reply, checked, parsed, reply
 from vitalwatch.api.forms import InferQuestion, Series, SeriesQuestion, Tensor
+from vitalwatch.api.metrics import FORECAST
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_error
 from vitalwatch.api.windows import SOMEBODY, readings_of
@@ -101,12 +102,15 @@ async def infer(call: Call) -> Reply:
             monitor, run = call.desk.monitor()
             if call.path.get("version", run) != run:
                 return _error("This version is not in production.", 404)
-            outputs = _outputs(call.path["model"], monitor, readings)
+            with call.desk.metrics.inference[call.path["model"]].time():
+                outputs = _outputs(call.path["model"], monitor, readings)
     except Refused as refused:
+        call.scope[CODE] = "unknown_value"
         return _error(str(refused), 400)
     except NoModelYet as error:
         return _error(of_error(error).detail, 503)
     except Problem as problem:
+        call.scope[CODE] = problem.code
         why = problem.faults[0].to_json()["detail"] if problem.faults else problem.detail
         return Reply(_error(f"{problem.code}: {why}", problem.status).body, problem.status, headers=problem.headers)
     call.desk.metrics.predictions.labels(call.path["model"], "answered").inc()
@@ -124,7 +128,8 @@ async def series(call: Call) -> Reply:
         asked = checked(SeriesQuestion, parsed(raw, most))
         _can_be_answered(asked, call.desk.settings.schema.vitals)
         monitor, _ = call.desk.monitor()
-        outputs = [_forecast(call, monitor, one, asked, i) for i, one in enumerate(asked.inputs)]
+        with call.desk.metrics.inference[FORECAST].time():
+            outputs = [_forecast(call, monitor, one, asked, i) for i, one in enumerate(asked.inputs)]
     call.desk.metrics.predictions.labels("forecast", "answered").inc(len(outputs))
     told = {"id": str(uuid.uuid4()), "created_at": now_ms() // 1000, "status": "completed", "model": asked.model}
     return reply(told | {"outputs": outputs})

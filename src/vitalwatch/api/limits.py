@@ -1,10 +1,12 @@
-"""How much is taken at once: tokens for each key, and turns for what keeps the processor or the disk busy."""
+"""How much is taken at once: tokens for each key and address, and turns for what keeps processor or disk busy."""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from vitalwatch.api.problem import busy
 
@@ -18,16 +20,31 @@ class Rate:
         self._rate, self._burst, self._clock = rate, burst, clock
         self._left: dict[str, tuple[float, float]] = {}  # tokens left, and when
 
-    def take(self, who: str) -> None:
-        """Take one; raises Problem with the seconds to wait."""
+    def admit(self, who: str) -> tuple[float, float]:
+        """Return the tokens that are left, one at least, and the time; raises Problem with the seconds to wait."""
         now = self._clock()
         left, since = self._left.get(who, (self._burst, now))
         left = min(self._burst, left + (now - since) * self._rate)
         if left < 1.0:
             raise busy("too_many_requests", "Send less often.", max(1, round((1.0 - left) / self._rate)))
+        return left, now
+
+    def take(self, who: str) -> None:
+        """Take one; raises Problem with the seconds to wait."""
+        left, now = self.admit(who)
         if len(self._left) >= MOST_BUCKETS and who not in self._left:
             self._left.pop(next(iter(self._left)))
         self._left[who] = (left - 1.0, now)
+
+
+@lru_cache(maxsize=1024)
+def place_of(address: str) -> str:
+    """Return where an address is: of IPv6 its network of 64 bits, which one house has as a whole."""
+    try:
+        told = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((told, 64), strict=False)) if told.version == 6 else address
 
 
 class Turns:

@@ -59,7 +59,8 @@ async def whoami(call: Call) -> Reply:
         return reply({"actor": None, "scopes": [], "wards": [], "key_needed": True})
     caller = await desk.access.caller(call.headers, client)
     wards = None if caller.wards is None else sorted(caller.wards)
-    told = {"actor": caller.actor, "scopes": sorted(caller.scopes), "wards": wards}
+    name = {"name": caller.name} if caller.name else {}
+    told = {"actor": caller.actor, **name, "scopes": sorted(caller.scopes), "wards": wards}
     return reply({**told, "key_needed": caller != HERE})
 
 

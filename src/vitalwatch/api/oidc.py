@@ -25,9 +25,9 @@ AGAIN = 60.0  # seconds until an unknown key id makes us look for new keys once 
 
 @dataclass(frozen=True)
 class Told:
-    """What a token says."""
+    """What a token says; `subject` is an account of the provider, unique there."""
 
-    actor: str
+    subject: str
     scopes: frozenset[str]
     wards: Wards
     ends: float
@@ -41,6 +41,11 @@ class Oidc:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._looked = float("-inf")
         self._turn = threading.Lock()
+
+    @property
+    def issuer(self) -> str:
+        """Whose tokens are read."""
+        return self._provider.issuer
 
     def caller(self, token: str) -> Told | None:
         """Return who asks, None where the token is not one for us."""
@@ -66,7 +71,7 @@ class Oidc:
         scopes = frozenset(_words(claims.get(chosen.scopes_claim))) & set(SCOPES)
         wards = _words(claims.get(chosen.wards_claim))
         everywhere: Wards = None if EVERYWHERE in wards else frozenset(wards)
-        return Told(f"oidc:{claims['sub']}"[:64], scopes, everywhere, float(claims["exp"]))
+        return Told(str(claims["sub"]), scopes, everywhere, float(claims["exp"]))
 
     def _key(self, kid: str) -> jwt.PyJWK | None:
         with self._turn:

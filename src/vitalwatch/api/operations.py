@@ -13,8 +13,9 @@ from fastapi.routing import Match, routing
 from pydantic import BaseModel
 
 from vitalwatch.api.access import ANYBODY, PUBLIC
-from vitalwatch.api.calls import JSON, Call, Gone, Reply, Scope
+from vitalwatch.api.calls import CODE, JSON, Call, Gone, Reply, Scope
 from vitalwatch.api.desk import Desk
+from vitalwatch.api.limits import place_of
 from vitalwatch.api.problem import MEDIA, Problem, of_error
 from vitalwatch.errors import VitalsError
 
@@ -94,30 +95,34 @@ async def answered(operation: Operation, desk: Desk, scope: Scope, receive: Any,
         scope, receive, send, desk, ANYBODY, dict(scope["headers"]), scope["path_params"], scope["vitalwatch.id"]
     )
     try:
-        if operation.scope != PUBLIC:
-            client = (scope.get("client") or ("",))[0]
-            caller = await desk.access.caller(call.headers, client)
+        client = (scope.get("client") or ("",))[0]
+        if operation.scope == PUBLIC:
+            desk.anybody.take(place_of(client))
+        else:
+            caller = call.caller = await desk.access.caller(call.headers, client)
             if operation.scope not in caller.scopes:
                 raise Problem("scope_missing", f"This needs a key with the scope `{operation.scope}`.")
             desk.rate.take(caller.actor)
-            call.caller = caller
         told = await operation.answer(call)
     except Gone:
         return
     except Problem as problem:
-        told = refusal(problem, call.request)
+        if problem.status in (401, 403):
+            desk.note_refusal(problem.actor or call.caller.actor, operation.name, problem.code)
+        told = refused(problem, call.scope)
     except VitalsError as error:
-        told = refusal(of_error(error), call.request)
+        told = refused(of_error(error), call.scope)
     except Exception:
         log.error("request=%s operation=%s failed at %s", call.request, operation.name, where())
-        told = refusal(Problem("internal", "Look into the log under this request's id."), call.request)
+        told = refused(Problem("internal", "Look into the log under this request's id."), call.scope)
     if told is not None:
         await told.send(send)
 
 
-def refusal(problem: Problem, request: str) -> Reply:
-    """Return a problem as an answer."""
-    return Reply(problem.body(request), problem.status, MEDIA, problem.headers)
+def refused(problem: Problem, scope: Scope) -> Reply:
+    """Return a problem as an answer, and note it for the figures."""
+    scope[CODE] = problem.code
+    return Reply(problem.body(scope["vitalwatch.id"]), problem.status, MEDIA, problem.headers)
 
 
 def where() -> str:

@@ -101,6 +101,7 @@ class Problem(Exception):
         faults: Where in the request, if that is known.
         headers: Beside the usual ones.
         more: Extension members.
+        actor: Id of the key that asks, where it is known and the request is refused before anybody is.
     """
 
     def __init__(
@@ -112,10 +113,11 @@ class Problem(Exception):
         headers: Sequence[tuple[str, str]] = (),
         more: Mapping[str, Any] | None = None,
         status: int | None = None,
+        actor: str = "",
     ) -> None:
         super().__init__(code)
         self.code, self.detail, self.faults, self.headers = code, detail, tuple(faults), tuple(headers)
-        self.more = dict(more or {})
+        self.more, self.actor = dict(more or {}), actor
         self.status = status or TABLE[code][0]
 
     def body(self, request: str) -> bytes:

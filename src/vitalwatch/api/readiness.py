@@ -23,9 +23,10 @@ FULL = "The disk is full. Everything that was accepted is still there."
 NO_WRITE = "The database takes nothing now. `python main.py doctor` says why."
 SILENT = "The database does not answer."
 LAGGING = "Readings wait to be scored: alarms come late."
-REFUSED = "The newest run is refused, the one before answers. `python main.py doctor`."
+REFUSED = "The run in production is refused; run {run}, an earlier one, answers in its place. `python main.py doctor`."
+UNDELIVERED = "Alarms are not told outside: nothing is accepted by {names}. The log says why."
 NO_MODEL = "Run `python main.py`: it trains a model and puts it into production."
-HARMLESS = frozenset({"model_refused"})  # told, but the one before answers
+HARMLESS = frozenset({"model_refused", "receivers"})  # told, but readings are taken and judged
 
 
 class Readiness:
@@ -44,11 +45,13 @@ class Readiness:
         found = await self._of_database()
         try:
             self._engine.production.served()
-            if self._engine.production.problem:
-                found = {"model_refused": REFUSED, **found}
+            if fallback := self._engine.production.fallback:
+                found = {"model_refused": REFUSED.format(run=fallback), **found}
         except NoModelYet:
             found = {"no_model": NO_MODEL, **found}
             found.pop("lagging", None)  # without a model everything waits: that is the cause, and told
+        if names := sorted(self._engine.vigil.undelivered()):
+            found["receivers"] = UNDELIVERED.format(names=", ".join(names))
         return found
 
     def close(self) -> None:

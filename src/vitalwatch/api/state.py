@@ -8,6 +8,7 @@ from typing import Any
 
 from vitalwatch.api import metrics
 from vitalwatch.api.calls import Call, Reply, reply
+from vitalwatch.api.figures import figures as looked_up
 from vitalwatch.api.problem import Problem
 from vitalwatch.api.readiness import HARMLESS
 from vitalwatch.api.wire import dumped
@@ -32,7 +33,8 @@ async def ready(call: Call) -> Reply:
 
 async def figures(call: Call) -> Reply:
     """Answer with the figures of this process, in Prometheus's text format."""
-    return Reply(call.desk.metrics.text(), media=metrics.MEDIA)
+    desk = call.desk
+    return Reply(desk.metrics.text(await looked_up(desk.engine, desk.readings.backlog)), media=metrics.MEDIA)
 
 
 async def model(call: Call) -> Reply:
@@ -43,7 +45,7 @@ async def model(call: Call) -> Reply:
     told["history"] = [
         {"n": one.n, "at": one.at, "what": one.what, "run": one.run, "why": one.why} for one in store.history()[-50:]
     ]
-    told["problem"] = bool(call.desk.engine.production.problem)
+    told["fallback"] = bool(call.desk.engine.production.fallback)
     return reply(told)
 
 

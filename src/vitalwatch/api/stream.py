@@ -1,4 +1,8 @@
-"""GET /events: readings, scores and alarms as they happen, as server-sent events that Last-Event-ID resumes."""
+"""GET /events: readings, scores and alarms as they happen, as server-sent events that Last-Event-ID resumes.
+
+Who resumes where nothing is kept any more, or behind what ever was (the database was restored), is told so before
+anything else: GAP and RESET mean to read anew what is shown.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from vitalwatch.api.forms import Resume
 from vitalwatch.api.problem import Problem, busy
 from vitalwatch.database.outbox import Event
 
+GAP, RESET = "gap", "reset"
 EVERY = 0.25  # seconds between looks: what other processes did is seen that late
 ALIVE = 15.0  # seconds of silence after which a comment says that we are there
 ANEW = 30.0  # seconds after which a key is looked up again
@@ -20,7 +25,7 @@ MOST = 500  # events in one look
 
 async def events(call: Call) -> Reply | None:
     """Send what happens until the other side or the server ends it."""
-    after = await _start(call)
+    after, first = await _start(call)
     desk = call.desk
     if desk.open_streams >= desk.chosen.streams:
         raise busy("busy", "Too many streams are open.", 10)
@@ -29,7 +34,7 @@ async def events(call: Call) -> Reply | None:
     try:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
         await call.send({"type": "http.response.start", "status": 200, "headers": headers})
-        await call.send({"type": "http.response.body", "body": b"retry: 1000\n\n", "more_body": True})
+        await call.send({"type": "http.response.body", "body": b"retry: 1000\n\n" + first, "more_body": True})
         gone = asyncio.ensure_future(_gone(call))
         try:
             await _flow(call, after, gone)
@@ -42,16 +47,28 @@ async def events(call: Call) -> Reply | None:
     return None
 
 
-async def _start(call: Call) -> int:
+async def _start(call: Call) -> tuple[int, bytes]:
+    """Return the number behind which the stream goes on, and what is to be said of it."""
+    after = _resumed(call)
+    oldest, newest = await call.desk.ask(call.desk.engine.events_kept)
+    if after is None:
+        return newest, b""
+    if after > newest:
+        return newest, _written(newest, RESET, {"newest": newest})
+    if after + 1 < oldest:
+        return oldest - 1, _written(oldest - 1, GAP, {"from": after + 1, "to": oldest - 1})
+    return after, b""
+
+
+def _resumed(call: Call) -> int | None:
+    """Return the number that the other side has seen, None where it begins anew; raises Problem."""
     asked = call.query(Resume)
     told = call.headers.get(b"last-event-id")
-    if told is not None:
-        if not told.isdigit() or len(told) > 15:
-            raise Problem("unknown_value", "Last-Event-ID is the number of an event.")
-        return int(told)
-    if asked.after is not None:
+    if told is None:
         return asked.after
-    return await call.desk.ask(call.desk.engine.newest_event)
+    if not told.isdigit() or len(told) > 15:
+        raise Problem("unknown_value", "Last-Event-ID is the number of an event.")
+    return int(told)
 
 
 async def _flow(call: Call, after: int, gone: asyncio.Future[None]) -> None:
@@ -98,5 +115,9 @@ async def _gone(call: Call) -> None:
 
 
 def _event(event: Event) -> bytes:
-    body = json.dumps({"at": event.at, **event.body}, separators=(",", ":"), allow_nan=False)
-    return f"id: {event.no}\nevent: {event.kind}\ndata: {body}\n\n".encode()
+    return _written(event.no, event.kind, {"at": event.at, **event.body})
+
+
+def _written(no: int, kind: str, told: dict[str, Any]) -> bytes:
+    body = json.dumps(told, separators=(",", ":"), allow_nan=False)
+    return f"id: {no}\nevent: {kind}\ndata: {body}\n\n".encode()

@@ -132,7 +132,9 @@ def _alarms() -> list[Operation]:
         Operation(
             "GET", "/events", "events", READ, ALARMS, "Readings, scores and alarms as they happen", stream.events,
             query=Resume, returns="text/event-stream", headers=("Last-Event-ID",),
-            told="Server-sent events. `Last-Event-ID`, or `after`, goes on behind an event; else from now on.",
+            told="Server-sent events. `Last-Event-ID`, or `after`, goes on behind an event; else from now on. "
+            "`gap` (`from`, `to`: not kept any more) or `reset` (`newest`: events have other numbers now) comes first "
+            "where there is one: read anew what you show.",
         ),
     ]  # fmt: skip
 

@@ -28,7 +28,8 @@ async def people(call: Call) -> Reply:
     asked = call.query(People)
     if asked.names and ADMIN not in call.caller.scopes:
         raise Problem("scope_missing", "Names need a key with the scope `admin`.")
-    found = await call.desk.ask(call.desk.engine.people, call.caller.wards, names=asked.names)
+    names_for = call.caller.actor if asked.names else ""
+    found = await call.desk.ask(call.desk.engine.people, call.caller.wards, names_for=names_for)
     return reply({"people": [_seen(one) for one in found]})
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from argparse import Namespace
 from typing import Any
 
 from vitalwatch.commands.desk import Desk, Outcome
 from vitalwatch.commands.kept import anchor_of, opened, unchecked
-from vitalwatch.database.vault import VARIABLE
-from vitalwatch.errors import DONE, FAILED
+from vitalwatch.database import accounts
+from vitalwatch.database import audit as log
+from vitalwatch.database.vault import VARIABLE, Secret
+from vitalwatch.errors import DONE, FAILED, DatabaseError
 from vitalwatch.timestamps import rfc3339
 
 SHOWN = 50  # newest entries
@@ -55,10 +58,30 @@ def _notes(desk: Desk) -> list[str]:
 
 
 def _list(desk: Desk) -> Outcome:
-    with opened(desk) as (_, book):
+    with opened(desk) as (kept, book):
         newest = book.newest()
         found = book.entries(after=max(newest - SHOWN, 0), most=SHOWN)
-    rows = [(one.no, rfc3339(one.at), one.actor, one.action, one.object, one.detail) for one in found]
-    head = ("no", "at", "actor", "action", "object", "detail")
+        with kept.database.reading() as connection:
+            names = accounts.names_of(connection, kept.secret, {one.actor for one in found})
+    rows = [
+        (
+            one.no,
+            rfc3339(one.at),
+            one.actor,
+            names.get(one.actor, ""),
+            one.action,
+            one.object,
+            _detail(kept.secret, one),
+        )
+        for one in found
+    ]
+    head = ("no", "at", "actor", "name", "action", "object", "detail")
     desk.screen.table(rows, head)
     return Outcome(data={"entries": [dict(zip(head, row, strict=True)) for row in rows]})
+
+
+def _detail(secret: Secret, entry: log.Entry) -> str:
+    try:
+        return json.dumps(log.opened(secret, entry), sort_keys=True)
+    except DatabaseError as error:  # tampered with: `verify` says more, and the others are to be read
+        return str(error)

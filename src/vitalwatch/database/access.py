@@ -97,6 +97,14 @@ def find(connection: Connection, secret: Secret, token: str, now: int) -> Key | 
     return key if key.ends is None or now < key.ends else None
 
 
+def told_id(connection: Connection, token: str) -> str:
+    """Return the id of the key that a token claims to be, whether it is or not; empty where there is no such key."""
+    told = _TOKEN.fullmatch(token)
+    if told is None:
+        return ""
+    return str(connection.execute(select(access_keys.c.id).where(access_keys.c.id == told[1])).scalar() or "")
+
+
 def listed(connection: Connection) -> list[Key]:
     """Return all keys, oldest first."""
     return list(map(_key, connection.execute(select(access_keys).order_by(access_keys.c.created, access_keys.c.id))))

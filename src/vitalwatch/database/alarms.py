@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select
 
+from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL
 from vitalwatch.database.connection import take
 from vitalwatch.database.people import AT_ONCE, Person, Wards
-from vitalwatch.database.tables import alarms, transitions
+from vitalwatch.database.tables import alarms, counters, transitions
 
+KINDS = {PHYSIOLOGICAL: "clinical", TECHNICAL: "technical"}  # of alarms, in the words of a ward
+COUNTED = "alert."  # how counters of alerts begin
 Told = Mapping[str, Any]  # an alert or a transition as plain values
 _CONCERNING = select(alarms.c.body).where(
     alarms.c.person.in_(bindparam("persons", expanding=True)), alarms.c.open | (alarms.c.changed >= bindparam("since"))
@@ -40,6 +44,20 @@ def write(connection: Connection, told: Sequence[tuple[Person, Told]], steps: Se
             for i, (person, one) in enumerate(steps)
         ]
         connection.execute(transitions.insert(), rows)
+
+
+def count(connection: Connection, told: Iterable[Told]) -> None:
+    """Count alerts that were raised, in the transaction that did it; `raised` says how many there ever were."""
+    for (priority, kind), n in Counter((alert["priority"], KINDS[alert["category"]]) for alert in told).items():
+        take(connection, f"{COUNTED}{priority}.{kind}", n)
+
+
+def raised(connection: Connection) -> dict[tuple[str, ...], int]:
+    """Return how many alerts were ever raised, by priority and kind."""
+    c = counters.c
+    rows = connection.execute(select(c.name, c.value).where(c.name.startswith(COUNTED, autoescape=True)))
+    parts = {name.removeprefix(COUNTED).partition("."): int(value) for name, value in rows}
+    return {(priority, kind): value for (priority, _, kind), value in parts.items()}
 
 
 def one(connection: Connection, alarm: str) -> tuple[int, str, dict[str, Any]] | None:

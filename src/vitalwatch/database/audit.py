@@ -3,11 +3,13 @@
 The seal is HMAC-SHA-256 under a key that the database does not hold: who can write to the table cannot write an entry.
 A deleted, changed, reordered or inserted entry breaks the chain. A cut-off tail does not, so the newest seal is also
 written to an anchor outside of the database (a file; keep it where the database's writer cannot reach): a line a day,
-and the newest. Entries hold pseudonyms and ids, never an identity or a measured value.
+and the newest. Entries hold pseudonyms and ids, never an identity or a measured value; what
+was set for somebody is encrypted.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -210,6 +212,19 @@ class Book:
     def _mac(self, line: Mapping[str, Any]) -> str:
         told = json.dumps(["anchor", line["day"], line["no"], line["seal"]]).encode()
         return hmac.digest(self._key, told, hashlib.sha256).hex()
+
+
+def sealed(secret: Secret, about: str, told: Any) -> dict[str, str]:
+    """Return a detail that only the key of the database opens: what was set for somebody, for one."""
+    return {"sealed": base64.b64encode(secret.seal_json(told, f"audit.detail:{about}")).decode()}
+
+
+def opened(secret: Secret, entry: Entry) -> Any:
+    """Return the detail of an entry, opened where it is sealed; raises DatabaseError where it was moved."""
+    told = json.loads(entry.detail)
+    if "sealed" not in told:
+        return told
+    return secret.open_json(base64.b64decode(told["sealed"]), f"audit.detail:{entry.object}")
 
 
 def _entry(row: Any) -> Entry:

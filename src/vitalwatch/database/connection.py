@@ -64,7 +64,7 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection that sees one moment of the database; raises DatabaseError."""
-        with self._told(), self.engine.connect() as connection:
+        with self.told(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
@@ -78,7 +78,7 @@ class Database:
             DatabaseBusy: Another process kept on writing.
             DatabaseError: Anything else that the database refuses.
         """
-        with self._turn, self._told(), self.engine.connect() as connection:
+        with self._turn, self.told(), self.engine.connect() as connection:
             connection.execution_options(writes=True)
             with connection.begin():
                 if not self.is_sqlite:
@@ -88,7 +88,7 @@ class Database:
     @contextlib.contextmanager
     def maintaining(self) -> Iterator[Connection]:
         """Yield a connection outside of any transaction, for what cannot be in one; raises DatabaseError."""
-        with self._turn, self._told(), self.engine.connect() as connection:
+        with self._turn, self.told(), self.engine.connect() as connection:
             if self.is_sqlite:
                 connection.execution_options(maintains=True)
             else:
@@ -97,7 +97,7 @@ class Database:
 
     def prepare(self) -> None:
         """Make the tables of a new database; raises DatabaseError where an old one must be upgraded first."""
-        with self._told():
+        with self.told():
             version = self.version()
             if version is None:
                 self._create()
@@ -126,7 +126,7 @@ class Database:
             connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
         """Turn what the database refuses into a sentence; statements and values are never in it."""
         try:
             yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from vitalwatch.alerting.alerts import Alert, Transition
 from vitalwatch.alerting.notices import Notice, notable
@@ -28,6 +28,12 @@ def add(connection: Connection, told: Iterable[tuple[Person, Alert, Transition]]
             )
             number += 1
     connection.execute(notices.insert(), rows)
+
+
+def waiting(connection: Connection) -> dict[str, int]:
+    """Return how many wait, by receiver."""
+    counted = select(notices.c.receiver, func.count()).group_by(notices.c.receiver)
+    return {str(receiver): int(n) for receiver, n in connection.execute(counted)}
 
 
 def drop_others(connection: Connection, receivers: Collection[str]) -> None:

@@ -61,5 +61,6 @@ def newest(connection: Connection) -> int:
 
 
 def oldest(connection: Connection) -> int:
-    """Return the number of the oldest event that is kept, 0 where there is none."""
-    return int(connection.execute(select(func.min(outbox.c.no))).scalar() or 0)
+    """Return the number of the oldest event that is kept, that of the next one where there is none."""
+    found = connection.execute(select(func.min(outbox.c.no))).scalar()
+    return newest(connection) + 1 if found is None else int(found)

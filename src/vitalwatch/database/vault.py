@@ -27,8 +27,8 @@ from vitalwatch.errors import DatabaseError, StoreError
 VARIABLE = "VITALWATCH_DATABASE_KEY"
 SECRET_BYTES = 32
 NONCE_BYTES = 12  # NIST SP 800-38D, 8.2.2
-PERSON, DEVICE = "person", "device"
-PREFIX = {PERSON: "p-", DEVICE: "d-"}
+PERSON, DEVICE, ACCOUNT = "person", "device", "account"
+PREFIX = {PERSON: "p-", DEVICE: "d-", ACCOUNT: "u-"}
 DIGITS = 26  # of base32: 130 bits
 _PSEUDONYM = re.compile(r"p-[a-z2-7]{26}")
 
@@ -141,6 +141,11 @@ def remember(connection: Connection, secret: Secret, identities: Iterable[tuple[
     ]
     if rows:
         connection.execute(vault.insert(), rows)
+
+
+def stands(connection: Connection, pseudonym: str) -> bool:
+    """Return whether a pseudonym stands in the vault."""
+    return connection.execute(select(vault.c.kind).where(vault.c.pseudonym == pseudonym)).first() is not None
 
 
 def names_of(connection: Connection, secret: Secret, pseudonyms: Iterable[str]) -> dict[str, str]:

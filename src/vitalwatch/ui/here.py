@@ -19,7 +19,7 @@ from vitalwatch.tables import DAY, Profile, Readings
 from vitalwatch.ui import trying
 from vitalwatch.ui.clock import clock_of
 from vitalwatch.ui.course import Ahead, Course, ahead_of, of_timeline
-from vitalwatch.ui.runs import moved
+from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
@@ -56,9 +56,14 @@ class Here:
             return str(error)
         return ""
 
+    def fallback(self) -> str:
+        """As `Source.fallback`."""
+        run = self.engine.production.fallback
+        return fallen_back(run) if run else ""
+
     def people(self) -> list[Seen]:
         """As `Source.people`."""
-        return self.engine.people(names=True)
+        return self.engine.people(names_for=self._actor)
 
     def course(self, person: str, since: int, until: int) -> Course:
         """As `Source.course`."""

@@ -70,6 +70,13 @@ def question(run: str, live: str | None) -> str:
     return f"Put run {run} into production in place of {live}?" if live else f"Put run {run} into production?"
 
 
+def fallen_back(run: str) -> str:
+    """Return what is told while an earlier run answers in place of the one in production."""
+    return (
+        f"Fallback: the run in production is damaged or unsigned, so run {run}, an earlier one, answers in its place."
+    )
+
+
 def moved(run: str, *, done: bool, back: bool = False) -> str:
     """Return what a move came to as a sentence."""
     if not done:

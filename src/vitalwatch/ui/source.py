@@ -47,6 +47,9 @@ class Source(Protocol):
     def problem(self) -> str:
         """Return why nothing can be judged (no run yet, refused), empty where it can."""
 
+    def fallback(self) -> str:
+        """Return a sentence where an earlier run answers in place of the one in production, empty where that does."""
+
     def people(self) -> list[Seen]:
         """Return everybody at a glance, worst first."""
 

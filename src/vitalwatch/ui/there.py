@@ -18,7 +18,7 @@ from vitalwatch.tables import DAY, MINUTE, Profile, Readings
 from vitalwatch.timestamps import parse_time, rfc3339
 from vitalwatch.ui.clock import clock_of, wall
 from vitalwatch.ui.course import Ahead, Course, of_timeline
-from vitalwatch.ui.runs import moved
+from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
@@ -80,7 +80,7 @@ class There:
         """Ask the API who this is and what they may do; raises SignedOut where it does not know the key."""
         told = self._get("/whoami")
         self.scopes, self.key_needed = frozenset(told["scopes"]), bool(told["key_needed"])
-        self.visitor = str(told["actor"] or "") if self.key_needed else ""
+        self.visitor = str(told.get("name") or told["actor"] or "") if self.key_needed else ""
         return self
 
     def close(self) -> None:
@@ -94,6 +94,14 @@ class There:
         except ApiError as error:
             return str(error)
         return ""
+
+    def fallback(self) -> str:
+        """As `Source.fallback`."""
+        try:
+            told = self._get("/model")
+        except ApiError:
+            return ""  # `problem` says why
+        return fallen_back(told["run"]) if told["fallback"] else ""
 
     def people(self) -> list[Seen]:
         """As `Source.people`; names only where the key may see them."""

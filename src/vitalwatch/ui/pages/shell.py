@@ -66,6 +66,8 @@ def run(root: Path) -> None:
     with told():
         if problem := source().problem():
             st.warning(plain(problem), icon=":material/model_training:")
+        elif fallback := source().fallback():
+            st.warning(plain(fallback), icon=":material/history:")
         chosen.run()
     foot(source().where)
     sign_out()

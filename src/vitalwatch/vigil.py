@@ -1,0 +1,127 @@
+"""The watch over a database, seen from one process: whether it has it, and lets time pass for alarms while it does.
+
+Of all processes on a database one has the watch; the others stand by and take it when that one is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from threading import RLock
+from typing import Any
+
+from vitalwatch.alarming import Alarming
+from vitalwatch.alerting import system
+from vitalwatch.alerting.pulse import Pulse
+from vitalwatch.alerting.rules import Rules
+from vitalwatch.alerting.watchdog import Seen
+from vitalwatch.database import judgements, notices, people
+from vitalwatch.database.connection import Database
+from vitalwatch.database.readings import waiting_since
+from vitalwatch.guarding import Guarding, Post, names_of, seen_elsewhere
+from vitalwatch.production import Production
+from vitalwatch.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0  # seconds between two signs of life
+Writer = Callable[[], AbstractContextManager[tuple[Any, Any]]]
+
+
+class Vigil:
+    """The watch of one engine.
+
+    Args:
+        settings, database, rules, alarming, production: Of the engine.
+        writer: Its transactions.
+        turn: Held by whoever scores: who is stuck there gives no sign of life.
+        now: Its clock, UTC ms.
+
+    Attributes:
+        guarding: The watchdog and the couriers, while we have the watch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        rules: Rules,
+        alarming: Alarming,
+        production: Production,
+        *,
+        writer: Writer,
+        turn: RLock,
+        now: Callable[[], int],
+    ) -> None:
+        self.guarding: Guarding | None = None
+        self._settings, self._database, self._rules, self._alarming = settings, database, rules, alarming
+        self._production, self._writer, self._turn, self._now = production, writer, turn, now
+        self._post = Post.of(settings, database)
+        self._beats, self._next = 0, 0.0
+        self._seen: Seen | None = None
+
+    def stand(self) -> None:
+        """Take the watch, unless another process has it; let go of it where one took it meanwhile.
+
+        Raises:
+            DatabaseError: The database cannot be reached. Who had the watch goes on: the watchdog tells of the silence.
+        """
+        mine = self._post.take()
+        if self.guarding is not None and not mine:
+            log.warning("another process has the watch over the database now: it lets time pass for alarms")
+            self.guarding.stop()
+            self.guarding = None
+        if self.guarding is None and mine:
+            with self._writer() as (connection, _):
+                notices.drop_others(connection, names_of(self._settings))
+            self.guarding = Guarding(self._settings, self._rules, notices.Outgoing(self._database))
+            self.guarding.start()
+
+    def leave(self) -> None:
+        """Let another have it."""
+        if self.guarding is not None:
+            self.guarding.stop()
+        self._post.leave()
+
+    def wear(self) -> Mapping[str, str]:
+        """Return worn, silent or not_worn of people, by pseudonym, as the watchdog saw last; empty without one."""
+        seen = seen_elsewhere(self._settings) if self.guarding is None else self._seen
+        return {} if seen is None else seen.wear
+
+    def failing(self) -> Mapping[str, float]:
+        """Return the seconds for which receivers fail, by name; empty where another has the watch."""
+        return {} if self.guarding is None else self.guarding.failing()
+
+    def undelivered(self) -> Mapping[str, float]:
+        """Return the receivers who fail for too long, by name, with seconds; empty where another has the watch."""
+        return {} if self.guarding is None else self.guarding.undelivered()
+
+    def due(self) -> bool:
+        """Return whether it is time for a tick: once a second, and only for who has the watch."""
+        if self.guarding is None or time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + EVERY
+        return True
+
+    def tick(self) -> None:
+        """Give a sign of life and let time pass for alarms."""
+        with self._turn:  # a scorer that is stuck in a transaction gives none
+            self._beats += 1
+        now, gone, unsure = self._now(), frozenset[int](), frozenset[str]()
+        with self._database.reading() as connection:
+            everyone, gone = people.everyone(connection), judgements.discharged(connection)
+            wearing = self._alarming.wearing(connection, everyone)
+            oldest = waiting_since(connection, [one for one in everyone if one.behind])
+        here = {one.pseudonym: one.stored for one in everyone if one.no not in gone}
+        behind = 0.0 if oldest is None else (now - oldest) / 1000
+        if self.guarding is not None:
+            pulse = Pulse(self._beats, behind if self._production.ready else 0.0, here, wearing)
+            self._seen, unsure = self.guarding.beat(pulse), self.guarding.unsure()
+        found = system.Found(self._production.fallback, self.undelivered(), unsure)
+        with self._database.reading() as connection:
+            observed = self._alarming.due(connection, now, self._seen, found)
+        if observed is not None:
+            with self._writer() as (connection, _):
+                self._alarming.tick(connection, observed, now)
