@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic_core import from_json
+
 from vitalwatch.timestamps import unsafe
 
 MAX_BYTES, MAX_DEPTH, MAX_KEYS = 65_536, 8, 64
@@ -99,10 +101,8 @@ def _plainly(raw: bytes, text: str) -> Any:
     if _TWENTY in dense or text[0] not in "{[":
         return None
     try:
-        value, end = _SCAN(text, 0)
-    except (StopIteration, json.JSONDecodeError, RecursionError):
-        return None
-    if end != len(text):
+        value = from_json(text, cache_strings="keys")
+    except ValueError:  # Python's own parser says what is wrong, or knows better
         return None
     brackets = raw.count(b"{")
     objects = [value] if brackets == 1 and type(value) is dict else _objects(value)
@@ -124,7 +124,6 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return found + [one for one in inner if type(one) is dict]
 
 
-_SCAN: Any = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _PLAIN = json.JSONDecoder(object_pairs_hook=_unique)
 _LONG = json.JSONDecoder(object_pairs_hook=_unique, parse_int=float)  # thousands of digits would be slow
 _MANY_DIGITS = re.compile(r"[0-9]{20}")
