@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -30,6 +30,32 @@ def decode(raw: bytes | None) -> dict[str, Any] | str:
     if found is None:
         return "null_value"
     return found if isinstance(found, dict) else "not_json"
+
+
+def decode_all(messages: Sequence[bytes]) -> Sequence[dict[str, Any] | str]:
+    """Return what `decode` returns for each of many messages."""
+    found = _together(messages) if len(messages) > 1 else None
+    return [decode(raw) for raw in messages] if found is None else found
+
+
+def _together(messages: Sequence[bytes]) -> list[dict[str, Any]] | None:
+    """Return the objects of messages that are read in one go, None where one has to be looked at.
+
+    No string can hold a line break, so that with one between two messages none reaches into the next; and each begins
+    with the only opening bracket that is in it and ends with the only closing one, so that each is read as if alone.
+    """
+    joined, n = b",\n".join(messages), len(messages)
+    if joined.count(b"\n") != n - 1 or joined.count(b"},\n{") != n - 1 or joined.count(b"{") != n:
+        return None
+    alone = joined.startswith(b"{") and joined.endswith(b"}") and joined.count(b"}") == n and b"[" not in joined
+    if not alone or b"\0" in joined or max(map(len, messages)) > MAX_BYTES:
+        return None
+    try:
+        whole = b"[" + joined + b"]"
+        found: list[dict[str, Any]] | None = _plainly(whole, whole.decode("utf-8"))
+    except UnicodeDecodeError:
+        return None
+    return found
 
 
 def strict(raw: bytes, most: int) -> tuple[Any, str]:

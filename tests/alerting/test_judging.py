@@ -14,6 +14,7 @@ from vitalwatch import cleaning
 from vitalwatch.alerting.judging import Judge, Memory
 from vitalwatch.alerting.rules import Personal, Rule, Rules, read_rules
 from vitalwatch.alerting.sensing import TOLD
+from vitalwatch.alerting.terms import Glance
 from vitalwatch.baseline import VITALS
 from vitalwatch.clinical import news2
 from vitalwatch.tables import DAY, MINUTE, Answers, Readings
@@ -444,3 +445,24 @@ def test_an_alarm_that_the_monitor_cut_because_it_lasts_is_one_condition(tiny_mo
 
     assert len(pieces) >= 2
     assert (pieces[0].start, None) == (found[-1].start, found[-1].end)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("personal", [{}, {"oxygen_scale": 2}, {"supplemental_oxygen": True}])
+def test_rules_that_are_passed_over_would_have_found_nothing(monkeypatch, seed, personal):
+    rng, n, own = np.random.default_rng(seed), 400, Personal.model_validate(personal)
+    walks = {
+        name: value + np.cumsum(rng.normal(0, step, n))
+        for (name, value), step in zip(QUIET.items(), (3, 0.7, 0.3, 0.1, 4, 3), strict=True)
+    }
+    told = answers(n, {"heart_rate": rng.normal(1, 2, n), "body_temperature": rng.normal(1, 2, n)}, **walks)
+    rules = SHIPPED.model_copy(
+        update={"rules": {name: rule.model_copy(update={"enabled": True}) for name, rule in SHIPPED.rules.items()}}
+    )
+    memory, found = Judge(rules, SCHEMA, own).look(Memory(), told)
+    monkeypatch.setattr(Glance, "begins", lambda self, told: frozenset(name for name, _, _ in self.rules))
+    remembered, expected = Judge(rules, SCHEMA, own).look(Memory(), told)
+
+    assert expected == found
+    assert remembered.to_json() == memory.to_json()
+    assert found
