@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from vitalwatch.api.problem import busy
+from vitalwatch.api.problem import Problem, busy
 
 MOST_BUCKETS = 10_000
 
@@ -30,6 +30,11 @@ class Rate:
         self._left[who] = (left - 1.0, now)
 
 
+def crowded() -> Problem:
+    """Return the problem of somebody who would wait too long."""
+    return busy("busy", "Too much is waiting. Try again.")
+
+
 class Turns:
     """One at a time, the others wait in order; who would wait too long is sent away at once.
 
@@ -40,10 +45,15 @@ class Turns:
     def __init__(self, most: int, at_once: int = 1) -> None:
         self._most, self._lock, self.waiting = most, asyncio.Semaphore(at_once), 0
 
+    @property
+    def full(self) -> bool:
+        """Whether too much is waiting."""
+        return self.waiting >= self._most
+
     def admit(self) -> None:
         """Raise Problem where too much is waiting: to know early saves reading what would be sent away."""
-        if self.waiting >= self._most:
-            raise busy("busy", "Too much is waiting. Try again.")
+        if self.full:
+            raise crowded()
 
     async def __aenter__(self) -> None:
         self.admit()
