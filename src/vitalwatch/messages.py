@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic import ConfigDict, TypeAdapter
 
 from vitalwatch.timestamps import unsafe
 
@@ -127,7 +127,7 @@ def _plainly(raw: bytes, text: str) -> Any:
     if _TWENTY in dense or text[0] not in "{[":
         return None
     try:
-        value = from_json(text, cache_strings="keys")
+        value = _ANY.validate_json(text)
     except ValueError:  # Python's own parser says what is wrong, or knows better
         return None
     brackets = raw.count(b"{")
@@ -150,6 +150,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return found + [one for one in inner if type(one) is dict]
 
 
+_ANY: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(cache_strings="keys"))
 _PLAIN = json.JSONDecoder(object_pairs_hook=_unique)
 _LONG = json.JSONDecoder(object_pairs_hook=_unique, parse_int=float)  # thousands of digits would be slow
 _MANY_DIGITS = re.compile(r"[0-9]{20}")
