@@ -1,9 +1,9 @@
 """Serving: processor time a request at concurrency 1, beside a bare ASGI application and a bare FastAPI echo of the
 same body in the same run; cold start; memory; failed requests while production moves; overload; reading to alarm.
 
-`python benchmarks/serving.py [--overload SECONDS] [--ward SECONDS] [--moves N] [--small]`, on the run in production, or
-with `--small` (and where nothing is in production) on a small model made here. Requests of each kind go to the three
-servers in turn, so that others on the machine slow all alike; how busy it was is told, too.
+`python benchmarks/serving.py [--overload SECONDS] [--ward SECONDS] [--moves N] [--small] [--only PART ...]`, on the run
+in production, or with `--small` (and where nothing is in production) on a small model made here. Requests of each kind
+go to the three servers in turn, so that others on the machine slow all alike; how busy it was is told, too.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ DAY = [
 ]
 Bodies = Callable[[int], Any]  # the body of a request by its number: a reading is sent once
 ROUNDS = 5
+PARTS = ("start", "costs", "moves", "overload", "ward")
 SENDERS = 8  # connections of a ward's devices
 
 
@@ -104,7 +105,7 @@ ASKED: dict[str, tuple[str, Bodies, int, float | None]] = {  # path, bodies, req
 class Server:
     """uvicorn in a process of its own."""
 
-    def __init__(self, folder: Path, code: str) -> None:
+    def __init__(self, folder: Path, code: str, *words: str) -> None:
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self.port = one.getsockname()[1]
@@ -112,7 +113,17 @@ class Server:
         (folder / f"{name}.py").write_text(code)
         self.address = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", f"{name}:app", "--port", str(self.port), "--log-level", "warning"],
+            [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                f"{name}:app",
+                "--port",
+                str(self.port),
+                "--log-level",
+                "warning",
+                *words,
+            ],
             cwd=folder,
             env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
         )
@@ -151,17 +162,23 @@ class Client:
         self.socket.sendall(raw)
         told = b""
         while b"\r\n\r\n" not in told:
-            told += self.socket.recv(65536)
+            told += self._some()
         head, _, rest = told.partition(b"\r\n\r\n")
         lower = head.lower()
         if b"content-length: " in lower:
             left = int(lower.partition(b"content-length: ")[2].partition(b"\r\n")[0]) - len(rest)
             while left > 0:
-                left -= len(self.socket.recv(65536))
+                left -= len(self._some())
         else:
             while not rest.endswith(b"0\r\n\r\n"):
-                rest += self.socket.recv(65536)
+                rest += self._some()
         return int(head[9:12])
+
+    def _some(self) -> bytes:
+        found = self.socket.recv(65536)
+        if not found:
+            raise ConnectionError("the server hung up")
+        return found
 
 
 def raw_of(path: str, body: Any) -> bytes:
@@ -184,11 +201,11 @@ class Cost:
 
 def costs(servers: Sequence[Server], path: str, bodies: Bodies, n: int) -> list[Cost]:
     """Return what each server needs; rounds of the servers alternate."""
-    clients, found = [Client(server.port) for server in servers], [Cost([], []) for _ in servers]
-    each = max(n // ROUNDS, 1)
+    found, each = [Cost([], []) for _ in servers], max(n // ROUNDS, 1)
     for number in range(ROUNDS + 1):
         raws = [raw_of(path, bodies(number * each + i)) for i in range(each)]
-        for server, client, cost in zip(servers, clients, found, strict=True):
+        for server, cost in zip(servers, found, strict=True):
+            client = Client(server.port)  # anew: what idles while the others have their turn is hung up on
             before, took = server.processor(), []
             for raw in raws:
                 start = time.perf_counter()
@@ -409,6 +426,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=float, default=seconds)
     parser.add_argument("--moves", type=int, default=20)
     parser.add_argument("--small", action="store_true", help="a small model made here")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="some of the parts")
     chosen = parser.parse_args()
     print("load of the machine (1, 5, 15 minutes) before:", *(f"{one:.1f}" for one in os.getloadavg()))
     with tempfile.TemporaryDirectory() as temp:
@@ -418,14 +436,20 @@ def main() -> None:
         print("models:", "a small one made here" if bundle is None else "of the run in production")
         bundle = bundle or write_tiny(folder / "bundle", small_settings())
         place.add_run("000000000001", bundle)
-        cold_start(place)
-        servers = [Server(folder, code) for code in (entry(place), BARE, ECHO)]
+        if "start" in chosen.only:
+            cold_start(place)
+        ours = Server(folder, entry(place), "--http", "vitalwatch.api.connections:Connections")  # as `make serve` does
+        servers = [ours, *(Server(folder, code) for code in (BARE, ECHO))]
         try:
-            print_costs(*servers)
-            print(f"memory of the server: {servers[0].memory():.0f} MB")
-            moves(place, servers[0], bundle, chosen.moves)
-            overload(servers[0], servers[2], chosen.overload)
-            ward(servers[0], chosen.ward)
+            if "costs" in chosen.only:
+                print_costs(*servers)
+                print(f"memory of the server: {servers[0].memory():.0f} MB")
+            if "moves" in chosen.only:
+                moves(place, servers[0], bundle, chosen.moves)
+            if "overload" in chosen.only:
+                overload(servers[0], servers[2], chosen.overload)
+            if "ward" in chosen.only:
+                ward(servers[0], chosen.ward)
         finally:
             for one in servers:
                 one.stop()

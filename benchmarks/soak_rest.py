@@ -1,17 +1,19 @@
 """A million strange requests into the REST application, by the corpus of the tests.
 
-    python benchmarks/soak_rest.py [--requests 1000000] [--seconds S] [--seed 3]
+    python benchmarks/soak_rest.py [--requests 1000000] [--seconds S] [--workers 2] [--seed 3]
 
-Stops at the first answer that is none: 5xx but 503, over 2 s, out of form, or repeating what was sent; else prints how
-many were sent, by status, and the slowest. With `--seconds` it ends after so long, however many that were. Times are
-without those in which the machine let this process wait for a processor (`/proc/self/task/*/schedstat`): that other
-jobs run is no hang.
+Each worker is a process with an application and a database of its own; every fiftieth request goes through a socket to
+a server that the worker starts, half of these framed wrongly. Stops at the first answer that is none: 5xx, over 2 s,
+out of form, or repeating what was sent; else prints how many were sent, by status, and the slowest. With `--seconds` it
+ends after so long, however many that were. Times are without those in which the machine let the processes wait for a
+processor (`/proc/.../schedstat`): that other jobs run is no hang.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
 import tempfile
 import time
@@ -19,55 +21,74 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "api")]
+sys.path.insert(0, str(ROOT / "tests"))
 
-from test_fuzz import Corpus, answered  # noqa: E402
+from sqlalchemy import delete  # noqa: E402
 
 from api_world import Api  # noqa: E402
-from serving_world import Ward  # noqa: E402
+from command_world import Place  # noqa: E402
+from fuzz_world import Corpus, answered, by_socket, own_wait  # noqa: E402
+from real_server import Server  # noqa: E402
+from serving_world import RUN, Ward  # noqa: E402
 from tiny import small_settings, write_tiny  # noqa: E402
+from vitalwatch.database.tables import quarantine  # noqa: E402
 
-AT_ONCE = 10_000
-
-
-def waited() -> float:
-    """Return how long threads of this process were ready to run and did not, s."""
-    told = (one.read_text().split()[1] for one in Path("/proc/self/task").glob("*/schedstat"))
-    return sum(map(int, told)) / 1e9
+AT_ONCE = 1_000  # requests between two looks at the clock
+THROUGH = 50  # one in so many goes through a socket
+UNLIMITED = ("config.api.requests_a_second=1000000", "config.api.burst=1000000")
 
 
-def soak(api: Api, seed: int, requests: int, seconds: float) -> tuple[Counter[int], float]:
+def soak(folder: Path, bundle: tuple[Path, Path], seed: int, requests: int, seconds: float) -> dict:
     """Return answers by status and the slowest, s; requests and seconds: whichever is over first."""
-    corpus, seen, slowest, start = Corpus(api, seed), Counter[int](), 0.0, time.monotonic()
-    while (sent := sum(seen.values())) < requests and time.monotonic() - start < seconds:
-        status, took = answered(api, corpus, waited)
-        seen[status] += 1
-        slowest = max(slowest, took)
-        if not (sent + 1) % AT_ONCE:
-            print(f"{sent + 1} in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-    return seen, slowest
+    ward = Ward(folder / "ward", bundle)
+    api, place = Api(ward.settings, ward.engine), Place(folder / "served")
+    place.add_run(RUN, bundle)
+    server = Server(place.folder, "--log-level", "warning", sets=UNLIMITED).wait()
+    corpus, seen, slowest, start, sent = Corpus.of(api, seed), Counter[int](), 0.0, time.monotonic(), 0
+    wait = own_wait()
+    try:
+        while sent < requests and time.monotonic() - start < seconds:
+            here = min(AT_ONCE, requests - sent)
+            for _ in range(here - here // THROUGH):
+                status, took = answered(api, corpus, wait)
+                seen[status] += 1
+                slowest = max(slowest, took)
+            others, took = by_socket(server, corpus, here // THROUGH)
+            seen, slowest, sent = seen + others, max(slowest, took), sent + here
+            with ward.engine.database.writing() as connection:  # else every replay runs ten thousand again
+                connection.execute(delete(quarantine))
+            print(f"worker {seed}: {sent} in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+        return {"sent": sent, "slowest": slowest, "seen": dict(seen)}
+    finally:
+        server.stop()
+        api.close()
+        ward.engine.close()
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--requests", type=int, default=1_000_000)
     asked.add_argument("--seconds", type=float, default=float("inf"))
+    asked.add_argument("--workers", type=int, default=2)
     asked.add_argument("--seed", type=int, default=3)
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as temp:
-        ward = Ward(Path(temp), write_tiny(Path(temp) / "bundle", small_settings()))
-        api = Api(ward.settings, ward.engine)
-        start = time.monotonic()
-        seen, slowest = soak(api, given.seed, given.requests, given.seconds)
+        bundle, start, jobs = write_tiny(Path(temp) / "bundle", small_settings()), time.monotonic(), []
+        for worker in range(given.workers):
+            folder = Path(temp) / str(worker)
+            (folder / "ward").mkdir(parents=True)
+            (folder / "served").mkdir()
+            share = given.requests // given.workers + (worker < given.requests % given.workers)
+            jobs.append((folder, bundle, given.seed + worker, share, given.seconds))
+        with multiprocessing.get_context("spawn").Pool(given.workers) as pool:
+            found = pool.starmap(soak, jobs, chunksize=1)
         told = {
-            "requests": sum(seen.values()),
+            "requests": sum(one["sent"] for one in found),
             "seconds": round(time.monotonic() - start),
-            "slowest_seconds": round(slowest, 3),
-            "statuses": dict(sorted(seen.items())),
+            "slowest_seconds": round(max(one["slowest"] for one in found), 3),
+            "statuses": dict(sorted(sum((Counter(one["seen"]) for one in found), Counter()).items())),
         }
         print(json.dumps(told))
-        api.close()
-        ward.engine.close()
 
 
 if __name__ == "__main__":

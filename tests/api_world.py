@@ -66,8 +66,12 @@ class Api:
         key: str = "",
         media: str | None = "application/json",
         chunks: Sequence[bytes] | None = None,
+        leaves_after: float | None = None,
     ) -> Answer:
-        """Return the answer; `body` is bytes, or a value that is sent as JSON; `chunks` come without a length."""
+        """Return the answer; `body` is bytes, or a value that is sent as JSON; `chunks` come without a length.
+
+        With `leaves_after` whoever asks hangs up so many seconds after the body.
+        """
         raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         told = {"host": HERE, **(headers or {})}
         if body is not None or chunks is not None:
@@ -99,7 +103,7 @@ class Api:
         async def receive() -> Message:
             if messages:
                 return messages.pop(0)
-            await asyncio.sleep(3600)
+            await asyncio.sleep(3600 if leaves_after is None else leaves_after)
             return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:

@@ -318,6 +318,7 @@ SEEDS = (
     b'{"a":NaN,"b":1e999,"c":-0}',
     b'{"a":[[{"x":1,"x":1}]]}',
     b'{"\\u0061":1,"a":2}',
+    b'{"a":[1.7976931348623159e308,5e-324,0.1,-0.0,9223372036854775808],"b":"\\ud800","c":-Infinity} \n',
     b"[{}]",
 )
 
@@ -339,3 +340,19 @@ def test_the_fast_way_through_json_gives_what_the_strict_way_gives(monkeypatch):
 
     assert [repr(messages.strict(raw, 999)) for raw in sent] == fast
     assert took_it > 1000
+
+
+def test_many_messages_at_once_are_read_as_each_alone():
+    rng, whole = random.Random(2), (b'{"a":1,"b":2.5}', b'{"a":1, "b":null}', b'{"person":"p","b":"x"}')
+    odd = (
+        b'{"a":1},{"b":2}', b'{"a":1},\n{"b":2', b'"c":3}', b'{"a":"x', b'{"a":[1}', b'{"b":2]}', b'{"a":1,"a":2}', b"",
+        b'{"a":"},{"}', b'{"a":"\n"}', b'{"a":{"b":1}}', b"\xef\xbb\xbf{}", b'{"a":"\xff"}', b'{"a":NaN}', b"[]", b"{}",
+        b'{"a":"\0"}', b'{"a":' + b"1" * 70_000 + b"}", b'{"a":"\\ud800"}', b' {"a":1}', b'{"a":1}\n',
+    )  # fmt: skip
+    together = 0
+    for _ in range(4_000):
+        sent = [rng.choice(whole) if rng.random() < 0.8 else rng.choice(odd) for _ in range(rng.randint(1, 6))]
+        together += len(sent) > 1 and messages._together(sent) is not None
+
+        assert repr([decode(raw) for raw in sent]) == repr(messages.decode_all(sent))
+    assert together > 500

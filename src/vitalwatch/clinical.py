@@ -97,8 +97,10 @@ def news2(
         points(warmth * 10, TEMPERATURE),
     )
     parts = np.stack(columns, axis=1).astype(np.float32)
-    nothing = np.isnan(parts).all(axis=1)
-    return News2(np.where(nothing, np.nan, np.nansum(parts, axis=1)).astype(np.float32), parts)
+    unknown = np.isnan(parts)
+    total = np.add.reduce(np.where(unknown, np.float32(0), parts), axis=1)
+    total[np.logical_and.reduce(unknown, axis=1)] = np.nan
+    return News2(total, parts)
 
 
 def news2_once(
@@ -150,7 +152,7 @@ def points(values: NDArray[np.float64], table: Table) -> NDArray[np.float64]:
     edges, score = table
     # 1e-4 undoes float32, in which 35.05 is a little less than itself
     whole = np.floor(values + 0.5 + 1e-4)
-    found = np.asarray(score, np.float64)[np.searchsorted(edges, np.nan_to_num(whole), side="right")]
+    found = np.asarray(score, np.float64)[np.searchsorted(edges, whole, side="right")]  # NaN has a place, too
     return np.where(np.isnan(values), np.nan, found)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from vitalwatch.alike import parse_objects
 from vitalwatch.database.people import Wards
 from vitalwatch.database.quarantine import Refused
-from vitalwatch.messages import decode
+from vitalwatch.messages import decode_all
 from vitalwatch.reading import MAX_TEXT, VERSION, Reading, Rejected
 from vitalwatch.reading import REASONS as BY_READING
 from vitalwatch.schema import Schema
@@ -132,7 +132,8 @@ class Batch:
 def judge(delivery: Delivery, schema: Schema, now_ms: int, max_ahead_ms: int) -> Judged:
     """Return a delivery with each of its messages judged, in the order sent."""
     source = delivery.sender.source
-    found = [decode(one) if isinstance(one, bytes) else one for one in delivery.raw]
+    decoded = iter(decode_all([one for one in delivery.raw if isinstance(one, bytes)]))
+    found = [next(decoded) if isinstance(one, bytes) else one for one in delivery.raw]
     objects = [one for one in found if not isinstance(one, str)]
     readings = iter(parse_objects(objects, schema, source=source, now_ms=now_ms, max_ahead_ms=max_ahead_ms))
     sent = []

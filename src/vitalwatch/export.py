@@ -19,7 +19,7 @@ REGRESSIONS = {"regression", "regression_l1", "huber", "fair", "quantile", "mape
 
 
 def forests_to_onnx(forests: Sequence[tuple[Any, Sequence[int]]], n_features: int) -> bytes:
-    """Return all forests as one tree-ensemble node: `x` (n, n_features) -> `score` (n, forests), float32.
+    """Return all forests as one ONNX model: `x` (n, n_features) -> `score` (n, forests), float32.
 
     A score is 2^(-mean depth / c(sample)) of Liu, Ting and Zhou 2008 in (0, 1], HIGH = UNUSUAL: the negative of
     scikit-learn's `score_samples`. Leaf depths are rounded to a power-of-two unit in which a forest's sum is exact in
@@ -45,7 +45,7 @@ def forests_to_onnx(forests: Sequence[tuple[Any, Sequence[int]]], n_features: in
 
     graph = _graph(
         [
-            nodes.regressor("x", "depth", len(forests)),
+            *nodes.regressors("x", "depth", len(forests)),
             helper.make_node("Mul", ["depth", "factor"], ["exponent"]),
             helper.make_node("Pow", ["two", "exponent"], ["score"]),
         ],
@@ -86,8 +86,7 @@ def boosted_to_onnx(booster: Any, n_features: int) -> bytes:
         constants["slope"] = np.array(_slope(options), np.float32)
     else:
         raise ValueError(f"no ONNX for the LightGBM objective {objective!r}")
-    first = nodes.regressor("x", "raw", 1)
-    return _bytes(_graph([first, *after], {"x": ("n", n_features)}, outputs, constants))
+    return _bytes(_graph([*nodes.regressors("x", "raw", 1), *after], {"x": ("n", n_features)}, outputs, constants))
 
 
 def one_against_rest_to_onnx(boosters: Sequence[Any], n_features: int) -> bytes:
@@ -109,7 +108,7 @@ def one_against_rest_to_onnx(boosters: Sequence[Any], n_features: int) -> bytes:
         raise ValueError(f"no ONNX for the LightGBM objective {objective!r} against the rest")
     node = helper.make_node
     steps = [
-        nodes.regressor("x", "margin", len(boosters)),
+        *nodes.regressors("x", "margin", len(boosters)),
         node("Neg", ["margin"], ["against"]),
         node("Sigmoid", ["against"], ["not_this"]),
         node("ReduceProd", ["not_this", "kinds"], ["none"], keepdims=0),
@@ -130,7 +129,7 @@ def several_to_onnx(boosters: Sequence[Any], n_features: int) -> bytes:
     if objective not in REGRESSIONS or "sqrt" in options:
         raise ValueError(f"no ONNX for the LightGBM objective {objective!r}")
     shapes = {"x": ("n", n_features)}, {"value": ("n", len(boosters))}
-    return _bytes(_graph([nodes.regressor("x", "value", len(boosters))], *shapes, {}))
+    return _bytes(_graph(nodes.regressors("x", "value", len(boosters)), *shapes, {}))
 
 
 def _boosted(boosters: Sequence[Any], n_features: int) -> tuple[str, list[str], _Nodes]:
@@ -292,7 +291,7 @@ class _Tree:
 
 @dataclass
 class _Nodes:
-    """Trees gathered into the attributes of one TreeEnsembleRegressor node."""
+    """Trees gathered into the attributes of TreeEnsembleRegressor nodes, one a target."""
 
     trees: list[_Tree] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
@@ -314,27 +313,44 @@ class _Nodes:
             self.trees[i] = replace(tree, weight=tree.weight - mean)
         self.base = base.tolist()
 
-    def regressor(self, source: str, result: str, n_targets: int) -> Any:
-        """Return the node; the attribute `missing` is left out where no tree needs it, for speed."""
+    def regressors(self, source: str, result: str, n_targets: int) -> list[Any]:
+        """Return a node a target, and what joins them to `result` (n, targets).
+
+        One node for all would give the same sums, to the bit, but walk through all trees row by row: those of one
+        target stay in the processor's nearest cache (a day of rows takes a third less).
+        """
         from onnx import helper
 
-        def joined(pick: Any) -> list[Any]:
-            return np.concatenate([pick(tree) for tree in self.trees]).tolist() if self.trees else []
+        if n_targets == 1:
+            return [self._regressor(source, result, 0)]
+        parts = [f"{result}_{target}" for target in range(n_targets)]
+        made = [self._regressor(source, part, target) for target, part in enumerate(parts)]
+        return [*made, helper.make_node("Concat", parts, [result], axis=1)]
 
-        leaves = [np.flatnonzero(tree.feature < 0) for tree in self.trees]
+    def _regressor(self, source: str, result: str, target: int) -> Any:
+        """Return the node of one target; the attribute `missing` is left out where no tree needs it, for speed."""
+        from onnx import helper
+
+        trees = [tree for tree, its in zip(self.trees, self.targets, strict=True) if its == target]
+
+        def joined(pick: Any) -> list[Any]:
+            return np.concatenate([pick(tree) for tree in trees]).tolist() if trees else []
+
+        leaves = [np.flatnonzero(tree.feature < 0) for tree in trees]
         missing = joined(lambda tree: tree.missing_is_yes.astype(np.int64))
         extra: dict[str, Any] = {"nodes_missing_value_tracks_true": missing} if any(missing) else {}
         if self.base:
-            extra["base_values"] = self.base
+            extra["base_values"] = self.base[target : target + 1]
+        weights = [tree.weight[found] for tree, found in zip(trees, leaves, strict=True)]
         return helper.make_node(
             "TreeEnsembleRegressor",
             [source],
             [result],
             domain="ai.onnx.ml",
-            n_targets=n_targets,
+            n_targets=1,
             aggregate_function="SUM",
             post_transform="NONE",
-            nodes_treeids=np.repeat(np.arange(len(self.trees)), [len(t.feature) for t in self.trees]).tolist(),
+            nodes_treeids=np.repeat(np.arange(len(trees)), [len(tree.feature) for tree in trees]).tolist(),
             nodes_nodeids=joined(lambda tree: np.arange(len(tree.feature))),
             nodes_featureids=joined(lambda tree: np.maximum(tree.feature, 0)),
             nodes_modes=["LEAF" if leaf else "BRANCH_LEQ" for leaf in joined(lambda tree: tree.feature < 0)],
@@ -342,12 +358,10 @@ class _Nodes:
             nodes_truenodeids=joined(lambda tree: tree.yes),
             nodes_falsenodeids=joined(lambda tree: tree.no),
             **extra,
-            target_treeids=np.repeat(np.arange(len(self.trees)), [len(found) for found in leaves]).tolist(),
+            target_treeids=np.repeat(np.arange(len(trees)), [len(found) for found in leaves]).tolist(),
             target_nodeids=np.concatenate(leaves).tolist(),
-            target_ids=np.repeat(self.targets, [len(found) for found in leaves]).tolist(),
-            target_weights=[
-                float(weight) for tree, found in zip(self.trees, leaves, strict=True) for weight in tree.weight[found]
-            ],
+            target_ids=[0] * sum(map(len, leaves)),
+            target_weights=np.concatenate(weights).tolist(),
         )
 
 

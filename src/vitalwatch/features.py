@@ -396,9 +396,8 @@ def _means_of(plan: DetectorPlan, sums: Doubles) -> tuple[Doubles, Bools]:
     t = len(TRACKS)
     count = sums[:, :, t:]
     enough = count >= plan.least
-    mean = np.zeros(count.shape)
-    np.divide(sums[:, :, :t], count, out=mean, where=enough)  # enough is at least one
-    return mean, enough
+    mean = sums[:, :, :t] / np.maximum(count, 1.0)  # enough is at least one
+    return np.where(enough, mean, 0.0), enough
 
 
 def _columns_of(plan: DetectorPlan, mean: Doubles, extra: Doubles) -> Floats:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
 
 from vitalwatch.timestamps import unsafe
 
@@ -28,6 +30,32 @@ def decode(raw: bytes | None) -> dict[str, Any] | str:
     if found is None:
         return "null_value"
     return found if isinstance(found, dict) else "not_json"
+
+
+def decode_all(messages: Sequence[bytes]) -> Sequence[dict[str, Any] | str]:
+    """Return what `decode` returns for each of many messages."""
+    found = _together(messages) if len(messages) > 1 else None
+    return [decode(raw) for raw in messages] if found is None else found
+
+
+def _together(messages: Sequence[bytes]) -> list[dict[str, Any]] | None:
+    """Return the objects of messages that are read in one go, None where one has to be looked at.
+
+    No string can hold a line break, so that with one between two messages none reaches into the next; and each begins
+    with the only opening bracket that is in it and ends with the only closing one, so that each is read as if alone.
+    """
+    joined, n = b",\n".join(messages), len(messages)
+    if joined.count(b"\n") != n - 1 or joined.count(b"},\n{") != n - 1 or joined.count(b"{") != n:
+        return None
+    alone = joined.startswith(b"{") and joined.endswith(b"}") and joined.count(b"}") == n and b"[" not in joined
+    if not alone or b"\0" in joined or max(map(len, messages)) > MAX_BYTES:
+        return None
+    try:
+        whole = b"[" + joined + b"]"
+        found: list[dict[str, Any]] | None = _plainly(whole, whole.decode("utf-8"))
+    except UnicodeDecodeError:
+        return None
+    return found
 
 
 def strict(raw: bytes, most: int) -> tuple[Any, str]:
@@ -99,10 +127,8 @@ def _plainly(raw: bytes, text: str) -> Any:
     if _TWENTY in dense or text[0] not in "{[":
         return None
     try:
-        value, end = _SCAN(text, 0)
-    except (StopIteration, json.JSONDecodeError, RecursionError):
-        return None
-    if end != len(text):
+        value = _ANY.validate_json(text)
+    except ValueError:  # Python's own parser says what is wrong, or knows better
         return None
     brackets = raw.count(b"{")
     objects = [value] if brackets == 1 and type(value) is dict else _objects(value)
@@ -124,7 +150,7 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return found + [one for one in inner if type(one) is dict]
 
 
-_SCAN: Any = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+_ANY: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(cache_strings="keys"))
 _PLAIN = json.JSONDecoder(object_pairs_hook=_unique)
 _LONG = json.JSONDecoder(object_pairs_hook=_unique, parse_int=float)  # thousands of digits would be slow
 _MANY_DIGITS = re.compile(r"[0-9]{20}")

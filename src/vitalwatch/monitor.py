@@ -203,18 +203,23 @@ class Monitor:
             answers = _joined(first, last, grid)
         return State(state.person, clean, body, before, grid.time.item(-1)), answers
 
-    def again(self, state: State) -> Answers:
+    def again(self, state: State, *, detect: bool = True) -> Answers:
         """Return the answers for the newest row once more, with its forecast."""
         told = state.cleaning
         nothing = told.open.rows(slice(0, 0))
         cleaned = cleaning.State(nothing, told.before, told.before)
-        return self.advance(State(state.person, cleaned, state.before, state.before), told.open)[1]
+        return self.advance(State(state.person, cleaned, state.before, state.before), told.open, detect=detect)[1]
 
     def answer(
         self, readings: Readings, profile: Profile | None = None, *, forecast: bool = True, detect: bool = True
     ) -> Answers:
-        """Return the answers for all of one person's readings, from nothing known before; as `advance` otherwise."""
-        return self.advance(self.begin(readings.person, profile), readings, forecast=forecast, detect=detect)[1]
+        """Return the answers for all of one person's readings, from nothing known before; as `advance` otherwise.
+
+        Nobody goes on from here, so that the newest row needs no state before it, and no turn of its own.
+        """
+        state = self.begin(readings.person, profile)
+        grid = cleaning.advance(state.cleaning, readings, self._cleaning)[1]
+        return self._rows(state.body, state.person, grid, Asked(forecast, detect), 0)[1]
 
     def changed(self, state: State, profile: Profile) -> State:
         """Return the state of a person whose medication or device is another from now on.

@@ -123,7 +123,7 @@ def advance(level: Level, score: NDArray[np.floating], time: Times, usual: Usual
         level = advance_one(level, score.item(), time.item(), usual, plan)
         return level, np.array([level.factor])
     factors = np.empty(len(score))
-    told = [*level.recent, *(value if value == value else NONE for value in score.tolist())]  # NaN is not itself
+    told = [*level.recent, *np.where(np.isnan(score), NONE, score).tolist()]
     recent = tuple(told[max(len(told) - plan.of + 1, 0) :])
     lasting = np.maximum(persisted(np.asarray(told), plan.need, plan.of)[len(level.recent) :], NONE).tolist()
     block = (time // plan.block_ms).tolist()

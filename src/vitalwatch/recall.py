@@ -24,7 +24,7 @@ from vitalwatch.monitor import State
 from vitalwatch.production import Served
 from vitalwatch.tables import DAY, Answers, Readings
 
-ROWS_BETWEEN = 288  # grid rows until the next snapshot: replaying them takes about 15 ms
+ROWS_BETWEEN = 576  # grid rows until the next snapshot: replaying them takes about 20 ms
 READINGS_BETWEEN = 20_000
 DAYS_MORE = 2  # beside those of the baseline: today's, and one that began before the first
 

@@ -180,13 +180,15 @@ class Stream:
         before = tail.rows
         if not len(before) and layout.length > 1:
             before = _nothing(layout)
-        new = _row(grid, layout) if n == 1 else _table(grid, 0, n, layout)[:n]
+        waits = bool(np.isfinite(tail.kept.waiting).any())
+        first = 0 if ask or waits else max(n - layout.length, 0)  # nobody looks at the rows before
+        new = _row(grid, layout) if n == 1 else _table(grid, first, n, layout)[: n - first]
         rows = np.concatenate((before, new)) if len(before) else new
         following = rows[len(rows) - layout.length + 1 :]
         following = following.copy() if n > layout.length else following  # a month of rows can be forgotten
         if not ask or self._model is None or not n:
             kept, told = tail.kept, self._unknown(n)
-            if n and np.isfinite(kept.waiting).any():  # without forecasts that wait there is nothing to learn
+            if n and waits:  # without forecasts that wait there is nothing to learn
                 kept = adaptive.advance(kept, told, self._measured(new), self._adapting)[0]
             return Tail(following, kept), told
         if n == 1:

@@ -57,31 +57,32 @@ def parse_times(text: NDArray[np.uint8]) -> tuple[Times, NDArray[np.int16], Bool
         UTC milliseconds, offsets in minutes, and where the text was plain; the others are for `parse_time`. Shape (n,).
     """
     n, length = text.shape
+    text = np.ascontiguousarray(text.T)  # a character of all texts lies together
     digit = text.astype(np.int32) - 48
-    utc = text[:, -1] == ord("Z")
-    sign = text[:, -6]
+    utc = text[-1] == ord("Z")
+    sign = text[-6]
     width = np.where(utc, 1, 6)
-    plain = utc | (((sign == ord("+")) | (sign == ord("-"))) & (text[:, -3] == ord(":")))
+    plain = utc | (((sign == ord("+")) | (sign == ord("-"))) & (text[-3] == ord(":")))
     for place, mark in ((4, "-"), (7, "-"), (13, ":"), (16, ":")):
-        plain &= text[:, place] == ord(mark)
-    plain &= (text[:, 10] == ord("T")) | (text[:, 10] == ord(" "))
+        plain &= text[place] == ord(mark)
+    plain &= (text[10] == ord("T")) | (text[10] == ord(" "))
 
     def pair(place: int) -> NDArray[np.int32]:
         nonlocal plain
-        tens, ones = digit[:, place], digit[:, place + 1]
+        tens, ones = digit[place], digit[place + 1]
         plain &= (tens >= 0) & (tens <= 9) & (ones >= 0) & (ones <= 9)
         return tens * 10 + ones
 
     year, month, day = pair(0) * 100 + pair(2), pair(5), pair(8)
     hour, minute, second = pair(11), pair(14), pair(17)
     fraction = length - 19 - width  # characters between the seconds and the zone
-    plain &= (fraction == 0) | ((fraction == 4) & (text[:, min(19, length - 1)] == ord(".")))
+    plain &= (fraction == 0) | ((fraction == 4) & (text[min(19, length - 1)] == ord(".")))
     milliseconds = np.zeros(n, np.int32)
     if length > 23:
         some = fraction == 4
         for place, weight in ((20, 100), (21, 10), (22, 1)):
-            plain &= ~some | ((digit[:, place] >= 0) & (digit[:, place] <= 9))
-            milliseconds += np.where(some, digit[:, place] * weight, 0)
+            plain &= ~some | ((digit[place] >= 0) & (digit[place] <= 9))
+            milliseconds += np.where(some, digit[place] * weight, 0)
     offset = np.zeros(n, np.int32)
     if not utc.all():
         kept = plain.copy()

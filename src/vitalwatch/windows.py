@@ -106,22 +106,27 @@ def _of_one(chain: Chain, tails: Doubles, row: Doubles) -> tuple[Doubles, Double
 
 
 def _of_many(chain: Chain, tails: Doubles, values: Doubles) -> tuple[Doubles, Doubles]:
-    n, total, start = len(values), values, 0
+    (n, columns), start = values.shape, 0
     known: list[Doubles] = []  # of each width: what was kept, and the new sums
-    sums, following = [], []
-    for parts, keep in zip(chain.terms, chain.keep, strict=True):
-        if parts:
+    following = np.empty_like(tails)
+    for width, (parts, keep) in enumerate(zip(chain.terms, chain.keep, strict=True)):
+        both = np.empty((keep + n, columns))
+        both[:keep] = tails[start : start + keep]
+        total = both[keep:]
+        if width == 0:
+            total[:] = values
+        else:
             (i, at), (j, back), *others = parts
-            total = known[i][at : at + n] + known[j][back : back + n]
+            np.add(known[i][at : at + n], known[j][back : back + n], out=total)
             for j, back in others:
                 total += known[j][back : back + n]
-        both = np.concatenate((tails[start : start + keep], total)) if keep else total
+        following[start : start + keep] = both[n:]
         start += keep
-        sums.append(total)
         known.append(both)
-        following.append(both[len(both) - keep :])
-    found = np.concatenate([sums[i] for i in chain.asked], axis=1)
-    return np.concatenate(following), found.reshape(n, len(chain.asked), values.shape[1])
+    found = np.empty((n, len(chain.asked), columns))
+    for place, width in enumerate(chain.asked):
+        found[:, place] = known[width][chain.keep[width] :]
+    return following, found
 
 
 def window_lowest(values: Doubles, width: int) -> Doubles:

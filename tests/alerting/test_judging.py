@@ -14,6 +14,7 @@ from vitalwatch import cleaning
 from vitalwatch.alerting.judging import Judge, Memory, _part
 from vitalwatch.alerting.rules import Personal, Rule, Rules, read_rules
 from vitalwatch.alerting.sensing import TOLD
+from vitalwatch.alerting.terms import Glance
 from vitalwatch.baseline import VITALS
 from vitalwatch.clinical import news2
 from vitalwatch.tables import DAY, MINUTE, Answers, Readings
@@ -475,3 +476,32 @@ def test_an_alarm_that_the_monitor_cut_because_it_lasts_is_one_condition(tiny_mo
 
     assert len(pieces) >= 2
     assert (pieces[0].start, None) == (found[-1].start, found[-1].end)
+
+
+@pytest.mark.parametrize("personal", [{}, {"oxygen_scale": 2}, {"supplemental_oxygen": True}])
+def test_rules_that_are_passed_over_would_have_found_nothing(monkeypatch, personal):
+    rng, n, own = np.random.default_rng(8), 3, Personal.model_validate(personal)
+    rules = SHIPPED.model_copy(
+        update={"rules": {name: rule.model_copy(update={"enabled": True}) for name, rule in SHIPPED.rules.items()}}
+    )
+    judge, lives = Judge(rules, SCHEMA, own), []
+    for _ in range(400):
+        vitals = {
+            name: value + rng.normal(0, far) * rng.integers(0, 2) + rng.normal(0, 1, n) * near
+            for (name, value), far, near in zip(
+                QUIET.items(), (45, 9, 5, 1.6, 50, 16), (2, 1, 0.3, 0.1, 4, 3), strict=True
+            )
+        }
+        usual = {"heart_rate": rng.normal(0, 3, n), "body_temperature": rng.normal(0, 3, n)}
+        lives.append(answers(n, usual, **vitals))
+    begun = [judge._glance.begins(told) for told in lives]
+    looked = [judge.look(Memory(), told) for told in lives]
+    monkeypatch.setattr(Glance, "begins", lambda self, told: frozenset(name for name, _, _ in self.rules))
+
+    for told, (memory, found) in zip(lives, looked, strict=True):
+        remembered, expected = judge.look(Memory(), told)
+        assert expected == found
+        assert remembered.to_json() == memory.to_json()
+    every = {one.name for one in judge.asked}
+    assert every == set().union(*begun)
+    assert sum(map(len, begun)) < 0.6 * len(every) * len(begun)  # many are passed over

@@ -301,3 +301,49 @@ def test_who_sends_too_often_is_told_when_to_come_back_and_is_served_then(tmp_pa
     assert {200, 429} == {one.status_code for one in seen}
     assert all(int(one.headers["retry-after"]) >= 1 for one in away)
     assert 200 == later
+
+
+def answer_of(one: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Read one answer: status, headers, body."""
+    told = b""
+    while b"\r\n\r\n" not in told:
+        told += one.recv(65_536)
+    head, _, body = told.partition(b"\r\n\r\n")
+    first, *rest = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in rest)
+    while len(body) < int(headers["content-length"]):
+        body += one.recv(65_536)
+    return int(first.split()[1]), headers, body
+
+
+@pytest.mark.slow
+def test_who_is_sent_away_by_the_head_alone_is_told_all_and_keeps_the_connection(tmp_path, tiny_bundle):
+    server = served(tmp_path, tiny_bundle, "config.api.waiting=1", "config.api.burst=100000")
+    times = [f"2026-01-{5 + n // 288:02d}T{n // 12 % 24:02d}:{n % 12 * 5:02d}:00Z" for n in range(1_000)]
+    body = json.dumps({"readings": [{"time": one, "heart_rate": 60 + i % 9} for i, one in enumerate(times)]}).encode()
+    request = b"POST /anomaly HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    request += b"content-length: %d\r\n\r\n" % len(body) + body
+    try:
+        lines = [connected(server) for _ in range(12)]
+        seen: list[tuple[int, dict[str, str], bytes]] = []
+        for _ in range(10):
+            for one in lines:
+                one.sendall(request)
+            seen += [answer_of(one) for one in lines]  # the same connections again, also those that were sent away
+        away = [(headers, json.loads(told)) for status, headers, told in seen if status == 503]
+        counted = httpx.get(f"{server.address}/metrics").text
+        for one in lines:
+            one.close()
+    finally:
+        server.stop()
+
+    assert {200, 503} == {status for status, _, _ in seen}
+    assert len(away) > 20
+    ids = {headers["x-request-id"] for headers, _ in away}
+    assert len(away) == len(ids) == len({told["instance"] for _, told in away})
+    for headers, told in away:
+        assert ("1", "application/problem+json") == (headers["retry-after"], headers["content-type"])
+        assert headers["x-request-id"] in told["instance"]
+        assert ("nosniff", "no-store") == (headers["x-content-type-options"], headers["cache-control"])
+        assert "busy" == told["type"].rpartition(":")[2]
+    assert f'operation="anomaly",status="503"}} {len(away)}.0' in counted

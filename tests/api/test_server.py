@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import httpx
@@ -111,6 +113,47 @@ def test_promoting_and_rolling_back_fails_no_request_and_a_damaged_run_is_passed
         told = {client.post("/predict", json={}).json()["model"] for _ in range(5)}
         assert told <= {RUN, OTHER}
         assert "model_refused" in client.get("/health/ready").json()["causes"]
+
+
+@pytest.mark.slow
+def test_production_moves_under_load_and_no_request_fails_or_waits_long(place, tiny_bundle):
+    place.add_run(OTHER, tiny_bundle, promote=False)
+    many = ("config.api.requests_a_second=1000000", "config.api.burst=1000000")
+    server = Server(place.folder, "--log-level", "warning", sets=many).wait()
+    stop, seen, took = threading.Event(), Counter[tuple[int, str]](), list[float]()
+    questions = (
+        ("/predict", {}),
+        ("/anomaly", {"readings": [{"time": "2026-01-05T08:00:00Z", "heart_rate": 72}]}),
+    )
+
+    def load(number: int) -> None:
+        with httpx.Client(base_url=server.address, timeout=30) as client:
+            while not stop.is_set():
+                path, body = questions[number % 2]
+                start = time.monotonic()
+                answer = client.post(path, json=body)
+                took.append(time.monotonic() - start)
+                seen[answer.status_code, answer.json().get("model", "")] += 1
+
+    askers = [threading.Thread(target=load, args=(number,)) for number in range(4)]
+    try:
+        for one in askers:
+            one.start()
+        for turn in range(30):
+            time.sleep(0.1)
+            if turn % 2:
+                place.store.rollback("test")
+            else:
+                place.store.promote(OTHER, "test")
+    finally:
+        stop.set()
+        for one in askers:
+            one.join()
+        server.stop()
+
+    assert {(200, RUN), (200, OTHER)} == set(seen)
+    assert sum(seen.values()) > 100
+    assert sorted(took)[int(0.99 * len(took))] <= 2.0
 
 
 @pytest.mark.slow

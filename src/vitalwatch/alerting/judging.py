@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -166,7 +167,7 @@ class Judge:
         self.sensors = tuple((name, rule) for name, rule in on if rule.sensor)
         self._weakest = max((rule.below or 0.0 for _, rule in self.sensors), default=0.0)
         self._glance = Glance.of(self.asked, personal, schema)
-        self._scored = any(term.news2 for one in self.asked for term in one.rule.terms)
+        self._scored = {one.name for one in self.asked if any(term.news2 for term in one.rule.terms)}
 
     def look(self, memory: Memory, answers: Answers) -> tuple[Memory, tuple[Condition, ...]]:
         """Return the next memory, and the conditions that are present and those that ended in these rows.
@@ -180,7 +181,8 @@ class Judge:
             return memory, self._present(memory.after)
         body = memory.before if answers.time[0] == memory.newest else memory.after
         ended: list[Condition] = []
-        go_on = self._passed if not body.held and self._glance.quiet(answers) else self._rows
+        begins = self._glance.begins(answers)
+        go_on = partial(self._rows, begins=begins) if body.held or begins else self._passed
         before = go_on(body, answers, slice(0, n - 1), ended) if n > 1 else body
         after = go_on(before, answers, slice(n - 1, n), ended)
         return Memory(int(answers.time[-1]), after, before), (*ended, *self._present(after))
@@ -302,14 +304,18 @@ class Judge:
                 sensed[name] = told
         return sensed
 
-    def _rows(self, body: Body, answers: Answers, keep: slice, ended: list[Condition]) -> Body:
-        """Return what is remembered after some rows; what ends in them is added to `ended`."""
-        seen = _part(answers, keep)
-        rows = Rows.of(
-            seen, body.busy_at, body.beat, body.loose_at, self.personal, self.schema.step_minutes, scored=self._scored
-        )
+    def _rows(self, body: Body, answers: Answers, keep: slice, ended: list[Condition], *, begins: Set[str]) -> Body:
+        """Return what is remembered after some rows; what ends in them is added to `ended`.
+
+        Of the rules, only those that are held or among those that may begin are looked at: others change nothing.
+        """
+        seen, looked_at = _part(answers, keep), begins | body.held.keys()
+        scored, step = not self._scored.isdisjoint(looked_at), self.schema.step_minutes
+        rows = Rows.of(seen, body.busy_at, body.beat, body.loose_at, self.personal, step, scored=scored)
         held, means = {one.name: body.held[one.name] for one in self.asked if one.name in body.held}, {}
         for asked in self.asked:
+            if asked.name not in looked_at:
+                continue
             values = []
             for number, term in enumerate(asked.rule.terms):
                 if term.mean is None:

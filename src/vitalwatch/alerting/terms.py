@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,9 +204,8 @@ class Rows:
     def values(self, term: Term) -> Doubles:
         """Return what a term other than a mean compares, (n,); NaN cannot be told."""
         if term.news2 is not None and self.score is not None:
-            parts = self.score.parts
-            single = np.where(np.isnan(parts).all(axis=1), np.nan, np.nanmax(np.nan_to_num(parts), axis=1))
-            value = (self.score.total if term.news2 == "total" else single).astype(np.float64)
+            score = self.score.total if term.news2 == "total" else np.fmax.reduce(self.score.parts, axis=1)
+            value = score.astype(np.float64)
         elif term.usual is not None:
             known = self.answers.own_baseline & self.answers.assessable
             value = np.where(known, self.answers.contribution[:, VITALS.index(term.usual)], np.nan).astype(np.float64)
@@ -235,8 +235,8 @@ class Rows:
     def _strength(self, vital: int, sign: int) -> Doubles:
         """Return own spreads beyond the usual: now, or in the mean of the last hour or six, whichever is more, (n,)."""
         now, lately = (told[:, vital].astype(np.float64) for told in (self.answers.residual, self.answers.contribution))
-        strength: Doubles = np.fmax(sign * now, sign * lately)  # not measured is nothing
-        return np.nan_to_num(strength)
+        strength: Doubles = np.fmax(sign * now, sign * lately)
+        return _or_nothing(strength)
 
     def _points_beyond(self, beyond: float) -> Doubles:
         """Return the points of NEWS2 from vitals that are not as usual for this person, (n,)."""
@@ -248,8 +248,13 @@ class Rows:
             value = self.answers.grid.column(vital)
             far = np.where(value < low, self._strength(place, -1), 0) >= beyond
             far |= np.where(value > high, self._strength(place, 1), 0) >= beyond
-            total += np.where(far, np.nan_to_num(self.score.parts[:, PARTS.index(part)]), 0)
+            total += np.where(far, _or_nothing(self.score.parts[:, PARTS.index(part)]), 0)
         return total
+
+
+def _or_nothing(value: NDArray[Any]) -> NDArray[Any]:
+    """Return values with 0 where nothing was measured."""
+    return np.where(np.isnan(value), 0, value)
 
 
 def busy_rows(grid: Grid, step_minutes: int) -> Bools:
@@ -286,81 +291,122 @@ def newest_beat(grid: Grid, step_minutes: int) -> tuple[int, float] | None:
 
 @dataclass(frozen=True)
 class Glance:
-    """Bands in which no comparison of any rule can begin to hold: nearly all rows are passed over by it.
+    """Bands in which a comparison cannot begin to hold: most rules are passed over by it, of most rows all.
 
     Attributes:
-        columns, low, high: Places in the grid and their bands, (k,).
-        scored, scored_low, scored_high: Places of what NEWS2 scores; one alone makes no total above 3, (s,).
-        usual, usual_low, usual_high: Places among the vitals compared with the person's own usual, (u,).
-        always: Whether rows must always be looked at: means, or NEWS2 of somebody who is given oxygen.
+        measured: Bands of what is compared as measured, and of single parts of NEWS2.
+        usual: Bands of vitals compared with the person's own usual.
+        scored: Bands of what NEWS2 scores; one value outside alone makes no total above MOST_POINTS.
+        paired: Comparisons that need two values outside of `scored` in a row.
+        rules: Name of each rule, its comparisons, and whether one that begins is enough.
+        always: Names of rules that must always be looked at: means, points that are none, or somebody given oxygen.
     """
 
-    columns: NDArray[np.intp]
-    low: Doubles
-    high: Doubles
-    scored: NDArray[np.intp]
-    scored_low: Doubles
-    scored_high: Doubles
-    usual: NDArray[np.intp]
-    usual_low: Doubles
-    usual_high: Doubles
-    always: bool
+    measured: Bands
+    usual: Bands
+    scored: Bands
+    paired: frozenset[int]
+    rules: tuple[tuple[str, tuple[int, ...], bool], ...]
+    always: frozenset[str]
 
     @staticmethod
     def of(asked: Sequence[Asked], personal: Personal, schema: Schema) -> Glance:
         """Return the bands of the rules that are asked of a person."""
         places = {name: i for i, name in enumerate(grid_columns(schema))}
-        measured_ones: dict[int, list[float]] = {}
-        usual: dict[int, list[float]] = {}
-        terms = [one for rule in asked for one in rule.comparisons]
-        for one in terms:
-            if one.term.vital is not None:
-                _narrow(measured_ones.setdefault(places[one.term.vital], [-np.inf, np.inf]), one)
-            elif one.term.usual is not None:
-                _narrow(usual.setdefault(VITALS.index(one.term.usual), [-np.inf, np.inf]), one)
-        quiet, scored = QUIET if personal.oxygen_scale == 1 else QUIET_2, [one for one in terms if one.term.news2]
-        pairs = {places[name]: list(band) for name, band in quiet.items()}
-        for one in scored:
-            pair = one.term.news2 == "total" and one.at > MOST_POINTS
-            bands = {} if pair else NO_MOST if one.at >= MOST_POINTS and one.term.news2 == "single" else quiet
-            for name, (low, high) in bands.items():
-                band = measured_ones.setdefault(places[name], [-np.inf, np.inf])
-                band[:] = [max(band[0], low), min(band[1], high)]
-        means = any(one.term.mean is not None for one in terms)
-        points = any(one.at <= 0 or one.sign < 0 for one in scored)  # 0 points are enough
+        quiet = QUIET if personal.oxygen_scale == 1 else QUIET_2
+        measured_ones, usual, rules = list[Band](), list[Band](), []
+        always, paired = set[str](), set[int]()
+        number = 0
+        for rule in asked:
+            first = number
+            for one in rule.comparisons:
+                term = one.term
+                if term.vital is not None:
+                    measured_ones.append((number, places[term.vital], *_calm(one)))
+                elif term.usual is not None:
+                    usual.append((number, VITALS.index(term.usual), *_calm(one)))
+                elif term.news2 == "total" and one.at > MOST_POINTS:
+                    paired.add(number)
+                elif term.news2 is not None:
+                    bands = NO_MOST if one.at >= MOST_POINTS and term.news2 == "single" else quiet
+                    measured_ones += [(number, places[name], *band) for name, band in bands.items()]
+                points = term.news2 is not None and (
+                    one.at <= 0 or one.sign < 0 or bool(personal.supplemental_oxygen)  # 0 points are enough
+                )
+                if term.mean is not None or points:
+                    always.add(rule.name)
+                number += 1
+            rules.append((rule.name, tuple(range(first, number)), bool(rule.rule.any)))
+        pairs = [(-1, places[name], *band) for name, band in quiet.items()] if paired else []
         return Glance(
-            *_arrays(measured_ones),
-            *_arrays(pairs if scored else {}),
-            *_arrays(usual),
-            always=means or points or (bool(scored) and bool(personal.supplemental_oxygen)),
+            Bands.of(measured_ones),
+            Bands.of(usual),
+            Bands.of(pairs),
+            frozenset(paired),
+            tuple(rules),
+            frozenset(always),
         )
 
-    def quiet(self, answers: Answers) -> bool:
-        """Return whether no rule can begin to hold in any of these rows."""
-        if self.always:
-            return False
-        value = answers.grid.values.take(self.columns, axis=1)
-        if np.count_nonzero((value < self.low) | (value > self.high)):  # NaN is neither
-            return False
-        points = answers.grid.values.take(self.scored, axis=1)
-        outside = (points < self.scored_low) | (points > self.scored_high)
-        if np.count_nonzero(outside) > 1 and (np.add.reduce(outside, axis=1, dtype=np.int64) > 1).any():
-            return False
-        z = answers.contribution.take(self.usual, axis=1)
-        return not np.count_nonzero((z < self.usual_low) | (z > self.usual_high))
+    def begins(self, answers: Answers) -> frozenset[str]:
+        """Return the names of the rules that may begin to hold in one of these rows; the others do not."""
+        values = answers.grid.values
+        found = self.measured.left(values) | self.usual.left(answers.contribution)
+        if self.paired and self.scored.left_twice(values):
+            found |= self.paired
+        if not found:
+            return self.always
+        return self.always.union(
+            name
+            for name, ours, one_is_enough in self.rules
+            if (any if one_is_enough else all)(i in found for i in ours)
+        )
 
 
-def _narrow(band: list[float], one: Comparison) -> None:
-    """Narrow a band to where a comparison does not begin to hold; a float32 value is compared as it is."""
+Band = tuple[int, int, float, float]  # comparison, place of its column, low, high
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Bands of columns, and whose comparison each is: places, lows, highs and numbers, (k,) each."""
+
+    columns: NDArray[np.intp]
+    low: Doubles
+    high: Doubles
+    whose: NDArray[np.intp]
+
+    @staticmethod
+    def of(told: Sequence[Band]) -> Bands:
+        """Return the bands as arrays."""
+        whose, columns, low, high = zip(*told, strict=True) if told else ((), (), (), ())
+        places = np.asarray(columns, np.intp), np.asarray(whose, np.intp)
+        return Bands(places[0], np.asarray(low, np.float64), np.asarray(high, np.float64), places[1])
+
+    def left(self, values: NDArray[np.floating]) -> frozenset[int]:
+        """Return the comparisons of the bands that a row of values (n, c) leaves."""
+        outside = self._outside(values)
+        if not np.count_nonzero(outside):
+            return NOTHING
+        return frozenset(self.whose[np.logical_or.reduce(outside, axis=0)].tolist())
+
+    def left_twice(self, values: NDArray[np.floating]) -> bool:
+        """Return whether a row leaves two bands."""
+        outside = self._outside(values)
+        return bool(np.count_nonzero(outside) > 1 and (np.add.reduce(outside, axis=1, dtype=np.int64) > 1).any())
+
+    def _outside(self, values: NDArray[np.floating]) -> Bools:
+        value = values.take(self.columns, axis=1)
+        outside: Bools = (value < self.low) | (value > self.high)  # NaN is neither
+        return outside
+
+
+NOTHING: frozenset[int] = frozenset()
+
+
+def _calm(one: Comparison) -> tuple[float, float]:
+    """Return the band in which a comparison does not begin to hold; a float32 value is compared as it is."""
     if one.sign > 0:
-        band[1] = min(band[1], float(np.nextafter(one.at, -np.inf)) if one.equal else one.at)
-    else:
-        band[0] = max(band[0], one.at)
-
-
-def _arrays(bands: dict[int, list[float]]) -> tuple[NDArray[np.intp], Doubles, Doubles]:
-    low, high = np.asarray(list(bands.values()), np.float64).reshape(-1, 2).T
-    return np.asarray(list(bands), np.intp), low, high
+        return -np.inf, float(np.nextafter(one.at, -np.inf)) if one.equal else one.at
+    return one.at, np.inf
 
 
 def _stuck(grid: Grid, beat: tuple[int, float] | None, step_minutes: int) -> tuple[Bools, tuple[int, float] | None]:

@@ -24,12 +24,14 @@ from vitalwatch.api.metrics import Metrics
 from vitalwatch.api.openapi import DESCRIPTION, TITLE, VERSION, described
 from vitalwatch.api.operations import Route, refused
 from vitalwatch.api.problem import MEDIA, TABLE, Problem
+from vitalwatch.api.shedding import Shedding
 from vitalwatch.api.table import OPERATIONS
 from vitalwatch.engine import Engine
 from vitalwatch.errors import NoModelYet, SettingsError
 from vitalwatch.settings import Settings
 
 log = logging.getLogger("vitalwatch.api")
+COMPUTING = ("predict", "anomaly", "forecast", "predict_heart_rate", "detect_anomaly")  # operations
 BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -94,7 +96,7 @@ def _lifespan(settings: Settings, engine: Engine | None, bound: Callable[[], Seq
             if engine is None:
                 opened.start()
             with _told_to_stop(desk):
-                yield connections.told(settings.config.api)
+                yield connections.told(settings.config.api, _shedding(desk))
         finally:
             desk.ending.set()
             desk.close()
@@ -102,6 +104,17 @@ def _lifespan(settings: Settings, engine: Engine | None, bound: Callable[[], Seq
                 await asyncio.to_thread(opened.close)
 
     return lifespan
+
+
+def _shedding(desk: Desk) -> Shedding:
+    """Return who sends away at the door of what takes turns at the processor, and of readings."""
+    waiting = {**dict.fromkeys(COMPUTING, lambda: desk.compute.full), "readings": lambda: desk.readings.full}
+    found = {
+        (one.method.encode(), one.path.encode()): (one.name, waiting[one.name])
+        for one in OPERATIONS
+        if one.name in waiting
+    }
+    return Shedding(found, desk.metrics)
 
 
 def check_bind(addresses: Sequence[str], has_keys: bool) -> None:

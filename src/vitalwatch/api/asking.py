@@ -118,8 +118,8 @@ def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, s
 
 def ahead(monitor: Monitor, readings: Readings, profile: Profile) -> Answers:
     """Return the answers for the newest row, with its forecast."""
-    state, _ = monitor.advance(monitor.begin(SOMEBODY, profile), readings, forecast=False)
-    return monitor.again(state)
+    state, _ = monitor.advance(monitor.begin(SOMEBODY, profile), readings, forecast=False, detect=False)
+    return monitor.again(state, detect=False)
 
 
 def clearing(monitor: Monitor, found: Answers, profile: Profile) -> dict[int, str]:

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-from vitalwatch.api.problem import busy
+from vitalwatch.api.limits import crowded
 from vitalwatch.deliveries import Delivery, Receipt
 
 MOST_AT_ONCE = 4_000  # readings of one load: about half a second, and nobody waits longer for the writer
@@ -37,10 +37,15 @@ class Gathering:
         """Requests that wait or are being taken in."""
         return len(self._waiting) + self._under_way
 
+    @property
+    def full(self) -> bool:
+        """Whether too much is waiting."""
+        return self.backlog >= self._most
+
     def admit(self) -> None:
         """Raise Problem where too much is waiting."""
-        if self.backlog >= self._most:
-            raise busy("busy", "Too much is waiting. Try again.")
+        if self.full:
+            raise crowded()
 
     async def add(self, delivery: Delivery) -> Receipt:
         """Return what became of a delivery, once it is on the disk; raises what the engine raises, and Problem."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
-from vitalwatch.api.problem import busy
+from vitalwatch.api.problem import Problem, busy
 
 MOST_BUCKETS = 10_000
 
@@ -47,6 +47,11 @@ def place_of(address: str) -> str:
     return str(ipaddress.ip_network((told, 64), strict=False)) if told.version == 6 else address
 
 
+def crowded() -> Problem:
+    """Return the problem of somebody who would wait too long."""
+    return busy("busy", "Too much is waiting. Try again.")
+
+
 class Turns:
     """One at a time, the others wait in order; who would wait too long is sent away at once.
 
@@ -57,10 +62,15 @@ class Turns:
     def __init__(self, most: int, at_once: int = 1) -> None:
         self._most, self._lock, self.waiting = most, asyncio.Semaphore(at_once), 0
 
+    @property
+    def full(self) -> bool:
+        """Whether too much is waiting."""
+        return self.waiting >= self._most
+
     def admit(self) -> None:
         """Raise Problem where too much is waiting: to know early saves reading what would be sent away."""
-        if self.waiting >= self._most:
-            raise busy("busy", "Too much is waiting. Try again.")
+        if self.full:
+            raise crowded()
 
     async def __aenter__(self) -> None:
         self.admit()

@@ -43,10 +43,9 @@ def readings_of(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: 
 
 def _by_column(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int) -> Readings | None:
     """Return the readings where every row is plain and good, None where one has to be looked at."""
-    if len(rows) < FEW or not all(type(row) is dict for row in rows) or not OTHER.isdisjoint(rows[0]):
+    if len(rows) < FEW or set(map(type, rows)) != {dict} or not OTHER.isdisjoint(rows[0]):
         return None
-    names = rows[0].keys()
-    if any(row.keys() != names for row in rows):
+    if len(set(map(frozenset, rows))) > 1:
         return None
     found = typed(rows, (SOMEBODY,) * len(rows), schema)
     if found is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from vitalwatch.database.connection import take
-from vitalwatch.database.people import Wards
+from vitalwatch.database.people import AT_ONCE, Wards
 from vitalwatch.database.tables import quarantine
 from vitalwatch.database.vault import Secret
 
@@ -40,6 +40,7 @@ class Refused:
     received: int = 0
 
 
+_SEALED = select(quarantine.c.no, quarantine.c.sealed).where(quarantine.c.no.in_(bindparam("numbers", expanding=True)))
 _TOLD = [quarantine.c[name] for name in Refused.__dataclass_fields__ if name != "raw"]
 
 
@@ -77,14 +78,13 @@ def counts(connection: Connection, wards: Wards) -> dict[str, int]:
 def opened(connection: Connection, secret: Secret, numbers: Sequence[int]) -> dict[int, bytes]:
     """Return what was sent, by number; to run it through the rules again, or to export it."""
     found = {}
-    for no in numbers:
-        sealed = connection.execute(select(quarantine.c.sealed).where(quarantine.c.no == no)).scalar()
-        if sealed is not None:
-            found[no] = secret.open(sealed, f"quarantine.sealed:{no}")
+    for start in range(0, len(numbers), AT_ONCE):
+        rows = connection.execute(_SEALED, {"numbers": numbers[start : start + AT_ONCE]})
+        found.update({int(no): secret.open(sealed, f"quarantine.sealed:{no}") for no, sealed in rows})
     return found
 
 
 def remove(connection: Connection, numbers: Sequence[int]) -> None:
     """Let go of refused readings that were accepted on another try."""
-    for no in numbers:
-        connection.execute(delete(quarantine).where(quarantine.c.no == no))
+    for start in range(0, len(numbers), AT_ONCE):
+        connection.execute(delete(quarantine).where(quarantine.c.no.in_(numbers[start : start + AT_ONCE])))

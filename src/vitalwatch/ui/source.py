@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vitalwatch.errors import SettingsError
-from vitalwatch.schema import Schema
-from vitalwatch.settings import Settings
-from vitalwatch.tables import Profile, Readings
-from vitalwatch.ui.course import Ahead, Course
-from vitalwatch.ui.trying import Judged
-from vitalwatch.ui.upload import Models
-from vitalwatch.views import Seen
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the demonstration asks for names of variables only, before it starts the page
+    from vitalwatch.schema import Schema
+    from vitalwatch.settings import Settings
+    from vitalwatch.tables import Profile, Readings
+    from vitalwatch.ui.course import Ahead, Course
     from vitalwatch.ui.here import Here
     from vitalwatch.ui.there import There
+    from vitalwatch.ui.trying import Judged
+    from vitalwatch.ui.upload import Models
+    from vitalwatch.views import Seen
 
 ADDRESS, KEY = "VITALWATCH_API", "VITALWATCH_API_KEY"
 CONFIG = "VITALWATCH_CONFIG"  # a file laid over config/, as --config of the command line

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from vitalwatch import synthetic
 from vitalwatch.errors import VitalsError
 from vitalwatch.settings import Settings
 from vitalwatch.timestamps import rfc3339
@@ -106,6 +105,8 @@ def read(files: Mapping[str, bytes], models: Models, root: Path, now: int, *, wa
 
 def sample(settings: Settings) -> dict[str, bytes]:
     """Return two weeks of one synthetic person as the CSV file that somebody might upload."""
+    from vitalwatch import synthetic  # as slow to load as the rest of the page, and seldom asked for
+
     one = synthetic.person(
         SAMPLE_PERSON, settings.schema, settings.params.synthetic, settings.params.seed, days=SAMPLE_DAYS
     )
