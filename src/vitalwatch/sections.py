@@ -399,15 +399,15 @@ def _warning(told: Json, card: Json) -> Blocks:
             yield Note(missing(table))
             continue
         rows = [("partial NEWS2", table["lines"]["news2"]), *((WARNED[n], row) for n, row in table["variants"].items())]
-        names = "Told from|AUROC|Average precision|AUROC above NEWS2|Brier skill|Told over true"
+        names = "Told from|AUROC|Average precision|AUROC above NEWS2|AUROC above hours alone|Brier skill|Told over true"
         title = (
             f"{table['question'].capitalize()}: {table['patients']} test patients, {table['patients_with']} with it, "
             f"{table['rows']} rows, rate {percent(table['rate'])}"
         )
         yield as_table(title, names, [
             (name, ranged(row["auroc"], 3), ranged(row["average_precision"], 3),
-             ranged(row.get("auroc_gain_over_news2"), 3), fixed(row.get("brier_skill"), 3),
-             fixed(row.get("told_over_true"), 2))
+             ranged(row.get("auroc_gain_over_news2"), 3), ranged(row.get("auroc_gain_over_stay"), 3),
+             fixed(row.get("brier_skill"), 3), ranged(row.get("told_over_true")))
             for name, row in rows
         ])  # fmt: skip
         tenths = table["variants"]["vitals"]["reliability"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -186,7 +186,20 @@ def _against_champion(
         return [gate("event_f1_below_champion", None, chosen.max_worse_than_champion, None, "no champion figures")]
     theirs = _value(champion["detection"], "channels", headline_of(champion), "event_f1")
     gap = None if ours is None or theirs is None else theirs - ours
-    return [_at_most("event_f1_below_champion", gap, chosen.max_worse_than_champion)]
+    return [
+        _at_most("event_f1_below_champion", gap, chosen.max_worse_than_champion),
+        *_warnings_against_champion(tables.get("early_warning", {}), champion.get("early_warning", {}), chosen),
+    ]
+
+
+def _warnings_against_champion(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], chosen: params.Gates
+) -> Iterator[Gate]:
+    """Yield a verdict for each question of the early warning that both runs answer, of patients with everything."""
+    for question in ours:
+        told = [_value(table, question, "variants", "care", "auroc") for table in (ours, theirs)]
+        if told[0] is not None and told[1] is not None:
+            yield _at_most(f"{question}_auroc_below_champion", told[1] - told[0], chosen.max_worse_than_champion)
 
 
 def _value(table: Mapping[str, Any], *keys: str) -> float | None:
