@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vitalwatch.care import write_outcomes
-from vitalwatch.early_warning import EarlyWarning
+from vitalwatch.early_warning import HORIZON_HOURS, QUESTIONS, EarlyWarning
 from vitalwatch.models import deterioration
 from vitalwatch.recordings import write_events
 from vitalwatch.settings import Settings
@@ -225,6 +225,7 @@ def test_f23_how_many_hours_are_learnt_from_is_as_chosen(tmp_path: Path, setting
 def test_limits_of_one_question_are_not_told_of_another(learnt: tuple[Any, ...]):
     of_sepsis = deterioration.LIMITS_OF["sepsis"]
 
-    assert set(deterioration.LIMITS_OF) <= set(hospital.QUESTIONS)
+    assert set(deterioration.LIMITS_OF) <= set(QUESTIONS)
+    assert set(QUESTIONS) == set(HORIZON_HOURS)
     assert set(of_sepsis) <= set(learnt[2]["limits"])
     assert "sepsis" not in " ".join(deterioration.LIMITS).lower()

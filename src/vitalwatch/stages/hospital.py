@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.care import CareFile, read_outcomes
-from vitalwatch.early_warning import FILE, VARIANTS, care_names, columns_of, features, stays
+from vitalwatch.early_warning import FILE, QUESTIONS, VARIANTS, care_names, columns_of, features, stays
 from vitalwatch.models import deterioration
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
@@ -20,7 +20,6 @@ from vitalwatch.runtime import Model
 from vitalwatch.settings import Settings
 from vitalwatch.tables import Bools, Event, Floats, Profile, Times
 
-QUESTIONS = {"sepsis": "sepsis within 6 hours", "death_in_hospital": "death in this stay"}
 HOURLY = ("sepsis",)  # labelled hour by hour, by episodes of that kind
 APART = "{} is learnt and judged by the early warning alone: its hours are no episodes of the detector."
 LEAST_PATIENTS = 20  # with the outcome, to learn from

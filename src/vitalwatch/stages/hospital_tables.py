@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch.early_warning import VARIANTS, EarlyWarning, columns_of
+from vitalwatch.early_warning import QUESTIONS, VARIANTS, EarlyWarning, columns_of
 from vitalwatch.metrics.bootstrap import Estimate, estimate, interval, plain, ratio, weights
 from vitalwatch.metrics.ranking import (
     auroc,
@@ -21,7 +21,7 @@ from vitalwatch.metrics.ranking import (
 from vitalwatch.params import Gates
 from vitalwatch.settings import Settings
 from vitalwatch.stages.detection_tables import GROUPS
-from vitalwatch.stages.hospital import HOURLY, LEAST_HELD, QUESTIONS, Records, both, courses
+from vitalwatch.stages.hospital import HOURLY, LEAST_HELD, Records, both, courses
 from vitalwatch.tables import Bools, Doubles, Floats, Profile
 
 NOBODY = "nobody's sepsis or death in hospital is known in these data"
