@@ -16,11 +16,11 @@ STAY = 14 * DAY  # that is read back: the longest stays the models have seen (33
 NOTHING = "Nothing that these risks rest on was measured in this stay."
 MEANT = (
     "Ranks people in hospital for a clinician who looks again; no diagnosis, and a low risk rules nothing out. "
-    "Calibrated on the patients it was learnt from: {}."
+    "Calibrated on patients like those it was learnt from. {}"
 )
 SEEN = {
-    False: "no laboratory values were told, so a model answers that never saw any",
-    True: "laboratory values and the like are among what it rests on",
+    False: "No laboratory values were told, so a model answers that never saw any.",
+    True: "Laboratory values and the like are among what it rests on.",
 }
 
 

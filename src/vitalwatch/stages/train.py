@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import bundle, cards, features, learning, own_level, sequences
+from vitalwatch import attribution, bundle, cards, features, learning, own_level, sequences
 from vitalwatch.errors import NotEnoughData
-from vitalwatch.export import lstm_to_onnx
+from vitalwatch.export import lstm_to_onnx, one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes, forecast_trees
@@ -104,7 +104,7 @@ def train(work: Work) -> dict[str, Any]:
         give_back()
         clock.done("features")
         forest = anomaly.fit(seen.x[_even(seen.time, stride, settings)], params.detector, params.seed)
-        known = _heads(seen, kinds, settings)
+        known, known_trees = _heads(seen, kinds, settings)
         del seen
         trees = forecast_trees.fit(tree_rows, params.forecaster, params.seed, settings.config.jobs)
         del tree_rows
@@ -127,7 +127,7 @@ def train(work: Work) -> dict[str, Any]:
         "forest.onnx": forest,
         "forecast.onnx": forecast_onnx,
         **({sequences.TREES: trees} if trees else {}),
-        **({"known.onnx": known} if known else {}),
+        **({"known.onnx": known, attribution.FILE: known_trees} if known and known_trees else {}),
         "normal.json": _json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": _json(calibration.to_json()),
         "forecast.json": _json(forecast_json(widening, blend)),
@@ -290,13 +290,14 @@ def _track(time_ms: Times, worn: Bools, sure: Bools, events: Sequence[Event], st
     return Track(time_ms, days, spans[0], tuple(e.kind for e in counted), spans[1])
 
 
-def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> bytes | None:
-    """Train channel B where there are labels enough."""
+def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> tuple[bytes, bytes] | tuple[None, None]:
+    """Train channel B where there are labels enough; return it as ONNX, and its trees for `attribution`."""
     params, threads = settings.params, settings.config.jobs
     if len(np.unique(seen.episode[seen.episode >= 0])) < LEAST_EPISODES:
-        return None
+        return None, None
     seen = _labelled(seen)  # where nobody labelled, "no episode" is not known
-    return episodes.fit(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
+    heads = episodes.heads(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
+    return one_against_rest_to_onnx(heads, seen.x.shape[1]), attribution.told(heads)
 
 
 def _calibrate(
