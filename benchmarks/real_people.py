@@ -27,10 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import cleaning, features, learning, recordings, sequences, synthetic
-from vitalwatch.export import lstm_to_onnx
 from vitalwatch.learning import Person
 from vitalwatch.lines import forecast as lines
-from vitalwatch.models import forecast, forecast_trees
+from vitalwatch.models import forecast, forecast_linear, forecast_trees
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.settings import Settings, load_settings
@@ -148,8 +147,8 @@ def trained(own: Sequence[Person], people: Sequence[Person], settings: Settings,
     fitted = forecast.fit(seen.x, seen.person, seen.y, seen.last, params.forecaster, seed=params.seed)
     drawn = forecast_trees.rows_of(seen.x, seen.person, seen.y, seen.last, 0)
     trees = forecast_trees.fit(drawn, params.forecaster, params.seed, settings.config.jobs)
-    lstm = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
-    blend, widening, _ = forecasting.blended(lstm, trees, probation, settings)
+    drawn_lines = forecast_linear.fit(seen.x, seen.person, seen.y, seen.last)
+    lstm, blend, widening, _ = forecasting.finished(fitted, drawn_lines, trees, probation, settings)
     assert blend is not None, "real wearers have heart rates enough"
     return Trained(learnt, Model(lstm), widening, blend)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from vitalwatch import attribution, bundle, cleaning, learning, sequences
-from vitalwatch.export import lstm_to_onnx, one_against_rest_to_onnx
-from vitalwatch.models import anomaly, episodes, forecast_trees
+from vitalwatch.export import one_against_rest_to_onnx
+from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models.forecast import Fitted
 from vitalwatch.monitor import Monitor, probe_of
 from vitalwatch.residuals import STATIC
@@ -74,9 +74,9 @@ def train_tiny(
     held, probation = train.see(held_out, CALIBRATION, learnt, settings, kinds, 1000)
     calibration = train._calibrate(held, forest, known, kinds, settings)
     fitted = random_forecaster(settings)
-    forecast = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+    lines = forecast_linear.fit(windows.x, windows.person, windows.y, windows.last)
     trees = forecast_trees.fit(drawn, chosen.forecaster, chosen.seed, 1) or b""
-    blend, widening, _ = forecasting.blended(forecast, trees, probation, settings)
+    forecast, blend, widening, _ = forecasting.finished(fitted, lines, trees, probation, settings)
     told = {"schema": settings.schema.model_dump(mode="json"), **train._chosen(settings).to_json()}
     files = {
         "heart_rate.onnx": expectation,

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from vitalwatch import attribution, bundle, cards, features, learning, own_level, sequences
 from vitalwatch.errors import NotEnoughData
-from vitalwatch.export import lstm_to_onnx, one_against_rest_to_onnx
+from vitalwatch.export import one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import Rule
-from vitalwatch.models import anomaly, episodes, forecast_trees
+from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models import forecast as forecaster
 from vitalwatch.monitor import Chosen, Monitor, probe_of
 from vitalwatch.own_level import Usual
@@ -35,7 +35,15 @@ from vitalwatch.scoring import ASLEEP, Calibration, Detector, Scale
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import hospital
-from vitalwatch.stages.forecasting import Windows, blended, draw_shares, forecast_json, forecasting, rate_at, windows_of
+from vitalwatch.stages.forecasting import (
+    Windows,
+    draw_shares,
+    finished,
+    forecast_json,
+    forecasting,
+    rate_at,
+    windows_of,
+)
 from vitalwatch.stages.people import Member, enrolled_until, group_of, having, load_learners
 from vitalwatch.stages.transform import read_splits
 from vitalwatch.tables import DAY, MINUTE, Bools, Doubles, Event, Floats, Readings, Times
@@ -100,6 +108,7 @@ def train(work: Work) -> dict[str, Any]:
         _enough(seen.x, "can be learnt from")
         future = train_forecaster(windows)
         tree_rows = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, rate_at(settings))
+        lines = forecast_linear.fit(windows.x, windows.person, windows.y, windows.last)
         del windows
         give_back()
         clock.done("features")
@@ -116,8 +125,7 @@ def train(work: Work) -> dict[str, Any]:
         clock.done("calibration")
         fitted = forecaster.Fitted.load(future.result())
     clock.done("forecaster")
-    forecast_onnx = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
-    blend, widening, parts = blended(forecast_onnx, trees, probation, settings)
+    forecast_onnx, blend, widening, parts = finished(fitted, lines, trees, probation, settings)
     warned = hospital.people_of(read_splits(work.path("splits.json"))["people"])
     warning, warning_card, warning_notes = hospital.learn(hospital.Records.of_work(work), settings, warned)
     clock.done("early warning")
