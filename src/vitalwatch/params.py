@@ -185,6 +185,7 @@ class Gates(Closed):
     min_event_f1_known: Share
     max_false_alarms: Positive
     min_forecast_skill: float
+    min_forecast_skill_others: float
     min_regressor_skill: float
     max_unrealistic: Share
     min_warning_gain_over_news2: float

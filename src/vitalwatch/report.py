@@ -11,7 +11,8 @@ from importlib.resources import files
 
 from vitalwatch.casework import Case
 from vitalwatch.drawing import Example, words
-from vitalwatch.sections import WARNED, sections
+from vitalwatch.hospital_sections import WARNED
+from vitalwatch.sections import sections
 from vitalwatch.wording import CHANNELS, NONE, Json, Table, as_table, fixed, missing, percent, ranged, value_of
 
 __all__ = ["Example", "render", "summary"]
@@ -21,6 +22,7 @@ GATES = {
     "event_f1_known": "event F1 of channel B, known kinds",
     "false_alarms_per_day": "false alarms per worn person-day",
     "forecast_skill_against_persistence": "heart-rate forecast, skill against persistence",
+    "forecast_skill_of_other_vitals": "forecast of other vitals, least skill against persistence and the day before",
     "regressor_skill_against_person_mean": "expected heart rate, skill against the person's mean",
     "no_person_in_two_splits": "people in more than one split",
     "permuted_labels_at_chance": "event F1 against labels moved in time (limit: chance alarms)",

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from command_world import EASY, TINY, Answer, Place
+from vitalwatch.stages.number_tables import FORECAST_LINES, LAST_READING
 
 pytestmark = pytest.mark.slow
 SETS = (*TINY, *EASY)
@@ -123,7 +124,7 @@ def test_four_wearers_are_judged_on_their_last_days_beside_the_lines(worn: Answe
     assert "not_assessable" in own["detection"]  # nobody labelled them
     for horizon in ("5", "15", "30", "60"):
         row = own["forecast"]["vitals"]["heart_rate"][horizon]
-        assert {"persistence", "seasonal_24h", "person_hour_mean", "ridge"} == set(row["lines"])
+        assert {*FORECAST_LINES, *LAST_READING} == set(row["lines"])
         assert row["rows"] > 1000
         assert row["mae"]["value"] > 0
     everything = own["expected_heart_rate"]["all"]

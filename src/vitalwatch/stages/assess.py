@@ -18,7 +18,7 @@ from vitalwatch.monitor import Monitor
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
 from vitalwatch.settings import Settings
-from vitalwatch.stages import hospital, hospital_tables, leakage, worst
+from vitalwatch.stages import hospital, hospital_tables, leakage, p_values, worst
 from vitalwatch.stages.evaluate import Gate, tables_of
 from vitalwatch.stages.judging import PersonResult, Thresholds
 from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups, read_episodes
@@ -210,7 +210,7 @@ def _tables(
         raise NotEnoughData("nobody with a reading to test on", "at least one")
     limits = monitor.detector.calibration
     known = limits.known_threshold if np.isfinite(limits.known_threshold) else None
-    return tables_of(
+    tables = tables_of(
         results,
         settings,
         thresholds=Thresholds(limits.unusual_threshold, known, nominal=monitor.card["promised_false_alarms"]),
@@ -220,6 +220,8 @@ def _tables(
         by_time=by_time,
         more_gates=leakage.gates(results, monitor, settings),
     )
+    tables["p_values"] = p_values.tables(results, monitor, settings, np.random.default_rng(settings.params.seed))
+    return tables
 
 
 def examples(results: Sequence[PersonResult], steps_per_day: int) -> list[report.Example]:

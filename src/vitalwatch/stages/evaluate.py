@@ -133,6 +133,7 @@ def gates_of(tables: Mapping[str, Any], chosen: params.Gates, champion: Mapping[
             _value(tables, "forecast", "vitals", "heart_rate", longest, "lines", "persistence", "skill"),
             chosen.min_forecast_skill,
         ),
+        _at_least("forecast_skill_of_other_vitals", _worst_other(tables), chosen.min_forecast_skill_others),
         _at_least(
             "regressor_skill_against_person_mean",
             _value(tables, "expected_heart_rate", "all", "lines", "person_mean", "skill"),
@@ -205,6 +206,17 @@ def _warnings_against_champion(
 def _value(table: Mapping[str, Any], *keys: str) -> float | None:
     found = estimates(table, *keys)
     return None if found is None else found.value
+
+
+def _worst_other(tables: Mapping[str, Any]) -> float | None:
+    """Return the least skill of vitals but the heart rate at their longest horizon, against what is easily said."""
+    skills = [
+        _value(rows, max(rows, key=int), "lines", line, "skill")
+        for vital, rows in tables["forecast"].get("vitals", {}).items()
+        if vital != "heart_rate"
+        for line in ("persistence", "seasonal_24h")
+    ]
+    return min((skill for skill in skills if skill is not None), default=None)
 
 
 def _longest_horizon(tables: Mapping[str, Any]) -> str:
