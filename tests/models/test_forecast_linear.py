@@ -65,6 +65,19 @@ def test_too_few_targets_leave_persistence():
     assert np.isfinite(line.window).all()
 
 
+def test_a_column_that_never_moves_tells_nothing_and_rounding_of_windows_does_not_matter():
+    some = windows(1)
+    some.x[:, :, len(VITALS) : 2 * len(VITALS)] = 1.0  # measured in every step, as a worn heart rate is
+    line = fitted(some)
+    coarse, fine = some.x[:200].astype(np.float32), some.x[:200].astype(np.float32)
+    fine += np.random.default_rng(1).uniform(-1, 1, fine.shape).astype(np.float32) * 2**-11 * np.abs(fine)
+    told = [forecast_linear.medians(line, x, known(some)[:200], line.known[:, 0] * 0) for x in (coarse, fine)]
+
+    masks = line.window.reshape(*FITTED.shape, -1)[:, len(VITALS) : 2 * len(VITALS)]
+    assert 0 == np.abs(masks).max()
+    np.testing.assert_allclose(told[0], told[1], atol=0.05)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_graph_draws_medians_towards_the_line_by_its_share_and_keeps_the_gaps(share: float):
     line, some = fitted(windows(1)), windows(3, 50)
