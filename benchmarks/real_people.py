@@ -18,7 +18,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from vitalwatch.runtime import Model
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.stages import forecasting
 from vitalwatch.stages.ingest import ingest
-from vitalwatch.tables import Doubles, Floats, Profile
+from vitalwatch.tables import Doubles, Floats, Grid, Profile
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("VITALWATCH_REAL_DATA", ROOT.parent / "shared" / "data")) / "fitabase"
@@ -168,9 +168,12 @@ def by_day(person: Person, fitted: Trained, others: Sequence[Person], settings: 
     x, last = sequences.windows(grid, np.arange(len(grid)), params.forecaster, schema)
     plain = sequences.forecast(fitted.model, fitted.widening, x, rows.static, last, params.forecaster, schema)[:, 0]
     trees = fitted.blend.trees.run(x=sequences.lagged(x, rows.static, last, 0))["value"] + last[:, :1]
-    ridge = lines_ridge(others, schema.step_minutes)
+    ridge, ridge_newest = (
+        lines_ridge(others, schema.step_minutes, how) for how in (lines.design, lines.design_with_newest)
+    )
     now, hours = lines.measured(grid, "heart_rate"), lines.hour_table(grid, "heart_rate")
     design, date, found = lines.design(grid, "heart_rate", schema.step_minutes), grid.date, {}
+    newest = lines.design_with_newest(grid, "heart_rate", schema.step_minutes)
     for h, horizon in enumerate(HORIZONS):
         true = np.where(np.isfinite(now), lines.target(grid, "heart_rate", horizon), np.nan)
         told = {
@@ -180,6 +183,8 @@ def by_day(person: Person, fitted: Trained, others: Sequence[Person], settings: 
             "persistence": now,
             "person_hour_mean": lines.hour_mean(grid, "heart_rate", horizon, hours),
             "ridge": design @ ridge[h],
+            "last_reading": newest[:, 0],
+            "ridge_last_reading": newest @ ridge_newest[h],
         }
         for name, values in told.items():
             found[f"{name} {horizon}"] = summed(np.abs(values - true), date)
@@ -203,10 +208,10 @@ def expected(person: Person, rows: Rows, now: Floats, learnt: Learnt) -> dict[st
     return {name: summed(error.astype(np.float64) ** 2, date) for name, error in told.items()}
 
 
-def lines_ridge(people: Sequence[Person], step_minutes: int) -> Doubles:
+def lines_ridge(people: Sequence[Person], step_minutes: int, design: Callable[[Grid, str, int], Doubles]) -> Doubles:
     model: lines.Ridge | None = None
     for one in people:
-        x = lines.design(one.grid, "heart_rate", step_minutes)
+        x = design(one.grid, "heart_rate", step_minutes)
         model = model or lines.Ridge(x.shape[1], len(HORIZONS))
         model.add(x, [lines.target(one.grid, "heart_rate", horizon) for horizon in HORIZONS])
     assert model is not None, "somebody to learn from"

@@ -63,10 +63,12 @@ def forecasts(
     draws = weights(len(told), settings.params.evaluation.draws, rng)
     tables: dict[str, Any] = {}
     for v, vital in enumerate(first.forecast_vitals):
-        ridge = _fit_ridge([*told, *learners], vital, first.horizons, settings.schema.step_minutes, _design)
+        ridge = _fit_ridge([*told, *learners], vital, first.horizons, settings.schema.step_minutes, forecast.design)
         newest = None
         if vital == "heart_rate":
-            newest = _fit_ridge([*told, *learners], vital, first.horizons, settings.schema.step_minutes, _with_newest)
+            newest = _fit_ridge(
+                [*told, *learners], vital, first.horizons, settings.schema.step_minutes, forecast.design_with_newest
+            )
         sums = Sums(len(told))
         for i, result in enumerate(told):
             _add_person(sums, i, result, v, vital, ridge, newest, settings.schema.step_minutes)
@@ -101,21 +103,6 @@ def _add_groups(
 
 
 Design = Callable[[Grid, str, int], Doubles]
-
-
-def _design(grid: Grid, vital: str, step_minutes: int) -> Doubles:
-    return forecast.design(grid, vital, step_minutes)
-
-
-def _with_newest(grid: Grid, vital: str, step_minutes: int) -> Doubles:
-    """Return the ridge's inputs and the last reading of each step, the constant last."""
-    return np.concatenate((_newest(grid, vital)[:, None], forecast.design(grid, vital, step_minutes)), axis=1)
-
-
-def _newest(grid: Grid, vital: str) -> Floats:
-    """Return the last reading of each step, the step's mean where there was none, (n,)."""
-    last, now = grid.column(f"{vital}_last"), grid.column(vital)
-    return np.where(np.isfinite(last), last, now).astype(np.float32)
 
 
 def _fit_ridge(
@@ -153,7 +140,7 @@ def _add_person(
     x = forecast.design(grid, vital, step_minutes)
     last = forecast.persistence(grid, vital)
     hours, fault = forecast.hour_table(grid, vital), in_fault(result)
-    seen = None if newest is None else _with_newest(grid, vital, step_minutes)
+    seen = None if newest is None else forecast.design_with_newest(grid, vital, step_minutes)
     for h, horizon in enumerate(answers.horizons):
         model = answers.forecast[:, v, h]
         use = rows & np.isfinite(model).all(axis=1) & np.isfinite(last)
