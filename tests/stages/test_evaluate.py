@@ -246,6 +246,17 @@ def test_a_good_run_passes_every_gate_and_says_with_what(tables):
     assert {"name", "value", "limit", "passed"} <= set(tables["gates"][0])
 
 
+@pytest.mark.parametrize(("rows", "skill", "verdict"), [(5000, 0.1, True), (5000, -0.1, False), (90, -0.1, None)])
+def test_other_vitals_must_beat_what_is_easily_said_where_they_are_measured_often(
+    settings, tables, rows, skill, verdict
+):
+    lines = {name: {"skill": {"value": skill}} for name in ("persistence", "seasonal_24h")}
+    vitals = tables["forecast"]["vitals"] | {"respiratory_rate": {"60": {"rows": rows, "lines": lines}}}
+    found = gates_of(tables | {"forecast": {"vitals": vitals}}, settings.params.gates)
+
+    assert [verdict] == [gate["passed"] for gate in found if gate["name"] == "forecast_skill_of_other_vitals"]
+
+
 def test_a_test_person_who_was_trained_on_fails_the_run(settings, results):
     found = judge(settings, results[:2], trained_on=["p0"])
 

@@ -23,6 +23,7 @@ from vitalwatch.stages.number_tables import estimates
 __all__ = ["PersonResult", "Thresholds", "gates_of", "tables_of"]
 
 NO_SKILL_ROOM = 1.25  # a detector without skill may reach this times what a constant one does
+LEAST_TARGETS = 1000  # measured values that a forecast of another vital is judged on
 CHANCE_ROOM = 0.05  # of event F1 above the interval of chance alarms, or what one lucky hit is worth if that is more
 
 Gate = dict[str, Any]
@@ -209,11 +210,14 @@ def _value(table: Mapping[str, Any], *keys: str) -> float | None:
 
 
 def _worst_other(tables: Mapping[str, Any]) -> float | None:
-    """Return the least skill of vitals but the heart rate at their longest horizon, against what is easily said."""
+    """Return the least skill of vitals but the heart rate at their longest horizon, against what is easily said.
+
+    A vital that is hardly ever measured does not count: its skill is chance.
+    """
     skills = [
         _value(rows, max(rows, key=int), "lines", line, "skill")
         for vital, rows in tables["forecast"].get("vitals", {}).items()
-        if vital != "heart_rate"
+        if vital != "heart_rate" and rows[max(rows, key=int)].get("rows", 0) >= LEAST_TARGETS
         for line in ("persistence", "seasonal_24h")
     ]
     return min((skill for skill in skills if skill is not None), default=None)
