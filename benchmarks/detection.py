@@ -156,7 +156,7 @@ def trained(learners: Sequence[Member], calibrators: Sequence[Member], settings:
     seen, _ = train.see(learners, TRAIN, learnt, settings, kinds, 0)
     even = train._even(seen.time, train.stride_of(learners, settings), settings)
     forest = anomaly.fit(seen.x[even], params.detector, params.seed)
-    heads = train._heads(seen, kinds, settings)
+    heads, _ = train._heads(seen, kinds, settings)
     if heads is None:
         raise SystemExit("Too few labelled episodes among so few people: give --learn more.")
     held, _ = train.see(calibrators, CALIBRATION, learnt, settings, kinds, 0)

@@ -43,7 +43,8 @@ from vitalwatch.metrics.bootstrap import weights
 from vitalwatch.models import deterioration
 from vitalwatch.runtime import Model
 from vitalwatch.settings import Settings, load_settings
-from vitalwatch.stages.hospital import HOURLY, Records, courses, figures
+from vitalwatch.stages.hospital import HOURLY, Records, courses
+from vitalwatch.stages.hospital_tables import figures
 from vitalwatch.stages.ingest import ingest
 from vitalwatch.tables import Bools, Floats
 
@@ -128,7 +129,9 @@ def judge(question: str, source: Path, folds: int, draws: int, settings: Setting
         began = time.process_time()
         happens = dealt(hours, settings.params.seed) if name == "permuted" else hours.happens
         probability = crossed(hours, happens, fold, columns, settings)[rows]
-        row = figures(happens[rows], probability, hours.person[rows], drawn, 0.95, probability=True, beside=news[rows])
+        row = figures(
+            happens[rows], probability, hours.person[rows], drawn, 0.95, probability=True, beside={"news2": news[rows]}
+        )
         wanted = dict(zip(FIGURES, ASKED[question].get(name, (None, None)), strict=True))
         seconds = round(time.process_time() - began, 1)
         show({"question": question, "model": name, "columns": int(columns.sum()), "asked": wanted} | row

@@ -6,7 +6,8 @@ Prints JSON lines, shares with their 95 % interval over people. The models are t
 made in memory under another seed (the run's + 3), so nobody was learnt from.
 
 - `injected`: one channel of a quiet person (no episodes, no sensor faults) is moved for some hours, the others are left
-  alone. `contribution`: it ranks first among the contributions of the last moved row. `raised`: the forests or the
+  alone. `contribution`: it ranks first among the contributions of the last moved row. `would_name`: an alarm of the
+  most surprising organ group in that row would name it first, whether or not one comes. `raised`: the forests or the
   supervised heads raise an alarm. `alarm`: that alarm names it first (asked: 0.90). Beside them what naming by chance
   reaches, and what naming the vital furthest from usual does.
 - `clearing`: alarms of people as the default run makes them, every one of the forests and heads, every eighth of the
@@ -37,7 +38,7 @@ from vitalwatch.schema import Schema
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.store import Store
 from vitalwatch.synthetic.single_channel import INJECTIONS, Injection, inject
-from vitalwatch.tables import DAY, MINUTE, Alarm, Answers, Readings
+from vitalwatch.tables import DAY, MINUTE, Alarm, Answers, Profile, Readings
 
 ROOT = Path(__file__).parent.parent
 SEED = 3  # added to the run's seed
@@ -82,7 +83,8 @@ def injected(monitor: Monitor, settings: Settings, people: int) -> dict[str, Any
             start = _worn_start(one.readings, what, rng)
             moved = inject(one.readings, what, start, settings.schema, rng)
             after = monitor.answer(moved, one.profile, forecast=False)
-            for name, right in judged(what, start, before, after, settings.schema).items():
+            would = first_of(monitor, after, start, what, one.profile)
+            for name, right in {"would_name": would, **judged(what, start, before, after, settings.schema)}.items():
                 cells[f"{what.channel}.{name}"][index].append(right)
                 cells[f"all.{name}"][index].append(right)
     told: dict[str, Any] = defaultdict(dict)
@@ -91,6 +93,12 @@ def injected(monitor: Monitor, settings: Settings, people: int) -> dict[str, Any
         told[channel][figure] = _share(found, people)
     told["all"]["by_chance"] = round(1 / len(SENSORS), 2)
     return dict(told)
+
+
+def first_of(monitor: Monitor, after: Answers, start: int, what: Injection, profile: Profile) -> bool:
+    """Return whether the score of the most surprising group in the last moved row rests on the channel first."""
+    row = int(np.searchsorted(after.time, start + what.hours * 60 * MINUTE)) - 1
+    return monitor.reasons(after, row, profile).group_by_sensor[0][0] in what.columns
 
 
 def judged(what: Injection, start: int, before: Answers, after: Answers, schema: Schema) -> dict[str, bool]:

@@ -18,7 +18,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import cleaning, features, learning, recordings, sequences, synthetic
-from vitalwatch.export import lstm_to_onnx
 from vitalwatch.learning import Person
 from vitalwatch.lines import forecast as lines
-from vitalwatch.models import forecast, forecast_trees
+from vitalwatch.models import forecast, forecast_linear, forecast_trees
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.stages import forecasting
 from vitalwatch.stages.ingest import ingest
-from vitalwatch.tables import Doubles, Floats, Profile
+from vitalwatch.tables import Doubles, Floats, Grid, Profile
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("VITALWATCH_REAL_DATA", ROOT.parent / "shared" / "data")) / "fitabase"
@@ -148,8 +147,8 @@ def trained(own: Sequence[Person], people: Sequence[Person], settings: Settings,
     fitted = forecast.fit(seen.x, seen.person, seen.y, seen.last, params.forecaster, seed=params.seed)
     drawn = forecast_trees.rows_of(seen.x, seen.person, seen.y, seen.last, 0)
     trees = forecast_trees.fit(drawn, params.forecaster, params.seed, settings.config.jobs)
-    lstm = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
-    blend, widening, _ = forecasting.blended(lstm, trees, probation, settings)
+    drawn_lines = forecast_linear.fit(seen.x, seen.person, seen.y, seen.last)
+    lstm, blend, widening, _ = forecasting.finished(fitted, drawn_lines, trees, probation, settings)
     assert blend is not None, "real wearers have heart rates enough"
     return Trained(learnt, Model(lstm), widening, blend)
 
@@ -169,9 +168,12 @@ def by_day(person: Person, fitted: Trained, others: Sequence[Person], settings: 
     x, last = sequences.windows(grid, np.arange(len(grid)), params.forecaster, schema)
     plain = sequences.forecast(fitted.model, fitted.widening, x, rows.static, last, params.forecaster, schema)[:, 0]
     trees = fitted.blend.trees.run(x=sequences.lagged(x, rows.static, last, 0))["value"] + last[:, :1]
-    ridge = lines_ridge(others, schema.step_minutes)
+    ridge, ridge_newest = (
+        lines_ridge(others, schema.step_minutes, how) for how in (lines.design, lines.design_with_newest)
+    )
     now, hours = lines.measured(grid, "heart_rate"), lines.hour_table(grid, "heart_rate")
     design, date, found = lines.design(grid, "heart_rate", schema.step_minutes), grid.date, {}
+    newest = lines.design_with_newest(grid, "heart_rate", schema.step_minutes)
     for h, horizon in enumerate(HORIZONS):
         true = np.where(np.isfinite(now), lines.target(grid, "heart_rate", horizon), np.nan)
         told = {
@@ -181,6 +183,8 @@ def by_day(person: Person, fitted: Trained, others: Sequence[Person], settings: 
             "persistence": now,
             "person_hour_mean": lines.hour_mean(grid, "heart_rate", horizon, hours),
             "ridge": design @ ridge[h],
+            "last_reading": newest[:, 0],
+            "ridge_last_reading": newest @ ridge_newest[h],
         }
         for name, values in told.items():
             found[f"{name} {horizon}"] = summed(np.abs(values - true), date)
@@ -204,10 +208,10 @@ def expected(person: Person, rows: Rows, now: Floats, learnt: Learnt) -> dict[st
     return {name: summed(error.astype(np.float64) ** 2, date) for name, error in told.items()}
 
 
-def lines_ridge(people: Sequence[Person], step_minutes: int) -> Doubles:
+def lines_ridge(people: Sequence[Person], step_minutes: int, design: Callable[[Grid, str, int], Doubles]) -> Doubles:
     model: lines.Ridge | None = None
     for one in people:
-        x = lines.design(one.grid, "heart_rate", step_minutes)
+        x = design(one.grid, "heart_rate", step_minutes)
         model = model or lines.Ridge(x.shape[1], len(HORIZONS))
         model.add(x, [lines.target(one.grid, "heart_rate", horizon) for horizon in HORIZONS])
     assert model is not None, "somebody to learn from"

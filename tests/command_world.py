@@ -35,6 +35,7 @@ EASY = (  # so that a run of seconds passes; the checks against leakage stay as 
     "gates.min_event_f1_known=0",
     "gates.max_false_alarms=1000",
     "gates.min_forecast_skill=-1000",
+    "gates.min_forecast_skill_others=-1000",
     "gates.min_regressor_skill=-1000",
 )
 GATES = [{"name": "event_f1_unusual", "value": 0.5, "limit": 0.4, "passed": True}]

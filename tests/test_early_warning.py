@@ -10,15 +10,14 @@ import pytest
 
 from vitalwatch import early_warning
 from vitalwatch.bundle import load
-from vitalwatch.early_warning import EarlyWarning, Platt, Risk, Stay, columns_of, features, last_known, stays
+from vitalwatch.early_warning import EarlyWarning, Platt, Risk, Stay, features, last_known, stays
 from vitalwatch.errors import BundleRefused
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Care, Profile, Readings
+from warning_world import COLUMNS, GROUPS, NAMES, bundle_files
 
 HOUR = early_warning.HOUR
-NAMES = ("lactate", "urine")
 KNOWN = ("lactate", "urine", "icu_hours", "hospital_hours")
-COLUMNS, GROUPS = columns_of(NAMES)
 WHO = Profile("a", age=70.0, sex="male")
 
 
@@ -158,31 +157,6 @@ def test_a_moment_gets_the_risk_of_the_last_hour_that_was_over():
     assert [None, 0.1, 0.2, None] == [
         None if np.isnan(v) else round(v, 3) for v in last_known(risk, "sepsis", ends).tolist()
     ]
-
-
-def head(columns: int, value: float) -> bytes:
-    """Return a model that always says the same."""
-    lightgbm = pytest.importorskip("lightgbm")
-    from vitalwatch.export import boosted_to_onnx
-
-    x = np.random.default_rng(1).normal(size=(200, columns)).astype(np.float32)
-    y = np.arange(200) < 200 * value
-    options = {"objective": "binary", "verbose": -1, "num_leaves": 2, "learning_rate": 1e-6}
-    return boosted_to_onnx(lightgbm.train(options, lightgbm.Dataset(x, y.astype(float)), 1), columns)
-
-
-def bundle_files() -> dict[str, bytes]:
-    vitals = GROUPS.count("vitals")
-    heads = {
-        "vitals": {"file": "v.onnx", "groups": ["vitals"], "slope": 1.0, "offset": 0.0},
-        "care": {"file": "c.onnx", "groups": ["vitals", "stay", "care"], "slope": 1.0, "offset": 0.0},
-    }
-    told = {"care": NAMES, "columns": COLUMNS, "questions": {"sepsis": heads}}
-    return {
-        "v.onnx": head(vitals, 0.25),
-        "c.onnx": head(len(COLUMNS), 0.75),
-        early_warning.FILE: json.dumps(told).encode(),
-    }
 
 
 def test_people_without_laboratory_are_answered_by_the_model_that_never_saw_any():

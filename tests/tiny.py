@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vitalwatch import bundle, cleaning, learning, sequences
-from vitalwatch.export import lstm_to_onnx
-from vitalwatch.models import anomaly, episodes, forecast_trees
+from vitalwatch import attribution, bundle, cleaning, learning, sequences
+from vitalwatch.export import one_against_rest_to_onnx
+from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models.forecast import Fitted
 from vitalwatch.monitor import Monitor, probe_of
 from vitalwatch.residuals import STATIC
@@ -53,33 +53,37 @@ def somebody(index: int, days: int = DAYS, step: str = "5min") -> SyntheticPerso
     return person(index, settings.schema, settings.params.synthetic, settings.params.seed, days=days)
 
 
-def train_tiny(settings: Settings) -> tuple[dict[str, bytes], dict[str, object]]:
+def train_tiny(
+    settings: Settings, learners: int = LEARNERS, calibrators: int = CALIBRATORS
+) -> tuple[dict[str, bytes], dict[str, object]]:
     """Return files and card of a bundle, trained as the pipeline trains but for the forecaster's weights."""
     step = settings.schema.step
-    members = [_member(somebody(i, DAYS, step), settings, i < LEARNERS) for i in range(LEARNERS + CALIBRATORS)]
-    learners, calibrators = members[:LEARNERS], members[LEARNERS:]
+    members = [_member(somebody(i, DAYS, step), settings, i < learners) for i in range(learners + calibrators)]
+    learning_from, held_out = members[:learners], members[learners:]
     chosen = settings.params
-    everyone = [member.until(TRAIN) for member in learners]
+    everyone = [member.until(TRAIN) for member in learning_from]
     expectation, learnt = learning.learn(
         everyone, chosen.regressor, chosen.baseline, settings.schema.step_minutes, chosen.seed, 1
     )
-    kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
-    seen, windows = train.see(learners, TRAIN, learnt, settings, kinds, 1000)
+    kinds = tuple(sorted({event.kind for member in learning_from for event in member.events or ()}))
+    seen, windows = train.see(learning_from, TRAIN, learnt, settings, kinds, 1000)
     drawn = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, 0)
     forest = anomaly.fit(seen.x, chosen.detector, chosen.seed)
-    known = episodes.fit(seen.x, seen.episode, seen.kind, len(kinds), chosen.supervised, chosen.seed, 1)
-    held, probation = train.see(calibrators, CALIBRATION, learnt, settings, kinds, 1000)
+    heads = episodes.heads(seen.x, seen.episode, seen.kind, len(kinds), chosen.supervised, chosen.seed, 1)
+    known = one_against_rest_to_onnx(heads, seen.x.shape[1])
+    held, probation = train.see(held_out, CALIBRATION, learnt, settings, kinds, 1000)
     calibration = train._calibrate(held, forest, known, kinds, settings)
     fitted = random_forecaster(settings)
-    forecast = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+    lines = forecast_linear.fit(windows.x, windows.person, windows.y, windows.last)
     trees = forecast_trees.fit(drawn, chosen.forecaster, chosen.seed, 1) or b""
-    blend, widening, _ = forecasting.blended(forecast, trees, probation, settings)
+    forecast, blend, widening, _ = forecasting.finished(fitted, lines, trees, probation, settings)
     told = {"schema": settings.schema.model_dump(mode="json"), **train._chosen(settings).to_json()}
     files = {
         "heart_rate.onnx": expectation,
         "forest.onnx": forest,
         "forecast.onnx": forecast,
         "known.onnx": known,
+        attribution.FILE: attribution.told(heads),
         "normal.json": as_json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": as_json(calibration.to_json()),
         "forecast_trees.onnx": trees,

@@ -12,7 +12,7 @@ from typing import Any
 
 from vitalwatch import features
 from vitalwatch.drawing import words
-from vitalwatch.wording import NONE, Json, detector, fixed, missing, percent, ranged, value_of
+from vitalwatch.wording import GROUPS, NONE, Json, detector, fixed, missing, percent, ranged, value_of
 
 STATISTICS = {
     "mean": "mean of {window}",
@@ -86,15 +86,18 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "title": "Forecaster",
         "intended_use": "Draws where vitals may be within the hour: a median, and an interval for four cases in five.",
         "not_for": "Deciding that nothing will happen; forecasts of illness.",
-        "inputs": "Two hours of vitals, steps, intensity and clock, and what is usual for the person by hour.",
-        "learnt_from": "Windows of training people; intervals are made to hold on calibration people and then fit to "
+        "inputs": "Two hours of vitals, steps, intensity and clock; what is usual for the person by hour and moment.",
+        "learnt_from": "Windows of training people; the LSTM's medians are blended with a line for each vital and "
+        "horizon, and with trees for the heart rate, by what errs least on calibration people; intervals are made to "
+        "hold on calibration people and then fit to "
         "each person's own misses.",
         "limits": [
             "Minutes ahead the heart rate is nearly a random walk: skill begins at five and comes from activity."
         ],
         "negative_results": [
             "Boosted trees do better than the LSTM alone on the heart rate at every horizon; the LSTM gives the "
-            "intervals and the other vitals (docs/figures.md).",
+            "intervals (docs/figures.md).",
+            "Trees for the other vitals gain less than .01 of their unit beside the LSTM and a line: not served.",
         ],
     },
 }
@@ -146,7 +149,7 @@ def cards(card: Json, evaluation: Json) -> list[Card]:
         ]
         found.append(Card(told["title"], tuple(rows)))
     if warned := card.get("early_warning"):
-        found.append(_warning_card(warned, evaluation.get("early_warning", {})))
+        found.append(_warning_card(warned, evaluation.get("early_warning", {}), data))
     return found
 
 
@@ -194,6 +197,13 @@ def _expected(evaluation: Json) -> Rows:
     yield "Figures", f"{figures}, on {table['people']} people."
     told = "; ".join(f"{detector(name)} {ranged(one['mae'])}" for name, one in row["lines"].items())
     yield "Beside it", f"MAE of {told} bpm."
+    yield from _by_group("bpm", row.get("by_group", {}))
+
+
+def _by_group(what: str, groups: Json) -> Rows:
+    for group, values in groups.items():
+        told = "; ".join(f"{words(value)} {ranged(row.get('mae'))}" for value, row in values.items())
+        yield f"MAE by {GROUPS.get(group, words(group))}, {what}", f"{told}."
 
 
 def _forecast(evaluation: Json) -> Rows:
@@ -204,12 +214,15 @@ def _forecast(evaluation: Json) -> Rows:
     for vital, horizons in table["vitals"].items():
         told = [
             f"{horizon} min {ranged(row['mae'])} (persistence {ranged(row['lines']['persistence']['mae'])}, interval "
-            f"holds {percent(row['coverage'].get('value'))})"
+            f"holds {percent(row['coverage'].get('value'))}, for the worst person "
+            f"{percent(row.get('coverage_worst_person'))})"
             for horizon, row in horizons.items()
             if "mae" in row
         ]
         if told:
             yield f"MAE, {words(vital)}", "; ".join(told) + "."
+        for horizon, row in horizons.items():
+            yield from _by_group(f"{words(vital)} in {horizon} min", row.get("by_group", {}))
 
 
 FIGURES: Mapping[str, Any] = {
@@ -220,14 +233,47 @@ FIGURES: Mapping[str, Any] = {
 }
 
 
-def _warning_card(warned: Json, told: Json) -> Card:
-    rows = [("Intended use", str(warned.get("purpose", "Ranks hospital patients for a clinician who looks again.")))]
+WARNED_BY = (
+    "Hours of a stay: vitals, when they were taken, age, sex; laboratory values, consciousness, urine, ventilation and "
+    "hours in hospital where they are told."
+)
+
+
+def _warning_card(warned: Json, told: Json, data: str) -> Card:
+    rows = [
+        ("Intended use", str(warned.get("purpose", "Ranks hospital patients for a clinician who looks again."))),
+        ("Not for", "People outside of hospital; deciding that somebody is well; wards it was not calibrated on."),
+        ("Inputs", WARNED_BY),
+        ("Data", f"Stays of which a source tells the outcome. Here: {data}."),
+    ]
+    if missing(told):
+        rows.append(("Figures", missing(told)))
+        told = {}
     for table in told.values():
-        if "variants" not in table:
-            rows.append(("Figures", missing(table) or "Not judged."))
-            continue
-        for name, row in table["variants"].items():
-            text = f"AUROC {ranged(row['auroc'], 3)}, average precision {ranged(row['average_precision'], 3)}."
-            rows.append((f"{table['question'].capitalize()}, from {words(name)}", text))
+        rows += _warning_rows(table)
     rows += [("Limits", str(text)) for text in warned.get("limits", ())]
+    rows += [("Negative result", str(text)) for text in warned.get("negative_results", ())]
     return Card("Early warning in hospital", tuple(rows))
+
+
+def _warning_rows(table: Json) -> Rows:
+    if "variants" not in table:
+        yield "Figures", missing(table) or "Not judged."
+        return
+    question = table["question"].capitalize()
+    yield (
+        question,
+        f"{table['patients']} test patients, {table['patients_with']} with it. Line to beat, partial NEWS2: AUROC "
+        f"{ranged(table['lines']['news2']['auroc'], 3)}.",
+    )
+    for name, row in table["variants"].items():
+        gains = [
+            f"{ranged(row[f'auroc_gain_over_{line}'], 3)} above {what}"
+            for line, what in (("news2", "NEWS2"), ("stay", "hours in hospital alone"))
+            if f"auroc_gain_over_{line}" in row and line != name
+        ]
+        text = f"AUROC {ranged(row['auroc'], 3)}, average precision {ranged(row['average_precision'], 3)}"
+        yield f"{question}, from {words(name)}", f"{'; '.join([text, *gains])}."
+        for group, values in row.get("by_group", {}).items():
+            told = "; ".join(f"{words(value)} {ranged(one.get('auroc'), 3)}" for value, one in values.items())
+            yield f"AUROC by {GROUPS.get(group, words(group))}, from {words(name)}", f"{told}."

@@ -49,6 +49,7 @@ class Case:
         told: Why the alarm says it came; of a miss, what the vitals did.
         clearing: What would clear it, empty for a miss.
         cause: What the simulator knows of that time, empty where nobody does.
+        rests: What the head of a known kind rests on, feature by feature (TreeSHAP); empty elsewhere.
         vitals: Those to draw first: of a miss, what its label says that it moves.
     """
 
@@ -63,6 +64,7 @@ class Case:
     told: str
     clearing: str = ""
     cause: str = ""
+    rests: str = ""
     vitals: tuple[str, ...] = ()
 
 

@@ -104,7 +104,7 @@ def delay_by_kind(by_kind: Mapping[str, Any]) -> Picture | None:
 
 
 def _recall(row: Mapping[str, Any]) -> Doubles | None:
-    return _figure(row.get("recall"))
+    return figure_of(row.get("recall"))
 
 
 def _delay(row: Mapping[str, Any]) -> Doubles | None:
@@ -182,7 +182,7 @@ def precision_recall(detection: Mapping[str, Any]) -> Picture | None:
     for i, (name, points) in enumerate(curves.items()):
         colour = CHANNELS.get(name, INK)
         ax.plot(*zip(*points, strict=True), "-", color=colour, linewidth=1.3, label=plain_text(words(name)))
-        served = [_figure(detection.get("channels", {}).get(name, {}).get(key)) for key in ("recall", "precision")]
+        served = [figure_of(detection.get("channels", {}).get(name, {}).get(key)) for key in ("recall", "precision")]
         if served[0] is not None and served[1] is not None:
             ax.plot(
                 served[0][0], served[1][0], MARKERS[i], color=colour, markersize=9, label=f"{words(name)}, as served"
@@ -191,7 +191,7 @@ def precision_recall(detection: Mapping[str, Any]) -> Picture | None:
     others = [
         (found[0][0], found[1][0])
         for line in detection.get("lines", {}).values()
-        if (found := [one for key in ("recall", "precision") if (one := _figure(line.get(key))) is not None])[1:]
+        if (found := [one for key in ("recall", "precision") if (one := figure_of(line.get(key))) is not None])[1:]
     ]
     if others:
         ax.plot(*zip(*others, strict=True), "x", color=INK, label="lines to beat")
@@ -204,7 +204,7 @@ def precision_recall(detection: Mapping[str, Any]) -> Picture | None:
 def forecast_skill(forecast: Mapping[str, Any]) -> Picture | None:
     """Draw the skill of each vital's forecast against persistence by horizon, with intervals."""
     figures = {
-        vital: {h: _figure(row.get("lines", {}).get("persistence", {}).get("skill")) for h, row in rows.items()}
+        vital: {h: figure_of(row.get("lines", {}).get("persistence", {}).get("skill")) for h, row in rows.items()}
         for vital, rows in forecast.get("vitals", {}).items()
     }
     caption = (
@@ -216,7 +216,7 @@ def forecast_skill(forecast: Mapping[str, Any]) -> Picture | None:
 def forecast_coverage(forecast: Mapping[str, Any]) -> Picture | None:
     """Draw how much of what came lay within the forecast's interval, by horizon, with intervals."""
     figures = {
-        vital: {h: _figure(row.get("coverage")) for h, row in rows.items()}
+        vital: {h: figure_of(row.get("coverage")) for h, row in rows.items()}
         for vital, rows in forecast.get("vitals", {}).items()
     }
     promised = float(forecast.get("nominal_coverage") or np.nan)
@@ -394,7 +394,7 @@ def day_words(day: int) -> str:
     return f"{one:%a} {one.day} {one:%b}"
 
 
-def _figure(found: Any) -> Doubles | None:
+def figure_of(found: Any) -> Doubles | None:
     """Return value, low, high of a figure; an interval that is not known is the value itself."""
     if not isinstance(found, Mapping) or found.get("value") is None:
         return None
@@ -403,7 +403,7 @@ def _figure(found: Any) -> Doubles | None:
 
 
 def _told(rows: Mapping[str, Any], name: str) -> dict[str, Doubles]:
-    found = {key: _figure(row.get(name)) for key, row in rows.items()}
+    found = {key: figure_of(row.get(name)) for key, row in rows.items()}
     return {key: value for key, value in found.items() if value is not None}
 
 

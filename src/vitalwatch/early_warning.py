@@ -21,6 +21,8 @@ from vitalwatch.runtime import Model
 from vitalwatch.tables import MINUTE, Care, Doubles, Floats, Profile, Readings, Times
 
 FILE = "early_warning.json"
+QUESTIONS = {"sepsis": "sepsis within 6 hours", "death_in_hospital": "death in this stay"}
+HORIZON_HOURS = {"sepsis": 6, "death_in_hospital": None}  # None: until the stay is over
 HOUR = 60 * MINUTE
 LONGEST_GAP = 24  # hours with nothing at all, after which another stay begins
 VITALS = ("heart_rate", "oxygen_saturation", "respiratory_rate", "body_temperature", "blood_pressure_systolic",
@@ -33,6 +35,7 @@ DERIVED = ("shock_index", "pulse_pressure", "saturation_per_breath", "news2")
 WINDOWS = (6, 12, 24)  # hours
 GROUPS = ("vitals", "stay", "care")
 VARIANTS = {"vitals": ("vitals",), "stay": ("stay",), "vitals_stay": ("vitals", "stay"), "care": GROUPS}
+ABOUT = ("age", "sex")
 SEX = {"female": 0.0, "male": 1.0}
 
 
@@ -308,11 +311,13 @@ class Risk:
         time: Start of each hour, UTC ms (n,); a row uses what was known at its end.
         values: Question -> calibrated probability, float32 (n,).
         seen: Which groups of columns the answer could see.
+        measured: What was known at all in the newest stay: names of `EarlyWarning.inputs`.
     """
 
     time: Times
     values: Mapping[str, Floats]
     seen: tuple[str, ...]
+    measured: tuple[str, ...] = ()
 
 
 class EarlyWarning:
@@ -371,12 +376,25 @@ class EarlyWarning:
             question: np.concatenate([self.told(question, variant, one) for one in x]) if x else np.zeros(0, np.float32)
             for question in self.questions
         }
-        return Risk(time, values, GROUPS if variant == "care" else GROUPS[:1])
+        return Risk(time, values, GROUPS if variant == "care" else GROUPS[:1], _measured(found[-1]) if found else ())
+
+    def inputs(self, seen: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of what a model that sees these groups of columns rests on."""
+        beside = (*CLOCKS, *self.names) if "care" in seen else ()
+        return (*VITALS, *ABOUT, *beside)
 
     def told(self, question: str, variant: str, x: Floats) -> Floats:
         """Return calibrated probabilities for rows of `features`, (n,)."""
         model, columns, platt = self._heads[question][variant]
         return platt(model.run(x=np.ascontiguousarray(x[:, columns]))["probability"].reshape(len(x)))
+
+
+def _measured(stay: Stay) -> tuple[str, ...]:
+    """Return what was known at any hour of a stay."""
+    names = (*VITALS, *ABOUT, *CLOCKS, *stay.names)
+    about = np.broadcast_to(stay.about, (len(stay), 2))
+    values = np.concatenate((stay.vitals[:, : len(VITALS)], about, stay.clocks, stay.care), axis=1)
+    return tuple(names[i] for i in np.flatnonzero(np.isfinite(values).any(axis=0)).tolist())
 
 
 def last_known(risk: Risk, question: str, ends: Times) -> Floats:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalwatch.sequences import Beside
+
 OPSET, OPSET_ML, IR_VERSION = 18, 3, 10  # old enough for every onnxruntime since 1.18
 DOC = "vitalwatch"
 REGRESSIONS = {"regression", "regression_l1", "huber", "fair", "quantile", "mape"}
@@ -156,7 +158,10 @@ def _slope(options: Sequence[str]) -> float:
 
 
 def lstm_to_onnx(
-    weights: Mapping[str, NDArray[np.float32]], normalisation: Mapping[str, NDArray[np.float32]], shape: tuple[int, int]
+    weights: Mapping[str, NDArray[np.float32]],
+    normalisation: Mapping[str, NDArray[np.float32]],
+    shape: tuple[int, int],
+    beside: Beside | None = None,
 ) -> bytes:
     """Return the forecaster as ONNX around one native LSTM node.
 
@@ -171,8 +176,9 @@ def lstm_to_onnx(
         normalisation: `x_mean`, `x_scale` (c,), `person_mean`, `person_scale` (s,), `y_scale` (v, h). Those of `x` and
             of the person are folded into the weights, which costs nothing at run time.
         shape: (T, c).
+        beside: Lines that the medians are blended with; the quantiles keep their distance from them.
     """
-    return quantiles_to_onnx(lstm_memory(weights, normalisation), weights, normalisation, shape)
+    return quantiles_to_onnx(lstm_memory(weights, normalisation), weights, normalisation, shape, beside)
 
 
 @dataclass(frozen=True)
@@ -216,6 +222,7 @@ def quantiles_to_onnx(
     weights: Mapping[str, NDArray[Any]],
     normalisation: Mapping[str, NDArray[Any]],
     shape: tuple[int, int],
+    beside: Beside | None = None,
 ) -> bytes:
     """Return a forecaster of any memory as ONNX; weights behind it, constants, inputs, output as in `lstm_to_onnx`."""
     from onnx import helper
@@ -234,7 +241,7 @@ def quantiles_to_onnx(
         "head_kernel": _f32(weights["head_kernel"]),
         "head_bias": _f32(weights["head_bias"]),
         "sizes": np.array([outputs, 2 * outputs], np.int64),
-        "spread": _f32(_spread(normalisation["y_scale"].ravel())),
+        "spread": _f32(_spread(normalisation["y_scale"].ravel(), None if beside is None else beside.share.ravel())),
         "shape": np.array([-1, vitals, horizons, 3], np.int64),
     }
     node = helper.make_node
@@ -248,7 +255,8 @@ def quantiles_to_onnx(
         node("Gemm", ["hidden", "head_kernel", "head_bias"], ["head"]),
         node("Split", ["head", "sizes"], ["median", "raw_gaps"], axis=1),
         node("Softplus", ["raw_gaps"], ["gaps"]),
-        node("Concat", ["median", "gaps"], ["parts"], axis=1),
+        *([] if beside is None else _lines(beside, shape, constants)),
+        node("Concat", ["median", "gaps", *(["lines"] if beside else [])], ["parts"], axis=1),
         node("MatMul", ["parts", "spread"], ["natural"]),
         node("Reshape", ["natural", "shape"], ["quantiles"]),
     ]
@@ -261,19 +269,36 @@ def quantiles_to_onnx(
     return _bytes(graph)
 
 
-def _spread(scale: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return what turns medians, gaps below and gaps above (3 k,) into low, median and high of each, in their units.
+def _lines(beside: Beside, shape: tuple[int, int], constants: dict[str, NDArray[Any]]) -> list[Any]:
+    """Return the nodes that draw the lines, (n, v h), and put what they need among the constants."""
+    from onnx import helper
+
+    constants["flat_window"] = np.array([-1, shape[0] * shape[1]], np.int64)
+    constants["line_kernel"] = _f32(np.concatenate((beside.window, beside.known)))
+    constants["line_bias"] = _f32(beside.constant)
+    return [
+        helper.make_node("Reshape", ["x", "flat_window"], ["window"]),
+        helper.make_node("Concat", ["window", "static"], ["seen"], axis=1),
+        helper.make_node("Gemm", ["seen", "line_kernel", "line_bias"], ["lines"]),
+    ]
+
+
+def _spread(scale: NDArray[np.floating], share: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
+    """Return what turns medians, gaps below, gaps above and lines (4 k,) into low, median and high of each.
 
     One product in place of a dozen small nodes: each costs a microsecond of a reading.
 
     Args:
-        scale: Unit of each, (k,).
+        scale: Unit of each, (k,); lines are in it already.
+        share: Of the lines, (k,); None where there are none, which makes it (3 k,).
     """
     k = np.arange(len(scale))
-    out = np.zeros((3 * len(scale), 3 * len(scale)))
+    out = np.zeros(((3 if share is None else 4) * len(scale), 3 * len(scale)))
     for quantile, gap in ((0, -1.0), (1, 0.0), (2, 1.0)):
-        out[k, 3 * k + quantile] = scale
+        out[k, 3 * k + quantile] = scale if share is None else scale * (1 - share)
         out[(1 + quantile // 2) * len(scale) + k, 3 * k + quantile] = gap * scale
+        if share is not None:
+            out[3 * len(scale) + k, 3 * k + quantile] = share
     return out
 
 

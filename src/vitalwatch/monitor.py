@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import cleaning, explaining, features, own_level, residuals, sequences
+from vitalwatch.attribution import Attribution
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
 from vitalwatch.clearing import Clearing, Seeker
@@ -24,6 +25,7 @@ from vitalwatch.errors import BundleRefused
 from vitalwatch.expecting import REST, Moments
 from vitalwatch.own_level import Level
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster, OwnLevel
+from vitalwatch.reasons import Reasons, reasons_of
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
@@ -133,6 +135,7 @@ class Monitor:
         self._stream = sequences.Stream(forecaster, widening, self.chosen.forecaster, self.schema, blend)
         self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
         self.early_warning = EarlyWarning.of(files)
+        self._attribution = Attribution.of(files)
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self._rules = explaining.Rules.of(self.schema)
         self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)
@@ -148,8 +151,7 @@ class Monitor:
             BundleRefused: A check of `bundle.load` failed, or today's code and libraries do not reproduce the answers
                 that training saw: which, and by how much.
         """
-        bundle = load(folder, trusted, seal=seal)
-        return cls.verified(bundle, folder)
+        return cls.verified(load(folder, trusted, seal=seal), folder)
 
     @classmethod
     def verified(cls, bundle: Bundle, folder: Path) -> Monitor:
@@ -233,9 +235,8 @@ class Monitor:
 
     def risks(self, readings: Readings, profile: Profile | None = None, care: Care | None = None) -> Risk | None:
         """Return the risks of sepsis and death, hour by hour of a stay; None where the run learnt no early warning."""
-        if self.early_warning is None:
-            return None
-        return self.early_warning.answer(readings, profile or Profile(readings.person), care)
+        models = self.early_warning
+        return None if models is None else models.answer(readings, profile or Profile(readings.person), care)
 
     def clearing(
         self, answers: Answers, profile: Profile | None = None, *, state: State | None = None
@@ -248,13 +249,11 @@ class Monitor:
             state: Before those readings. Alarms then need a day of rows before them among these: of earlier ones
                 nothing is found.
         """
-        whole, grid = state is None, answers.grid
-        state = state or self.begin(answers.person, profile)
-        body = state.before if len(grid) and grid.time[0] == state.newest else state.body
-        rows = self._residuals(body, state.person, grid)[1]
-        usual = residuals.usual(rows, state.person, self._learnt)
+        whole = state is None
+        person, rows = self._behind(answers, profile, state)
+        usual = residuals.usual(rows, person, self._learnt)
         seeker = Seeker(
-            grid,
+            answers.grid,
             rows,
             usual,
             self.detector,
@@ -265,6 +264,13 @@ class Monitor:
             whole=whole,
         )
         return tuple(seeker.clear(alarm) for alarm in answers.alarms)
+
+    def reasons(
+        self, answers: Answers, row: int, profile: Profile | None = None, *, state: State | None = None
+    ) -> Reasons:
+        """Return why a row of `answers` scores as it does, in two views; worked out on demand as `clearing` is."""
+        rows = self._behind(answers, profile, state)[1]
+        return reasons_of(rows.features[row], self.detector, self._attribution)
 
     def person_row(self, profile: Profile) -> Floats:
         """Return the PERSON columns of a profile, what is not told taken from the middle training person, (7,)."""
@@ -318,6 +324,12 @@ class Monitor:
         if risk is not None:
             told["risk"] = np.stack(list(risk.values.values()), axis=1)
         return {name: _plain(values[-rows:]) for name, values in told.items()}
+
+    def _behind(self, answers: Answers, profile: Profile | None, state: State | None) -> tuple[Floats, Rows]:
+        """Return the person's columns and the rows that answers rest on; `state` is that before them."""
+        grid, state = answers.grid, state or self.begin(answers.person, profile)
+        body = state.before if len(grid) and grid.time[0] == state.newest else state.body
+        return state.person, self._residuals(body, state.person, grid)[1]
 
     def _residuals(self, body: Body, person: Floats, grid: Grid) -> tuple[residuals.State, Rows]:
         return residuals.advance(body.rows, grid, person, self._learnt, self.chosen.baseline, self.schema.step_minutes)

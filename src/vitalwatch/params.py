@@ -185,10 +185,14 @@ class Gates(Closed):
     min_event_f1_known: Share
     max_false_alarms: Positive
     min_forecast_skill: float
+    min_forecast_skill_others: float
     min_regressor_skill: float
     max_unrealistic: Share
-    min_warning_auroc_gain: float
+    min_warning_gain_over_news2: float
+    min_warning_gain_over_stay: float
+    max_warning_auroc_of_dealt_outcomes: Share
     min_warning_brier_skill: float
+    max_warning_told_beside_true: Annotated[float, Field(ge=0)]
     max_worse_than_champion: Annotated[float, Field(ge=0)]
 
 

@@ -11,7 +11,8 @@ from importlib.resources import files
 
 from vitalwatch.casework import Case
 from vitalwatch.drawing import Example, words
-from vitalwatch.sections import WARNED, sections
+from vitalwatch.hospital_sections import WARNED
+from vitalwatch.sections import sections
 from vitalwatch.wording import CHANNELS, NONE, Json, Table, as_table, fixed, missing, percent, ranged, value_of
 
 __all__ = ["Example", "render", "summary"]
@@ -21,16 +22,25 @@ GATES = {
     "event_f1_known": "event F1 of channel B, known kinds",
     "false_alarms_per_day": "false alarms per worn person-day",
     "forecast_skill_against_persistence": "heart-rate forecast, skill against persistence",
+    "forecast_skill_of_other_vitals": "forecast of other vitals, least skill against persistence and the day before",
     "regressor_skill_against_person_mean": "expected heart rate, skill against the person's mean",
     "no_person_in_two_splits": "people in more than one split",
     "permuted_labels_at_chance": "event F1 against labels moved in time (limit: chance alarms)",
     "false_alarms_as_promised_unusual": "channel A, false alarms a day: interval from (limit: promise)",
     "false_alarms_as_promised_known": "channel B, false alarms a day: interval from (limit: promise)",
     "false_alarms_as_promised_both": "both channels, false alarms a day: interval from (limit: promise)",
-    "sepsis_auroc_gain": "sepsis within 6 h from vitals, AUROC above partial NEWS2: interval up to",
-    "sepsis_brier_skill": "sepsis within 6 h, Brier skill against the plain rate",
-    "death_in_hospital_auroc_gain": "death from vitals, AUROC above partial NEWS2: interval up to",
-    "death_in_hospital_brier_skill": "death, Brier skill against the plain rate",
+    **{
+        f"{question}_{name}": f"{told}, {what}"
+        for question, told in (("sepsis", "sepsis within 6 h"), ("death_in_hospital", "death in this stay"))
+        for name, what in (
+            ("gain_over_news2", "AUROC from vitals above partial NEWS2: interval from"),
+            ("auroc_below_champion", "AUROC from everything below the production model's"),
+            ("gain_over_stay", "AUROC from everything above hours in hospital alone: interval from"),
+            ("dealt_outcomes_at_chance", "AUROC against outcomes of other patients"),
+            ("brier_skill", "Brier skill against the plain rate"),
+            ("told_beside_true", "share by which more or less is told than comes true: beyond the interval"),
+        )
+    },
     "event_f1_below_champion": "event F1 below the production model's",
     "shuffled_context_falls_to_person_mean": "expected heart rate from shuffled context, gain over the mean",
     "no_input_follows_heart_rate": "inputs of the expected heart rate that follow the heart rate",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import baseline, features, habits, params
-from vitalwatch.baseline import Day, Normal, Own
+from vitalwatch.baseline import VITALS, Day, Normal, Own
 from vitalwatch.habits import Habits
 from vitalwatch.moment import activity, advance_moment
 from vitalwatch.runtime import Model
@@ -20,7 +20,17 @@ from vitalwatch.tables import Bools, Doubles, Floats, Grid, local_date
 
 Z_LIMIT = 8.0  # beyond this a value is just as unusual
 USUAL = tuple(f"usual_in_{ahead}min" for ahead in habits.AHEAD)
-STATIC = (*features.PERSON, "own_asleep", "own_at_rest", "own_active", *USUAL, "expected_heart_rate")  # of forecasts
+OTHERS = slice(1, len(VITALS))  # signals whose own centre in such a moment forecasts are told
+OWN = tuple(f"own_{name}" for name in VITALS[OTHERS])
+STATIC = (
+    *features.PERSON,
+    *OWN,
+    "own_asleep",
+    "own_at_rest",
+    "own_active",
+    *USUAL,
+    "expected_heart_rate",
+)  # of forecasts
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Rows:
         expected: Expected heart rate of this person, bpm (n,).
         centre, spread: Own normal of each signal in this context (n, s), on the signal's scale.
         pace: As in `features.tracks`, (n, 2).
-        static: STATIC columns for the forecaster, float32 (n, 14).
+        static: STATIC columns for the forecaster, float32 (n, 20).
         own_days: Completed days behind the own normal (n,).
         assessable: (n,).
     """
@@ -121,7 +131,8 @@ def advance(
     track_tails, columns, stronger, assessable = features.advance_features(
         state.track, track, moments, context, usual, step_minutes
     )
-    static = np.concatenate((whom, usual[:, 2:], hourly, expected[:, None]), axis=1, dtype=np.float32)
+    parts = (whom, centre[:, OTHERS], usual[:, 2:], hourly, expected[:, None])
+    static = np.concatenate(parts, axis=1, dtype=np.float32)
     following = State(active_tails, track_tails, date, today, days, owns[-1], ways[-1])
     return following, Rows(
         z, columns, stronger, context, moments, expected, centre, spread, pace, static, own_days, assessable

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vitalwatch import casework, drawing, features
+from vitalwatch import casework, drawing, features, reliability
 from vitalwatch.cards import cards, feature_words
 from vitalwatch.casework import Case
 from vitalwatch.data_sections import data, people
 from vitalwatch.drawing import Example, Picture, words
+from vitalwatch.hospital_sections import warning
+from vitalwatch.number_sections import expected, forecasts
 from vitalwatch.wording import (
     CHANNELS,
+    GROUPS,
     NONE,
     Blocks,
     Json,
@@ -28,14 +31,6 @@ from vitalwatch.wording import (
 )
 
 MAX_EXAMPLES = 3
-GROUPS = {
-    "sex": "sex",
-    "age": "age",
-    "beta_blocker": "beta-blocker",
-    "days_since_enrolment": "days since judging began",
-}
-
-
 CAUSES = {"fault": "sensor fault", "context": "harmless"}
 
 
@@ -63,13 +58,14 @@ def sections(
         ("alarms", "False alarms", _false_alarms(detection)),
         ("groups", "Subgroups", _groups(detection)),
         ("probability", "How far the known channel's probability can be believed", _probability(detection)),
+        ("rare", "Is what is called rare rare?", _rare(evaluation.get("p_values", {}))),
         ("examples", "Examples", _examples(examples)),
         ("worst", "Worst false alarms and misses", _worst(cases)),
         ("drift", "Does the baseline keep up?", _drift(evaluation.get("baseline_drift", {}))),
-        ("forecast", "Forecast", _forecast(forecast, facts.get("units", {}))),
-        ("expected", "Expected heart rate", _expected(evaluation.get("expected_heart_rate", {}))),
+        ("forecast", "Forecast", forecasts(forecast, facts.get("units", {}))),
+        ("expected", "Expected heart rate", expected(evaluation.get("expected_heart_rate", {}))),
         *(
-            [("warning", "Early warning in hospital", _warning(evaluation["early_warning"], facts.get("card", {})))]
+            [("warning", "Early warning in hospital", warning(evaluation["early_warning"], facts.get("card", {})))]
             if "early_warning" in evaluation
             else []
         ),
@@ -94,7 +90,7 @@ def _own(own: Json, facts: Json) -> Blocks:
             yield Note(missing(part))
     if "channels" in own["detection"]:
         yield from _detection(own["detection"])
-    blocks = (*_forecast(own["forecast"], facts.get("units", {})), *_expected(own["expected_heart_rate"]))
+    blocks = (*forecasts(own["forecast"], facts.get("units", {})), *expected(own["expected_heart_rate"]))
     yield from (block for block in blocks if isinstance(block, Table | Note))
 
 
@@ -262,6 +258,23 @@ def _probability(detection: Json) -> Blocks:
     yield as_table("Reliability", "Probability|Rows|Mean told|Share that came true", rows)
 
 
+def _rare(told: Json) -> Blocks:
+    if "served" not in told:
+        yield Note(missing(told) or "P-values were not judged.")
+        return
+    yield Note(
+        f"{told['rows']} normal rows of people never seen: a p-value of 0.01 or less should come in one row of a "
+        "hundred. More often is an alarm too many, less often one too few."
+    )
+    yield reliability.p_values(told)
+    rows = [
+        (f"{a['told']:g}", ranged(a["came"], 4), ranged(b["came"], 4))
+        for a, b in zip(told["unusual"], told["served"], strict=True)
+    ]
+    names = "P-value at most|Share of rows, channel A alone|As served, the rarer of both channels"
+    yield as_table("How often p-values are so small", names, rows)
+
+
 def _examples(examples: Sequence[Example]) -> Blocks:
     if not examples:
         yield Note("No examples were handed to this report.")
@@ -285,9 +298,11 @@ def _worst(cases: Mapping[str, Sequence[Case]]) -> Blocks:
     names = "Number|Channel and kind|Above threshold|Why it came|What would clear it"
     made = any(case.cause for case in alarms)
     names += "|What the simulator knows of it" if made else ""
+    taken_apart = any(case.rests for case in alarms)
+    names += "|What the head rests on, in log-odds" if taken_apart else ""
     yield as_table("The worst false alarms", names, [
         (str(i), f"{case.channel} {words(case.kind)}".strip(), fixed(case.score, 2), case.told, case.clearing,
-         *([_cause(case.cause) or NONE] if made else []))
+         *([_cause(case.cause) or NONE] if made else []), *([case.rests or NONE] if taken_apart else []))
         for i, case in enumerate(alarms, start=1)
     ])  # fmt: skip
     yield casework.draw(misses, "worst-misses", "The worst misses: episodes in which the scores stayed lowest.")
@@ -308,111 +323,6 @@ def _drift(drift: Json) -> Blocks:
         "days show how far people lie from it."
     )
     yield picture
-
-
-def _forecast(forecast: Json, units: Json) -> Blocks:
-    if "vitals" not in forecast:
-        yield Note(missing(forecast) or "No forecast was judged.")
-        return
-    yield Note(
-        f"{forecast['people']} people. A skill is the share of the line's error that the forecast saves: 0 is no "
-        "better, below 0 is worse. "
-        f"The interval promises to hold {percent(forecast['nominal_coverage'])} of what comes."
-    )
-    yield drawing.forecast_skill(forecast)
-    yield drawing.forecast_coverage(forecast)
-    for vital, horizons in forecast["vitals"].items():
-        unit = f", {units[vital]}" if vital in units else ""
-        names = (
-            f"Minutes ahead|Told by|MAE{unit}|RMSE{unit}|Skill of the forecast against it|Coverage|Interval width{unit}"
-        )
-        rows = [line for horizon, row in horizons.items() for line in _horizon_rows(horizon, row)]
-        folded = vital != "heart_rate"
-        yield as_table(words(vital), names, rows, folded=folded)
-        starts = [line for horizon, row in horizons.items() for line in _start_rows(horizon, row)]
-        if starts:
-            yield as_table(
-                f"{words(vital)}: from rest to exercise",
-                f"Minutes ahead|Told by|MAE{unit}|Skill",
-                starts,
-                folded=folded,
-            )
-        for horizon, row in horizons.items():
-            if missing(row):
-                yield Note(f"{words(vital)}, {horizon} min: {missing(row)}")
-
-
-def _horizon_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
-    if "mae" not in row:
-        return
-    worst = row.get("coverage_worst_person")
-    held = f"{percent(row['coverage'])}; worst person {fixed(worst, 2)}"
-    yield horizon, "this forecast", ranged(row["mae"]), ranged(row["rmse"]), NONE, held, ranged(row["width"])
-    for name, line in row["lines"].items():
-        yield horizon, detector(name), ranged(line["mae"]), ranged(line["rmse"]), ranged(line["skill"]), NONE, NONE
-
-
-def _start_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
-    found = row.get("rest_to_exercise", {})
-    if "mae" not in found:
-        return
-    yield horizon, f"this forecast ({found['rows']} rows)", ranged(found["mae"]), NONE
-    for name, line in found["lines"].items():
-        yield horizon, detector(name), ranged(line["mae"]), ranged(line["skill"])
-
-
-def _expected(table: Json) -> Blocks:
-    if missing(table) or not table:
-        yield Note(missing(table) or "The expected heart rate was not judged.")
-        return
-    yield Note(f"{table['people']} people; from person, activity, sleep and clock, before the heart is looked at.")
-    for part, title in (("all", "All rows"), ("awake", "Awake rows")):
-        row = table.get(part, {})
-        if "mae" not in row:
-            yield Note(f"{title}: {missing(row) or 'not judged.'}")
-            continue
-        rows = [("this model", ranged(row["mae"]), ranged(row["rmse"]), ranged(row["r2"], 3), NONE)]
-        rows += [
-            (detector(name), ranged(one["mae"]), ranged(one["rmse"]), fixed(one["r2"], 3), ranged(one["skill"]))
-            for name, one in row["lines"].items()
-        ]
-        names = "Told by|MAE, bpm|RMSE, bpm|R2|Skill of the model against it"
-        yield as_table(f"{title} ({row['rows']})", names, rows)
-
-
-WARNED = {
-    "vitals": "vitals and age",
-    "stay": "hours in intensive care and hospital alone",
-    "vitals_stay": "vitals, age and those hours",
-    "care": "all of it, with laboratory, consciousness, urine, ventilation",
-}
-
-
-def _warning(told: Json, card: Json) -> Blocks:
-    if missing(told):
-        yield Note(missing(told))
-        return
-    for sentence in card.get("early_warning", {}).get("limits", ()):
-        yield Note(str(sentence))
-    for table in told.values():
-        if missing(table):
-            yield Note(missing(table))
-            continue
-        rows = [("partial NEWS2", table["lines"]["news2"]), *((WARNED[n], row) for n, row in table["variants"].items())]
-        names = "Told from|AUROC|Average precision|AUROC above NEWS2|Brier skill|Told over true"
-        title = (
-            f"{table['question'].capitalize()}: {table['patients']} test patients, {table['patients_with']} with it, "
-            f"{table['rows']} rows, rate {percent(table['rate'])}"
-        )
-        yield as_table(title, names, [
-            (name, ranged(row["auroc"], 3), ranged(row["average_precision"], 3),
-             ranged(row.get("auroc_gain_over_news2"), 3), fixed(row.get("brier_skill"), 3),
-             fixed(row.get("told_over_true"), 2))
-            for name, row in rows
-        ])  # fmt: skip
-        tenths = table["variants"]["vitals"]["reliability"]
-        cells = [(str(one["rows"]), fixed(one["told"], 4), fixed(one["true"], 4)) for one in tenths]
-        yield as_table("Reliability of vitals and age, by tenths of rising risk", "Rows|Mean told|Came true", cells)
 
 
 def _classical(classical: Json) -> Blocks:

@@ -115,6 +115,23 @@ def _from_last_of_one(rows: Floats, layout: _Layout) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Lines beside a forecaster: medians are drawn towards them by their share.
+
+    Attributes:
+        window: Of a flat window, (T c, v h).
+        known: Of what is known of the person and the last values, (s, v h).
+        constant: (v h,).
+        share: Of the line in each median, 0 to 1, (v, h).
+    """
+
+    window: Floats
+    known: Floats
+    constant: Floats
+    share: Floats
+
+
+@dataclass(frozen=True)
 class Blend:
     """Boosted trees beside the LSTM, for the heart rate's medians.
 

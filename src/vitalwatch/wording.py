@@ -19,6 +19,8 @@ LINES = {
     "seasonal_24h": "as 24 h before",
     "person_hour_mean": "person's mean at that hour",
     "ridge": "ridge regression",
+    "last_reading": "persistence of the last reading of the step",
+    "ridge_last_reading": "ridge regression that sees the last reading of the step",
     "constant": "one constant for all",
     "person_mean": "person's mean",
     "reserve_formula": "heart-rate-reserve formula",
@@ -31,6 +33,15 @@ LINES = {
     "personal_z_heart_rate": "heart rate, z of the person",
     "night_rate_yellow": "night resting rate, yellow (median + 3)",
     "night_rate_red": "night resting rate, red (+ 4, two nights)",
+}
+
+GROUPS = {
+    "sex": "sex",
+    "age": "age",
+    "beta_blocker": "beta-blocker",
+    "days_since_enrolment": "days since judging began",
+    "steps_a_day": "steps a day",
+    "sensor": "a sensor is known to fail",
 }
 
 

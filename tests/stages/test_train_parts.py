@@ -124,12 +124,12 @@ def test_too_few_labelled_episodes_train_no_head():
     few = seen(people=2, days=9)
     assert 2 * 4 == len(np.unique(few.episode)) - 1 < train.LEAST_EPISODES
 
-    assert train._heads(few, ("kind_0", "kind_1"), SETTINGS) is None
+    assert (None, None) == train._heads(few, ("kind_0", "kind_1"), SETTINGS)
 
 
 def test_one_kind_trains_one_head():
     many = seen(people=3, days=9, every=288)
-    known = train._heads(replace(many, kind=np.minimum(many.kind, 0)), ("kind_0",), SETTINGS)
+    known, _ = train._heads(replace(many, kind=np.minimum(many.kind, 0)), ("kind_0",), SETTINGS)
 
     assert known is not None
     assert (4, 1) == Model(known).run(x=many.x[:4])["margin"].shape

@@ -52,6 +52,17 @@ def test_each_false_alarm_is_told_once_worst_first_with_what_would_clear_it(case
     assert all(case.told == "faster than usual" and case.clearing for case in found)
 
 
+def test_an_alarm_of_a_known_kind_says_what_its_head_rests_on(cases, people, tiny_monitor: Monitor) -> None:
+    known = [case for case in cases["false_alarms"] if case.channel == "known"]
+    (mine,) = [one for one in people if one.person == cases["false_alarms"][0].person]
+    told = worst._rests(replace(cases["false_alarms"][0], channel="known"), mine, tiny_monitor)
+
+    assert all(case.rests for case in known)
+    assert all(not case.rests for case in cases["false_alarms"] if case.channel != "known")
+    assert worst.RESTS == told.count(";") + 1
+    assert "(all: " in told
+
+
 def test_a_miss_is_an_episode_without_alarm_and_says_what_the_vitals_did(cases) -> None:
     (case,) = cases["misses"]
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from vitalwatch.artefacts import ARTEFACTS
 from vitalwatch.clinical import BANDS, PARTS, news2_once
+from vitalwatch.early_warning import GROUPS, HORIZON_HOURS, QUESTIONS
 from vitalwatch.explaining import FAULTS, in_units
+from vitalwatch.monitor import Monitor
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Alarm, Answers
 from vitalwatch.timestamps import rfc3339
@@ -68,6 +70,22 @@ def judged(answers: Answers, schema: Schema, run: str, context: Mapping[str, Any
             "expected_heart_rate": [number(value, 1) for value in answers.expected_heart_rate.tolist()],
         }
     return told
+
+
+def abilities(monitor: Monitor) -> dict[str, Any]:
+    """Return what a run can answer, as JSON: an empty list or null is what it did not learn."""
+    models, step = monitor.early_warning, monitor.schema.step_minutes
+    warning = None if models is None else {
+        "risks": [{"of": one, "told": QUESTIONS[one], "within_hours": HORIZON_HOURS[one]} for one in models.questions],
+        "from_vitals": list(models.inputs(GROUPS[:1])),
+        "from_care": [name for name in models.inputs(GROUPS) if name not in models.inputs(GROUPS[:1])],
+    }  # fmt: skip
+    return {
+        "predict": {"of": "heart_rate"},
+        "anomaly": {"step_minutes": step, "kinds": list(monitor.detector.calibration.kinds)},
+        "forecast": {"vitals": list(monitor.forecast_vitals), "minutes": list(monitor.horizons)},
+        "early_warning": warning,
+    }
 
 
 def history(answers: Answers, row: int, assessable: bool) -> dict[str, Any]:

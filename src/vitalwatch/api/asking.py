@@ -8,16 +8,17 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
+from vitalwatch import prognosis
 from vitalwatch.api import answers
 from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
 from vitalwatch.api.forms import MOST, AnomalyQuestion, ForecastQuestion, Window
 from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_validation
-from vitalwatch.api.windows import SOMEBODY, readings_of
+from vitalwatch.api.windows import SOMEBODY, care_of, readings_of
 from vitalwatch.expecting import Moments
 from vitalwatch.monitor import Monitor
-from vitalwatch.tables import Answers, Profile, Readings
+from vitalwatch.tables import Answers, Care, Profile, Readings
 
 NAN = float("nan")
 Q = TypeVar("Q", bound=Window)
@@ -64,10 +65,11 @@ def expected(monitor: Monitor, told: list[Any], run: str) -> list[dict[str, Any]
 
 async def anomaly(call: Call) -> Reply:
     """Answer with how unusual the newest reading is, and why."""
-    asked, found, run, clears = await _answers(call, AnomalyQuestion)
+    asked, found, run, (clears, risks) = await _answers(call, AnomalyQuestion)
     about = {"consciousness": asked.consciousness, "supplemental_oxygen": asked.supplemental_oxygen}
     context = about | {"spo2_scale": asked.spo2_scale}
     told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
+    told["early_warning"] = risks
     for place, sentence in clears.items():
         told["alarms"][place]["clears"] = sentence
     outcome = "anomaly" if told["is_anomaly"] else "usual" if told["assessable"] else "too_little"
@@ -82,8 +84,11 @@ async def forecast(call: Call) -> Reply:
     return reply(answers.forecast(found, call.desk.settings.schema, run))
 
 
-async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, dict[int, str]]:
-    """Return the question, what the monitor says, its run, and what would clear alarms, by their place.
+More = tuple[dict[int, str], dict[str, Any] | None]  # what would clear alarms, by their place; the early warning
+
+
+async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
+    """Return the question, what the monitor says, its run, and what an anomaly's answer has beside it.
 
     A request has one turn at the processor, from its bytes to its answer: one that was read is never sent away.
     """
@@ -100,20 +105,36 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, dict[int
         detail = "A known person has a profile here."
         raise Problem("unknown_field", detail, faults=[Fault("/profile", "unknown_field")])
     found = await desk.ask(desk.engine.forecast, asked.person, call.caller.wards)
-    return asked, found, desk.engine.run(), {}
+    risks = None
+    if isinstance(asked, AnomalyQuestion):
+        care = beside(call, asked, desk.engine.monitor())
+        risks = await desk.ask(prognosis.of_person, desk.engine, asked.person, call.caller.wards, care)
+    return asked, found, desk.engine.run(), ({}, risks)
 
 
-def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, str, dict[int, str]]:
+def beside(call: Call, asked: AnomalyQuestion, monitor: Monitor) -> Care | None:
+    """Return what is told beside the vitals; raises Problem where the run in production has no use for it."""
+    if asked.care is None:
+        return None
+    if monitor.early_warning is None:
+        detail = "The run in production learnt no early warning. GET /model tells what it can do."
+        raise Problem("not_learnt", detail, faults=[Fault("/care", "not_learnt")])
+    return care_of(asked.care, monitor.schema, now_ms(), call.desk.ahead_ms)
+
+
+def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, str, More]:
     desk = call.desk
     profile = profile_of(profile_form(call, asked.profile))
     readings = readings_of(rows, desk.settings.schema, now_ms(), desk.ahead_ms)
     monitor, run = desk.monitor()
     if isinstance(asked, ForecastQuestion):
         with desk.metrics.inference[FORECAST].time():
-            return ahead(monitor, readings, profile), run, {}
+            return ahead(monitor, readings, profile), run, ({}, None)
+    care = beside(call, asked, monitor) if isinstance(asked, AnomalyQuestion) else None
     with desk.metrics.inference[ANOMALY].time():
         found = monitor.answer(readings, profile, forecast=False)
-    return found, run, clearing(monitor, found, profile)
+        risks = prognosis.risks(monitor, readings, profile, care)
+    return found, run, (clearing(monitor, found, profile), risks)
 
 
 def ahead(monitor: Monitor, readings: Readings, profile: Profile) -> Answers:

@@ -58,6 +58,14 @@ class Window(Form):
     readings: Rows | None = None
 
 
+class Beside(Form):
+    """One laboratory value or the like: what schema.yaml lists under `care`."""
+
+    time: str = Field(max_length=40, description=TIME)
+    name: str = Field(max_length=64, description="Of schema.yaml's care, like lactate or icu_hours")
+    value: float = Field(description="In the unit of schema.yaml")
+
+
 class AnomalyQuestion(Window):
     """Is this unusual for this person?"""
 
@@ -65,6 +73,9 @@ class AnomalyQuestion(Window):
     consciousness: Literal["A", "C", "V", "P", "U"] | None = Field(None, description="ACVPU, for NEWS2")
     supplemental_oxygen: bool | None = Field(None, description="for NEWS2")
     spo2_scale: Literal[1, 2] = Field(1, description="NEWS2; 2 where a clinician chose it")
+    care: list[Beside] | None = Field(
+        None, min_length=1, max_length=MOST, description="For the early warning of a run that learnt one; else refused"
+    )
     series: bool = Field(False, description="Tell every row of the grid, not only the newest")
 
 

@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "too_many": (422, "there are more items than this route takes"),
     "too_few": (422, "there are fewer items than this route needs"),
     "not_enough_history": (422, "too little was measured to answer"),
+    "not_learnt": (422, "the run in production learnt no model that answers this"),
     "bad_action": (409, "this action does not fit the state of the alert"),
     "gates_failed": (409, "this run did not pass every gate"),
     "run_refused": (409, "this run is damaged, unsigned, or answers otherwise than in training"),

@@ -6,7 +6,7 @@ import html
 import json
 from typing import Any
 
-from vitalwatch.api import metrics
+from vitalwatch.api import answers, metrics
 from vitalwatch.api.calls import Call, Reply, reply
 from vitalwatch.api.figures import figures as looked_up
 from vitalwatch.api.problem import Problem
@@ -42,6 +42,7 @@ async def model(call: Call) -> Reply:
     monitor, run = call.desk.monitor()
     store = Store(call.desk.settings.artifacts)
     told: dict[str, Any] = {"run": run, "card": dict(monitor.card), "gates": _gates(store, run)}
+    told["can"] = answers.abilities(monitor)
     told["history"] = [
         {"n": one.n, "at": one.at, "what": one.what, "run": one.run, "why": one.why} for one in store.history()[-50:]
     ]

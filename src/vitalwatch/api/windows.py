@@ -14,7 +14,8 @@ from vitalwatch.alike import typed
 from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.reading import ACCEPTED, Rejected, check, parse_object
 from vitalwatch.schema import Schema
-from vitalwatch.tables import Readings
+from vitalwatch.tables import Care, Readings
+from vitalwatch.timestamps import parse_time
 
 SOMEBODY = "somebody"  # a window of readings belongs to one person, whoever that is
 OTHER = frozenset(("person", "event_id", "device"))  # fields that only `_by_row` looks at
@@ -39,6 +40,28 @@ def readings_of(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: 
     if len(found) > 1 and np.any(found.time[1:] < found.time[:-1]):
         return found.rows(np.argsort(found.time, kind="stable"))
     return found
+
+
+def care_of(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int) -> Care:
+    """Return what a request tells beside the vitals (`forms.Beside`), oldest first; raises Problem as `readings_of`."""
+    names, told, faults = tuple(schema.care), [], list[Fault]()
+    for i, row in enumerate(rows):
+        when = parse_time(row.time)
+        if isinstance(when, str):
+            faults.append(Fault(f"/care/{i}/time", when))
+        elif when[0] > now_ms + max_ahead_ms:
+            faults.append(Fault(f"/care/{i}/time", "clock_skew"))
+        elif row.name not in schema.care:
+            faults.append(Fault(f"/care/{i}/name", "unknown_value"))
+        elif not schema.care[row.name].possible[0] <= row.value <= schema.care[row.name].possible[1]:
+            faults.append(Fault(f"/care/{i}/value", "out_of_range"))
+        else:
+            told.append((when[0], names.index(row.name), row.value))
+    if faults:
+        told_of = f"{len(faults)} of {len(rows)} values beside the vitals are refused."
+        raise Problem(faults[0].code, told_of, faults=faults)
+    time, what, value = zip(*sorted(told), strict=True)
+    return Care(SOMEBODY, np.asarray(time, np.int64), np.asarray(what, np.int16), np.asarray(value, np.float32), names)
 
 
 def _by_column(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int) -> Readings | None:

@@ -189,8 +189,8 @@ def _against(
     store: Store, champion: str | None, run: str, evaluation: Mapping[str, Any], desk: Desk
 ) -> Sequence[Mapping[str, Any]]:
     """Return the gate against the model in production, where both were judged on the same people."""
-    named = "event_f1_below_champion"
-    if champion in (None, ANY, run) or any(gate["name"] == named for gate in evaluation["gates"]):
+    named, compared = "event_f1_below_champion", "_below_champion"
+    if champion in (None, ANY, run) or any(gate["name"].endswith(compared) for gate in evaluation["gates"]):
         return []
     from vitalwatch.stages.evaluate import gate, gates_of
 
@@ -199,7 +199,7 @@ def _against(
         limit = desk.settings.params.gates.max_worse_than_champion
         return [gate(named, None, limit, None, f"production ({champion}) was judged on other data")]
     found = gates_of(evaluation, desk.settings.params.gates, evaluation_of(theirs))
-    return [one for one in found if one["name"] == named]
+    return [one for one in found if one["name"].endswith(compared)]
 
 
 def _log(tracking: _Tracking, run: str, folder: Path, evaluation: Mapping[str, Any], desk: Desk) -> None:

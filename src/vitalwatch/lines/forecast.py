@@ -97,6 +97,17 @@ def design(grid: Grid, vital: str, step_minutes: int) -> Doubles:
     return np.stack([*columns, *clock, np.ones(len(now))], axis=1)
 
 
+def newest(grid: Grid, vital: str) -> Floats:
+    """Return the last reading of each step, its mean where no reading is told apart, (n,); heart rate only."""
+    last, now = grid.column(f"{vital}_last"), grid.column(vital)
+    return np.where(np.isfinite(last), last, now).astype(np.float32)
+
+
+def design_with_newest(grid: Grid, vital: str, step_minutes: int) -> Doubles:
+    """Return the ridge's inputs with the last reading of each step before them, (n, k + 1)."""
+    return np.concatenate((newest(grid, vital)[:, None], design(grid, vital, step_minutes)), axis=1)
+
+
 def _trailing_mean(values: Doubles, rows: int) -> Doubles:
     known = np.isfinite(values)
     total = np.concatenate(([0.0], np.cumsum(np.where(known, values, 0.0))))

@@ -35,7 +35,21 @@ def fit(
     threads: int,
 ) -> bytes:
     """Train a head a kind and return them as one ONNX model: `margin` (n, kinds), log-odds against a normal row, and
-    `probability` (n,) of any of them.
+    `probability` (n,) of any of them; arguments as of `heads`.
+    """
+    return one_against_rest_to_onnx(heads(x, episode, kind, kinds, chosen, seed, threads), x.shape[1])
+
+
+def heads(
+    x: Floats,
+    episode: NDArray[np.int64],
+    kind: NDArray[np.int64],
+    kinds: int,
+    chosen: params.Supervised,
+    seed: int,
+    threads: int,
+) -> list[Any]:
+    """Train a head a kind and return the boosters.
 
     Args:
         x: Assessable rows of training people, `features.NAMES` columns, float32 (n, f).
@@ -53,14 +67,14 @@ def fit(
     episode, kind, outside = episode[rows], kind[rows], int((episode < 0).sum())
     settings = options(chosen, seed, threads)
     binned = lightgbm.Dataset(x[rows], episode >= 0, params=settings).construct()  # once for all heads
-    heads = []
+    found = []
     for number in range(kinds):
         used = np.flatnonzero((episode < 0) | (kind == number))
         own = episode[used] >= 0
         data = binned.subset(used.tolist()).construct()
         data.set_label(own.astype(np.float32)).set_weight(weights(episode[used], outside))
-        heads.append(lightgbm.train(settings, data, chosen.rounds))
-    return one_against_rest_to_onnx(heads, x.shape[1])
+        found.append(lightgbm.train(settings, data, chosen.rounds))
+    return found
 
 
 def level_scale(margin: Floats, cohort: Cohort) -> Scale:

@@ -18,10 +18,10 @@ from vitalwatch.monitor import Monitor
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
 from vitalwatch.settings import Settings
-from vitalwatch.stages import hospital, leakage, worst
+from vitalwatch.stages import hospital, hospital_tables, leakage, p_values, worst
 from vitalwatch.stages.evaluate import Gate, tables_of
 from vitalwatch.stages.judging import PersonResult, Thresholds
-from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups
+from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups, read_episodes
 from vitalwatch.stages.realism import realism_gate, realism_of
 from vitalwatch.stages.transform import read_splits
 from vitalwatch.tables import Event, Profile, Readings
@@ -52,7 +52,7 @@ def evaluate(work: Work) -> dict[str, Any]:
     splits = read_splits(work.path("splits.json"))
     known = Known(
         read_profiles(work.path("profiles.parquet")),
-        read_events(work.path("events.parquet")),
+        read_episodes(work.path("events.parquet"), work.path("outcomes.parquet")),
         read_events(work.path("bookkeeping.parquet")),
     )
     parts = asked(splits["people"], settings.params.seed)
@@ -89,12 +89,13 @@ def evaluate_on(
     """Return the evaluation tables of a model on ingested recordings: everybody is tested, nobody is learnt from.
 
     Args:
-        folder: Holds readings.parquet, profiles.parquet and events.parquet.
+        folder: Holds readings.parquet, profiles.parquet, events.parquet, care.parquet and outcomes.parquet.
         monitor: The model.
         settings: As loaded; the model's own grid step is used.
         progress: Told (people done, people).
     """
-    known = Known(read_profiles(folder / "profiles.parquet"), read_events(folder / "events.parquet"), {})
+    episodes = read_episodes(folder / "events.parquet", folder / "outcomes.parquet")
+    known = Known(read_profiles(folder / "profiles.parquet"), episodes, {})
     parts = _Everybody()
     people = iter_people(folder / "readings.parquet", settings.schema)
     results = list(answer_all(monitor, people, known, parts, {}, settings, progress, 0))
@@ -115,8 +116,8 @@ def _warned(
     """Add the figures and gates of the early warning, where the models have one."""
     if monitor.early_warning is None:
         return
-    tables["early_warning"] = hospital.tables(records, monitor.early_warning, settings, people)
-    _with_gates(tables, hospital.gates(tables["early_warning"], settings.params.gates))
+    tables["early_warning"] = hospital_tables.tables(records, monitor.early_warning, settings, people)
+    _with_gates(tables, hospital_tables.gates(tables["early_warning"], settings.params.gates))
 
 
 def _with_gates(tables: dict[str, Any], more: Sequence[Gate]) -> None:
@@ -209,7 +210,7 @@ def _tables(
         raise NotEnoughData("nobody with a reading to test on", "at least one")
     limits = monitor.detector.calibration
     known = limits.known_threshold if np.isfinite(limits.known_threshold) else None
-    return tables_of(
+    tables = tables_of(
         results,
         settings,
         thresholds=Thresholds(limits.unusual_threshold, known, nominal=monitor.card["promised_false_alarms"]),
@@ -219,6 +220,8 @@ def _tables(
         by_time=by_time,
         more_gates=leakage.gates(results, monitor, settings),
     )
+    tables["p_values"] = p_values.tables(results, monitor, settings, np.random.default_rng(settings.params.seed))
+    return tables
 
 
 def examples(results: Sequence[PersonResult], steps_per_day: int) -> list[report.Example]:

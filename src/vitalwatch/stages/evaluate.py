@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from vitalwatch.stages.number_tables import estimates
 __all__ = ["PersonResult", "Thresholds", "gates_of", "tables_of"]
 
 NO_SKILL_ROOM = 1.25  # a detector without skill may reach this times what a constant one does
+LEAST_TARGETS = 1000  # measured values that a forecast of another vital is judged on
 CHANCE_ROOM = 0.05  # of event F1 above the interval of chance alarms, or what one lucky hit is worth if that is more
 
 Gate = dict[str, Any]
@@ -133,6 +134,7 @@ def gates_of(tables: Mapping[str, Any], chosen: params.Gates, champion: Mapping[
             _value(tables, "forecast", "vitals", "heart_rate", longest, "lines", "persistence", "skill"),
             chosen.min_forecast_skill,
         ),
+        _at_least("forecast_skill_of_other_vitals", _worst_other(tables), chosen.min_forecast_skill_others),
         _at_least(
             "regressor_skill_against_person_mean",
             _value(tables, "expected_heart_rate", "all", "lines", "person_mean", "skill"),
@@ -186,12 +188,39 @@ def _against_champion(
         return [gate("event_f1_below_champion", None, chosen.max_worse_than_champion, None, "no champion figures")]
     theirs = _value(champion["detection"], "channels", headline_of(champion), "event_f1")
     gap = None if ours is None or theirs is None else theirs - ours
-    return [_at_most("event_f1_below_champion", gap, chosen.max_worse_than_champion)]
+    return [
+        _at_most("event_f1_below_champion", gap, chosen.max_worse_than_champion),
+        *_warnings_against_champion(tables.get("early_warning", {}), champion.get("early_warning", {}), chosen),
+    ]
+
+
+def _warnings_against_champion(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], chosen: params.Gates
+) -> Iterator[Gate]:
+    """Yield a verdict for each question of the early warning that both runs answer, of patients with everything."""
+    for question in ours:
+        told = [_value(table, question, "variants", "care", "auroc") for table in (ours, theirs)]
+        if told[0] is not None and told[1] is not None:
+            yield _at_most(f"{question}_auroc_below_champion", told[1] - told[0], chosen.max_worse_than_champion)
 
 
 def _value(table: Mapping[str, Any], *keys: str) -> float | None:
     found = estimates(table, *keys)
     return None if found is None else found.value
+
+
+def _worst_other(tables: Mapping[str, Any]) -> float | None:
+    """Return the least skill of vitals but the heart rate at their longest horizon, against what is easily said.
+
+    A vital that is hardly ever measured does not count: its skill is chance.
+    """
+    skills = [
+        _value(rows, max(rows, key=int), "lines", line, "skill")
+        for vital, rows in tables["forecast"].get("vitals", {}).items()
+        if vital != "heart_rate" and rows[max(rows, key=int)].get("rows", 0) >= LEAST_TARGETS
+        for line in ("persistence", "seasonal_24h")
+    ]
+    return min((skill for skill in skills if skill is not None), default=None)
 
 
 def _longest_horizon(tables: Mapping[str, Any]) -> str:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import sequences
+from vitalwatch.export import lstm_to_onnx
 from vitalwatch.learning import Person
 from vitalwatch.models import forecast as forecaster
-from vitalwatch.models import forecast_trees
+from vitalwatch.models import forecast_linear, forecast_trees
 from vitalwatch.pipeline import Work
 from vitalwatch.residuals import Rows
 from vitalwatch.runtime import Model
@@ -98,6 +99,53 @@ def rate_at(settings: Settings) -> int:
     return names.index("heart_rate") if "heart_rate" in names else -1
 
 
+def finished(
+    fitted: forecaster.Fitted, lines: sequences.Beside, trees: bytes | None, probation: Windows, settings: Settings
+) -> tuple[bytes, sequences.Blend | None, NDArray[np.float64], dict[str, str]]:
+    """Blend a forecaster with its lines, then with its trees; return ONNX and what `blended` returns."""
+    onnx, by_lines = with_lines(fitted, lines, probation, settings)
+    blend, widening, by_trees = blended(onnx, trees, probation, settings)
+    return onnx, blend, widening, {**by_lines, **by_trees}
+
+
+def with_lines(
+    fitted: forecaster.Fitted, lines: sequences.Beside, probation: Windows, settings: Settings
+) -> tuple[bytes, dict[str, str]]:
+    """Return the forecaster with each line blended in by the share that errs least on calibration people.
+
+    Args:
+        fitted: The LSTM.
+        lines: From `forecast_linear.fit`.
+        probation: Windows of calibration people.
+        settings: Params, schema.
+
+    Returns:
+        ONNX; mean absolute errors of the parts there by vital and horizon, for the card.
+    """
+    alone = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+    if not len(probation.x):
+        return alone, {}
+    model, mean = Model(alone), fitted.normalisation["person_mean"]
+    lstm, drawn = [], []
+    for start in range(0, len(probation.x), BLOCK):
+        rows = slice(start, start + BLOCK)
+        x, known = probation.x[rows].astype(np.float32), sequences.static(probation.person[rows], probation.last[rows])
+        lstm.append(sequences.ahead(model, x, probation.person[rows], probation.last[rows], None)[..., 1])
+        drawn.append(forecast_linear.medians(lines, x, known, mean))
+    told, line, moved = np.concatenate(lstm), np.concatenate(drawn), probation.y - probation.last[:, :, None]
+    share = np.stack([forecast_trees.share(told[:, v], line[:, v], moved[:, v]) for v in range(told.shape[1])])
+    both = told + share * (line - told)
+    parts = {
+        f"{vital.replace('_', ' ')} in {horizon} min": _sentence(
+            {"LSTM": told[:, v, h], "line": line[:, v, h], "both": both[:, v, h]}, moved[:, v, h]
+        )
+        for v, vital in enumerate(sequences.vitals(settings.params.forecaster, settings.schema))
+        for h, horizon in enumerate(sequences.horizons(settings.params.forecaster, settings.schema))
+    }
+    beside = replace(lines, share=share)
+    return lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape, beside), parts
+
+
 def blended(
     forecast_onnx: bytes, trees: bytes | None, probation: Windows, settings: Settings
 ) -> tuple[sequences.Blend | None, NDArray[np.float64], dict[str, str]]:
@@ -127,10 +175,12 @@ def blended(
     told, moved = ahead(whole)[:, at, :, 1], (probation.y - probation.last[:, :, None])[:, at]
     blend = replace(whole, share=forecast_trees.share(alone[:, at, :, 1], told, moved))
     both = ahead(blend)
-    medians = {"LSTM": alone[:, at, :, 1], "trees": told, "blend": both[:, at, :, 1]}
+    medians = {"LSTM and line": alone[:, at, :, 1], "trees": told, "all": both[:, at, :, 1]}
     ahead_of = sequences.horizons(settings.params.forecaster, settings.schema)
     parts = {
-        f"heart rate in {horizon} min": _sentence({name: m[:, h] for name, m in medians.items()}, moved[:, h])
+        f"heart rate in {horizon} min, with trees": _sentence(
+            {name: median[:, h] for name, median in medians.items()}, moved[:, h]
+        )
         for h, horizon in enumerate(ahead_of)
     }
     return blend, forecaster.conformal(both, probation.y, probation.last), parts

@@ -1,4 +1,4 @@
-"""Early warning in training and evaluation: stays whose outcome is known -> models, and figures on unseen patients."""
+"""Early warning in training: stays whose outcome is known -> models, calibrated on patients held out of fitting."""
 
 from __future__ import annotations
 
@@ -12,29 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.care import CareFile, read_outcomes
-from vitalwatch.early_warning import FILE, VARIANTS, EarlyWarning, care_names, columns_of, features, stays
-from vitalwatch.metrics.bootstrap import Estimate, interval, plain, weights
-from vitalwatch.metrics.ranking import (
-    auroc,
-    auroc_draws,
-    auroc_estimate,
-    average_precision_estimate,
-    brier_estimate,
-)
+from vitalwatch.early_warning import FILE, QUESTIONS, VARIANTS, care_names, columns_of, features, stays
 from vitalwatch.models import deterioration
-from vitalwatch.params import Gates
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
 from vitalwatch.runtime import Model
 from vitalwatch.settings import Settings
 from vitalwatch.tables import Bools, Event, Floats, Profile, Times
 
-QUESTIONS = {"sepsis": "sepsis within 6 hours", "death_in_hospital": "death in this stay"}
 HOURLY = ("sepsis",)  # labelled hour by hour, by episodes of that kind
+APART = "{} is learnt and judged by the early warning alone: its hours are no episodes of the detector."
 LEAST_PATIENTS = 20  # with the outcome, to learn from
 LEAST_HELD = 5  # with and without it, to calibrate on and to judge on
 RECORDS = tuple(f"{name}.parquet" for name in ("readings", "care", "profiles", "events", "outcomes"))
-NOBODY = "nobody's sepsis or death in hospital is known in these data"
 
 
 @dataclass(frozen=True)
@@ -46,12 +36,14 @@ class Course:
         time: Start of each hour, UTC ms (n,).
         x: Columns of `early_warning.features` (n, f).
         happens: Question -> whether it does, of each hour (n,); only questions whose answer is known.
+        profile: Age, sex and the like, where told.
     """
 
     person: str
     time: Times
     x: Floats
     happens: Mapping[str, Bools]
+    profile: Profile
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,8 @@ def courses(records: Records, settings: Settings, only: Collection[str] | None =
     with CareFile(records.care, tuple(schema.care)) as beside:
         for readings in iter_people(records.readings, schema, only=asked):
             person = readings.person
-            found = stays(readings, beside.of(person), profiles.get(person, Profile(person)), names)
+            profile = profiles.get(person, Profile(person))
+            found = stays(readings, beside.of(person), profile, names)
             time = np.concatenate([stay.time for stay in found])
             told = {question: known[question][person] for question in QUESTIONS if person in known.get(question, {})}
             happens = {
@@ -101,7 +94,7 @@ def courses(records: Records, settings: Settings, only: Collection[str] | None =
                 np.full(len(time), value)
                 for question, value in told.items()
             }  # fmt: skip
-            yield Course(person, time, np.concatenate([features(stay) for stay in found]), happens)
+            yield Course(person, time, np.concatenate([features(stay) for stay in found]), happens, profile)
 
 
 def _inside(time: Times, events: Sequence[Event], kind: str) -> Bools:
@@ -159,10 +152,12 @@ def learn(
     files = {head["file"]: files[head["file"]] for heads in told.values() for head in heads.values()}
     if not files:
         return {}, {}, notes
+    notes += [APART.format(question.capitalize()) for question in told if question in HOURLY]
     files[FILE] = json.dumps({"care": names, "columns": columns, "questions": told}, allow_nan=False).encode()
     card = {
         "purpose": deterioration.PURPOSE,
         "limits": [*deterioration.LIMITS, *(x for q in told for x in deterioration.LIMITS_OF.get(q, ()))],
+        "negative_results": list(deterioration.NEGATIVE_RESULTS),
         "questions": {question: QUESTIONS[question] for question in told},
         "variants": {variant: list(seen) for variant, seen in VARIANTS.items()},
         "columns": len(columns),
@@ -218,7 +213,7 @@ class _Held:
                     x = np.ascontiguousarray(course.x[:, columns])
                     one = model.run(x=x)["probability"].reshape(len(course.time))
                     told.setdefault((question, variant), []).append(one)
-        enough = {question for question, some in labels.items() if _both(some)}
+        enough = {question for question, some in labels.items() if both(some)}
         platts = {
             (question, variant): deterioration.platt(np.concatenate(some), np.concatenate(labels[question]))
             for (question, variant), some in told.items()
@@ -227,132 +222,7 @@ class _Held:
         return platts, {question for question, _ in self._heads} - enough
 
 
-def _both(labels: Sequence[Bools]) -> bool:
+def both(labels: Sequence[Bools]) -> bool:
+    """Return whether enough patients have it and enough have not, to calibrate on or to judge on."""
     having = sum(bool(some.any()) for some in labels)
     return LEAST_HELD <= having <= len(labels) - LEAST_HELD
-
-
-def tables(
-    records: Records, models: EarlyWarning, settings: Settings, people: Collection[str] | None
-) -> dict[str, Any]:
-    """Return the figures of each question on patients nobody learnt from, beside the lines to beat.
-
-    Args:
-        records: Tables.
-        models: Of the bundle.
-        settings: Schema (the bundle's), params.
-        people: Who is judged; None is everybody.
-    """
-    found: dict[str, _Judged] = {}
-    news = columns_of(models.names)[0].index("news2_last")
-    for course in courses(records, settings, people):
-        for question in models.questions:
-            if question in course.happens:
-                judged = found.setdefault(question, _Judged([], [], {}))
-                rows = slice(None) if question in HOURLY else slice(-1, None)  # death: when the recording ends
-                judged.happens.append(course.happens[question][rows])
-                judged.lines.append(course.x[rows, news])
-                for variant in VARIANTS:
-                    told = models.told(question, variant, course.x[rows])
-                    judged.told.setdefault(variant, []).append(told)
-    if not found:
-        return {"not_assessable": NOBODY}
-    rng = np.random.default_rng(settings.params.seed)
-    return {question: judged.table(question, settings, rng) for question, judged in found.items()}
-
-
-@dataclass
-class _Judged:
-    happens: list[Bools]
-    lines: list[Floats]
-    told: dict[str, list[Floats]]
-
-    def table(self, question: str, settings: Settings, rng: np.random.Generator) -> dict[str, Any]:
-        if not _both(self.happens):
-            return {"not_assessable": f"fewer than {LEAST_HELD} test patients with or without it"}
-        person = np.repeat(np.arange(len(self.happens)), [len(one) for one in self.happens])
-        happens, chosen = np.concatenate(self.happens), settings.params.evaluation
-        draws = weights(len(self.happens), chosen.draws, rng)
-        told = {variant: np.concatenate(some) for variant, some in self.told.items()}
-        news = np.concatenate(self.lines)
-        return {
-            "question": QUESTIONS[question],
-            "patients": len(self.happens),
-            "patients_with": sum(bool(one.any()) for one in self.happens),
-            "rows": len(happens),
-            "rate": plain(float(happens.mean())),
-            "lines": {"news2": figures(happens, news, person, draws, chosen.confidence)},
-            "variants": {
-                variant: figures(happens, score, person, draws, chosen.confidence, probability=True, beside=news)
-                for variant, score in told.items()
-            },
-        }
-
-
-def gates(told: Mapping[str, Any], chosen: Gates) -> list[dict[str, Any]]:
-    """Return the verdicts on the figures that `tables` returns; a question that could not be judged has none.
-
-    Against NEWS2 the upper end of the interval counts: few patients must not stop a run by chance.
-    """
-    found = []
-    for question, table in told.items():
-        variants = table.get("variants", {}) if isinstance(table, Mapping) else {}
-        if not variants:
-            continue
-        served = [variants[name] for name in ("vitals", "care")]
-        for name, value, limit in (
-            ("auroc_gain", served[0]["auroc_gain_over_news2"]["high"], chosen.min_warning_auroc_gain),
-            ("brier_skill", min(one["brier_skill"] for one in served), chosen.min_warning_brier_skill),
-        ):
-            verdict = {"name": f"{question}_{name}", "value": value, "limit": limit, "passed": bool(value >= limit)}
-            found.append({**verdict, "side": "at least"})
-    return found
-
-
-def figures(
-    happens: Bools,
-    score: Floats,
-    person: NDArray[np.intp],
-    draws: NDArray[np.float64],
-    confidence: float,
-    *,
-    probability: bool = False,
-    beside: Floats | None = None,
-) -> dict[str, Any]:
-    """Return AUROC and average precision with intervals by patient, and for probabilities how true they are.
-
-    Args:
-        happens: Of each row (n,).
-        score: Higher is worse (n,).
-        person: Number of each row's patient (n,).
-        draws: From `bootstrap.weights`.
-        confidence: Share of draws inside the intervals.
-        probability: Whether the score is one.
-        beside: A line to beat: the gain in AUROC over it is told, paired.
-    """
-    found: dict[str, Any] = {
-        "auroc": auroc_estimate(happens, score, person, draws, confidence).table(),
-        "average_precision": average_precision_estimate(happens, score, person, draws, confidence).table(),
-    }
-    if beside is not None:
-        gain = auroc_draws(happens, score, person, draws) - auroc_draws(happens, beside, person, draws)
-        value = auroc(happens, score) - auroc(happens, beside)
-        found["auroc_gain_over_news2"] = Estimate(value, *interval(gain, confidence)).table()
-    if probability:
-        rate = float(happens.mean())
-        brier = brier_estimate(happens, score, person, draws, confidence)
-        found["brier"] = brier.table()
-        found["brier_skill"] = plain(1 - brier.value / (rate * (1 - rate)))
-        found["told_over_true"] = plain(float(score.mean()) / rate)
-        found["reliability"] = by_tenths(happens, score)
-    return found
-
-
-def by_tenths(happens: Bools, probability: Floats) -> list[dict[str, float]]:
-    """Return, for tenths of the rows by rising probability, rows, mean told and share that came true."""
-    order = np.argsort(probability, kind="stable")
-    return [
-        {"rows": len(some), "told": float(probability[some].mean()), "true": float(happens[some].mean())}
-        for some in np.array_split(order, 10)
-        if len(some)
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,13 @@ from vitalwatch.metrics import regression
 from vitalwatch.metrics.bootstrap import Estimate, estimate, plain, ratio, weights
 from vitalwatch.settings import Settings
 from vitalwatch.stages.judging import PersonResult, not_assessable
+from vitalwatch.stages.number_groups import by_group, errors, in_fault
 from vitalwatch.tables import MINUTE, Answers, Bools, Doubles, Floats, Grid
 
 QUANTILES = np.array([0.1, 0.5, 0.9])
 NOMINAL_COVERAGE = 0.8
 FORECAST_LINES = ("persistence", "seasonal_24h", "person_hour_mean", "ridge")
+LAST_READING = ("last_reading", "ridge_last_reading")  # lines that see what the model alone saw before: heart rate only
 EXPECTED_LINES = ("constant", "person_mean", "reserve_formula", "linear")
 REST_CADENCE, EXERCISE_CADENCE = 5.0, 60.0  # steps/min, now and at t + h: what counts as going from rest to exercise
 REST_INTENSITY, EXERCISE_INTENSITY = 0.15, 0.45  # shares, where steps say nothing (cycling)
@@ -61,24 +63,57 @@ def forecasts(
     draws = weights(len(told), settings.params.evaluation.draws, rng)
     tables: dict[str, Any] = {}
     for v, vital in enumerate(first.forecast_vitals):
-        ridge = _fit_ridge([*told, *learners], vital, first.horizons, settings.schema.step_minutes)
+        ridge = _fit_ridge([*told, *learners], vital, first.horizons, settings.schema.step_minutes, forecast.design)
+        newest = None
+        if vital == "heart_rate":
+            newest = _fit_ridge(
+                [*told, *learners], vital, first.horizons, settings.schema.step_minutes, forecast.design_with_newest
+            )
         sums = Sums(len(told))
         for i, result in enumerate(told):
-            _add_person(sums, i, result, v, vital, ridge, settings.schema.step_minutes)
+            _add_person(sums, i, result, v, vital, ridge, newest, settings.schema.step_minutes)
         tables[vital] = {
             str(horizon): _forecast_row(sums, horizon, draws, settings.params.evaluation.confidence)
             for horizon in first.horizons
         }
+        _add_groups(tables[vital], told, sums, max(first.horizons), draws, settings.params.evaluation.confidence)
     return {"people": len(told), "nominal_coverage": NOMINAL_COVERAGE, "vitals": tables}
 
 
-def _fit_ridge(results: Sequence[PersonResult], vital: str, horizons: Sequence[int], step_minutes: int) -> Doubles:
+def _add_groups(
+    table: dict[str, Any],
+    told: Sequence[PersonResult],
+    sums: Sums,
+    horizon: int,
+    draws: Doubles,
+    confidence: float,
+) -> None:
+    """Tell the longest horizon by group of people, and while a sensor fails."""
+    row = table[str(horizon)]
+    if "mae" not in row:
+        return
+    model, line, inside = (sums.found[horizon, name] for name in ("model", "persistence", "interval"))
+    row["by_group"] = by_group(told, errors(model, line, draws, confidence, inside))
+    everybody = np.ones(len(told), np.bool_)
+    for name in ("fault", "no_fault"):
+        if (horizon, "model", name) in sums.found:
+            model, line = (sums.found[horizon, what, name] for what in ("model", "persistence"))
+            figures = errors(model, line, draws, confidence)(everybody)
+            row["by_group"].setdefault("sensor", {})[name] = {"people": len(told), **figures}
+
+
+Design = Callable[[Grid, str, int], Doubles]
+
+
+def _fit_ridge(
+    results: Sequence[PersonResult], vital: str, horizons: Sequence[int], step_minutes: int, design: Design
+) -> Doubles:
     model: forecast.Ridge | None = None
     for result in results:
         grid, rows = result.answers.grid, learnt_rows(result)
         if not len(grid):
             continue
-        x = forecast.design(grid, vital, step_minutes)
+        x = design(grid, vital, step_minutes)
         model = model or forecast.Ridge(x.shape[1], len(horizons))
         model.add(x, [np.where(_ends_within(grid, rows, h), forecast.target(grid, vital, h), np.nan) for h in horizons])
     assert model is not None, "at least one person has rows"
@@ -92,26 +127,40 @@ def _ends_within(grid: Grid, rows: Bools, horizon: int) -> Bools:
 
 
 def _add_person(
-    sums: Sums, i: int, result: PersonResult, v: int, vital: str, ridge: Doubles, step_minutes: int
+    sums: Sums,
+    i: int,
+    result: PersonResult,
+    v: int,
+    vital: str,
+    ridge: Doubles,
+    newest: Doubles | None,
+    step_minutes: int,
 ) -> None:
     answers, grid, rows = result.answers, result.answers.grid, judged_rows(result)
     x = forecast.design(grid, vital, step_minutes)
     last = forecast.persistence(grid, vital)
-    hours = forecast.hour_table(grid, vital)
+    hours, fault = forecast.hour_table(grid, vital), in_fault(result)
+    seen = None if newest is None else forecast.design_with_newest(grid, vital, step_minutes)
     for h, horizon in enumerate(answers.horizons):
         model = answers.forecast[:, v, h]
         use = rows & np.isfinite(model).all(axis=1) & np.isfinite(last)
         true = np.where(use, forecast.target(grid, vital, horizon), np.nan)
-        told: Mapping[str, Floats] = {
+        told: dict[str, Floats] = {
             "model": model[:, 1],
             "persistence": last,
             "seasonal_24h": forecast.seasonal(grid, vital, horizon),
             "person_hour_mean": forecast.hour_mean(grid, vital, horizon, hours),
             "ridge": (x @ ridge[h]).astype(np.float32),
         }
+        if seen is not None and newest is not None:
+            told["last_reading"] = seen[:, 0].astype(np.float32)
+            told["ridge_last_reading"] = (seen @ newest[h]).astype(np.float32)
         starts = _rest_to_exercise(grid, horizon, step_minutes)
         for name, values in told.items():
             sums.put(i, (horizon, name), regression.error_sums(true, values))
+            if fault is not None and name in ("model", "persistence"):
+                sums.put(i, (horizon, name, "fault"), regression.error_sums(np.where(fault, true, np.nan), values))
+                sums.put(i, (horizon, name, "no_fault"), regression.error_sums(np.where(fault, np.nan, true), values))
             if starts.any():
                 sums.put(i, (horizon, name, "start"), regression.error_sums(np.where(starts, true, np.nan), values))
         sums.put(i, (horizon, "pinball"), regression.pinball_sums(true, model, QUANTILES))
@@ -141,7 +190,11 @@ def _forecast_row(sums: Sums, horizon: int, draws: Doubles, confidence: float) -
         "coverage": estimate(regression.coverage, inside, draws, confidence).table(),
         "coverage_worst_person": plain(regression.worst_coverage(inside)),
         "width": estimate(regression.width, inside, draws, confidence).table(),
-        "lines": {name: _against(model, sums.found[horizon, name], draws, confidence) for name in FORECAST_LINES},
+        "lines": {
+            name: _against(model, sums.found[horizon, name], draws, confidence)
+            for name in (*FORECAST_LINES, *LAST_READING)
+            if (horizon, name) in sums.found
+        },
     }
     moving = sums.found.get((horizon, "model", "start"))
     if moving is None or not moving[:, regression.ROWS].sum():
@@ -194,7 +247,12 @@ def expected_heart_rate(
             sums.put(i, ("awake", name), regression.error_sums(awake, guess))
     draws = weights(len(told), settings.params.evaluation.draws, rng)
     confidence = settings.params.evaluation.confidence
-    return {"people": len(told)} | {part: _expected_part(sums, part, draws, confidence) for part in ("all", "awake")}
+    found: dict[str, Any] = {"people": len(told)}
+    found |= {part: _expected_part(sums, part, draws, confidence) for part in ("all", "awake")}
+    if "mae" in found["all"]:
+        model, line = sums.found["all", "model"], sums.found["all", "person_mean"]
+        found["all"]["by_group"] = by_group(told, errors(model, line, draws, confidence))
+    return found
 
 
 def _or(value: float, otherwise: float) -> float:

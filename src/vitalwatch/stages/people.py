@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalwatch.care import read_outcomes
 from vitalwatch.grids import read_grids
 from vitalwatch.learning import Person
 from vitalwatch.pipeline import Work
@@ -50,10 +52,11 @@ class Member:
 def load_learners(work: Work) -> list[Member]:
     """Return everybody with rows to learn from or to calibrate on; test people are not even loaded.
 
-    Reads grid.parquet, profiles.parquet, events.parquet and splits.json.
+    Reads grid.parquet, profiles.parquet, events.parquet, outcomes.parquet and splits.json.
     """
     splits = read_splits(work.path("splits.json"))["people"]
-    profiles, events = read_profiles(work.path("profiles.parquet")), read_events(work.path("events.parquet"))
+    profiles = read_profiles(work.path("profiles.parquet"))
+    events = read_episodes(work.path("events.parquet"), work.path("outcomes.parquet"))
     labelled = labelled_groups(events)
     found = []
     for grid in read_grids(work.path("grid.parquet"), work.settings.schema):
@@ -65,6 +68,20 @@ def load_learners(work: Work) -> list[Member]:
         part = parts(dict(entry), grid.time)
         found.append(Member(grid, profiles.get(person, Profile(person)), known, part, entry["part"] == "time"))
     return found
+
+
+def read_episodes(events: Path, outcomes: Path) -> dict[str, list[Event]]:
+    """Return the labelled episodes of people who have any: what detectors learn from and are judged on.
+
+    An outcome in hospital, such as sepsis, is no episode of the detector where its source tells it of everybody: hours
+    before an onset that charts gave afterwards need not be unusual, and the early warning alone answers for them.
+    """
+    told = read_outcomes(outcomes)
+    kept = {
+        person: [event for event in found if person not in told.get(event.kind, {})]
+        for person, found in read_events(events).items()
+    }
+    return {person: found for person, found in kept.items() if found}
 
 
 def group_of(person: str) -> str:
@@ -90,4 +107,5 @@ def enrolled_until(grid: Grid, days: int) -> int:
     return int(grid.time[np.searchsorted(date, date[0] + days)])
 
 
-__all__ = ["CALIBRATION", "TEST", "TRAIN", "Member", "enrolled_until", "group_of", "having", "load_learners"]
+__all__ = ["CALIBRATION", "TEST", "TRAIN", "Member", "enrolled_until", "group_of", "having", "load_learners",
+           "read_episodes"]  # fmt: skip

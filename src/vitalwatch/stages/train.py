@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import bundle, cards, features, learning, own_level, sequences
+from vitalwatch import attribution, bundle, cards, features, learning, own_level, sequences
 from vitalwatch.errors import NotEnoughData
-from vitalwatch.export import lstm_to_onnx
+from vitalwatch.export import one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import Rule
-from vitalwatch.models import anomaly, episodes, forecast_trees
+from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models import forecast as forecaster
 from vitalwatch.monitor import Chosen, Monitor, probe_of
 from vitalwatch.own_level import Usual
@@ -35,7 +35,15 @@ from vitalwatch.scoring import ASLEEP, Calibration, Detector, Scale
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import hospital
-from vitalwatch.stages.forecasting import Windows, blended, draw_shares, forecast_json, forecasting, rate_at, windows_of
+from vitalwatch.stages.forecasting import (
+    Windows,
+    draw_shares,
+    finished,
+    forecast_json,
+    forecasting,
+    rate_at,
+    windows_of,
+)
 from vitalwatch.stages.people import Member, enrolled_until, group_of, having, load_learners
 from vitalwatch.stages.transform import read_splits
 from vitalwatch.tables import DAY, MINUTE, Bools, Doubles, Event, Floats, Readings, Times
@@ -100,11 +108,12 @@ def train(work: Work) -> dict[str, Any]:
         _enough(seen.x, "can be learnt from")
         future = train_forecaster(windows)
         tree_rows = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, rate_at(settings))
+        lines = forecast_linear.fit(windows.x, windows.person, windows.y, windows.last)
         del windows
         give_back()
         clock.done("features")
         forest = anomaly.fit(seen.x[_even(seen.time, stride, settings)], params.detector, params.seed)
-        known = _heads(seen, kinds, settings)
+        known, known_trees = _heads(seen, kinds, settings)
         del seen
         trees = forecast_trees.fit(tree_rows, params.forecaster, params.seed, settings.config.jobs)
         del tree_rows
@@ -116,8 +125,7 @@ def train(work: Work) -> dict[str, Any]:
         clock.done("calibration")
         fitted = forecaster.Fitted.load(future.result())
     clock.done("forecaster")
-    forecast_onnx = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
-    blend, widening, parts = blended(forecast_onnx, trees, probation, settings)
+    forecast_onnx, blend, widening, parts = finished(fitted, lines, trees, probation, settings)
     warned = hospital.people_of(read_splits(work.path("splits.json"))["people"])
     warning, warning_card, warning_notes = hospital.learn(hospital.Records.of_work(work), settings, warned)
     clock.done("early warning")
@@ -127,7 +135,7 @@ def train(work: Work) -> dict[str, Any]:
         "forest.onnx": forest,
         "forecast.onnx": forecast_onnx,
         **({sequences.TREES: trees} if trees else {}),
-        **({"known.onnx": known} if known else {}),
+        **({"known.onnx": known, attribution.FILE: known_trees} if known and known_trees else {}),
         "normal.json": _json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": _json(calibration.to_json()),
         "forecast.json": _json(forecast_json(widening, blend)),
@@ -290,13 +298,14 @@ def _track(time_ms: Times, worn: Bools, sure: Bools, events: Sequence[Event], st
     return Track(time_ms, days, spans[0], tuple(e.kind for e in counted), spans[1])
 
 
-def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> bytes | None:
-    """Train channel B where there are labels enough."""
+def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> tuple[bytes, bytes] | tuple[None, None]:
+    """Train channel B where there are labels enough; return it as ONNX, and its trees for `attribution`."""
     params, threads = settings.params, settings.config.jobs
     if len(np.unique(seen.episode[seen.episode >= 0])) < LEAST_EPISODES:
-        return None
+        return None, None
     seen = _labelled(seen)  # where nobody labelled, "no episode" is not known
-    return episodes.fit(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
+    heads = episodes.heads(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
+    return one_against_rest_to_onnx(heads, seen.x.shape[1]), attribution.told(heads)
 
 
 def _calibrate(

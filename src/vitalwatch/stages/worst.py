@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from vitalwatch import features
 from vitalwatch.alarms import persisted
+from vitalwatch.cards import feature_words
 from vitalwatch.casework import LEARNT, Case
 from vitalwatch.metrics.bootstrap import plain
 from vitalwatch.monitor import Monitor
@@ -18,6 +20,8 @@ from vitalwatch.stages.judging import PersonResult, case_of
 from vitalwatch.tables import DAY, MINUTE, Answers, Bools
 
 MOST = 10
+RESTS = 3  # features that are told of a head
+WORDS = {feature.name: feature_words(feature) for feature in features.FEATURES}
 LEAST_ROWS = 36  # of a vital in a day, for that day's median to count: three hours at 5 minutes
 LEAST_PEOPLE = 3
 
@@ -118,7 +122,18 @@ def _case(result: PersonResult, start: int, end: int, kind: str, channel: str, s
 def _with_clearing(case: Case, result: PersonResult, monitor: Monitor) -> Case:
     mine = tuple(a for a in case.answers.alarms if (a.channel, a.start) == (case.channel, case.start))
     (found,) = monitor.clearing(replace(case.answers, alarms=mine), result.profile)
-    return replace(case, clearing=found.sentence)
+    return replace(case, clearing=found.sentence, rests=_rests(case, result, monitor))
+
+
+def _rests(case: Case, result: PersonResult, monitor: Monitor) -> str:
+    """Return the features that a head rests on most where it was surest, with the log-odds that each adds."""
+    if case.channel != "known":
+        return ""
+    rows = slice(*np.searchsorted(case.answers.time, (case.start, case.end)))
+    row = rows.start + int(np.nan_to_num(case.answers.known[rows], nan=-np.inf).argmax())
+    told = monitor.reasons(case.answers, row, result.profile)
+    named = [f"{WORDS[name]} {adds:+.1f}" for name, adds in told.kind_by_feature[:RESTS]]
+    return f"{'; '.join(named)} (all: {sum(adds for _, adds in told.kind_by_feature):+.1f})" if named else ""
 
 
 def baseline_drift(results: Sequence[PersonResult]) -> dict[str, list[dict[str, Any]]]:

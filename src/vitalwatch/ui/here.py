@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from vitalwatch import prognosis
 from vitalwatch.alerting.judging import NOBODY
 from vitalwatch.alerting.telling import listed
 from vitalwatch.database.access import SCOPES
@@ -75,6 +76,13 @@ class Here:
         try:
             return ahead_of(self.engine.forecast(person))
         except (NoModelYet, NotEnoughHistory):
+            return None
+
+    def warning(self, person: str) -> Mapping[str, Any] | None:
+        """As `Source.warning`."""
+        try:
+            return prognosis.of_person(self.engine, person)
+        except NoModelYet:
             return None
 
     def alarms(self, person: str) -> list[Mapping[str, Any]]:

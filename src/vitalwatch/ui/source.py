@@ -62,6 +62,9 @@ class Source(Protocol):
     def alarms(self, person: str) -> list[Alert]:
         """Return a person's alerts, open and over, newest first."""
 
+    def warning(self, person: str) -> Mapping[str, Any] | None:
+        """Return the early warning of a person's stay (`prognosis.risks`), None where the run learnt none."""
+
     def act(self, alarm: str, action: str) -> None:
         """Acknowledge, snooze, escalate or resolve an alert."""
 

@@ -122,6 +122,13 @@ class There:
         except ApiError:
             return None
 
+    def warning(self, person: str) -> Mapping[str, Any] | None:
+        """As `Source.warning`."""
+        try:
+            return _warning(self._post("/anomaly", {"person": person}))
+        except ApiError:
+            return None
+
     def alarms(self, person: str) -> list[Mapping[str, Any]]:
         """As `Source.alarms`."""
         return [_alert(one) for one in self._get("/alarms", person=person, open="false", most="1000")["alarms"]]
@@ -199,7 +206,8 @@ class There:
             ahead = _ahead(self._post("/forecast", body), shift)
         except ApiError:
             ahead = None
-        return Judged(_course(told, readings, shift), tuple(_alert(one) for one in told["alarms"]), ahead)
+        alarms = tuple(_alert(one) for one in told["alarms"])
+        return Judged(_course(told, readings, shift), alarms, ahead, _warning(told))
 
     def models(self) -> Models | None:
         """As `Source.models`: of the run in production of this machine's own artifacts, if it has one."""
@@ -308,6 +316,11 @@ def _ahead(told: Mapping[str, Any], shift: int) -> Ahead | None:
         for name, one in told["forecast"].items()
     }
     return Ahead(_moment(told["time"]) - shift, vitals) if vitals else None
+
+
+def _warning(told: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    found = told.get("early_warning")  # an API of before has none
+    return None if found is None else dict(found)
 
 
 def _course(told: Mapping[str, Any], readings: Readings, shift: int) -> Course:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from vitalwatch import prognosis
 from vitalwatch.clinical import BANDS, PARTS, news2
 from vitalwatch.monitor import Monitor
 from vitalwatch.schema import Schema
@@ -23,6 +25,7 @@ EXERTION = {  # intensity (0 to 1) and steps a minute
     "Running": (0.85, 160.0),
 }
 RARE = 0.01  # a moment rarer than this is called unusual, though an alarm needs more than one
+MISSING = 6  # inputs that are named, of those not known
 LONGEST = 45  # minutes of equal values in the form: after an hour they are a stuck sensor
 BAND_WORDS = {
     "low": "low: routine observation",
@@ -43,11 +46,12 @@ PART_WORDS = {
 
 @dataclass(frozen=True)
 class Judged:
-    """What the models say of some readings: the course of all rows, the alarms, the newest forecast."""
+    """What the models say of some readings: the course of all rows, alarms, the newest forecast, the early warning."""
 
     course: Course
     alarms: tuple[Mapping[str, object], ...]
     ahead: Ahead | None
+    warning: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class News:
 def judge(monitor: Monitor, readings: Readings, profile: Profile) -> Judged:
     """Return what a monitor says of readings from nothing known before."""
     answers = monitor.answer(readings, profile)
-    return Judged(of_answers(answers), tuple(vars(alarm) for alarm in answers.alarms), ahead_of(answers))
+    alarms = tuple(vars(alarm) for alarm in answers.alarms)
+    return Judged(of_answers(answers), alarms, ahead_of(answers), prognosis.risks(monitor, readings, profile))
 
 
 def steady(schema: Schema, values: Mapping[str, float], minutes: int, until: int) -> Readings:
@@ -197,6 +202,32 @@ def warning_score(
     band = int(found.band[0])
     total = None if band < 0 else int(found.total[0])
     return News(total, "" if band < 0 else BAND_WORDS[BANDS[band]], known, tuple(rows))
+
+
+def risk_words(warning: Mapping[str, Any] | None, schema: Schema) -> list[str]:
+    """Return the early warning as sentences, none where a run learnt none: each risk, what it rests on and lacks."""
+    if warning is None:
+        return []
+    told = [f"Risk of {one['told']}: {chance(one['probability'])}." for one in warning["risks"]]
+    named = {what: [_named(name, schema) for name in warning[what]] for what in ("used", "missing")}
+    if told:
+        told.append(f"From {', '.join(named['used'])}." + (
+            f" Not known: {', '.join(named['missing'][:MISSING])}"
+            f"{' and more' if len(named['missing']) > MISSING else ''}." if named["missing"] else ""
+        ))  # fmt: skip
+    return [*told, str(warning["message"])]
+
+
+def chance(probability: float) -> str:
+    """Return a probability as people hear it: `3.4 % (about 1 in 29)`."""
+    if probability >= 0.2:
+        return f"{probability:.0%}"
+    return f"{probability:.1%} (about 1 in {1 / max(probability, 1e-4):,.0f})"
+
+
+def _named(name: str, schema: Schema) -> str:
+    known = schema.columns.get(name) or schema.care.get(name)
+    return known.label.lower() if known else name
 
 
 def forecast_rows(ahead: Ahead, schema: Schema) -> list[dict[str, str]]:

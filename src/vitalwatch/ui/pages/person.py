@@ -16,6 +16,7 @@ from vitalwatch.ui import charts, own_rules, person, pictures, trying, ward
 from vitalwatch.ui.course import CHANGED, Ahead, Course, chart_rows
 from vitalwatch.ui.pages import ruling
 from vitalwatch.ui.pages.shell import PERSON, answered, ask, asked, chart, live, may, source, table, told
+from vitalwatch.ui.pages.try_it import risks
 from vitalwatch.ui.plain import age, badge, clock, plain, span, words
 from vitalwatch.ui.ward import Line
 
@@ -97,6 +98,7 @@ def _live(who: str, back: int) -> None:
             _forecast(ahead, course.offset)
         with score:
             _news(who, course)
+            risks(trying.risk_words(source().warning(who), schema))
 
 
 def _head(line: Line, course: Course, now: int) -> None:

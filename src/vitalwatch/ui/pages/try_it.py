@@ -123,6 +123,13 @@ def _unusual() -> None:
         st.markdown(f"{badge(str(alarm['priority']))} {plain(alarm['explanation'])}")
     _parts(trying.contributions(judged.course, schema))
     _warning(values)
+    risks(trying.risk_words(judged.warning, schema))
+
+
+def risks(told_of: list[str]) -> None:
+    """Show an early warning, nothing where there is none."""
+    if told_of:
+        st.markdown("**Early warning in hospital**  \n" + "  \n".join(map(plain, told_of)))
 
 
 def _parts(rows: list[tuple[str, str, str]]) -> None:

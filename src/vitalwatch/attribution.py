@@ -1,0 +1,168 @@
+"""TreeSHAP in plain numpy: how much each feature moves a boosted head's log-odds, exactly, for rows that are asked for.
+
+Path-dependent Shapley values of trees (Lundberg et al. 2020, 10.1038/s42256-019-0138-9, algorithm 2 and its
+`pred_contrib` in LightGBM), written leaf by leaf: on the way to a leaf every feature is either followed by the row (o)
+or by the share z of training rows that went that way. A leaf's value v is shared out among its features as
+v (o_i - z_i) times the sum over k of k! (d - 1 - k)! / d! times the coefficient of t^k in the product over the other
+features of (z_j + o_j t). A feature that is not there (z = o = 1) changes nothing, so all leaves have d places.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import factorial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch.tables import Bools, Doubles, Floats
+
+FILE = "known_trees.json"
+AT_ONCE = 64  # rows: all leaves of a head are looked at for each
+COLUMNS = ("feature", "threshold", "yes", "no", "missing", "value", "rows")
+
+
+def told(heads: Sequence[Any]) -> bytes:
+    """Return what FILE holds: the trees of each LightGBM head, node by node, with how many rows trained each.
+
+    Args:
+        heads: `lightgbm.Booster`, numerical columns only.
+    """
+    trees = [[_columns(tree["tree_structure"]) for tree in head.dump_model()["tree_info"]] for head in heads]
+    return json.dumps({"columns": COLUMNS, "heads": trees}, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _columns(root: Mapping[str, Any]) -> list[list[float]]:
+    """Return a dumped tree as columns over its nodes, parents before children; `yes` is 0 at a leaf."""
+    rows: list[list[float]] = []
+
+    def visit(node: Mapping[str, Any]) -> int:
+        index = len(rows)
+        if "split_feature" not in node:
+            value, count = float(f"{node['leaf_value']:.9g}"), int(node.get("leaf_count", 1))
+            rows.append([-1, 0.0, 0, 0, 0, value, count])
+            return index
+        # without a missing type LightGBM reads NaN as 0 (`Tree::NumericalDecision`)
+        missing = node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0
+        threshold = float(np.clip(node["threshold"], -1e38, 1e38))  # 1e300 stands for whatever was measured
+        rows.append([node["split_feature"], threshold, 0, 0, int(missing), 0.0, int(node["internal_count"])])
+        rows[index][2], rows[index][3] = visit(node["left_child"]), visit(node["right_child"])
+        return index
+
+    visit(root)
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Leaves:
+    """All leaves of one head; `d` places of features each.
+
+    Attributes:
+        value: (l,).
+        feature: -1 where there is none (l, d).
+        low, high: The way to the leaf is low < x <= high (l, d).
+        missing: Whether NaN goes that way (l, d).
+        share: Of training rows that went that way, among those that came to the splits (l, d).
+    """
+
+    value: Doubles
+    feature: NDArray[np.intp]
+    low: Doubles
+    high: Doubles
+    missing: Bools
+    share: Doubles
+
+
+class Attribution:
+    """The heads of channel B; each is taken apart when first asked for.
+
+    Args:
+        data: From `told`.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._leaves: dict[int, _Leaves] = {}
+
+    @staticmethod
+    def of(files: Mapping[str, bytes]) -> Attribution | None:
+        """Return that of a bundle's files, None where they have none."""
+        return Attribution(files[FILE]) if FILE in files else None
+
+    def adds(self, x: Floats, head: int) -> tuple[Doubles, float]:
+        """Return what each feature adds to a head's log-odds, (n, f), and the log-odds that they are added to.
+
+        Both together are the head's log-odds of a row; the same as LightGBM's `pred_contrib`, whose last column is
+        the second.
+
+        Args:
+            x: `features.NAMES` columns, float32 (n, f); NaN is not measured.
+            head: Number of the kind.
+        """
+        if head not in self._leaves:
+            self._leaves[head] = _leaves_of(json.loads(self._data)["heads"][head])
+        leaves = self._leaves[head]
+        out = np.zeros((len(x), x.shape[1] + 1))
+        for start in range(0, len(x), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            parts = _shares(x[rows].astype(np.float64), leaves)
+            for i, part in enumerate(parts):
+                np.add.at(out[start + i], leaves.feature.ravel(), part.ravel())
+        base = float((leaves.value * leaves.share.prod(axis=1)).sum())
+        return out[:, :-1], base
+
+
+def _shares(x: Doubles, leaves: _Leaves) -> Doubles:
+    """Return what each place of each leaf adds, (n, l, d)."""
+    at = x[:, np.maximum(leaves.feature, 0)]
+    follows = np.where(np.isnan(at), leaves.missing, (at > leaves.low) & (at <= leaves.high))
+    o, z = np.where(leaves.feature < 0, 1.0, follows), leaves.share
+    d = z.shape[1]
+    weight = np.asarray([factorial(k) * factorial(d - 1 - k) / factorial(d) for k in range(d)])
+    out = np.empty(o.shape)
+    for i in range(d):
+        grown = np.zeros((*o.shape[:2], d))  # coefficients of the product, by power of t
+        grown[..., 0] = 1.0
+        for j in range(d):
+            if j != i:
+                higher = grown[..., :-1] * o[:, :, j, None]
+                grown *= z[:, j, None]
+                grown[..., 1:] += higher
+        out[:, :, i] = leaves.value * (o[:, :, i] - z[:, i]) * (grown @ weight)
+    return out
+
+
+Ways = dict[int, tuple[float, float, float, float]]  # feature -> low, high, whether NaN goes there, share of rows
+
+
+def _leaves_of(trees: Sequence[Sequence[Sequence[float]]]) -> _Leaves:
+    """Return the leaves of one head's trees, each with the ways that lead there, joined by feature."""
+    found = [leaf for columns in trees for leaf in _ways(columns, 0, {})]
+    d = max(1, *(len(ways) for _, ways in found))
+    table = np.zeros((5, len(found), d))
+    table[0], table[3:] = -1.0, 1.0
+    for i, (_, ways) in enumerate(found):
+        for j, (which, way) in enumerate(ways.items()):
+            table[:, i, j] = which, *way
+    feature, low, high, missing, share = table
+    value = np.asarray([value for value, _ in found])
+    return _Leaves(value, feature.astype(np.intp), low, high, missing > 0, share)
+
+
+def _ways(columns: Sequence[Sequence[float]], node: int, ways: Ways) -> Iterator[tuple[float, Ways]]:
+    """Yield value and ways of each leaf below a node."""
+    feature, threshold, yes, no, missing, value, rows = (column[node] for column in columns)
+    if yes == 0:
+        yield value, ways
+        return
+    which = int(feature)
+    low, high, goes, share = ways.get(which, (-np.inf, np.inf, 1.0, 1.0))
+    for child, to, ends in (
+        (int(yes), missing, (low, min(high, threshold))),
+        (int(no), 1.0 - missing, (max(low, threshold), high)),
+    ):
+        part = share * columns[-1][child] / rows
+        yield from _ways(columns, child, {**ways, which: (*ends, goes * to, part)})

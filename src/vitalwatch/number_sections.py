@@ -1,0 +1,118 @@
+"""What the report tells of numbers: forecasts by vital and horizon, expected heart rate, each by group of people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vitalwatch import drawing
+from vitalwatch.drawing import words
+from vitalwatch.wording import (
+    GROUPS,
+    NONE,
+    Blocks,
+    Json,
+    Note,
+    Table,
+    as_table,
+    detector,
+    fixed,
+    missing,
+    percent,
+    ranged,
+)
+
+
+def forecasts(forecast: Json, units: Json) -> Blocks:
+    """Tell `forecast` of an evaluation; `units` are those of columns as shown."""
+    if "vitals" not in forecast:
+        yield Note(missing(forecast) or "No forecast was judged.")
+        return
+    yield Note(
+        f"{forecast['people']} people. A skill is the share of the line's error that the forecast saves: 0 is no "
+        "better, below 0 is worse. "
+        f"The interval promises to hold {percent(forecast['nominal_coverage'])} of what comes."
+    )
+    yield drawing.forecast_skill(forecast)
+    yield drawing.forecast_coverage(forecast)
+    for vital, horizons in forecast["vitals"].items():
+        unit = f", {units[vital]}" if vital in units else ""
+        names = (
+            f"Minutes ahead|Told by|MAE{unit}|RMSE{unit}|Skill of the forecast against it|Coverage|Interval width{unit}"
+        )
+        rows = [line for horizon, row in horizons.items() for line in _horizon_rows(horizon, row)]
+        folded = vital != "heart_rate"
+        yield as_table(words(vital), names, rows, folded=folded)
+        starts = [line for horizon, row in horizons.items() for line in _start_rows(horizon, row)]
+        if starts:
+            yield as_table(
+                f"{words(vital)}: from rest to exercise",
+                f"Minutes ahead|Told by|MAE{unit}|Skill",
+                starts,
+                folded=folded,
+            )
+        for horizon, row in horizons.items():
+            if missing(row):
+                yield Note(f"{words(vital)}, {horizon} min: {missing(row)}")
+            if "by_group" in row:
+                title = f"{words(vital)} {horizon} minutes ahead, by group of people"
+                yield _by_group(title, row["by_group"], unit, "persistence", folded=folded)
+
+
+def _by_group(title: str, groups: Json, unit: str, line: str, *, folded: bool = False) -> Table:
+    """Return a table of errors by group."""
+    held = any("coverage" in row for values in groups.values() for row in values.values())
+    names = f"Group|People|Rows|MAE{unit}|Skill against {detector(line)}" + ("|Interval holds" if held else "")
+    rows = [
+        (
+            f"{GROUPS.get(group, words(group))}: {words(value)}",
+            str(row["people"]),
+            str(row["rows"]),
+            ranged(row["mae"]),
+            ranged(row["skill"]),
+            *([percent(row.get("coverage"))] if held else []),
+        )
+        for group, values in groups.items()
+        for value, row in values.items()
+    ]
+    return as_table(title, names, rows, folded=folded)
+
+
+def _horizon_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
+    if "mae" not in row:
+        return
+    worst = row.get("coverage_worst_person")
+    held = f"{percent(row['coverage'])}; worst person {fixed(worst, 2)}"
+    yield horizon, "this forecast", ranged(row["mae"]), ranged(row["rmse"]), NONE, held, ranged(row["width"])
+    for name, line in row["lines"].items():
+        yield horizon, detector(name), ranged(line["mae"]), ranged(line["rmse"]), ranged(line["skill"]), NONE, NONE
+
+
+def _start_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
+    found = row.get("rest_to_exercise", {})
+    if "mae" not in found:
+        return
+    yield horizon, f"this forecast ({found['rows']} rows)", ranged(found["mae"]), NONE
+    for name, line in found["lines"].items():
+        yield horizon, detector(name), ranged(line["mae"]), ranged(line["skill"])
+
+
+def expected(table: Json) -> Blocks:
+    """Tell `expected_heart_rate` of an evaluation."""
+    if missing(table) or not table:
+        yield Note(missing(table) or "The expected heart rate was not judged.")
+        return
+    yield Note(f"{table['people']} people; from person, activity, sleep and clock, before the heart is looked at.")
+    for part, title in (("all", "All rows"), ("awake", "Awake rows")):
+        row = table.get(part, {})
+        if "mae" not in row:
+            yield Note(f"{title}: {missing(row) or 'not judged.'}")
+            continue
+        rows = [("this model", ranged(row["mae"]), ranged(row["rmse"]), ranged(row["r2"], 3), NONE)]
+        rows += [
+            (detector(name), ranged(one["mae"]), ranged(one["rmse"]), fixed(one["r2"], 3), ranged(one["skill"]))
+            for name, one in row["lines"].items()
+        ]
+        names = "Told by|MAE, bpm|RMSE, bpm|R2|Skill of the model against it"
+        yield as_table(f"{title} ({row['rows']})", names, rows)
+        if "by_group" in row:
+            yield _by_group("All rows, by group of people", row["by_group"], ", bpm", "person_mean")

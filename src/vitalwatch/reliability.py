@@ -1,0 +1,56 @@
+"""Told against come, drawn on log scales: how often p-values are as small as they say, and risks come true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vitalwatch.drawing import GREEN, INK, ORANGE, Picture, as_picture, figure_of, legend, sheet, words
+
+Points = Sequence[tuple[float, float, float, float]]  # told, came, and the interval of what came
+
+
+def p_values(told: Mapping[str, Any]) -> Picture | None:
+    """Draw how often p-values came against how rare they say they are, with intervals."""
+    lines: dict[str, Points] = {
+        label: [(row["told"], *one) for row in told[name] if (one := figure_of(row["came"])) is not None and one[0] > 0]
+        for label, name in (("channel A alone", "unusual"), ("as served", "served"))
+    }
+    axes = ("p-value told (at most)", "share of normal rows")
+    return _against(lines, axes, "p-values", "How often p-values are as small as told.")
+
+
+def tenths(table: Mapping[str, Any]) -> Picture | None:
+    """Draw how often an outcome came against the risk that was told, in tenths of the rows."""
+    lines: dict[str, Points] = {
+        label: [
+            (row["told"], row["true"], row["true"], row["true"])
+            for row in table["variants"][name]["reliability"]
+            if row["told"] > 0 and row["true"] > 0
+        ]
+        for label, name in (("from vitals", "vitals"), ("from everything", "care"))
+    }
+    axes = ("risk told, mean of a tenth", "share in which it came")
+    question = str(table["question"])
+    caption = f"Reliability of the risk of {question}, by tenths of rising risk; tenths without any are left out."
+    return _against(lines, axes, f"tenths-{words(question).replace(' ', '-')}", caption)
+
+
+def _against(lines: Mapping[str, Points], axes: tuple[str, str], name: str, caption: str) -> Picture | None:
+    known = {label: points for label, points in lines.items() if points}
+    if not known:
+        return None
+    figure, ax = sheet(4.6, 3.6)
+    ax.set(xscale="log", yscale="log", xlabel=axes[0], ylabel=axes[1])
+    ends = [number for points in known.values() for point in points for number in point[:2]]
+    ax.plot([min(ends), max(ends)], [min(ends), max(ends)], "--", color=INK, linewidth=1, label="as told")
+    for (label, points), colour in zip(known.items(), (ORANGE, GREEN), strict=False):
+        x, y, low, high = (list(column) for column in zip(*points, strict=True))
+        ax.vlines(x, [max(end, min(ends) / 10) for end in low], high, color=colour, linewidth=1)  # a log has no 0
+        ax.plot(x, y, "-o", color=colour, markersize=4, label=label)
+    legend(ax)
+    said = "; ".join(
+        f"{label}: {', '.join(f'{point[0]:.4g} came {point[1]:.4g}' for point in points)}"
+        for label, points in known.items()
+    )
+    return as_picture(figure, name, f"{caption} {said}.", caption)

@@ -1,0 +1,60 @@
+"""Whether rare means rare: how often p-values of people never seen are as small as they say, outside every episode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from vitalwatch.metrics.bootstrap import estimate, ratio, weights
+from vitalwatch.monitor import Monitor
+from vitalwatch.schema import minutes
+from vitalwatch.scoring import RAREST, Line
+from vitalwatch.settings import Settings
+from vitalwatch.stages.judging import PersonResult, not_assessable
+from vitalwatch.tables import MINUTE, Answers, Bools, Doubles
+
+TOLD = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+
+
+def tables(
+    results: Sequence[PersonResult], monitor: Monitor, settings: Settings, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return, of channel A alone and as served, told -> the share of normal rows with a p-value that small or smaller.
+
+    Calibrated p-values are as small as `told` in a share `told` of normal rows. Rows count that are judged, assessable
+    and away from every labelled episode; neighbours are alike, so intervals are over people.
+    """
+    judged = [result for result in results if result.split == "test" and len(result.answers)]
+    rows = [_normal(result, minutes(settings.params.alarms.grace) * MINUTE) for result in judged]
+    if not sum(one.sum() for one in rows):
+        return not_assessable("no normal rows of test people")
+    draws = weights(len(judged), settings.params.evaluation.draws, rng)
+    rarity = Line.of(monitor.detector.calibration.rarity)
+
+    def of_unusual(answers: Answers) -> Doubles:
+        score = answers.unusual * answers.own_level[:, 0]  # own levels hold for alarms, rarity before them
+        return np.power(10.0, -np.minimum(rarity.look_up_all(score), RAREST))
+
+    def as_served(answers: Answers) -> Doubles:
+        return answers.p_value.astype(np.float64)
+
+    def shares(p_value: Callable[[Answers], Doubles]) -> list[dict[str, Any]]:
+        values = [p_value(result.answers)[keep] for result, keep in zip(judged, rows, strict=True)]
+        found = []
+        for told in TOLD:
+            sums = np.asarray([((one <= told).sum(), len(one)) for one in values], np.float64)
+            share = estimate(lambda t: ratio(t[..., 0], t[..., 1]), sums, draws, settings.params.evaluation.confidence)
+            found.append({"told": told, "came": share.table()})
+        return found
+
+    return {"rows": int(sum(one.sum() for one in rows)), "unusual": shares(of_unusual), "served": shares(as_served)}
+
+
+def _normal(result: PersonResult, grace: int) -> Bools:
+    answers = result.answers
+    keep = (answers.time >= result.enrolled_until) & answers.assessable & np.isfinite(answers.unusual)
+    for event in result.events or ():
+        keep[slice(*np.searchsorted(answers.time, (event.start - grace, event.end + grace)))] = False
+    return np.asarray(keep, np.bool_)
