@@ -198,10 +198,7 @@ class Engine:
     # what is known
 
     def people(self, wards: Wards = None, *, names_for: str = "") -> list[Seen]:
-        """Return everybody at a glance, worst first; with `names_for` somebody what the vault calls them.
-
-        Who reads names stands in the audit log before they are told; where that takes nothing, names are left out.
-        """
+        """Return everybody at a glance, worst first; names once the audit log says that `names_for` reads them."""
         secret = self._secret if names_for and self._noted(names_read(names_for)) else None
         with self.database.reading() as connection:
             return views.people_of(connection, self._layouts, secret, wards, self.vigil.wear())

@@ -327,10 +327,7 @@ class _Nodes:
         self.targets.append(target)
 
     def centre(self, n_targets: int) -> None:
-        """Move each tree's mean leaf into the base value, which is added last.
-
-        So the sum stays near 0 while it grows, where float32 is finest: ten times nearer to the original.
-        """
+        """Move each tree's mean leaf into the base value, added last: float32 sums near 0 are ten times finer."""
         base = np.zeros(n_targets)
         for i, (tree, target) in enumerate(zip(self.trees, self.targets, strict=True)):
             mean = tree.weight[tree.feature < 0].mean()
@@ -341,8 +338,7 @@ class _Nodes:
     def regressors(self, source: str, result: str, n_targets: int) -> list[Any]:
         """Return a node a target, and what joins them to `result` (n, targets).
 
-        One node for all would give the same sums, to the bit, but walk through all trees row by row: those of one
-        target stay in the processor's nearest cache (a day of rows takes a third less).
+        One node for all gives the same sums to the bit, but those of one target stay in the processor's nearest cache.
         """
         from onnx import helper
 

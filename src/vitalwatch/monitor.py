@@ -253,16 +253,9 @@ class Monitor:
         person, rows = self._behind(answers, profile, state)
         usual = residuals.usual(rows, person, self._learnt)
         seeker = Seeker(
-            answers.grid,
-            rows,
-            usual,
-            self.detector,
-            self._rules,
-            self.schema,
-            levels=answers.own_level,
-            of=self._alarm_rule.of,
-            whole=whole,
-        )
+            answers.grid, rows, usual, self.detector, self._rules, self.schema,
+            levels=answers.own_level, of=self._alarm_rule.of, whole=whole,
+        )  # fmt: skip
         return tuple(seeker.clear(alarm) for alarm in answers.alarms)
 
     def reasons(

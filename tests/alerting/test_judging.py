@@ -11,10 +11,10 @@ import pytest
 
 from tiny import small_settings, somebody
 from vitalwatch import cleaning
+from vitalwatch.alerting.glance import Glance
 from vitalwatch.alerting.judging import Judge, Memory, _part
 from vitalwatch.alerting.rules import Personal, Rule, Rules, read_rules
 from vitalwatch.alerting.sensing import TOLD
-from vitalwatch.alerting.terms import Glance
 from vitalwatch.baseline import VITALS
 from vitalwatch.clinical import news2
 from vitalwatch.tables import DAY, MINUTE, Answers, Readings

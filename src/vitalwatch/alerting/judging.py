@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from vitalwatch.alerting.alerts import PHYSIOLOGICAL, PRIORITIES, TECHNICAL, Condition, higher
+from vitalwatch.alerting.glance import Glance
 from vitalwatch.alerting.rules import InForce, Personal, Rule, Rules, Term, in_force, span
 from vitalwatch.alerting.sensing import FINDERS, SENTENCES, TOLD, Felt, Sensed, advance, beat_change, nothing_sensed
 from vitalwatch.alerting.terms import (
@@ -24,7 +25,6 @@ from vitalwatch.alerting.terms import (
     UNKNOWN,
     Asked,
     Codes,
-    Glance,
     Mean,
     Rows,
     advance_mean,
