@@ -46,7 +46,7 @@ def judged(folder: Path, settings: Settings) -> dict[str, Any]:
     parts = np.split(people, [len(people) // 2, len(people) * 3 // 4])
     names = dict(zip(("train", "calibration", "test"), (part.tolist() for part in parts), strict=True))
     files, _, notes = hospital.learn(records, small, names)
-    assert [] == notes
+    assert not any(note.startswith("No early warning") for note in notes)
     return hospital_tables.tables(records, EarlyWarning(files), small, names["test"])
 
 
