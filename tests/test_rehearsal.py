@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ from sqlalchemy import select
 from serving_world import Ward, messages
 from tiny import somebody
 from vitalwatch.alerting.alerts import ACKNOWLEDGE
-from vitalwatch.database import erasure, readings
+from vitalwatch.database import audit, erasure, readings
 from vitalwatch.database.tables import readings as table
 from vitalwatch.errors import NotAllowed, SettingsError
 from vitalwatch.tables import DAY, MINUTE
@@ -122,7 +121,7 @@ def test_old_and_new_settings_are_written_to_the_audit_log(ward):
     newest = ward.engine.audit.entries(ward.engine.audit.newest() - 1)[-1]
 
     assert ("nurse", "limits.set") == (newest.actor, newest.action)
-    assert {"before": first, "after": {"own": {"own_1": FAST}}} == json.loads(newest.detail)
+    assert {"before": first, "after": {"own": {"own_1": FAST}}} == audit.opened(ward.engine._secret, newest)
 
 
 def test_a_wrong_rule_changes_nothing(ward):
