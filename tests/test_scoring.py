@@ -142,7 +142,13 @@ def test_the_kind_that_is_rarest_at_its_margin_is_named(tiny_monitor: Monitor):
 
 
 def test_without_heads_there_is_no_known_score(tiny_monitor: Monitor):
-    told = {**tiny_monitor.detector.calibration.to_json(), "level": None, "known_rarity": None, "known_threshold": None}
+    told = {
+        **tiny_monitor.detector.calibration.to_json(),
+        "level": None,
+        "known_rarity": None,
+        "either_rarity": None,
+        "known_threshold": None,
+    }
     quiet = Fixed(score=np.zeros((1, len(features.GROUPS)), np.float32))
     scores = Detector(quiet, None, Calibration.from_json(told)).scores(
         np.zeros((1, len(features.NAMES)), np.float32), np.ones(1, bool)

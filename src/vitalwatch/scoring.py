@@ -65,6 +65,7 @@ class Calibration:
         rarity: Channel A's score -> minus log10 of the share of normal rows at least as high, knots (k,).
         level: By kind, log-odds -> channel B's scale, knots (kinds, k); None without labels.
         known_rarity: As `rarity` for channel B, None without labels.
+        either_rarity: The larger of both -> the same of it: the smaller of two p-values is small more often than one.
         unusual_threshold, known_threshold: A row is over when its score is above; infinite where there is no channel.
         kinds: Names in the order of the heads.
         unusual_blocks, known_blocks: What quiet blocks are like on each channel, for `own_level`.
@@ -74,6 +75,7 @@ class Calibration:
     rarity: Scale
     level: Scale | None
     known_rarity: Scale | None
+    either_rarity: Scale | None
     unusual_threshold: float
     known_threshold: float
     kinds: tuple[str, ...]
@@ -88,6 +90,7 @@ class Calibration:
             "rarity": self.rarity.to_json(),
             "level": self.level.to_json() if self.level else None,
             "known_rarity": self.known_rarity.to_json() if self.known_rarity else None,
+            "either_rarity": self.either_rarity.to_json() if self.either_rarity else None,
             "unusual_threshold": self.unusual_threshold,
             "known_threshold": known if np.isfinite(known) else None,
             "kinds": list(self.kinds),
@@ -104,6 +107,7 @@ class Calibration:
             rarity=Scale.from_json(data["rarity"]),
             level=Scale.from_json(data["level"]) if data["level"] else None,
             known_rarity=Scale.from_json(data["known_rarity"]) if data["known_rarity"] else None,
+            either_rarity=Scale.from_json(data["either_rarity"]) if data["either_rarity"] else None,
             unusual_threshold=float(data["unusual_threshold"]),
             known_threshold=float("inf") if known is None else float(known),
             kinds=tuple(data["kinds"]),
@@ -122,7 +126,7 @@ class Scores:
         known: Channel B's score, minus log10 of false alarms a day (n,), NaN without supervised heads.
         kind: Index of its kind (n,), -1 without supervised heads.
         probability: Of any labelled kind (n,), NaN without supervised heads.
-        p_value: Share of normal calibration rows at least as unusual, by the rarer of both channels, (0, 1] (n,).
+        p_value: Share of normal calibration rows whose rarer channel is at least as rare, (0, 1] (n,).
     """
 
     unusual: Floats
@@ -148,7 +152,8 @@ class Detector:
         self._surprise = Scales(calibration.surprise)
         self._level = Scales(_one_state(calibration.level)) if calibration.level else None
         self._rarity = Line.of(calibration.rarity)
-        self._known_rarity = Line.of(calibration.known_rarity) if calibration.known_rarity else None
+        both = calibration.known_rarity, calibration.either_rarity
+        self._both = (Line.of(both[0]), Line.of(both[1])) if both[0] and both[1] else None
 
     def scores(self, x: Floats, assessable: Bools) -> Scores:
         """Return the scores of rows.
@@ -174,8 +179,9 @@ class Detector:
             kind = level.argmax(axis=1).astype(np.int16)
             told[1] = known = np.maximum.reduce(level, axis=1)
             told[2] = found["probability"]
-            if self._known_rarity is not None:
-                rarity = np.maximum(rarity, self._known_rarity.look_up_all(known))
+            if self._both is not None:
+                of_known, either = self._both
+                rarity = either.look_up_all(np.maximum(rarity, of_known.look_up_all(known)))
         told[0] = unusual
         told[3] = 10.0 ** -np.minimum(rarity, RAREST)
         np.copyto(told, np.nan, where=~assessable)
@@ -193,8 +199,9 @@ class Detector:
             level = self._level.look_up_one(found["margin"], False)
             known, probability = max(level), found["probability"].item()
             kind = level.index(known)
-            if self._known_rarity is not None:
-                rarity = max(rarity, self._known_rarity.look_up(known))
+            if self._both is not None:
+                of_known, either = self._both
+                rarity = either.look_up(max(rarity, of_known.look_up(known)))
         p_value = np.power(10.0, -min(rarity, RAREST))  # numpy's, whose last bit is not always that of `**`
         told = np.array([[unusual], [known], [probability], [p_value]], np.float32)
         if not assessable:

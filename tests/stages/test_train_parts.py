@@ -65,7 +65,7 @@ def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_b
     limits = train._calibrate(held, forest, None, (), asking(share_unusual=0.35))
     whole = train._calibrate(held, forest, None, (), asking(share_unusual=1.0))
 
-    assert limits.known_rarity is None
+    assert limits.known_rarity is limits.either_rarity is None
     assert np.inf == limits.known_threshold
     assert whole.unusual_threshold == limits.unusual_threshold
     assert 0.25 < false_rate(held, unusual(held, forest, limits), limits.unusual_threshold) <= 0.5
@@ -79,6 +79,15 @@ def test_with_labels_the_channels_share_the_budget(held, forest, known):
     assert 0 < false_rate(held, score, limits.known_threshold) <= 0.6 * 0.5
     assert train._calibrate(held, forest, None, (), asking()).unusual_threshold < limits.unusual_threshold
     assert ("kind_0", "kind_1") == limits.kinds
+
+
+def test_the_p_value_of_the_rarer_channel_is_as_rare_as_it_says(held, forest, known):
+    """The smaller of two p-values would be .1 or less in up to a fifth of normal rows."""
+    limits = train._calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
+    p = Detector(Model(forest), Model(known), limits).scores(held.x, held.sure).p_value[held.far & held.sure]
+
+    for told in (0.5, 0.1, 0.02):
+        assert told == pytest.approx((p <= told).mean(), rel=0.1)
 
 
 def test_people_nobody_labelled_do_not_calibrate_where_others_are_labelled(held, forest):

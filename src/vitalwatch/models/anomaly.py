@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vitalwatch import features, params
 from vitalwatch.export import forests_to_onnx
 from vitalwatch.models.heart_rate import sample
-from vitalwatch.scoring import Calibration, Scale
+from vitalwatch.scoring import Calibration, Line, Scale
 from vitalwatch.tables import Bools, Doubles, Floats, Times
 
 NAME = "anomaly"
@@ -80,7 +80,7 @@ def _scale(score: Doubles, block: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
     return knots, values
 
 
-def rarity_scale(score: Floats) -> Scale:
+def rarity_scale(score: NDArray[np.floating]) -> Scale:
     """Return minus log10 of the conformal p-value, (1 + #{normal >= s}) / (n + 1), of a channel's normal rows (n,)."""
     ordered = np.sort(score[np.isfinite(score)].astype(np.float64))
     n = len(ordered)
@@ -88,6 +88,22 @@ def rarity_scale(score: Floats) -> Scale:
     knots = np.interp(1.0 - share, np.arange(n) / n, ordered)
     knots = np.maximum.accumulate(knots) + np.arange(RARITY_KNOTS) * 1e-9
     return Scale(knots, -np.log10(share))
+
+
+def rarity_scales(unusual: Doubles, known: Doubles | None) -> tuple[Scale, Scale | None, Scale | None]:
+    """Return the rarity of channel A's score, of channel B's, and of the rarer of both.
+
+    The smaller of two p-values is small more often than either; on the third scale it is as rare as it says.
+
+    Args:
+        unusual, known: Scores of normal rows, (n,); None without channel B.
+    """
+    of_unusual = rarity_scale(unusual)
+    if known is None:
+        return of_unusual, None, None
+    of_known = rarity_scale(known)
+    rarer = np.maximum(Line.of(of_unusual).look_up_all(unusual), Line.of(of_known).look_up_all(known))
+    return of_unusual, of_known, rarity_scale(rarer)
 
 
 def blocks(time: Times, person: NDArray[np.int64], block_ms: int) -> NDArray[np.int64]:
@@ -98,4 +114,4 @@ def blocks(time: Times, person: NDArray[np.int64], block_ms: int) -> NDArray[np.
 def uncalibrated(scale: Scale, level: Scale | None = None) -> Calibration:
     """Return a calibration that only puts groups, and kinds, on one scale: what thresholds are then chosen with."""
     nothing = Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))
-    return Calibration(scale, nothing, level, None, float("inf"), float("inf"), ())
+    return Calibration(scale, nothing, level, None, None, float("inf"), float("inf"), ())

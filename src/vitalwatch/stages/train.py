@@ -31,7 +31,7 @@ from vitalwatch.pipeline import Work
 from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import ASLEEP, Calibration, Detector, Scale
+from vitalwatch.scoring import ASLEEP, Calibration, Detector
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import hospital
@@ -330,18 +330,19 @@ def _calibrate(
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
-    known_rarity: Scale | None = None
+    score: Doubles | None = None
     known_threshold, known_blocks = float("inf"), own_level.NOBODYS
     if margin is not None:
         score = detector.level(margin).max(axis=1)
-        known_rarity = anomaly.rarity_scale(score[quiet])
         known_threshold, known_blocks = _on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
     unusual_threshold, unusual_blocks = _on_own_level(cohort, unusual, params.detector.budget * share, settings)
+    rarity, known_rarity, either_rarity = anomaly.rarity_scales(unusual[quiet], None if score is None else score[quiet])
     return Calibration(
         surprise=scale,
-        rarity=anomaly.rarity_scale(unusual[quiet]),
+        rarity=rarity,
         level=level,
         known_rarity=known_rarity,
+        either_rarity=either_rarity,
         unusual_threshold=unusual_threshold,
         known_threshold=known_threshold,
         kinds=kinds,
