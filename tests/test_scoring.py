@@ -147,6 +147,7 @@ def test_without_heads_there_is_no_known_score(tiny_monitor: Monitor):
         "level": None,
         "known_rarity": None,
         "either_rarity": None,
+        "chance": None,
         "known_threshold": None,
     }
     quiet = Fixed(score=np.zeros((1, len(features.GROUPS)), np.float32))

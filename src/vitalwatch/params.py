@@ -188,6 +188,7 @@ class Gates(Closed):
     min_forecast_skill_others: float
     min_regressor_skill: float
     max_unrealistic: Share
+    max_probability_off: Share
     min_warning_gain_over_news2: float
     min_warning_gain_over_stay: float
     max_warning_auroc_of_dealt_outcomes: Share

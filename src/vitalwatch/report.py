@@ -21,6 +21,7 @@ GATES = {
     "event_f1_unusual": "event F1 of channel A, unusual",
     "event_f1_known": "event F1 of channel B, known kinds",
     "false_alarms_per_day": "false alarms per worn person-day",
+    "known_probability_off": "channel B's probability beside what came true, mean distance",
     "forecast_skill_against_persistence": "heart-rate forecast, skill against persistence",
     "forecast_skill_of_other_vitals": "forecast of other vitals, least skill against persistence and the day before",
     "regressor_skill_against_person_mean": "expected heart rate, skill against the person's mean",

@@ -66,6 +66,7 @@ class Calibration:
         level: By kind, log-odds -> channel B's scale, knots (kinds, k); None without labels.
         known_rarity: As `rarity` for channel B, None without labels.
         either_rarity: The larger of both -> the same of it: the smaller of two p-values is small more often than one.
+        chance: What the heads tell of any kind -> share of such rows in an episode, None without labels.
         unusual_threshold, known_threshold: A row is over when its score is above; infinite where there is no channel.
         kinds: Names in the order of the heads.
         unusual_blocks, known_blocks: What quiet blocks are like on each channel, for `own_level`.
@@ -76,6 +77,7 @@ class Calibration:
     level: Scale | None
     known_rarity: Scale | None
     either_rarity: Scale | None
+    chance: Scale | None
     unusual_threshold: float
     known_threshold: float
     kinds: tuple[str, ...]
@@ -91,6 +93,7 @@ class Calibration:
             "level": self.level.to_json() if self.level else None,
             "known_rarity": self.known_rarity.to_json() if self.known_rarity else None,
             "either_rarity": self.either_rarity.to_json() if self.either_rarity else None,
+            "chance": self.chance.to_json() if self.chance else None,
             "unusual_threshold": self.unusual_threshold,
             "known_threshold": known if np.isfinite(known) else None,
             "kinds": list(self.kinds),
@@ -108,6 +111,7 @@ class Calibration:
             level=Scale.from_json(data["level"]) if data["level"] else None,
             known_rarity=Scale.from_json(data["known_rarity"]) if data["known_rarity"] else None,
             either_rarity=Scale.from_json(data["either_rarity"]) if data["either_rarity"] else None,
+            chance=Scale.from_json(data["chance"]) if data["chance"] else None,
             unusual_threshold=float(data["unusual_threshold"]),
             known_threshold=float("inf") if known is None else float(known),
             kinds=tuple(data["kinds"]),
@@ -125,7 +129,7 @@ class Scores:
         group: Index into `features.GROUPS` of the most surprising group (n,).
         known: Channel B's score, minus log10 of false alarms a day (n,), NaN without supervised heads.
         kind: Index of its kind (n,), -1 without supervised heads.
-        probability: Of any labelled kind (n,), NaN without supervised heads.
+        probability: Of any labelled kind, at the share of calibration people's rows (n,); NaN without heads.
         p_value: Share of normal calibration rows whose rarer channel is at least as rare, (0, 1] (n,).
     """
 
@@ -152,6 +156,7 @@ class Detector:
         self._surprise = Scales(calibration.surprise)
         self._level = Scales(_one_state(calibration.level)) if calibration.level else None
         self._rarity = Line.of(calibration.rarity)
+        self._chance = Line.of(calibration.chance) if calibration.chance else None
         both = calibration.known_rarity, calibration.either_rarity
         self._both = (Line.of(both[0]), Line.of(both[1])) if both[0] and both[1] else None
 
@@ -178,7 +183,7 @@ class Detector:
             level = self.level(found["margin"])
             kind = level.argmax(axis=1).astype(np.int16)
             told[1] = known = np.maximum.reduce(level, axis=1)
-            told[2] = found["probability"]
+            told[2] = self._chance.look_up_all(found["probability"]) if self._chance else np.nan
             if self._both is not None:
                 of_known, either = self._both
                 rarity = either.look_up_all(np.maximum(rarity, of_known.look_up_all(known)))
@@ -197,7 +202,7 @@ class Detector:
         if self._known is not None and self._level is not None:
             found = self._known.run(x=x)
             level = self._level.look_up_one(found["margin"], False)
-            known, probability = max(level), found["probability"].item()
+            known, probability = max(level), self._chance.look_up(found["probability"].item()) if self._chance else nan
             kind = level.index(known)
             if self._both is not None:
                 of_known, either = self._both

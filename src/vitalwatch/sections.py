@@ -248,7 +248,8 @@ def _probability(detection: Json) -> Blocks:
         return
     yield Note(
         f"Brier score {ranged(table['brier'], 4)}; a constant at the prevalence scores "
-        f"{ranged(table['brier_of_prevalence'], 4)} (lower is better)."
+        f"{ranged(table['brier_of_prevalence'], 4)} (lower is better). "
+        f"Told and true are {fixed(table.get('off'), 3)} apart in the mean over rows."
     )
     yield drawing.reliability(table)
     rows = [

@@ -14,7 +14,7 @@ from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import episodes
 from vitalwatch.runtime import Model
-from vitalwatch.scoring import Scale, Scales
+from vitalwatch.scoring import Line, Scale, Scales
 from vitalwatch.stages.train import Seen
 
 CHOSEN = small_settings().params.supervised.model_copy(update={"rounds": 20, "learning_rate": 0.2})
@@ -135,3 +135,17 @@ def test_normal_rows_drawn_stand_for_all_others():
 
 def test_fewer_normal_rows_than_asked_all_train():
     assert [3, 4] == sorted(episodes.normal_rows(np.asarray([0, 0, 0, -1, -1]), 9, seed=1).tolist())
+
+
+def test_a_chance_that_is_told_too_high_is_put_right_and_keeps_its_order():
+    """Two heads that see the same thing, taken as independent: 1 - (1 - p)^2 in place of p."""
+    rng = np.random.default_rng(5)
+    true = rng.random(200_000) ** 2
+    told = (1 - (1 - true) ** 2).astype(np.float32)
+    line = Line.of(episodes.chance_scale(told, rng.random(len(true)) < true))
+
+    asked = np.asarray([0.02, 0.1, 0.3, 0.6, 0.9])
+    found = line.look_up_all(1 - (1 - asked) ** 2)
+    assert asked == pytest.approx(found, abs=0.05)
+    assert (np.diff(line.look_up_all(np.linspace(0, 1, 101))) >= 0).all()
+    assert 0 <= line.look_up(0.0) <= line.look_up(1.0) <= 1

@@ -74,7 +74,7 @@ def person(settings, number: int, split: str = "test", *, skill: float = 6.0, **
         is_anomaly=known > 0.5,
         unusual=unusual,
         known=known,
-        probability=known,
+        probability=np.where(inside, 0.97, 0.01).astype(np.float32),
         kind=np.where(inside, 0, -1).astype(np.int16),
         kinds=KINDS,
         residual=((values[:, :vitals] - 65) / 10).astype(np.float32),

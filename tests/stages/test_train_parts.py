@@ -65,7 +65,7 @@ def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_b
     limits = train._calibrate(held, forest, None, (), asking(share_unusual=0.35))
     whole = train._calibrate(held, forest, None, (), asking(share_unusual=1.0))
 
-    assert limits.known_rarity is limits.either_rarity is None
+    assert limits.known_rarity is limits.either_rarity is limits.chance is None
     assert np.inf == limits.known_threshold
     assert whole.unusual_threshold == limits.unusual_threshold
     assert 0.25 < false_rate(held, unusual(held, forest, limits), limits.unusual_threshold) <= 0.5
@@ -88,6 +88,18 @@ def test_the_p_value_of_the_rarer_channel_is_as_rare_as_it_says(held, forest, kn
 
     for told in (0.5, 0.1, 0.02):
         assert told == pytest.approx((p <= told).mean(), rel=0.1)
+
+
+def test_the_probability_of_an_episode_is_the_share_of_such_rows_that_are_in_one(held, forest, known):
+    limits = train._calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
+    detector = Detector(Model(forest), Model(known), limits)
+    told, inside = detector.scores(held.x, held.sure).probability[held.sure], (held.episode >= 0)[held.sure]
+    raw = Model(known).run(x=held.x)["probability"][held.sure]
+
+    order = np.argsort(raw)
+    for some in np.array_split(order, 5):
+        assert inside[some].mean() == pytest.approx(told[some].mean(), abs=0.02)
+    assert (np.diff(told[order]) >= 0).all()  # who is told more by the heads is told more here
 
 
 def test_people_nobody_labelled_do_not_calibrate_where_others_are_labelled(held, forest):

@@ -114,4 +114,4 @@ def blocks(time: Times, person: NDArray[np.int64], block_ms: int) -> NDArray[np.
 def uncalibrated(scale: Scale, level: Scale | None = None) -> Calibration:
     """Return a calibration that only puts groups, and kinds, on one scale: what thresholds are then chosen with."""
     nothing = Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))
-    return Calibration(scale, nothing, level, None, None, float("inf"), float("inf"), ())
+    return Calibration(scale, nothing, level, None, None, None, float("inf"), float("inf"), ())

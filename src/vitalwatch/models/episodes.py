@@ -18,10 +18,11 @@ from vitalwatch.export import one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.models.boosting import steady
 from vitalwatch.scoring import Scale
-from vitalwatch.tables import Doubles, Floats
+from vitalwatch.tables import Bools, Doubles, Floats
 
 NAME = "episodes"
 LEVEL_KNOTS = 24
+CHANCE_KNOTS = 20  # of each half
 COMMONEST = 0.03  # share of normal rows above the lowest knot
 
 
@@ -107,6 +108,24 @@ def _levels(cohort: Cohort, level: Doubles) -> tuple[Doubles, Doubles]:
     beyond = np.arange(1, LEVEL_KNOTS + 2 - rising.sum())
     knots, values = knots[rising], values[rising]
     return np.append(knots, knots[-1] + beyond * np.log(10)), np.append(values, values[-1] + beyond)
+
+
+def chance_scale(told: Floats, inside: Bools) -> Scale:
+    """Return a rising map from what the heads tell of any kind to the share of such rows that lie in an episode.
+
+    Nine heads that are taken as independent say too much together; isotonic regression (Zadrozny and Elkan 2002, doi
+    10.1145/775047.775151) puts that right, at the share of episodes among calibration people.
+
+    Args:
+        told: `probability` of rows of calibration people that can be judged, (n,).
+        inside: Rows in a labelled episode, (n,).
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(told, inside)
+    share = np.concatenate((np.linspace(0.0, 0.9, CHANCE_KNOTS), 1.0 - np.geomspace(0.09, 1e-4, CHANCE_KNOTS), [1.0]))
+    knots = np.unique(np.concatenate(([0.0], np.quantile(told.astype(np.float64), share), [1.0])))
+    return Scale(knots, fitted.predict(knots))
 
 
 def normal_rows(episode: NDArray[np.int64], most: int, seed: int) -> NDArray[np.intp]:

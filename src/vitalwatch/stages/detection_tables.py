@@ -378,18 +378,22 @@ def drawn(curve: Mapping[float, EventScore]) -> list[dict[str, float | None]]:
 
 
 def probability(world: World) -> dict[str, Any]:
-    """Return how far the supervised channel's probability can be believed: Brier score and reliability."""
+    """Return how far the supervised channel's probability can be believed: Brier score, reliability, and `off`.
+
+    That is the mean distance of told and true over rows, in tenths of the probability (expected calibration error).
+    """
     keep = world.rank_rows
     told = np.concatenate([case.result.answers.probability[case.judged] for case in world.cases])[keep]
     labels = world.cohort.labels[keep]
     owner = world.cohort.row_person[keep]
     constant = np.where(np.isfinite(told), labels.mean(), np.nan)
+    table = ranking.reliability(labels, told)
+    off = sum(entry["rows"] * abs(entry["told"] - entry["true"]) for entry in table)
     return {
+        "off": plain(off / max(sum(entry["rows"] for entry in table), 1)),
         "brier": ranking.brier_estimate(labels, told, owner, world.draws, world.confidence).table(),
         "brier_of_prevalence": ranking.brier_estimate(labels, constant, owner, world.draws, world.confidence).table(),
-        "reliability": [
-            {key: plain(value) for key, value in entry.items()} for entry in ranking.reliability(labels, told)
-        ],
+        "reliability": [{key: plain(value) for key, value in entry.items()} for entry in table],
     }
 
 

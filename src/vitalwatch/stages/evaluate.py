@@ -140,6 +140,9 @@ def gates_of(tables: Mapping[str, Any], chosen: params.Gates, champion: Mapping[
             _value(tables, "expected_heart_rate", "all", "lines", "person_mean", "skill"),
             chosen.min_regressor_skill,
         ),
+        _at_most(
+            "known_probability_off", detection.get("known_probability", {}).get("off"), chosen.max_probability_off
+        ),
         *_promises(detection),
         *_leakage(detection),
         *_against_champion(tables, champion, chosen),

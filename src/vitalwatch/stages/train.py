@@ -141,11 +141,11 @@ def train(work: Work) -> dict[str, Any]:
         "forecast.json": _json(forecast_json(widening, blend)),
         "settings.json": _json({"schema": settings.schema.model_dump(mode="json"), **_chosen(settings).to_json()}),
     }
-    card = _card(members, calibration, held, fitted, settings)
-    card["forecast_error_on_calibration_people"] = parts
-    card["notes"] = [*_notes(members, held, known, widening, settings), *warning_notes]
-    if warning_card:
-        card["early_warning"] = warning_card
+    notes = [*_notes(members, held, known, widening, settings), *warning_notes]
+    card = _card(members, calibration, held, fitted, settings) | (
+        {"early_warning": warning_card} if warning_card else {}
+    )
+    card |= {"forecast_error_on_calibration_people": parts, "notes": notes}
     probe = _probe(calibrators[0], files, card, settings)
     key = bundle.SigningKey.load_or_create(settings.path(settings.config.signing.key))
     bundle.write(work.out("models"), files, card, probe, key)
@@ -318,20 +318,20 @@ def _calibrate(
     params = settings.params
     held = _labelled(held)
     by_group = Model(forest).run(x=held.x)["score"]
-    asleep = held.x[:, ASLEEP] > 0
     blocks = anomaly.blocks(held.time, held.person, minutes(params.detector.block) * MINUTE)
     quiet = held.far & held.sure
-    scale = anomaly.surprise_scale(by_group[quiet], asleep[quiet], blocks[quiet])
+    scale = anomaly.surprise_scale(by_group[quiet], held.x[quiet, ASLEEP] > 0, blocks[quiet])
     cohort = Cohort(held.tracks, Rule.of_params(params.alarms, settings.schema.step_ms))
-    level = margin = None
+    level = margin = chance = None
     if known:
-        margin = np.where(held.sure[:, None], Model(known).run(x=held.x)["margin"], np.nan)
+        found = Model(known).run(x=held.x)
+        margin = np.where(held.sure[:, None], found["margin"], np.nan)
         level = episodes.level_scale(margin, cohort)
+        chance = episodes.chance_scale(found["probability"][held.sure], held.episode[held.sure] >= 0)
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
-    score: Doubles | None = None
-    known_threshold, known_blocks = float("inf"), own_level.NOBODYS
+    score, known_threshold, known_blocks = None, float("inf"), own_level.NOBODYS
     if margin is not None:
         score = detector.level(margin).max(axis=1)
         known_threshold, known_blocks = _on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
@@ -343,6 +343,7 @@ def _calibrate(
         level=level,
         known_rarity=known_rarity,
         either_rarity=either_rarity,
+        chance=chance,
         unusual_threshold=unusual_threshold,
         known_threshold=known_threshold,
         kinds=kinds,
@@ -372,8 +373,7 @@ def _labelled(held: Seen) -> Seen:
 
 
 def _threshold(cohort: Cohort, score: NDArray[Any], budget: float) -> float:
-    stops = np.cumsum([len(track.time) for track in cohort.tracks])[:-1]
-    levels = cohort.levels(np.split(score, stops))
+    levels = cohort.levels(np.split(score, np.cumsum([len(track.time) for track in cohort.tracks])[:-1]))
     return cohort.thresholds_for_budgets(levels, [budget], for_new_people=True)[0]
 
 
