@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import time
 
@@ -22,6 +24,7 @@ QUICK = (
     "evaluation.draws=50",
 )
 NEW_TRIAL, TRIAL_ENDED = b'"op_code":4', b'"op_code":6'  # of Optuna's journal
+PARAMS_ASKED = re.compile(rb'"param_name":"?[^,}]*|"param_value_internal":[^,}]*')
 FEW = ("--people", "6", "--calibration", "3", "--judged", "3")
 
 
@@ -119,6 +122,13 @@ def test_a_study_goes_on_until_it_has_the_trials_asked_for_and_then_does_nothing
     assert 3 == three["trials"]
     assert three == again
     assert trials == journal.read_bytes().count(NEW_TRIAL)
+
+    asked = PARAMS_ASKED.findall(journal.read_bytes())
+    shutil.rmtree(place.artifacts / "studies")
+    at_once = place.do("tune", "regressor", *FEW, "--trials", "3", "--json", sets=QUICK).json
+    assert asked
+    assert asked == PARAMS_ASKED.findall(journal.read_bytes())  # as if it had never been interrupted
+    assert three == at_once
 
 
 @pytest.mark.slow

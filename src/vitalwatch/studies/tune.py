@@ -212,8 +212,6 @@ class Tuning:
             raise StoreError(path, "is damaged", "Remove it; the study then begins anew.") from error
         for trial in left:
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        # as many draws as there were trials lie behind: a study that goes on does not repeat itself
-        study.sampler = optuna.samplers.TPESampler(seed=self._request.seed + len(study.trials))
         if new or not study.trials:
             study.enqueue_trial(self.today)
         return study
@@ -221,6 +219,11 @@ class Tuning:
     def _objective(self, trial: Any) -> float:
         import optuna
 
+        # each trial draws by a seed of its own, by how many ended before: a study that was interrupted asks as one
+        # that was not
+        ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+        number = len(trial.study.get_trials(deepcopy=False, states=ended))
+        trial.study.sampler = optuna.samplers.TPESampler(seed=self._request.seed + number)
         chosen = {key: within.suggest(trial, key) for key, within in self._space.items()}
         found = []
         for number, roles in enumerate(self._folds):
