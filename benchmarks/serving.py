@@ -33,8 +33,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from command_world import Place  # noqa: E402
 from tiny import small_settings, write_tiny  # noqa: E402
+from vitalwatch.settings import forget_database  # noqa: E402
 from vitalwatch.timestamps import rfc3339  # noqa: E402
 
+forget_database()
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 ENVIRONMENT["OMP_NUM_THREADS"] = "1"
 BARE = """

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from vitalwatch.commands import main
+from vitalwatch.settings import forget_database
 from vitalwatch.store import Store, file_list
 
 ROOT = Path(__file__).parent.parent
@@ -58,6 +59,7 @@ class Place:
     """Runs commands with artifacts, keys and MLflow below one folder."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str] | None = None) -> None:
+        forget_database()  # benchmarks have a Place too: nothing here may write where a developer's environment says
         self.folder, self.capsys = folder, capsys
         self.artifacts = folder / "artifacts"
         self.key = self.artifacts / "keys" / "signing.key"

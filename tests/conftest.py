@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from presence import missing
-from vitalwatch.settings import Settings, load_settings
+from vitalwatch.settings import DATABASE_KEY, DATABASE_URL, Settings, load_settings
 
 if TYPE_CHECKING:
     from postgres import Server
@@ -31,6 +31,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(HERE).parts[0] in SERVING:
             item.add_marker(pytest.mark.serving)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_database_of_a_developer() -> Iterator[None]:
+    """No test may write into the database that the environment of whoever runs it names."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (DATABASE_URL, DATABASE_KEY):
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from tiny import ROOT
+from vitalwatch.settings import forget_database
 
 START = 60  # seconds, on a busy machine
 LOADED = """
@@ -54,6 +55,7 @@ class Server:
         sets: tuple[str, ...] = (),
         entry: str = PLAIN,
     ) -> None:
+        forget_database()
         self.port = port or free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         told = LOADED.format(root=str(ROOT), config=str(folder / "config.yaml"), sets=list(sets))

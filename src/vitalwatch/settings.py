@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -23,6 +23,7 @@ from vitalwatch.params import Params
 from vitalwatch.schema import Closed, Schema
 
 M = TypeVar("M", bound=BaseModel)
+DATABASE_URL, DATABASE_KEY = "VITALWATCH_DATABASE_URL", "VITALWATCH_DATABASE_KEY"
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml, where it is built in, is ten times as fast
 
 
@@ -54,7 +55,7 @@ class Database(Closed):
 
     def place(self, artifacts: Path, environ: Mapping[str, str] = os.environ) -> str:
         """Return the URL of VITALWATCH_DATABASE_URL, of the file, or of an SQLite file in `artifacts`."""
-        return environ.get("VITALWATCH_DATABASE_URL", "") or self.url or f"sqlite:///{artifacts / 'vitalwatch.db'}"
+        return environ.get(DATABASE_URL, "") or self.url or f"sqlite:///{artifacts / 'vitalwatch.db'}"
 
 
 class WatchdogLimits(Closed):
@@ -236,6 +237,15 @@ def closed(model: type[M], told: object, what: str) -> M:
     if not isinstance(told, Mapping):
         raise SettingsError(what, "", "must hold a mapping of keys to values")
     return _close(model, Box(told, box_dots=False), what)
+
+
+def forget_database(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Take the database of the environment away: this process and what it starts use that of their config alone.
+
+    For a demonstration, tests and benchmarks, whose people must never get among real ones.
+    """
+    for name in (DATABASE_URL, DATABASE_KEY):
+        environ.pop(name, None)
 
 
 def json_schema() -> dict[str, Any]:

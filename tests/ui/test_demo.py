@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,10 +13,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
 from command_world import Place
 from tiny import ROOT
-from vitalwatch.settings import Settings
+from vitalwatch.database.vault import Secret
+from vitalwatch.settings import DATABASE_KEY, DATABASE_URL, Settings
 from vitalwatch.tables import DAY
 from vitalwatch.ui import demo
 
@@ -50,12 +54,46 @@ def test_some_of_them_have_an_episode_soon(settings: Settings) -> None:
     assert len(soon) >= 5
 
 
-def test_the_demonstration_has_a_database_of_its_own(tmp_path: Path) -> None:
-    chosen = demo.own_settings(ROOT, tmp_path)
+def test_the_demonstration_has_a_database_of_its_own_whatever_the_environment_names(tmp_path: Path) -> None:
+    key = base64.b64encode(bytes(32)).decode()
+    environ = {DATABASE_URL: "postgresql://ward@db/ward", DATABASE_KEY: key, "HOME": "/home/nurse"}
+    chosen = demo.own_settings(ROOT, tmp_path, environ=environ)
+    database = chosen.config.database
 
-    assert str(tmp_path) in chosen.config.database.place(chosen.artifacts, {})
-    assert chosen.config.database.key.is_relative_to(tmp_path)
+    assert f"sqlite:///{tmp_path / 'demo.db'}" == database.place(chosen.artifacts, environ)
+    assert Secret(bytes(32)).id != Secret.load(database.key, create=True, environ=environ).id
+    assert (tmp_path / "database.key") == database.key
+    assert {"HOME": "/home/nurse"} == environ
     assert chosen.config.alarms.watchdog is None
+
+
+def test_simulated_alarms_reach_no_receiver_and_real_accounts_do_not_sign_in(tmp_path: Path) -> None:
+    hook = {"name": "ward", "url": "https://ward.example.org/alarms"}
+    mail = {
+        "name": "doctor",
+        "host": "mail.example.org",
+        "port": 587,
+        "sender": "v@example.org",
+        "to": ["d@example.org"],
+    }
+    provider = {"issuer": "https://id.example.org", "audience": "vitalwatch", "jwks": "keys.json"}
+    real = {"alarms": {"webhooks": [hook], "mails": [mail]}, "api": {"oidc": provider, "streams": 7}}
+    for name in ("schema.yaml", "params.yaml", "rules.yaml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / "config").mkdir()
+    base = yaml.safe_load((ROOT / "config" / "base.yaml").read_text())
+    for name, group in real.items():
+        base[name] |= group
+    (tmp_path / "config" / "base.yaml").write_text(yaml.safe_dump(base))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**real, "page": {"token_header": "X-Token"}}))
+    (tmp_path / "demo").mkdir()
+    for laid_over in (None, tmp_path / "mine.yaml"):
+        config = demo.own_settings(tmp_path, tmp_path / "demo", laid_over, {}).config
+
+        assert ((), (), None, None) == (
+            config.alarms.webhooks, config.alarms.mails, config.api.oidc, config.page.token_header,
+        )  # fmt: skip
+        assert 7 == config.api.streams
 
 
 def test_without_a_run_it_names_the_command_that_makes_one(tmp_path: Path) -> None:
@@ -75,7 +113,9 @@ def test_it_shows_people_live_and_ends_cleanly_by_ctrl_c(tmp_path: Path, tiny_bu
         port = free.getsockname()[1]
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    running = started(place, scratch, "--people", "2", "--port", str(port))
+    elsewhere = tmp_path / "elsewhere.db"
+    named = {DATABASE_URL: f"sqlite:///{elsewhere}", DATABASE_KEY: base64.b64encode(bytes(32)).decode()}
+    running = started(place, scratch, "--people", "2", "--port", str(port), **named)
     try:
         assert running.stdout is not None
         lines = [running.stdout.readline() for _ in range(3)]
@@ -90,13 +130,14 @@ def test_it_shows_people_live_and_ends_cleanly_by_ctrl_c(tmp_path: Path, tiny_bu
     assert (0, True) == (running.returncode, out.endswith("its database is gone.\n"))
     assert [] == [path.name for path in scratch.glob("vitalwatch-demo-*")]
     assert not (place.artifacts / "vitalwatch.db").exists()
+    assert not elsewhere.exists()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
 
 
-def started(place: Place, scratch: Path, *words: str) -> subprocess.Popen[str]:
+def started(place: Place, scratch: Path, *words: str, **named: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "vitalwatch.ui.demo", "--root", str(ROOT), "--config", str(place.config), *words]
-    environ = {**os.environ, "TMPDIR": str(scratch), "OMP_NUM_THREADS": "1"}
+    environ = {**os.environ, "TMPDIR": str(scratch), "OMP_NUM_THREADS": "1", **named}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environ, cwd=place.folder,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

@@ -23,8 +23,9 @@ from sqlalchemy import Connection, select
 from vitalwatch import keyfile
 from vitalwatch.database.tables import facts, vault
 from vitalwatch.errors import DatabaseError, StoreError
+from vitalwatch.settings import DATABASE_KEY
 
-VARIABLE = "VITALWATCH_DATABASE_KEY"
+VARIABLE = DATABASE_KEY
 SECRET_BYTES = 32
 NONCE_BYTES = 12  # NIST SP 800-38D, 8.2.2
 PERSON, DEVICE, ACCOUNT = "person", "device", "account"

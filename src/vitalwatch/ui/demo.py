@@ -4,7 +4,8 @@ python -m vitalwatch.ui.demo [--people 20] [--speed 300] [--port 8501]
 
 Everybody has eight days of history, so that their own normal is known; it begins at the hour after which most of them
 have an episode. What nobody takes on within six simulated hours, a simulated nurse acknowledges. Everything is gone
-when it ends, by Ctrl-C or by itself.
+when it ends, by Ctrl-C or by itself. Receivers, an identity provider and a database that the configuration or the
+environment names are left alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,12 +33,12 @@ import yaml
 
 from vitalwatch.alerting.alerts import ACKNOWLEDGE, LATCHED, PRIORITIES, SIGNALLING
 from vitalwatch.errors import AlarmRefused, NoModelYet, StoreError
-from vitalwatch.settings import Settings, load_settings
+from vitalwatch.settings import Settings, forget_database, load_settings
 from vitalwatch.store import Store
 from vitalwatch.tables import DAY, Event, Profile, Readings
 from vitalwatch.timestamps import rfc3339
 from vitalwatch.ui.clock import VARIABLE, FastClock, ReadClock, wall
-from vitalwatch.ui.source import ADDRESS, CONFIG, DEMO
+from vitalwatch.ui.source import ADDRESS, CONFIG, DEMO, KEY
 
 if TYPE_CHECKING:  # else loaded while the page, a process of its own, already starts
     from vitalwatch import synthetic
@@ -91,8 +92,18 @@ def main(words: Sequence[str] | None = None) -> int:
             return 1
 
 
-def own_settings(root: Path, folder: Path, laid_over: Path | None = None) -> Settings:
-    """Return the project's settings, a config laid over them, with a database of its own in a folder."""
+def own_settings(
+    root: Path, folder: Path, laid_over: Path | None = None, environ: MutableMapping[str, str] = os.environ
+) -> Settings:
+    """Return the project's settings, a config laid over them, with a database of its own and nobody who is told.
+
+    Args:
+        root: Of the project.
+        folder: Of the demonstration, for its database, key and config.
+        laid_over: A config file.
+        environ: Of this process and its children; a database that it names is taken out.
+    """
+    forget_database(environ)
     config = folder / "config.yaml"
     database = {
         "url": f"sqlite:///{folder / 'demo.db'}",
@@ -104,9 +115,18 @@ def own_settings(root: Path, folder: Path, laid_over: Path | None = None) -> Set
         rules["signals"][one] = {"again": "4h", "escalate": None}
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
     # the watchdog would write into the user's artifacts, and knows no other time than real time
-    alarms = {"watchdog": None, "log": False, "rules": str(folder / "rules.yaml")}
+    alarms: dict[str, Any] = {
+        "watchdog": None,
+        "log": False,
+        "rules": str(folder / "rules.yaml"),
+        "webhooks": [],
+        "mails": [],
+    }
     over = yaml.safe_load(laid_over.read_text(encoding="utf-8")) if laid_over is not None else {}
-    config.write_text(json.dumps({**over, "database": database, "alarms": alarms}), encoding="utf-8")  # JSON is YAML
+    told = {**over, "database": database, "alarms": alarms}
+    told["api"] = {**over.get("api", {}), "oidc": None}  # who signs in with a real account has no business here
+    told["page"] = {"token_header": None}
+    config.write_text(json.dumps(told), encoding="utf-8")  # JSON is YAML
     return load_settings(root, config=config)
 
 
@@ -248,6 +268,7 @@ def _page(folder: Path, given: argparse.Namespace, api: str) -> Iterator[subproc
         **os.environ,
         CONFIG: str(folder / "config.yaml"),
         ADDRESS: api,
+        KEY: "",  # one of the user's own API is none here
         VARIABLE: str(folder / CLOCK),
         DEMO: told,
     }
