@@ -13,6 +13,7 @@ from serving_world import Ward
 from vitalwatch.api.app import check_bind, told_to_uvicorn
 from vitalwatch.api.operations import Route
 from vitalwatch.api.table import OPERATIONS
+from vitalwatch.database import access
 from vitalwatch.database.access import SCOPES
 from vitalwatch.errors import SettingsError
 
@@ -170,14 +171,33 @@ def test_a_key_is_also_taken_from_its_own_header(house):
 
 
 def test_an_ended_key_is_refused(own):
-    from vitalwatch.database import access
-
     token = own.key(["read"])
     assert 200 == own.ask("GET", "/people", key=token).status
     with own.engine.database.writing() as connection:
         access.end(connection, token.split("_")[1], own.engine.now() - 1)
     own.key(["read"])
     assert 401 == own.ask("GET", "/people", key=token).status
+
+
+def test_the_end_of_the_last_key_lets_nobody_in_and_the_command_line_makes_another(tmp_path, tiny_bundle, capsys):
+    ward = Ward(tmp_path, tiny_bundle)
+    own = Api(ward.settings, ward.engine)
+    try:
+        assert 200 == own.ask("GET", "/people?names=true").status
+        token = own.key(["read", "admin"])
+        with own.engine.database.writing() as connection:
+            access.end(connection, token.split("_")[1], own.engine.now())
+        own.forget()
+        refused = own.ask("GET", "/people?names=true"), own.ask("GET", "/people", key=token)
+        ward.place.capsys = capsys
+        made = ward.place.do("keys", "make", "--scope", "read", "--ward", "*", "--json")
+
+        assert [401, 401] == [one.status for one in refused]
+        assert all("`python main.py keys make`" in one.json["detail"] for one in refused)
+        assert 200 == own.ask("GET", "/people", key=made.json["token"]).status
+    finally:
+        own.close()
+        ward.engine.close()
 
 
 def test_while_there_are_no_keys_this_machine_may_everything(api):

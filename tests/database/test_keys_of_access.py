@@ -60,7 +60,18 @@ def test_a_key_ends(ward):
     ward.clock.ms += 1000
 
     assert ward.engine.key(token) is None
+
+
+@pytest.mark.parametrize("revoked", [True, False])
+def test_the_door_stays_closed_when_the_last_key_has_ended(ward, revoked):
     assert not ward.engine.has_keys()
+    key, _ = make(ward, ends=ward.clock() + 1000)
+    if revoked:
+        with ward.engine.database.writing() as connection:
+            access.end(connection, key.id, ward.clock())
+    ward.clock.ms += 1000
+
+    assert ward.engine.has_keys()
 
 
 def test_a_rotated_key_works_for_the_overlap_and_the_new_one_at_once(ward):

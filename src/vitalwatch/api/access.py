@@ -1,8 +1,8 @@
-"""Who asks: a key, a token of the house's identity provider, or, while there are no keys, this machine itself.
+"""Who asks: a key, a token of the house's identity provider, or, until a first key is made, this machine itself.
 
-A key is looked up in the database and remembered for some seconds, so an ended key works that long at most. Without
-any key only this machine is answered, and only a program on it: a browser's page of elsewhere (Origin, a foreign Host,
-a proxy's headers) is not.
+A key is looked up in the database and remembered for some seconds, so an ended key works that long at most. Until a
+first key is made only this machine is answered, and only a program on it: a browser's page of elsewhere (Origin, a
+foreign Host, a proxy's headers) is not. After that nobody is answered without one, though every key may have ended.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ LOCAL = "local"
 FOREIGN = (b"x-forwarded-for", b"forwarded", b"x-real-ip")
 MOST_REMEMBERED = 10_000
 _HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]{1,5})?")
+KEY_NEEDED = "Send `Authorization: Bearer KEY`; `python main.py keys make` makes a key, also when all have ended."
 CHALLENGE = (("www-authenticate", 'Bearer realm="vitalwatch"'),)
 
 
@@ -115,7 +116,7 @@ class Access:
     async def _without(self, headers: dict[bytes, bytes], client: str) -> Caller:
         if await self.needs_keys():
             self._anybody.take(place_of(client))
-            raise Problem("unauthenticated", "Send `Authorization: Bearer KEY`.", headers=CHALLENGE)
+            raise Problem("unauthenticated", KEY_NEEDED, headers=CHALLENGE)
         if not loopback(client) or not self._local(headers):
             raise Problem("loopback_only", "Make a key with `python main.py keys`, and send it.")
         return HERE
@@ -145,7 +146,7 @@ class Access:
                 ends = float("inf") if key.ends is None else key.ends / 1000
                 return Caller(key.id, key.scopes, key.wards, ends)
         self._failures.take(place_of(client))
-        detail = "The key or token is unknown, or its time is over."
+        detail = "The key or token is unknown, or its time is over; `python main.py keys make` makes another key."
         claimed = await asyncio.to_thread(self._engine.claimed_key, token)
         raise Problem("unauthenticated", detail, headers=CHALLENGE, actor=claimed)
 

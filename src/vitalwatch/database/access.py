@@ -110,10 +110,13 @@ def listed(connection: Connection) -> list[Key]:
     return list(map(_key, connection.execute(select(access_keys).order_by(access_keys.c.created, access_keys.c.id))))
 
 
-def any_valid(connection: Connection, now: int) -> bool:
-    """Return whether there is a key at all: without one nothing may listen beyond this machine."""
-    c = access_keys.c
-    return connection.execute(select(c.id).where(c.ends.is_(None) | (c.ends > now)).limit(1)).first() is not None
+def any_made(connection: Connection) -> bool:
+    """Return whether a key was ever made, also one that has ended.
+
+    With the first key a house closes its door: were valid ones counted, the end of the last would open it to everybody
+    on the machine.
+    """
+    return connection.execute(select(access_keys.c.id).limit(1)).first() is not None
 
 
 def end(connection: Connection, id: str, at: int) -> Key:
