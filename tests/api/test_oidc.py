@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from api.test_identifiers import columns
 from api_world import Api
 from serving_world import Ward
 from tiny import ROOT
+from vitalwatch.api.oidc import Oidc
+from vitalwatch.api.problem import Problem
 from vitalwatch.database import accounts
 from vitalwatch.errors import DatabaseError, SettingsError
 from vitalwatch.settings import Provider, load_settings
@@ -184,6 +187,91 @@ def test_new_keys_of_the_provider_are_looked_up(api, issuer, monkeypatch):
     issuer.publish("two")
 
     assert 200 == api.ask("GET", "/people", key=issuer.token(kid="two")).status
+
+
+class Seconds:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def seconds():
+    return Seconds()
+
+
+@pytest.fixture
+def reader(issuer, seconds):
+    return Oidc(
+        Provider(issuer=ISSUER, audience=AUDIENCE, jwks=str(issuer.file)), issuer.file.read_bytes, clock=seconds
+    )
+
+
+def test_a_withdrawn_key_is_trusted_for_ten_minutes_at_most(reader, issuer, seconds):
+    token = issuer.token()
+    assert reader.caller(token) is not None
+    issuer.publish("two")
+    seconds.now += 590
+    assert reader.caller(token) is not None
+    seconds.now += 11
+
+    assert reader.caller(token) is None
+    assert reader.caller(issuer.token(kid="two")) is not None
+
+
+@pytest.mark.parametrize("silence", [b"", b"<html>", b"[]", b'{"keys": 1}', None])
+def test_while_the_provider_is_silent_its_known_keys_serve_for_an_hour(reader, issuer, seconds, silence):
+    token, told = issuer.token(), issuer.file.read_bytes()
+    assert reader.caller(token) is not None
+    issuer.file.unlink() if silence is None else issuer.file.write_bytes(silence)
+    seconds.now += 3599
+    assert reader.caller(token) is not None
+    seconds.now += 61
+    with pytest.raises(Problem) as refused:
+        reader.caller(token)
+    issuer.file.write_bytes(told)
+    with pytest.raises(Problem):
+        reader.caller(token)  # the provider is not asked at every request
+    seconds.now += 61
+
+    assert (503, "provider_silent") == (refused.value.status, refused.value.code)
+    assert reader.caller(token) is not None
+
+
+def test_nobody_waits_for_a_slow_provider_whom_the_known_keys_can_answer(reader, issuer, seconds):
+    token, asked, answered = issuer.token(), threading.Event(), threading.Event()
+    assert reader.caller(token) is not None
+
+    def slow() -> bytes:
+        asked.set()
+        assert answered.wait(30)
+        return issuer.file.read_bytes()
+
+    reader._fetch = slow
+    seconds.now += 601
+    other = threading.Thread(target=reader.caller, args=(token,))
+    other.start()
+    try:
+        assert asked.wait(30)
+        assert reader.caller(token) is not None
+        assert other.is_alive()
+    finally:
+        answered.set()
+        other.join(30)
+
+
+def test_a_provider_that_never_told_its_keys_is_503_and_a_key_of_ours_works(api, issuer):
+    key, token = api.key(["read"]), issuer.token()
+    issuer.file.unlink()
+    answer = api.ask("GET", "/people", key=token)
+
+    assert (503, "provider_silent") == (answer.status, answer.code)
+    assert "60" == answer.headers["retry-after"]
+    assert 200 == api.ask("GET", "/people", key=key).status
 
 
 def test_only_asymmetric_algorithms_and_https_can_be_configured():

@@ -134,7 +134,11 @@ class Access:
         token = token.strip()
         if kind.lower() == "bearer" and len(token) <= 8_192:
             if self._oidc is not None and token.count(".") == 2:
-                found = await asyncio.to_thread(self._oidc.caller, token)
+                try:
+                    found = await asyncio.to_thread(self._oidc.caller, token)
+                except Problem:  # nobody knows the provider's keys, so nobody knows who this is
+                    self._anybody.take(place_of(client))
+                    raise
                 if found is not None:
                     pseudonym = self._engine.accounts.pseudonym
                     actor = await asyncio.to_thread(pseudonym, self._oidc.issuer, found.subject)

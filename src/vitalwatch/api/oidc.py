@@ -6,13 +6,14 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jwt
 
+from vitalwatch.api.problem import busy
 from vitalwatch.database.access import EVERYWHERE, SCOPES
 from vitalwatch.database.people import Wards
 from vitalwatch.settings import Provider
@@ -20,7 +21,9 @@ from vitalwatch.settings import Provider
 log = logging.getLogger(__name__)
 LEEWAY = 30  # seconds that clocks may differ
 MOST = 1 << 20  # bytes of a key set
-AGAIN = 60.0  # seconds until an unknown key id makes us look for new keys once more
+AGAIN = 60.0  # seconds until we look for keys once more, whatever the reason
+FRESH = 600.0  # seconds that a key set is taken as it is: a key that the provider withdraws works that long at most
+OLD = 3600.0  # seconds that it still serves while the provider does not answer: its restart locks nobody out
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,22 @@ class Told:
     ends: float
 
 
-class Oidc:
-    """Reads tokens of one provider; `fetch` returns its key set (JWKS)."""
+@dataclass(frozen=True)
+class KeySet:
+    """Keys of the provider by id, and when it told them (seconds of the clock)."""
 
-    def __init__(self, provider: Provider, fetch: Callable[[], bytes]) -> None:
-        self._provider, self._fetch = provider, fetch
-        self._keys: dict[str, jwt.PyJWK] = {}
+    keys: Mapping[str, jwt.PyJWK]
+    told: float
+
+
+class Oidc:
+    """Reads tokens of one provider; `fetch` returns its key set (JWKS), raising OSError where that is not to be had."""
+
+    def __init__(
+        self, provider: Provider, fetch: Callable[[], bytes], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._provider, self._fetch, self._clock = provider, fetch, clock
+        self._held = KeySet({}, float("-inf"))
         self._looked = float("-inf")
         self._turn = threading.Lock()
 
@@ -48,7 +61,7 @@ class Oidc:
         return self._provider.issuer
 
     def caller(self, token: str) -> Told | None:
-        """Return who asks, None where the token is not one for us."""
+        """Return who asks, None where the token is not one for us; raises Problem while nobody knows its keys."""
         chosen = self._provider
         try:
             key = self._key(str(jwt.get_unverified_header(token).get("kid", "")))
@@ -63,9 +76,6 @@ class Oidc:
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except OSError as error:
-            log.warning("the identity provider has not told its keys: %s", type(error).__name__)
-            return None
         except (jwt.PyJWTError, ValueError, TypeError):
             return None
         scopes = frozenset(_words(claims.get(chosen.scopes_claim))) & set(SCOPES)
@@ -74,11 +84,28 @@ class Oidc:
         return Told(str(claims["sub"]), scopes, everywhere, float(claims["exp"]))
 
     def _key(self, kid: str) -> jwt.PyJWK | None:
-        with self._turn:
-            if kid not in self._keys and time.monotonic() - self._looked > AGAIN:
-                self._looked = time.monotonic()
-                self._keys = _keys(self._fetch(), self._provider.algorithms)
-            return self._keys.get(kid)
+        now, held = self._clock(), self._held
+        at_hand = kid in held.keys and now - held.told <= OLD
+        if at_hand and now - held.told <= FRESH:
+            return held.keys[kid]
+        if self._turn.acquire(blocking=not at_hand):  # whoever the keys at hand can answer waits for no other's look
+            try:
+                self._look(now)
+            finally:
+                self._turn.release()
+        held = self._held
+        if now - held.told > OLD:
+            raise busy("provider_silent", "Try again; if that does not help, look at `api.oidc.jwks`.", round(AGAIN))
+        return held.keys.get(kid)
+
+    def _look(self, now: float) -> None:
+        if now - self._looked <= AGAIN:
+            return
+        self._looked = now
+        try:
+            self._held = KeySet(_keys(self._fetch(), self._provider.algorithms), now)
+        except (OSError, ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:  # no answer, or none of ours
+            log.warning("the identity provider has not told its keys: %s", type(error).__name__)
 
 
 def fetch_of(place: str, root: Path) -> Callable[[], bytes]:

@@ -61,6 +61,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "too_many_requests": (429, "this key sends more than it may"),
     "busy": (503, "more is waiting than can be answered in time"),
     "no_model": (503, "no model is in production"),
+    "provider_silent": (503, "the identity provider does not tell its keys"),
     "storage": (503, "the database does not take anything now"),
     "internal": (500, "something went wrong here, not with the request"),
 }
