@@ -97,7 +97,7 @@ def test_what_is_refused_is_kept_with_its_reason_and_nothing_else_is_lost(ward):
     receipt = ward.send(sent)
 
     assert (2, 0, 3) == (receipt.accepted, len(receipt.duplicates), len(receipt.rejected))
-    kept = ward.engine.quarantine()
+    kept = ward.engine.quarantine().refused
     assert ["not_json", "bad_timestamp", "out_of_physical_range"] == [one.reason for one in kept]
     assert [1, 2, 3] == [one.position for one in kept]
 
@@ -107,7 +107,7 @@ def test_a_text_that_no_encoding_can_hold_is_refused_and_kept(ward, field):
     receipt = ward.send([reading(**{field: "a\ud800b"}), reading(1)])
 
     assert (1, [(0, "bad_text")]) == (receipt.accepted, [(one.position, one.reason) for one in receipt.rejected])
-    assert ["bad_text"] == [one.reason for one in ward.engine.quarantine()]
+    assert ["bad_text"] == [one.reason for one in ward.engine.quarantine().refused]
 
 
 def test_without_a_model_readings_are_kept_and_scored_when_there_is_one(tmp_path, tiny_bundle, tiny_monitor, both):

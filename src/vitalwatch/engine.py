@@ -29,7 +29,7 @@ from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
-from vitalwatch.database.quarantine import Refused
+from vitalwatch.database.quarantine import OLDEST, REPLAYED, Quarantined, Which
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.tally import Tally, What, names_read
 from vitalwatch.database.vault import Secret
@@ -52,7 +52,6 @@ from vitalwatch.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
-REPLAYED = 10_000  # refused readings that one replay looks at
 CATCH_UP = 5_000  # waiting readings scored in one transaction
 
 
@@ -249,10 +248,10 @@ class Engine:
         with self.database.reading() as connection:
             return outbox.oldest(connection), outbox.newest(connection)
 
-    def quarantine(self, wards: Wards = None, *, after: int = 0, most: int = 100, reason: str = "") -> list[Refused]:
-        """Return refused readings without what was sent, oldest first."""
+    def quarantine(self, wards: Wards = None, which: Which = OLDEST) -> Quarantined:
+        """Return refused readings without what was sent, and how many there are by reason."""
         with self.database.reading() as connection:
-            return quarantine.listed(connection, wards, after=after, most=most, reason=reason)
+            return quarantine.looked_at(connection, wards, which)
 
     def replay(self, actor: str, wards: Wards = None) -> dict[str, int]:
         """Run refused readings through today's rules again; what is accepted leaves the quarantine.
@@ -262,7 +261,7 @@ class Engine:
         """
         now, ahead = self.now(), self._ahead_ms
         with self.database.reading() as connection:
-            kept = quarantine.listed(connection, wards, most=REPLAYED)
+            kept = quarantine.listed(connection, wards, Which(most=REPLAYED))
             raw = quarantine.opened(connection, self._secret, [one.no for one in kept])
         stay, good = again(kept, raw, actor, wards, self.settings.schema, now, ahead)
         counts = Counter({"read": len(kept), "accepted": 0, "duplicate": 0, **stay})

@@ -138,6 +138,21 @@ def test_a_batch_tells_of_each_reading_and_nothing_disappears(own):
     assert ["out_of_physical_range", "not_json"] == [one["code"] for one in kept]
 
 
+def test_refused_readings_are_told_from_either_end_and_all_are_counted(own):
+    own.ask("POST", "/readings", [good(), *[good(heart_rate=900 + i) for i in range(4)], good(pulse=1)])
+
+    def told(query: str) -> list[int]:
+        answer = own.ask("GET", f"/quarantine?{query}")
+        assert {"out_of_physical_range": 4, "unknown_field": 1} == answer.json["counts"]
+        return [one["position"] for one in answer.json["refused"]]
+
+    first = own.ask("GET", "/quarantine?most=1").json["refused"][0]["no"]
+    assert [1, 2] == told("most=2")
+    assert [5, 4] == told("most=2&newest=true")
+    assert [4, 3] == told("most=2&newest=true&reason=out_of_physical_range")
+    assert [5, 4, 3, 2] == told(f"newest=true&after={first}")
+
+
 def test_a_line_each_is_taken_as_an_array_is(own):
     lines = b"\n".join(json.dumps(good(time=f"2026-01-05T08:{m:02d}:00Z")).encode() for m in range(30)) + b"\n{\n"
     told = own.ask("POST", "/readings", lines, media="application/x-ndjson")

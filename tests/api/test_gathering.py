@@ -74,7 +74,7 @@ def test_a_refused_reading_is_kept_under_its_own_sender_and_harms_no_other(own):
     assert (202, 202) == (good.status, bad.status)
     assert [] == good.json["rejected"]
     assert [(1, "out_of_physical_range")] == [(one["position"], one["code"]) for one in bad.json["rejected"]]
-    assert 1 == len(own.engine.quarantine())
+    assert 1 == len(own.engine.quarantine().refused)
 
 
 def test_people_are_put_into_the_ward_of_the_key_that_sent_first(own):

@@ -10,7 +10,7 @@ from serving_world import Ward, messages
 from tiny import somebody
 from vitalwatch.errors import AlarmRefused, NotAllowed, SettingsError
 from vitalwatch.tables import MINUTE, Profile
-from vitalwatch.ui import trying
+from vitalwatch.ui import quality, trying
 from vitalwatch.ui.here import Here
 from vitalwatch.ui.source import ADDRESS, source_of
 
@@ -102,8 +102,23 @@ def test_what_was_refused_is_accepted_after_the_cause_was_mended(ward: Ward) -> 
     told = here.replay()
 
     assert {"read": 2, "accepted": 1, "duplicate": 0, "unknown_field": 1} == told
-    assert ["unknown_field"] == [one.reason for one in here.refused()]
+    assert ["unknown_field"] == [one.reason for one in here.refused().refused]
     assert {"read": 1, "accepted": 0, "duplicate": 0, "unknown_field": 1} == here.replay()
+
+
+def test_of_many_refused_readings_the_newest_are_shown_and_all_are_counted(ward: Ward) -> None:
+    here = Kept(ward)
+    sent = messages(somebody(1).readings.rows(slice(0, 1)))[0]
+    for _ in range(3):
+        ward.send([{**sent, "pulse": 1}] * 400)
+    ward.send([{**sent, "heart_rate": 900}] * 2)
+    told = here.refused()
+
+    assert {"unknown_field": 1200, "out_of_physical_range": 2} == told.counts
+    assert ["out_of_physical_range", "out_of_physical_range", "unknown_field"] == [one.reason for one in told.refused][
+        :3
+    ]
+    assert quality.SHOWN == len(told.refused)
 
 
 def test_a_form_is_answered_by_the_run_in_production(here: Here) -> None:

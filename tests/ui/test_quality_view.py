@@ -13,14 +13,19 @@ def refused(reason: str, no: int = 1) -> Refused:
 
 
 def test_reasons_are_counted_with_what_they_mean() -> None:
-    told = quality.by_reason([refused("not_finite"), refused("unit_suspect"), refused("not_finite")])
+    told = quality.by_reason({"unit_suspect": 1, "not_finite": 2000})
 
-    assert [("not_finite", 2), ("unit_suspect", 1)] == [row[:2] for row in told]
+    assert [("not_finite", 2000), ("unit_suspect", 1)] == [row[:2] for row in told]
     assert all(meaning for _, _, meaning in told)
 
 
 def test_what_was_sent_is_not_shown() -> None:
-    assert "secret" not in str(quality.newest([refused("not_finite")], NOW))
+    assert "secret" not in str(quality.listed([refused("not_finite")], NOW))
+
+
+def test_a_replay_of_more_than_it_takes_says_so() -> None:
+    assert "10000 refused readings" == quality.replayable(10_000)
+    assert "the oldest 10,000 of 10,001 refused readings" == quality.replayable(10_001)
 
 
 def test_a_replay_says_what_stays() -> None:

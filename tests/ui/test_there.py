@@ -116,7 +116,9 @@ def test_what_alarms_cost_is_told_alike(both: tuple[Here, There]) -> None:
 def test_refused_readings_are_told_without_what_was_sent(both: tuple[Here, There]) -> None:
     here, there = both
 
-    assert [one.reason for one in here.refused()] == [one.reason for one in there.refused()]
+    mine, theirs = here.refused(), there.refused()
+    assert [(one.no, one.reason) for one in mine.refused] == [(one.no, one.reason) for one in theirs.refused] != []
+    assert mine.counts == theirs.counts
 
 
 def test_a_form_is_answered_alike(both: tuple[Here, There]) -> None:

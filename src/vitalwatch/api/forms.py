@@ -223,6 +223,7 @@ class RefusedFilter(Form):
 
     after: int = Field(0, ge=0, le=2**53)
     most: int = Field(100, ge=1, le=1_000)
+    newest: bool = Field(False, description="Newest first, not oldest: the last `most` of those behind `after`")
     reason: Literal[tuple(REASONS)] | None = None  # type: ignore[valid-type]
 
 

@@ -101,6 +101,7 @@ def _people() -> list[Operation]:
         Operation(
             "GET", "/quarantine", "quarantine", summary="Refused readings, without what was sent",
             answer=ward.quarantine, query=RefusedFilter, **many,
+            told="`counts` tells how many are kept in all, by code, whatever is asked for.",
         ),
         Operation(
             "POST", "/quarantine/replay", "replay", ADMIN, PEOPLE, "Run them through today's rules again; audited",

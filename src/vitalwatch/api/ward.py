@@ -12,6 +12,7 @@ from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.database.access import ADMIN
 from vitalwatch.database.changes import MEDICATION, Change
+from vitalwatch.database.quarantine import Which
 from vitalwatch.database.scores import Timeline
 from vitalwatch.explaining import usual_range
 from vitalwatch.tables import DAY, MINUTE, Floats
@@ -139,11 +140,10 @@ async def alarms(call: Call) -> Reply:
 
 
 async def quarantine(call: Call) -> Reply:
-    """Answer with refused readings, without what was sent."""
+    """Answer with refused readings, without what was sent, and counts of all that are kept."""
     asked = call.query(RefusedFilter)
-    found = await call.desk.ask(
-        call.desk.engine.quarantine, call.caller.wards, after=asked.after, most=asked.most, reason=asked.reason or ""
-    )
+    which = Which(asked.after, asked.most, asked.reason or "", asked.newest)
+    found = await call.desk.ask(call.desk.engine.quarantine, call.caller.wards, which)
     told = [
         {
             "no": one.no,
@@ -154,9 +154,9 @@ async def quarantine(call: Call) -> Reply:
             "detail": one.detail,
             "person": one.person or None,
         }
-        for one in found
+        for one in found.refused
     ]
-    return reply({"refused": told})
+    return reply({"refused": told, "counts": found.counts})
 
 
 def shown(name: str, value: float) -> float | None:

@@ -40,6 +40,26 @@ class Refused:
     received: int = 0
 
 
+@dataclass(frozen=True)
+class Which:
+    """Which refused readings: behind a number, so many at most, of one reason, from the oldest or the newest on."""
+
+    after: int = 0
+    most: int = 100
+    reason: str = ""
+    newest: bool = False
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Some refused readings without what was sent, and how many are kept in all, by reason."""
+
+    refused: list[Refused]
+    counts: dict[str, int]
+
+
+OLDEST = Which()
+REPLAYED = 10_000  # refused readings that one replay looks at, the oldest
 _SEALED = select(quarantine.c.no, quarantine.c.sealed).where(quarantine.c.no.in_(bindparam("numbers", expanding=True)))
 _TOLD = [quarantine.c[name] for name in Refused.__dataclass_fields__ if name != "raw"]
 
@@ -56,15 +76,21 @@ def add(connection: Connection, secret: Secret, refused: Sequence[Refused], now:
     connection.execute(quarantine.insert(), rows)
 
 
-def listed(connection: Connection, wards: Wards, *, after: int = 0, most: int = 100, reason: str = "") -> list[Refused]:
-    """Return refused readings without what was sent, oldest first."""
-    which = select(*_TOLD).where(quarantine.c.no > after)
+def listed(connection: Connection, wards: Wards, which: Which = OLDEST) -> list[Refused]:
+    """Return refused readings without what was sent."""
+    c = quarantine.c
+    wanted = select(*_TOLD).where(c.no > which.after)
     if wards is not None:
-        which = which.where(quarantine.c.ward.in_(sorted(wards)))
-    if reason:
-        which = which.where(quarantine.c.reason == reason)
-    rows = connection.execute(which.order_by(quarantine.c.no).limit(most))
+        wanted = wanted.where(c.ward.in_(sorted(wards)))
+    if which.reason:
+        wanted = wanted.where(c.reason == which.reason)
+    rows = connection.execute(wanted.order_by(c.no.desc() if which.newest else c.no).limit(which.most))
     return [Refused(raw=b"", **row._mapping) for row in rows]
+
+
+def looked_at(connection: Connection, wards: Wards, which: Which = OLDEST) -> Quarantined:
+    """Return those asked for, and counts of all that whoever asks may see."""
+    return Quarantined(listed(connection, wards, which), counts(connection, wards))
 
 
 def counts(connection: Connection, wards: Wards) -> dict[str, int]:

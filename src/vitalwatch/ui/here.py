@@ -11,6 +11,7 @@ from vitalwatch import prognosis
 from vitalwatch.alerting.judging import NOBODY
 from vitalwatch.alerting.telling import listed
 from vitalwatch.database.access import SCOPES
+from vitalwatch.database.quarantine import Quarantined, Which
 from vitalwatch.engine import Engine
 from vitalwatch.errors import NoModelYet, NotEnoughHistory
 from vitalwatch.production import MODELS
@@ -20,6 +21,7 @@ from vitalwatch.tables import DAY, Profile, Readings
 from vitalwatch.ui import trying
 from vitalwatch.ui.clock import clock_of
 from vitalwatch.ui.course import Ahead, Course, ahead_of, of_timeline
+from vitalwatch.ui.quality import SHOWN
 from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
@@ -125,9 +127,9 @@ class Here:
         """As `Source.burden`."""
         return self.engine.burden(self.now() - days * DAY).to_json()
 
-    def refused(self) -> Sequence[Any]:
+    def refused(self) -> Quarantined:
         """As `Source.refused`."""
-        return self.engine.quarantine(most=1000)
+        return self.engine.quarantine(which=Which(most=SHOWN, newest=True))
 
     def replay(self) -> dict[str, int]:
         """As `Source.replay`."""

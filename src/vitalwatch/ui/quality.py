@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vitalwatch.database.quarantine import REPLAYED
 from vitalwatch.reading import REASONS
 from vitalwatch.schema import Schema
 from vitalwatch.tables import MINUTE
@@ -20,6 +21,7 @@ TENTHS = 10
 SMALL, LARGE = 0.1, 0.25  # usual reading of a population stability index: below is stable, above has moved
 LEAST_ROWS = 500  # judged rows before a drift is told
 FAR = 2.0  # own spreads
+SHOWN = 50  # of the newest refused readings
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,13 @@ class Drift:
     vitals: tuple[tuple[str, str, str], ...]
 
 
-def by_reason(refused: Sequence[Any]) -> list[tuple[str, int, str]]:
+def by_reason(counts: Mapping[str, int]) -> list[tuple[str, int, str]]:
     """Return reason, count and what it means, the most frequent first."""
-    counted = Counter(str(one.reason) for one in refused)
-    return [(reason, count, REASONS.get(reason, "")) for reason, count in counted.most_common()]
+    return [(reason, count, REASONS.get(reason, "")) for reason, count in Counter(counts).most_common()]
 
 
-def newest(refused: Sequence[Any], now: int, most: int = 50) -> list[dict[str, str]]:
-    """Return the newest refused readings as rows: never what was sent."""
+def listed(refused: Sequence[Any], now: int) -> list[dict[str, str]]:
+    """Return refused readings as rows: never what was sent."""
     return [
         {
             "age": age(one.received, now),
@@ -57,8 +58,13 @@ def newest(refused: Sequence[Any], now: int, most: int = 50) -> list[dict[str, s
             "source": one.source,
             "place": str(one.position),
         }
-        for one in list(refused)[::-1][:most]
+        for one in refused
     ]
+
+
+def replayable(count: int) -> str:
+    """Return whom a replay runs through the rules, in words, of so many that are kept."""
+    return f"the oldest {REPLAYED:,} of {count:,} refused readings" if count > REPLAYED else f"{count} refused readings"
 
 
 def replayed(told: dict[str, int]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vitalwatch.errors import SettingsError
 
 if TYPE_CHECKING:  # the demonstration asks for names of variables only, before it starts the page
+    from vitalwatch.database.quarantine import Quarantined
     from vitalwatch.schema import Schema
     from vitalwatch.settings import Settings
     from vitalwatch.tables import Profile, Readings
@@ -89,8 +90,8 @@ class Source(Protocol):
     def burden(self, days: int) -> Mapping[str, Any]:
         """Return what alarms of the last days cost, as `alerting.burden.Burdens.to_json`."""
 
-    def refused(self) -> Sequence[Any]:
-        """Return refused readings, newest last, without what was sent (`database.quarantine.Refused`)."""
+    def refused(self) -> Quarantined:
+        """Return the newest refused readings, newest first, without what was sent, and counts of all by reason."""
 
     def replay(self) -> dict[str, int]:
         """Run the refused readings through today's rules again; return read, accepted, and by reason what stays."""

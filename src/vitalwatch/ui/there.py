@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 
 from vitalwatch.database.access import ADMIN
-from vitalwatch.database.quarantine import Refused
+from vitalwatch.database.quarantine import Quarantined, Refused
 from vitalwatch.database.scores import Timeline
 from vitalwatch.errors import NotFound, VitalsError
 from vitalwatch.settings import Settings
@@ -18,6 +18,7 @@ from vitalwatch.tables import DAY, MINUTE, Profile, Readings
 from vitalwatch.timestamps import parse_time, rfc3339
 from vitalwatch.ui.clock import clock_of, wall
 from vitalwatch.ui.course import Ahead, Course, of_timeline
+from vitalwatch.ui.quality import SHOWN
 from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
@@ -161,9 +162,10 @@ class There:
         """As `Source.burden`."""
         return dict(self._get("/burden", days=str(days)))
 
-    def refused(self) -> Sequence[Any]:
+    def refused(self) -> Quarantined:
         """As `Source.refused`."""
-        return [_refused(one) for one in self._get("/quarantine", most="1000")["refused"]]
+        told = self._get("/quarantine", most=str(SHOWN), newest="true")
+        return Quarantined([_refused(one) for one in told["refused"]], dict(told["counts"]))
 
     def replay(self) -> dict[str, int]:
         """As `Source.replay`."""

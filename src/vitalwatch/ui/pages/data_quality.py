@@ -29,11 +29,11 @@ def show() -> None:
 def _refused() -> None:
     st.subheader("Refused readings")
     found = source().refused()
-    if not found:
+    if not found.counts:
         answered(REPLAY, "", "", str)  # what a replay came to that left none
         st.caption("None is kept. What cannot be right is refused with a reason and kept here until it is mended.")
         return
-    reasons = quality.by_reason(found)
+    reasons = quality.by_reason(found.counts)
     rows = [{"name": reason.replace("_", " "), "value": count} for reason, count, _ in reasons]
     alt = "Refused readings by reason: " + ", ".join(f"{row['name']} {row['value']}" for row in rows) + "."
     chart(rows, charts.bars("Reason", "refused readings", height=40 + 34 * len(rows)), alt, "reasons")
@@ -46,19 +46,19 @@ def _refused() -> None:
         alt,
     )
     with st.expander("The newest, without what was sent"):
-        newest = quality.newest(found, source().now())
+        newest = quality.listed(found.refused, source().now())
         table(
             {name: [row[name] for row in newest] for name in newest[0]},
             "The newest refused readings: age, reason, source, place.",
         )
     if may(ADMIN):
-        _replay(len(found))
+        _replay(sum(found.counts.values()))
 
 
 def _replay(count: int) -> None:
     about = "After the cause was mended: what is accepted now is taken in and scored"
-    st.button("Run them through the rules again", help=about, on_click=ask, args=(REPLAY, count))
-    question = f"Run {asked(REPLAY)} refused readings through today's rules again? What is accepted is taken in."
+    st.button("Run them through the rules again", help=about, on_click=ask, args=(REPLAY, quality.replayable(count)))
+    question = f"Run {asked(REPLAY)} through today's rules again? What is accepted is taken in."
     answered(REPLAY, question, "Yes, run them", lambda: quality.replayed(source().replay()))
 
 
