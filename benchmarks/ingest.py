@@ -33,7 +33,7 @@ import numpy as np
 from vitalwatch import synthetic
 from vitalwatch.deliveries import Delivery, Receipt, Sender
 from vitalwatch.engine import Engine
-from vitalwatch.settings import Settings, load_settings
+from vitalwatch.settings import Settings, forget_database, load_settings
 from vitalwatch.store import Store
 from vitalwatch.timestamps import rfc3339
 
@@ -194,6 +194,7 @@ def databases(given: argparse.Namespace, temp: Path) -> Iterator[tuple[str, Any]
 
 def opened(settings: Settings, folder: Path, url: str | None, given: argparse.Namespace) -> Engine:
     """Return an engine with a database of its own and the models that are measured."""
+    forget_database()
     kept = settings.config.database.model_copy(
         update={"url": url or f"sqlite:///{folder / 'bench.db'}", "key": folder / "key", "anchor": folder / "anchor"}
     )
