@@ -137,6 +137,34 @@ def test_a_known_person_needs_no_readings_in_the_request(own):
     assert 422 == own.ask("POST", "/anomaly", {"person": "anna"}).status
 
 
+def low_on_oxygen(own) -> str:
+    """Send readings of somebody whose saturation is 90 % now; return the pseudonym."""
+    rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
+    own.engine.accept([one | {"oxygen_saturation": 90.0 + i % 2 / 10} for i, one in enumerate(rows)], "test", "nurse")
+    return own.ask("GET", "/people").json["people"][0]["person"]
+
+
+def test_news2_of_a_known_person_is_on_the_scale_and_the_oxygen_that_are_stored_unless_told_otherwise(own):
+    person = low_on_oxygen(own)
+    stored = {"oxygen_scale": 2, "supplemental_oxygen": False}
+    assert 200 == own.ask("PUT", f"/people/{person}/limits", stored).status
+
+    def news2(**told) -> tuple:
+        found = own.ask("POST", "/anomaly", {"person": person, **told}).json["news2"]
+        return found["scale"], found["parts"]["saturation"], found["parts"]["oxygen"]
+
+    assert (2, 0, 0) == news2()
+    assert (1, 3, 0) == news2(spo2_scale=1)
+    assert (2, 0, 2) == news2(supplemental_oxygen=True)
+
+
+def test_news2_of_a_person_of_whom_nothing_is_stored_is_on_the_first_scale(own):
+    person = low_on_oxygen(own)
+    found = own.ask("POST", "/anomaly", {"person": person}).json["news2"]
+
+    assert (1, 3, None) == (found["scale"], found["parts"]["saturation"], found["parts"]["oxygen"])
+
+
 def test_the_peers_paths_are_deprecated_aliases(api):
     for old, new, body in (
         ("/predict_heart_rate", "/predict", {"steps_per_minute": 10}),

@@ -16,6 +16,7 @@ from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_validation
 from vitalwatch.api.windows import SOMEBODY, care_of, readings_of
+from vitalwatch.clinical import oxygen
 from vitalwatch.expecting import Moments
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Answers, Care, Profile, Readings
@@ -66,8 +67,8 @@ def expected(monitor: Monitor, told: list[Any], run: str) -> list[dict[str, Any]
 async def anomaly(call: Call) -> Reply:
     """Answer with how unusual the newest reading is, and why."""
     asked, found, run, (clears, risks) = await _answers(call, AnomalyQuestion)
-    about = {"consciousness": asked.consciousness, "supplemental_oxygen": asked.supplemental_oxygen}
-    context = about | {"spo2_scale": asked.spo2_scale}
+    scale, given = await _oxygen(call, asked)
+    context = {"consciousness": asked.consciousness, "supplemental_oxygen": given, "spo2_scale": scale}
     told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
     told["early_warning"] = risks
     for place, sentence in clears.items():
@@ -75,6 +76,14 @@ async def anomaly(call: Call) -> Reply:
     outcome = "anomaly" if told["is_anomaly"] else "usual" if told["assessable"] else "too_little"
     call.desk.metrics.predictions.labels("anomaly", outcome).inc()
     return reply(told)
+
+
+async def _oxygen(call: Call, asked: AnomalyQuestion) -> tuple[int, bool | None]:
+    """Return SpO2 scale and whether oxygen is given, as the request says, or what is stored of a known person."""
+    engine, stored = call.desk.engine, None
+    if asked.person is not None:
+        stored = await call.desk.ask(engine.limits, asked.person, call.caller.wards)
+    return oxygen(stored or {}, scale=asked.spo2_scale, given=asked.supplemental_oxygen)
 
 
 async def forecast(call: Call) -> Reply:
