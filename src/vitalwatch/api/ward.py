@@ -121,8 +121,8 @@ async def discharge(call: Call) -> Reply:
 
 async def history(call: Call) -> Reply:
     """Answer with what became of an alert, oldest first."""
-    found = await call.desk.ask(call.desk.engine.alarm_history, alarm_of(call), call.caller.wards)
-    return reply({"history": [{**one, "at": rfc3339(one["at"])} for one in found]})
+    found = await call.desk.ask(call.desk.engine.alarm, alarm_of(call), call.caller.wards)
+    return reply({"history": _history(found)})
 
 
 async def alarms(call: Call) -> Reply:
@@ -207,6 +207,10 @@ def acting(action: str) -> Any:
 
 def _change(one: Change) -> dict[str, Any]:
     return {"time": rfc3339(one.at), "kind": one.kind}
+
+
+def _history(told: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**one, "at": rfc3339(one["at"])} for one in told["history"]]
 
 
 def _usual(found: Timeline) -> dict[str, Any]:
