@@ -119,6 +119,12 @@ async def discharge(call: Call) -> Reply:
     return Reply(b"", 204)
 
 
+async def alarm(call: Call) -> Reply:
+    """Answer with one alert and what became of it: where the link of a notice leads."""
+    found = await call.desk.ask(call.desk.engine.alarm, alarm_of(call), call.caller.wards)
+    return reply(alert(found) | {"history": _history(found)})
+
+
 async def history(call: Call) -> Reply:
     """Answer with what became of an alert, oldest first."""
     found = await call.desk.ask(call.desk.engine.alarm, alarm_of(call), call.caller.wards)
