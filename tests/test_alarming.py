@@ -113,7 +113,7 @@ def test_an_alarm_is_acknowledged_once_and_by_whom_is_written_down(ward):
     told = ward.engine.act(ward.fever["id"], ACKNOWLEDGE, "nurse")
 
     assert ("acknowledged", "nurse") == (told["state"], told["acknowledged_by"])
-    assert ["raised", "acknowledge"] == [one["cause"] for one in ward.engine.alarm_history(told["id"])]
+    assert ["raised", "acknowledge"] == [one["cause"] for one in ward.engine.alarm(told["id"])["history"]]
     with ward.engine.database.reading() as connection:
         written = connection.execute(select(audit.c.actor, audit.c.action, audit.c.object)).all()
     assert ("nurse", "alarm.acknowledge", told["id"]) in [tuple(row) for row in written]
@@ -155,7 +155,7 @@ def test_an_action_that_cannot_be_done_says_why(ward):
 def test_alarms_of_another_ward_cannot_be_touched_nor_seen(ward):
     ward.lives(feverish())
     alarm = ward.fever["id"]
-    for ask in (ward.engine.act, lambda *a, **k: ward.engine.alarm_history(a[0], **k)):
+    for ask in (ward.engine.act, lambda *a, **k: ward.engine.alarm(a[0], **k)):
         with pytest.raises(NotAllowed):
             ask(alarm, ACKNOWLEDGE, "nurse", wards=frozenset({"elsewhere"}))
     with pytest.raises(NotAllowed):

@@ -51,6 +51,33 @@ def test_what_is_accepted_is_scored_as_the_monitor_alone_scores(ward, tiny_monit
     assert {RUN} == set(timeline.run)
 
 
+def test_the_last_days_are_made_anew_as_they_were_scored(ward):
+    told = messages(some(1500))
+    for start in range(0, 1500, 100):
+        ward.send(told[start : start + 100])
+    whole = ward.engine.timeline("anna", 0, FOREVER)
+    for row in (-1, -300, -900, 0):
+        _, before, rows = ward.engine.course("anna", int(whole.time[row]) + 1)
+
+        assert before.newest == (whole.time[row - 1] if row else -1)
+        assert whole.time[row:].tolist() == rows.time.tolist()
+        for name in ("score", "p_value", "unusual", "known"):
+            assert np.array_equal(getattr(rows, name), whole.values[name][row:], equal_nan=True), name
+
+
+def test_days_made_anew_begin_with_another_medication_where_there_is_one(ward):
+    told = messages(some(900))
+    ward.send(told[:800])
+    ward.engine.change("anna", "medication", {"medication": ["beta_blocker"]}, "nurse")
+    ward.send(told[800:])
+    whole = ward.engine.timeline("anna", 0, FOREVER)
+    _, before, rows = ward.engine.course("anna", int(whole.time[-500]))
+
+    assert some(900).time[799] // (5 * MINUTE) * 5 * MINUTE == before.newest
+    assert whole.time[-1] == rows.time[-1]
+    assert np.array_equal(rows.score, whole.values["score"][-len(rows) :], equal_nan=True)
+
+
 def test_the_same_reading_twice_is_one_reading(ward):
     told = messages(some(50))
     first, again = ward.send(told), ward.send(told)

@@ -92,7 +92,7 @@ def test_a_page_alone_lets_time_pass_for_alarms(
     monkeypatch.setenv(VARIABLE, str(tmp_path / "clock"))
     page = source_of(ward.settings, "127.0.0.1", {})
     try:
-        states = lambda: [one["after"] for one in page.engine.alarm_history(alarm["id"])]  # noqa: E731
+        states = lambda: [one["after"] for one in page.engine.alarm(alarm["id"])["history"]]  # noqa: E731
         assert eventually(lambda: "audio_paused" != states()[-1]), states()
     finally:
         page.close()

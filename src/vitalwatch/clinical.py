@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import floor, inf, isnan, nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,6 +53,21 @@ class News2:
         single = (self.parts == 3).any(axis=1)
         band = np.select([self.total >= 7, self.total >= URGENT, single], [3, 2, 1], 0)
         return np.where(np.isnan(self.total), -1, band).astype(np.int8)
+
+
+def oxygen(
+    stored: Mapping[str, Any], *, scale: int | None = None, given: bool | None = None
+) -> tuple[int, bool | None]:
+    """Return the SpO2 scale of NEWS2 and whether oxygen is given, None where nobody told.
+
+    Args:
+        stored: Own limits of the person, with `oxygen_scale` and `supplemental_oxygen` where somebody set them.
+        scale, given: What is told now; it goes before what is stored.
+    """
+    return (
+        int(stored.get("oxygen_scale", 1)) if scale is None else scale,
+        stored.get("supplemental_oxygen") if given is None else given,
+    )
 
 
 def news2(

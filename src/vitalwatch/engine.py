@@ -37,7 +37,7 @@ from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, ag
 from vitalwatch.errors import DatabaseBusy, DatabaseError, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
 from vitalwatch.intake import Intake
-from vitalwatch.monitor import Monitor
+from vitalwatch.monitor import Monitor, State
 from vitalwatch.opening import opened, utc_ms
 from vitalwatch.production import Production, Served
 from vitalwatch.promotion import Promotion
@@ -164,9 +164,7 @@ class Engine:
         """
         now = self.now()
         judged = [judge(one, self.settings.schema, now, self._ahead_ms) for one in deliveries]
-        served = (
-            self.production.answering()
-        )  # outside of the writer's turn: a run that was just promoted is loaded here
+        served = self.production.answering()  # not in the writer's turn: a run that was just promoted is loaded here
         try:
             return [*self._take(judged, now, served)]
         except DatabaseBusy as error:
@@ -221,14 +219,15 @@ class Engine:
             NoModelYet: Nothing is in production.
             NotEnoughHistory: No reading was scored yet.
         """
-        served = self.production.served()
         with self.database.reading() as connection:
-            found = self._person(connection, person, wards)
-            if not found.scored:
-                raise NotEnoughHistory(found.pseudonym, 1, 0)
-            used = self.production.loaded(found.run) or served
-            held = self._recall.of(connection, found, used)
-        return used.monitor.again(held.state)
+            found, used = self._scored(connection, person, wards)
+            return used.monitor.again(self._recall.of(connection, found, used).state)
+
+    def course(self, person: str, since: int, wards: Wards = None) -> tuple[Monitor, State, Answers]:
+        """Return who judges a person, their state before a time (UTC ms), what is said from then on; as `forecast`."""
+        with self.database.reading() as connection:
+            found, used = self._scored(connection, person, wards)
+            return used.monitor, *self._recall.course(connection, found, used, since)
 
     def alarms(
         self, wards: Wards = None, *, open_only: bool = True, person: str = "", since: int = 0, most: int = 1000
@@ -259,11 +258,11 @@ class Engine:
         Returns:
             `read`, `accepted`, `duplicate`, and the number of readings that stay by reason.
         """
-        now, ahead = self.now(), self._ahead_ms
+        now = self.now()
         with self.database.reading() as connection:
             kept = quarantine.listed(connection, wards, Which(most=REPLAYED))
             raw = quarantine.opened(connection, self._secret, [one.no for one in kept])
-        stay, good = again(kept, raw, actor, wards, self.settings.schema, now, ahead)
+        stay, good = again(kept, raw, actor, wards, self.settings.schema, now, self._ahead_ms)
         counts = Counter({"read": len(kept), "accepted": 0, "duplicate": 0, **stay})
         serving = partial(self._serving, served=self.production.answering())
         for (source, ward), those in good.items():
@@ -364,10 +363,8 @@ class Engine:
             AlarmRefused: It is over, or cannot be paused for so long.
         """
         with self._transaction() as (connection, _):
-            found = alarms.one(connection, alarm)
-            person = people.numbered(connection, found[0]) if found is not None else None
-            person = NOBODY_IN_PARTICULAR if found is not None and not found[0] else person
-            if found is None or person is None or (wards is not None and found[1] not in wards):
+            no = alarms.seen(connection, alarm, wards)[0]
+            if (person := people.numbered(connection, no) if no else NOBODY_IN_PARTICULAR) is None:
                 raise NotAllowed("This alarm")
             told = self._alarming.act(connection, person, Action(kind, actor, alarm, pause=pause), self.now())
             self.audit.write(connection, actor, f"alarm.{kind}", alarm)
@@ -377,16 +374,13 @@ class Engine:
         """Close a person's technical alarms and wait for no readings until one comes; raises NotAllowed."""
         with self._transaction() as (connection, _):
             found = self._person(connection, person, wards)
-            action = Action(DISCHARGE, actor, person=found.pseudonym)
-            self._alarming.discharge(connection, found, action, self.now())
+            self._alarming.discharge(connection, found, Action(DISCHARGE, actor, person=found.pseudonym), self.now())
             self.audit.write(connection, actor, "person.discharge", found.pseudonym)
 
-    def alarm_history(self, alarm: str, wards: Wards = None) -> list[dict[str, Any]]:
-        """Return what became of an alarm, oldest first; raises NotAllowed."""
+    def alarm(self, alarm: str, wards: Wards = None) -> dict[str, Any]:
+        """Return an alarm as plain values, and in `history` what became of it, oldest first; raises NotAllowed."""
         with self.database.reading() as connection:
-            if (found := alarms.one(connection, alarm)) is None or (wards is not None and found[1] not in wards):
-                raise NotAllowed("This alarm")
-            return alarms.history(connection, alarm)
+            return alarms.seen(connection, alarm, wards)[1] | {"history": alarms.history(connection, alarm)}
 
     def burden(self, since: int, wards: Wards = None) -> Burdens:
         """Return what the alarms that changed since a time (UTC ms) cost those who answer them, and each rule."""
@@ -439,7 +433,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Callable[[dict[int, Held]], None]]]:
-        """Yield the writer, and a function that takes states to put at hand once everything is committed."""
+        """Yield the writer, and what takes states to put at hand once everything is committed."""
         staged: dict[int, Held] = {}
         with self._turn:
             try:
@@ -456,6 +450,12 @@ class Engine:
         if found is None or (wards is not None and found.ward not in wards):
             raise NotAllowed("This person")
         return found
+
+    def _scored(self, connection: Connection, person: str, wards: Wards) -> tuple[Person, Served]:
+        served, found = self.production.served(), self._person(connection, person, wards)
+        if not found.scored:
+            raise NotEnoughHistory(found.pseudonym, 1, 0)
+        return found, self.production.loaded(found.run) or served
 
     def _catch_up(self, person: Person, served: Served) -> int:
         moved = None

@@ -140,7 +140,8 @@ class Guarding:
 
     def _watch(self) -> None:
         if self._limits is not None:
-            self._dog = Watchdog(self._folder, self._limits, self._told)
+            alone = [one | {"external_url": ""} for one in self._told]  # what it tells by itself no route knows
+            self._dog = Watchdog(self._folder, self._limits, alone)
 
 
 def folder_of(settings: Settings) -> Path:

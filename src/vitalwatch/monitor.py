@@ -246,10 +246,10 @@ class Monitor:
         Args:
             answers: From `answer`, or from `advance` with `state`.
             profile: As given there.
-            state: Before those readings. Alarms then need a day of rows before them among these: of earlier ones
-                nothing is found.
+            state: Before those readings. Unless nothing is known in it, alarms need a day of rows before them among
+                these: of earlier ones nothing is found.
         """
-        whole = state is None
+        whole = state is None or state.newest < 0
         person, rows = self._behind(answers, profile, state)
         usual = residuals.usual(rows, person, self._learnt)
         seeker = Seeker(

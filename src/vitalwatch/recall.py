@@ -111,6 +111,26 @@ class Recall:
             held, since = self.changed(connection, person, served, held, one.no), max(since, held.state.newest)
         yield from self._stretches(connection, person, served, held, since, person.scored)
 
+    def course(self, connection: Connection, person: Person, served: Served, since: int) -> tuple[State, Answers]:
+        """Return the state before a time (UTC ms), and what is said of a person's scored readings from then on.
+
+        Where a medication or device was another since then, both begin with that: what was before counts no more.
+        """
+        profile = changes.profile_after(connection, self._secret, person, 0)
+        held, first = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), self._first(since, served)
+        others = changes.of_person(connection, person, after=0, through=person.scored)
+        if others:
+            held = self.replayed(connection, replace(person, scored=others[-1].no), served, held, first)
+            first = max(first, held.state.newest)
+        step_ms, after = served.monitor.schema.step_ms, held.through
+        since = max(since // step_ms * step_ms, first)
+        for one, _ in self._stretches(connection, person, served, held, first, person.scored, since):
+            held = one
+        rest = readings.of_person(
+            connection, self._layouts, person, step_ms, since=since, after=after, through=person.scored
+        )
+        return held.state, served.monitor.advance(held.state, rest.readings, forecast=False)[1]
+
     def changed(self, connection: Connection, person: Person, served: Served, held: Held, no: int) -> Held:
         """Return a state after the change of this number: what was normal before counts no more."""
         profile = changes.profile_after(connection, self._secret, person, no)
@@ -124,15 +144,23 @@ class Recall:
         return replace(held, through=through)
 
     def _stretches(
-        self, connection: Connection, person: Person, served: Served, held: Held, since: int, through: int
+        self,
+        connection: Connection,
+        person: Person,
+        served: Served,
+        held: Held,
+        since: int,
+        through: int,
+        end: int | None = None,
     ) -> Iterator[tuple[Held, Answers]]:
-        """Yield what is held after each day with readings, and the answers of that day."""
+        """Yield what is held after each day with readings (before `end`, if told), and the answers of that day."""
         step_ms, after = served.monitor.schema.step_ms, held.through
         while True:
             first = readings.first_time(connection, person, since=since, after=after, through=through)
-            if first is None:
+            if first is None or (end is not None and first >= end):
                 return
             since = first // step_ms * step_ms + DAY  # the next stretch, of whole grid steps
+            since = since if end is None else min(since, end)
             some = readings.of_person(
                 connection, self._layouts, person, step_ms,
                 since=first, until=since, after=after, through=through,
@@ -173,5 +201,10 @@ class Recall:
             except memory.ForgottenState:
                 pass  # of an older version: the readings say it again
         profile = changes.profile_after(connection, self._secret, person, 0)
-        days = served.monitor.chosen.baseline.days_back + DAYS_MORE
-        return Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), max(person.newest - days * DAY, 0)
+        begun = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile))
+        return begun, self._first(person.newest, served)
+
+    @staticmethod
+    def _first(time: int, served: Served) -> int:
+        """Return the time (UTC ms) from which readings matter for what is usual at a later one."""
+        return max(time - (served.monitor.chosen.baseline.days_back + DAYS_MORE) * DAY, 0)

@@ -137,6 +137,68 @@ def test_a_known_person_needs_no_readings_in_the_request(own):
     assert 422 == own.ask("POST", "/anomaly", {"person": "anna"}).status
 
 
+def sick_at_the_end(n: int) -> list[dict]:
+    """Return the first days of somebody who is far from usual in the last readings, in everything, never alike."""
+    rows = messages(somebody(0).readings.rows(slice(0, n)), "anna")
+    sick = [
+        one | {"heart_rate": 170.0 + i % 2, "respiratory_rate": 34.0 + i % 2, "oxygen_saturation": 84.0 + i % 2}
+        for i, one in enumerate(rows[-12:])
+    ]
+    return [*rows[:-12], *sick]
+
+
+@pytest.mark.parametrize("n", [240, 1200])
+def test_a_known_person_is_told_what_would_clear_the_alarms_that_are_on_as_a_window_is(own, n):
+    told = sick_at_the_end(n)
+    own.engine.accept(told, "test", "nurse")
+    person = own.ask("GET", "/people").json["people"][0]["person"]
+    found = {one["channel"]: one for one in own.ask("POST", "/anomaly", {"person": person}).json["alarms"]}
+
+    plain = [{name: value for name, value in one.items() if name != "person"} for one in told]
+    window = own.ask("POST", "/anomaly", {"readings": plain[-1000:]}).json
+    on = {one["channel"]: one for one in window["alarms"] if one["end"] == max(a["end"] for a in window["alarms"])}
+    assert {"rule", "unusual"} <= set(found)
+    assert all(one["clears"] for channel, one in found.items() if channel != "technical")
+    assert found["rule"]["clears"] == on["rule"]["clears"]
+    if n < 1000:  # the window is the whole of what is known
+        assert on == found
+
+
+def test_a_known_person_without_an_alarm_is_not_told_what_would_clear_one(own):
+    own.engine.accept(messages(somebody(0).readings.rows(slice(0, 60)), "anna"), "test", "nurse")
+    person = own.ask("GET", "/people").json["people"][0]["person"]
+
+    assert [] == own.ask("POST", "/anomaly", {"person": person}).json["alarms"]
+
+
+def low_on_oxygen(own) -> str:
+    """Send readings of somebody whose saturation is 90 % now; return the pseudonym."""
+    rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
+    own.engine.accept([one | {"oxygen_saturation": 90.0 + i % 2 / 10} for i, one in enumerate(rows)], "test", "nurse")
+    return own.ask("GET", "/people").json["people"][0]["person"]
+
+
+def test_news2_of_a_known_person_is_on_the_scale_and_the_oxygen_that_are_stored_unless_told_otherwise(own):
+    person = low_on_oxygen(own)
+    stored = {"oxygen_scale": 2, "supplemental_oxygen": False}
+    assert 200 == own.ask("PUT", f"/people/{person}/limits", stored).status
+
+    def news2(**told) -> tuple:
+        found = own.ask("POST", "/anomaly", {"person": person, **told}).json["news2"]
+        return found["scale"], found["parts"]["saturation"], found["parts"]["oxygen"]
+
+    assert (2, 0, 0) == news2()
+    assert (1, 3, 0) == news2(spo2_scale=1)
+    assert (2, 0, 2) == news2(supplemental_oxygen=True)
+
+
+def test_news2_of_a_person_of_whom_nothing_is_stored_is_on_the_first_scale(own):
+    person = low_on_oxygen(own)
+    found = own.ask("POST", "/anomaly", {"person": person}).json["news2"]
+
+    assert (1, 3, None) == (found["scale"], found["parts"]["saturation"], found["parts"]["oxygen"])
+
+
 def test_the_peers_paths_are_deprecated_aliases(api):
     for old, new, body in (
         ("/predict_heart_rate", "/predict", {"steps_per_minute": 10}),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import unquote
 
 import pytest
+
+from vitalwatch.api.limits import Rate
 
 ECHOES = ("Schmidt", "123-45-6789", "1e400", "72bpm", "98.6")
 
@@ -315,3 +318,95 @@ def test_a_body_that_never_comes_is_given_up(own, monkeypatch):
         return sent[0]["status"]
 
     assert 408 == own.loop.run_until_complete(slow())
+
+
+def test_row_8_a_reading_a_year_in_the_past_is_accepted_and_moves_nobody_back(own):
+    times = ("2026-01-05T09:00:00Z", "2025-01-05T09:00:00Z", "2026-01-05T09:05:00Z")
+    answers, newest = [], []
+    for when in times:
+        answers.append(own.ask("POST", "/readings", good(time=when)))
+        newest.append(own.ask("GET", "/people").json["people"][0]["time"])
+
+    assert [(202, 1)] * 3 == [(one.status, one.json["accepted"]) for one in answers]
+    assert [times[0], times[0], times[2]] == newest  # the late one waits for nothing, and nothing waits for it
+    person = own.ask("GET", "/people").json["people"][0]
+    assert not person["waiting"]
+    old = f"/people/{person['person']}/timeline?since=2025-01-05T00:00:00Z&until=2025-01-06T00:00:00Z"
+    assert [] == own.ask("GET", old).json["time"]
+
+
+def test_row_8_somebody_first_heard_of_with_a_reading_a_year_old_is_judged_by_it(own):
+    assert 202 == own.ask("POST", "/readings", good(time="2025-01-05T09:00:00Z")).status
+    assert "2025-01-05T09:00:00Z" == own.ask("GET", "/people").json["people"][0]["time"]
+
+
+def test_row_21_a_thousand_readings_of_one_moment_are_one_row_with_their_mean(own):
+    burst = [good(heart_rate=60 + i % 40, event_id=f"e{i}") for i in range(1_000)]
+    answer = own.ask("POST", "/readings", burst)
+
+    assert (202, 1_000, []) == (answer.status, answer.json["accepted"], answer.json["rejected"])
+    person = own.ask("GET", "/people").json["people"][0]
+    assert (1_000, 79.5) == (person["vitals"]["count"], person["vitals"]["heart_rate"])
+    day = f"/people/{person['person']}/timeline?since=2026-01-05T00:00:00Z&until=2026-01-06T00:00:00Z"
+    assert ["2026-01-05T08:00:00Z"] == own.ask("GET", day).json["time"]
+
+
+def four_hours(beats) -> list[dict]:
+    return [
+        {"time": f"2026-01-05T{8 + minute // 60:02d}:{minute % 60:02d}:00Z", "heart_rate": beats(minute)}
+        for minute in range(240)
+    ]
+
+
+def test_row_21_a_saturated_signal_is_a_fault_of_the_sensor_and_no_anomaly_of_the_person(api):
+    told = api.ask("POST", "/anomaly", {"readings": four_hours(lambda minute: 250)}).json
+
+    assert [("heart_rate", "flat_line")] == [(one["vital"], one["finding"]) for one in told["technical"]]
+    assert (None, False) == (told["score"], told["is_anomaly"])
+
+
+def test_row_21_a_sawtooth_is_taken_and_not_told_as_usual(api):
+    answer = api.ask("POST", "/anomaly", {"readings": four_hours(lambda minute: 60 + 5 * (minute % 9))})
+
+    assert (200, True) == (answer.status, answer.json["is_anomaly"])
+
+
+ELSEWHERE = (
+    "/../../etc/passwd",
+    "/%2e%2e/%2e%2e/etc/passwd",
+    "/..%2f..%2fetc%2fpasswd",
+    "/%252e%252e%252fetc%252fpasswd",
+    "/..\\..\\etc\\passwd",
+    "/runs/..%2f..%2fetc%2fpasswd",
+    "/v2/models/../../etc/passwd",
+    "/docs/../../../etc/passwd",
+    "//etc/passwd",
+    "/%00/etc/passwd",
+)
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+def test_row_23_a_path_that_leaves_the_routes_is_not_found_however_it_is_written(api, path):
+    for address in (path, unquote(path)):  # as it came, and as a server hands it on
+        answer = api.ask("GET", address)
+        told = answer.json["error"].partition(":")[0] if address.startswith("/v2/") else answer.code
+        assert (404, "not_found") == (answer.status, told)
+        assert b"passwd" not in answer.body
+
+
+def test_row_24_a_flood_of_options_is_refused_and_then_limited_by_address(own, monkeypatch):
+    monkeypatch.setattr(own.app.state.desk, "anybody", Rate(0.5, 3))
+    answers = [own.ask("OPTIONS", path) for path in ("/people", "/readings", "/nowhere", "/people", "/readings")]
+
+    assert [405, 405, 404, 429, 429] == [one.status for one in answers]
+    assert "2" == answers[-1].headers["retry-after"]
+    assert [] == [name for one in answers for name in one.headers if name.startswith("access-control")]
+    assert 405 == own.ask("OPTIONS", "/people", client="10.0.0.2").status
+
+
+@pytest.mark.parametrize("wanted", ["bytes=abc", "bytes=9-2", "bytes=-1", "bytes=0-,0-,0-", "lines=1-2", "bytes=0-0"])
+def test_row_25_a_range_that_is_asked_for_is_answered_with_the_whole(api, wanted):
+    whole, part = (api.ask("GET", "/openapi.json", headers=headers) for headers in ({}, {"range": wanted}))
+
+    assert (200, whole.body) == (part.status, part.body)
+    assert "content-range" not in part.headers

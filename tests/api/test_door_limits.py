@@ -72,6 +72,20 @@ def problem(told: bytes) -> tuple[int, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "path",
+    ["/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "/runs/..%2f..%2fetc%2fpasswd"],
+)
+def test_no_path_leads_to_a_file_over_a_socket_either(server, path):
+    with connected(server) as one:
+        one.sendall(f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
+        told = b"".join(iter(lambda: one.recv(65_536), b""))
+
+    assert (404, "not_found") == problem(told)
+    assert b"passwd" not in told
+
+
+@pytest.mark.slow
 def test_a_head_that_comes_a_byte_at_a_time_is_given_up_in_time(server):
     with connected(server) as one:
         took, told = dripped(one, HEAD + b"x-filler: " + b"a" * 500)

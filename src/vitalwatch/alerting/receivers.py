@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 
-from vitalwatch.alerting.alerts import MARKS, PHYSIOLOGICAL
+from vitalwatch.alerting.alerts import MARKS, PHYSIOLOGICAL, Alert
 from vitalwatch.alerting.notices import FIRING, NotDelivered, Notice
 
 log = logging.getLogger("vitalwatch.alarms")
@@ -117,7 +117,7 @@ class Webhook:
                     "annotations": annotations,
                     "startsAt": _stamp(alert.start),
                     "endsAt": NEVER if notice.status == FIRING else _stamp(ended),
-                    "generatorURL": f"{self.external_url}/alarms/{alert.id}" if self.external_url else "",
+                    "generatorURL": _link(self.external_url, alert),
                     "fingerprint": notice.fingerprint,
                 }
             ],
@@ -175,7 +175,7 @@ class Mail:
             f"Priority {alert.priority} ({alert.category}): please {what}.",
             f"Person {alert.person}, rule {alert.rule}, state {alert.state.replace('_', ' ')}.",
             f"Since {_stamp(alert.start)}; escalated {alert.level} times.",
-            f"{self.external_url}/alarms/{alert.id}" if self.external_url else f"Alarm {alert.id}",
+            _link(self.external_url, alert) or f"Alarm {alert.id}",
         ]
         message.set_content("\n".join(lines) + "\n")
         return message
@@ -184,6 +184,11 @@ class Mail:
 def signature(secret: bytes, stamp: str, body: bytes) -> str:
     """Return the hexadecimal HMAC-SHA-256 of `<stamp>.<body>`."""
     return hmac.new(secret, stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def _link(external_url: str, alert: Alert) -> str:
+    """Return where REST tells of an alert, empty where nobody told the address of this installation."""
+    return f"{external_url.rstrip('/')}/alarms/{alert.id}" if external_url else ""
 
 
 def _stamp(time_ms: int) -> str:

@@ -23,7 +23,7 @@ from vitalwatch.api.limits import place_of
 from vitalwatch.api.metrics import Metrics
 from vitalwatch.api.openapi import DESCRIPTION, TITLE, VERSION, described
 from vitalwatch.api.operations import Route, refused
-from vitalwatch.api.problem import MEDIA, TABLE, Problem
+from vitalwatch.api.problem import TABLE, Problem
 from vitalwatch.api.shedding import Shedding
 from vitalwatch.api.table import OPERATIONS
 from vitalwatch.engine import Engine
@@ -172,4 +172,4 @@ async def _refused(request: Request, error: Exception) -> Response:
     except Problem as too_often:
         problem = too_often
     told = refused(problem, request.scope)
-    return Response(told.body, told.status, headers=dict(problem.headers), media_type=MEDIA)
+    return Response(told.body, told.status, headers=dict(problem.headers), media_type=told.media)

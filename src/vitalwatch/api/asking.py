@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from vitalwatch import prognosis
+from vitalwatch import clearances, prognosis
 from vitalwatch.api import answers
 from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
 from vitalwatch.api.forms import MOST, AnomalyQuestion, ForecastQuestion, Window
@@ -16,6 +16,7 @@ from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_validation
 from vitalwatch.api.windows import SOMEBODY, care_of, readings_of
+from vitalwatch.clinical import oxygen
 from vitalwatch.expecting import Moments
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Answers, Care, Profile, Readings
@@ -66,8 +67,8 @@ def expected(monitor: Monitor, told: list[Any], run: str) -> list[dict[str, Any]
 async def anomaly(call: Call) -> Reply:
     """Answer with how unusual the newest reading is, and why."""
     asked, found, run, (clears, risks) = await _answers(call, AnomalyQuestion)
-    about = {"consciousness": asked.consciousness, "supplemental_oxygen": asked.supplemental_oxygen}
-    context = about | {"spo2_scale": asked.spo2_scale}
+    scale, given = await _oxygen(call, asked)
+    context = {"consciousness": asked.consciousness, "supplemental_oxygen": given, "spo2_scale": scale}
     told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
     told["early_warning"] = risks
     for place, sentence in clears.items():
@@ -75,6 +76,14 @@ async def anomaly(call: Call) -> Reply:
     outcome = "anomaly" if told["is_anomaly"] else "usual" if told["assessable"] else "too_little"
     call.desk.metrics.predictions.labels("anomaly", outcome).inc()
     return reply(told)
+
+
+async def _oxygen(call: Call, asked: AnomalyQuestion) -> tuple[int, bool | None]:
+    """Return SpO2 scale and whether oxygen is given, as the request says, or what is stored of a known person."""
+    engine, stored = call.desk.engine, None
+    if asked.person is not None:
+        stored = await call.desk.ask(engine.limits, asked.person, call.caller.wards)
+    return oxygen(stored or {}, scale=asked.spo2_scale, given=asked.supplemental_oxygen)
 
 
 async def forecast(call: Call) -> Reply:
@@ -105,11 +114,13 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
         detail = "A known person has a profile here."
         raise Problem("unknown_field", detail, faults=[Fault("/profile", "unknown_field")])
     found = await desk.ask(desk.engine.forecast, asked.person, call.caller.wards)
+    clears: dict[int, str] = {}
     risks = None
     if isinstance(asked, AnomalyQuestion):
+        clears = await desk.ask(clearances.of_person, desk.engine, asked.person, found, call.caller.wards)
         care = beside(call, asked, desk.engine.monitor())
         risks = await desk.ask(prognosis.of_person, desk.engine, asked.person, call.caller.wards, care)
-    return asked, found, desk.engine.run(), ({}, risks)
+    return asked, found, desk.engine.run(), (clears, risks)
 
 
 def beside(call: Call, asked: AnomalyQuestion, monitor: Monitor) -> Care | None:
@@ -134,23 +145,13 @@ def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, s
     with desk.metrics.inference[ANOMALY].time():
         found = monitor.answer(readings, profile, forecast=False)
         risks = prognosis.risks(monitor, readings, profile, care)
-    return found, run, (clearing(monitor, found, profile), risks)
+    return found, run, (clearances.of_window(monitor, found, profile), risks)
 
 
 def ahead(monitor: Monitor, readings: Readings, profile: Profile) -> Answers:
     """Return the answers for the newest row, with its forecast."""
     state, _ = monitor.advance(monitor.begin(SOMEBODY, profile), readings, forecast=False, detect=False)
     return monitor.again(state, detect=False)
-
-
-def clearing(monitor: Monitor, found: Answers, profile: Profile) -> dict[int, str]:
-    """Return what would clear the alarms that are on in the newest row, by their place; of others nothing is left."""
-    end = int(found.time[-1]) + monitor.schema.step_ms
-    still = [place for place, alarm in enumerate(found.alarms) if alarm.end >= end]
-    if not still:
-        return {}
-    told = monitor.clearing(replace(found, alarms=tuple(found.alarms[place] for place in still)), profile)
-    return {place: one.sentence for place, one in zip(still, told, strict=True) if one.sentence}
 
 
 def profile_form(call: Call, told: Any) -> Any:

@@ -71,8 +71,10 @@ class AnomalyQuestion(Window):
 
     model_config = example({"profile": ABOUT, "readings": [ONE]})
     consciousness: Literal["A", "C", "V", "P", "U"] | None = Field(None, description="ACVPU, for NEWS2")
-    supplemental_oxygen: bool | None = Field(None, description="for NEWS2")
-    spo2_scale: Literal[1, 2] = Field(1, description="NEWS2; 2 where a clinician chose it")
+    supplemental_oxygen: bool | None = Field(None, description="for NEWS2; of a known person as stored, if not told")
+    spo2_scale: Literal[1, 2] | None = Field(
+        None, description="NEWS2; 2 where a clinician chose it; as stored of a known person, else 1, if not told"
+    )
     care: list[Beside] | None = Field(
         None, min_length=1, max_length=MOST, description="For the early warning of a run that learnt one; else refused"
     )

@@ -109,10 +109,6 @@ async def infer(call: Call) -> Reply:
         return _error(str(refused), 400)
     except NoModelYet as error:
         return _error(of_error(error).detail, 503)
-    except Problem as problem:
-        call.scope[CODE] = problem.code
-        why = problem.faults[0].to_json()["detail"] if problem.faults else problem.detail
-        return Reply(_error(f"{problem.code}: {why}", problem.status).body, problem.status, headers=problem.headers)
     call.desk.metrics.predictions.labels(call.path["model"], "answered").inc()
     wanted = {one.name for one in asked.outputs or ()}
     told: dict[str, Any] = {"model_name": call.path["model"], "model_version": run}

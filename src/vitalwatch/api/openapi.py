@@ -13,7 +13,7 @@ from vitalwatch.api.access import PUBLIC
 from vitalwatch.api.calls import JSON, NDJSON
 from vitalwatch.api.forms import ALARM, FORM, PSEUDONYM, RUN, Forms
 from vitalwatch.api.operations import Operation
-from vitalwatch.api.problem import MEDIA, TABLE
+from vitalwatch.api.problem import MEDIA, TABLE, in_protocol
 from vitalwatch.api.table import (
     LIMITS_FORM,
     MOMENT_FORM,
@@ -149,11 +149,10 @@ def _responses(one: Operation) -> dict[str, Any]:
             content["example"] = one.example
         found[str(status)] = {"description": one.summary} | ({"content": {media: content}} if status != 204 else {})
     problems = [*EVERYWHERE, *(() if one.scope == PUBLIC else (401, 403)), *((409,) if one.body is not None else ())]
-    media = JSON if one.path.startswith("/v2/") else MEDIA
+    form = {JSON: {"schema": ERROR}} if in_protocol(one.path) else {MEDIA: {"schema": {"$ref": REF + "Problem"}}}
     for status in sorted(set(problems) - set(one.statuses)):
-        form = {"schema": {"$ref": REF + "Problem"}}
-        content = {MEDIA: form} if media == MEDIA else {MEDIA: form, JSON: {"schema": {"type": "object"}}}
-        if one.path.startswith("/health/") and status == 503:
+        content = dict(form)
+        if status == 503 and (one.path.startswith("/health/") or one.path.endswith("/ready")):
             content[JSON] = {"schema": {"type": "object"}}
         found[str(status)] = {"description": _titles(status), "content": content}
     return found
@@ -163,6 +162,7 @@ def _titles(status: int) -> str:
     return "; ".join(code for code, (known, _) in TABLE.items() if known == status) or "refused"
 
 
+ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}  # of /v2
 PROBLEM = {
     "title": "Problem",
     "description": "RFC 9457. `type` ends in one of the codes; nothing that was sent is repeated.",

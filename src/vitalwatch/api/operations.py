@@ -16,7 +16,7 @@ from vitalwatch.api.access import ANYBODY, PUBLIC
 from vitalwatch.api.calls import CODE, JSON, Call, Gone, Reply, Scope
 from vitalwatch.api.desk import Desk
 from vitalwatch.api.limits import place_of
-from vitalwatch.api.problem import MEDIA, Problem, of_error
+from vitalwatch.api.problem import MEDIA, Problem, in_protocol, of_error
 from vitalwatch.errors import VitalsError
 
 log = logging.getLogger("vitalwatch.api")
@@ -120,8 +120,10 @@ async def answered(operation: Operation, desk: Desk, scope: Scope, receive: Any,
 
 
 def refused(problem: Problem, scope: Scope) -> Reply:
-    """Return a problem as an answer, and note it for the figures."""
+    """Return a problem as an answer, in the form of the protocol that was spoken, and note it for the figures."""
     scope[CODE] = problem.code
+    if in_protocol(scope["path"]):
+        return Reply(problem.error(), problem.status, JSON, problem.headers)
     return Reply(problem.body(scope["vitalwatch.id"]), problem.status, MEDIA, problem.headers)
 
 

@@ -136,6 +136,16 @@ class Problem(Exception):
             told["errors"] = [fault.to_json() for fault in self.faults[:MOST_FAULTS]]
         return dumped(told | self.more)
 
+    def error(self) -> bytes:
+        """Return it as the Open Inference Protocol has it: one sentence, which begins with the code."""
+        why = self.faults[0].to_json()["detail"] if self.faults else self.detail or TABLE[self.code][1]
+        return dumped({"error": f"{self.code}: {why}"})
+
+
+def in_protocol(path: str) -> bool:
+    """Return whether a path is of the Open Inference Protocol, whose errors have a form of their own."""
+    return path == "/v2" or path.startswith("/v2/")
+
 
 def busy(code: str, detail: str, seconds: int = RETRY) -> Problem:
     """Return the problem of somebody who should come back later."""

@@ -128,6 +128,10 @@ def _alarms() -> list[Operation]:
             "GET", "/burden", "burden", READ, ALARMS, "What alarms cost those who answer them", ruling.burden,
             query=BurdenSpan, told="All together, and by rule: how many, acknowledged, minutes until then, repeated.",
         ),
+        Operation(
+            "GET", "/alarms/{alarm}", "alarm", READ, ALARMS, "One alert, and what became of it", ward.alarm,
+            told="Where the link in a notice leads; `history` as `/alarms/{alarm}/history` has it.",
+        ),
         Operation("GET", "/alarms/{alarm}/history", "history", READ, ALARMS, "What became of one", ward.history),
         *acts,
         Operation(

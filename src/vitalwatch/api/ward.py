@@ -120,10 +120,16 @@ async def discharge(call: Call) -> Reply:
     return Reply(b"", 204)
 
 
+async def alarm(call: Call) -> Reply:
+    """Answer with one alert and what became of it: where the link of a notice leads."""
+    found = await call.desk.ask(call.desk.engine.alarm, alarm_of(call), call.caller.wards)
+    return reply(alert(found) | {"history": _history(found)})
+
+
 async def history(call: Call) -> Reply:
     """Answer with what became of an alert, oldest first."""
-    found = await call.desk.ask(call.desk.engine.alarm_history, alarm_of(call), call.caller.wards)
-    return reply({"history": [{**one, "at": rfc3339(one["at"])} for one in found]})
+    found = await call.desk.ask(call.desk.engine.alarm, alarm_of(call), call.caller.wards)
+    return reply({"history": _history(found)})
 
 
 async def alarms(call: Call) -> Reply:
@@ -207,6 +213,10 @@ def acting(action: str) -> Any:
 
 def _change(one: Change) -> dict[str, Any]:
     return {"time": rfc3339(one.at), "kind": one.kind}
+
+
+def _history(told: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**one, "at": rfc3339(one["at"])} for one in told["history"]]
 
 
 def _usual(found: Timeline) -> dict[str, Any]:

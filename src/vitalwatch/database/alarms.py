@@ -13,6 +13,7 @@ from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL
 from vitalwatch.database.connection import take
 from vitalwatch.database.people import AT_ONCE, Person, Wards
 from vitalwatch.database.tables import alarms, counters, transitions
+from vitalwatch.errors import NotAllowed
 
 KINDS = {PHYSIOLOGICAL: "clinical", TECHNICAL: "technical"}  # of alarms, in the words of a ward
 COUNTED = "alert."  # how counters of alerts begin
@@ -65,6 +66,14 @@ def one(connection: Connection, alarm: str) -> tuple[int, str, dict[str, Any]] |
     c = alarms.c
     row = connection.execute(select(c.person, c.ward, c.body).where(c.id == alarm)).first()
     return None if row is None else (int(row.person), row.ward, json.loads(row.body))
+
+
+def seen(connection: Connection, alarm: str, wards: Wards) -> tuple[int, dict[str, Any]]:
+    """Return the person's number (0: nobody) and the alert; raises NotAllowed, the same for unknown and elsewhere."""
+    found = one(connection, alarm)
+    if found is None or (wards is not None and found[1] not in wards):
+        raise NotAllowed("This alarm")
+    return found[0], found[2]
 
 
 def open_ones(connection: Connection) -> list[dict[str, Any]]:

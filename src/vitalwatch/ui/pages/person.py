@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from vitalwatch.alerting.alerts import MARKS
+from vitalwatch.clinical import oxygen
 from vitalwatch.database.access import ACK
 from vitalwatch.database.changes import DEVICE, MEDICATION
 from vitalwatch.errors import VitalsError
@@ -227,13 +228,12 @@ def _news(who: str, course: Course) -> None:
         awake = st.radio(
             "Consciousness", ["Not told", "Alert", "C, V, P or U"], horizontal=True, key="news-awake", width="content"
         )
-    oxygen = personal.get("supplemental_oxygen") if given == "Not told" else given == "Oxygen"
-    scale = int(personal.get("oxygen_scale", 1))
+    scale, on_oxygen = oxygen(personal, given=None if given == "Not told" else given == "Oxygen")
     told = trying.warning_score(
         person.newest(course),
         source().schema,
         scale=scale,
-        oxygen=oxygen,
+        oxygen=on_oxygen,
         alert=None if awake == "Not told" else awake == "Alert",
     )
     if told.total is None:
