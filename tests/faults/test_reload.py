@@ -67,7 +67,7 @@ def served(checkout: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 def started(checkout: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Start the server as make does, with the interpreter of these tests and the copy's source."""
     port = free_port()
-    words = ["make", "-n", "serve", f"PORT={port}", "SERVE_ARGS=--reload", *more]
+    words = ["make", "--no-print-directory", "-n", "serve", f"PORT={port}", "SERVE_ARGS=--reload", *more]
     told = subprocess.run(words, cwd=checkout, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     program, *arguments = shlex.split(told)
     assert program.endswith("/uvicorn")

@@ -190,26 +190,27 @@ class Judge:
     def of_monitor(self, state: State, answers: Answers) -> tuple[Condition, ...]:
         """Return the conditions of the monitor's own channels: those still open in `state`, and those that ended.
 
-        An alarm that the monitor cut because it lasts is one condition; it is one once it `lasts` as its rule asks.
+        An alarm that the monitor cut because it lasts is one condition; it is one once it `lasts` as its rule asks, by
+        the rows that made it: one that only waits for more to join it lasts no longer for that.
         """
         still = {alarm for channel in state.body.channels if (alarm := channel.open) is not None}
-        found: dict[tuple[str, str], list[Condition]] = {}
+        found: dict[tuple[str, str], list[tuple[Condition, int]]] = {}
         alarms = {(one.channel, one.start): one for one in (*answers.alarms, *still)}
         for alarm in sorted(alarms.values(), key=lambda one: one.start):
             told = self._of_alarm(alarm, alarm in still)
             if told is None:
                 continue
             earlier = found.setdefault(told.key, [])
-            if earlier and earlier[-1].end == told.start:
-                piece = earlier.pop()
+            if earlier and earlier[-1][0].end == told.start:
+                piece = earlier.pop()[0]
                 told = replace(told, start=piece.start, priority=higher(piece.priority, told.priority))
-            earlier.append(told)
-        until = state.newest + self.schema.step_ms
-        return tuple(one for several in found.values() for one in several if self._lasted(one, until))
-
-    def _lasted(self, one: Condition, until: int) -> bool:
-        """Return whether a condition of the monitor has lasted as long as its rule asks, as far as is known now."""
-        return (until if one.end is None else one.end) - one.start >= span(self.in_force[one.rule].rule.lasts)
+            earlier.append((told, alarm.end))
+        return tuple(
+            one
+            for several in found.values()
+            for one, end in several
+            if end - one.start >= span(self.in_force[one.rule].rule.lasts)
+        )
 
     def _of_alarm(self, alarm: Alarm, still: bool) -> Condition | None:
         found = self.rules.of_channel(alarm.channel)

@@ -197,7 +197,7 @@ def strips(course: Course, alarms: Iterable[Mapping[str, Any]], step: int) -> li
     spans = [
         (max(one["start"] + shift, first), min(last if one["end"] is None else one["end"] + shift, last), one)
         for one in alarms
-        if one["rule"] != SUMMARY
+        if one.get("rule") != SUMMARY  # those of an upload have no rule
     ]
     found: list[tuple[int, int, str]] = []
     edges = sorted({edge for start, end, _ in spans if start < end for edge in (start, end)})
