@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from math import lcm, log10, nan
+from math import lcm, nan
 from typing import Any
 
 import numpy as np
@@ -195,7 +195,7 @@ class Detector:
     def _score(self, x: Floats, assessable: bool) -> Scores:
         """Return `scores` of one row, in plain numbers."""
         surprise = self._surprise.look_up_one(self._forest.run(x=x)["score"], x.item(ASLEEP) > 0)
-        lift = LIFTS[int(WHOLE.dot(x[0] != 0.0))]
+        lift = LIFTS.item(int(WHOLE.dot(x[0] != 0.0)))
         surprise = [value + lift for value in surprise]
         unusual, known, kind, probability = max(surprise), nan, -1, nan
         rarity = self._rarity.look_up(unusual)
@@ -247,8 +247,8 @@ ONE = lcm(*map(len, features.GROUPS.values()))
 WHOLE = np.zeros(len(features.NAMES))
 for _columns in features.GROUPS.values():
     WHOLE[list(_columns)] += ONE // len(_columns)
-LIFTS = [log10(len(features.GROUPS) * ONE / max(measured, ONE)) for measured in range(len(features.GROUPS) * ONE + 1)]
-_LIFTS = np.asarray(LIFTS)
+ALL = len(features.GROUPS) * ONE
+LIFTS = np.log10(ALL / np.maximum(np.arange(ALL + 1), ONE))
 
 
 def lift_of(x: Floats) -> Doubles:
@@ -260,7 +260,7 @@ def lift_of(x: Floats) -> Doubles:
     Args:
         x: `features.NAMES` columns, (n, f); what is not measured counts as usual there, which is 0.
     """
-    return _LIFTS.take(((x != 0.0) @ WHOLE).astype(np.intp))
+    return LIFTS.take(((x != 0.0) @ WHOLE).astype(np.intp))
 
 
 class Scales:
