@@ -197,7 +197,7 @@ class Stream:
         before = tail.rows
         if not len(before) and layout.length > 1:
             before = _nothing(layout)
-        waits = bool(np.isfinite(tail.kept.waiting).any())
+        waits = not ask and bool(np.isfinite(tail.kept.waiting).any())
         first = 0 if ask or waits else max(n - layout.length, 0)  # nobody looks at the rows before
         new = _row(grid, layout) if n == 1 else _table(grid, first, n, layout)[: n - first]
         rows = np.concatenate((before, new)) if len(before) else new
