@@ -36,7 +36,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from quality import MOST_FALSE_ALARMS, OTHER_RATE, ROOT, SHIFTED, rounded, show
-from vitalwatch import cleaning, learning, own_level, synthetic
+from vitalwatch import averaging, cleaning, learning, own_level, synthetic
 from vitalwatch.metrics import bootstrap
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import EventScore, Rule
@@ -48,9 +48,9 @@ from vitalwatch.schema import Schema
 from vitalwatch.scoring import Calibration, Detector
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.splits import CALIBRATION, TRAIN
-from vitalwatch.stages import train
+from vitalwatch.stages import calibrating, train
+from vitalwatch.stages.calibrating import Seen
 from vitalwatch.stages.people import Member
-from vitalwatch.stages.train import Seen
 from vitalwatch.tables import Bools, Doubles
 
 LEARN, CALIBRATE, JUDGE = 31, 32, 33  # added to the run's seed
@@ -113,8 +113,10 @@ class Trained:
         """Return people as this detector sees them."""
         seen, _ = train.see(members, CALIBRATION, self.learnt, self.settings, self.kinds, 0)
         cohort = Cohort(seen.tracks, Rule.of_params(self.settings.params.alarms, self.settings.schema.step_ms))
-        unusual = self.detector.unusual(seen.x).max(axis=1)
-        return Scored(cohort, seen, unusual, self.detector.known(seen.x), self)
+        lengths, detector = [len(track.time) for track in seen.tracks], self.detector
+        said = (detector.by_group(seen.x), detector.by_kind(seen.x))
+        by_group, by_kind = (averaging.of_people(part, seen.sure, lengths, detector.calibration.rows) for part in said)
+        return Scored(cohort, seen, detector.surprise(by_group, seen.x).max(axis=1), detector.level(by_kind), self)
 
 
 def people(
@@ -160,7 +162,7 @@ def trained(learners: Sequence[Member], calibrators: Sequence[Member], settings:
     if heads is None:
         raise SystemExit("Too few labelled episodes among so few people: give --learn more.")
     held, _ = train.see(calibrators, CALIBRATION, learnt, settings, kinds, 0)
-    found: Calibration = train._calibrate(held, forest, heads, kinds, settings)
+    found: Calibration = calibrating.calibrate(held, forest, heads, kinds, settings)
     return Trained(learnt, kinds, Detector(Model(forest), Model(heads), found), settings)
 
 

@@ -129,13 +129,14 @@ def parts_of(monitor: Monitor, start: Any, new: Sequence[Readings]) -> dict[str,
     _, grid = cleaning.advance(start.cleaning, new[0], monitor._cleaning)
     grid = monitor.advance(start, new[0])[1].grid
     _, rows = monitor._residuals(start.body, start.person, grid)
-    scores = monitor.detector.scores(rows.features, rows.assessable)
+    kept = start.body.scored
+    _, scores = monitor.detector.advance(kept, rows.features, rows.assessable)
     about = np.zeros((1, 29), np.float32)
     parts: dict[str, Callable[[], object]] = {
         "cleaning": lambda: cleaning.advance(start.cleaning, new[0], monitor._cleaning),
         "features": lambda: monitor._residuals(start.body, start.person, grid),
         "of which expectation": lambda: monitor._learnt.expectation.run(x=about),
-        "scores": lambda: monitor.detector.scores(rows.features, rows.assessable),
+        "scores": lambda: monitor.detector.advance(kept, rows.features, rows.assessable),
         "of which forests": lambda: monitor.detector._forest.run(x=rows.features),
         "forecast": lambda: monitor._stream.advance(start.body.recent, grid, rows.static, ask=True),
         "alarms": lambda: monitor._alarms(start.body.channels, grid, rows, scores),

@@ -41,7 +41,7 @@ from vitalwatch.report import summary
 from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
 from vitalwatch.splits import CALIBRATION, TRAIN
-from vitalwatch.stages import train
+from vitalwatch.stages import calibrating, train
 from vitalwatch.stages.people import Member
 from vitalwatch.stages.transform import divide
 from vitalwatch.store import Store
@@ -730,7 +730,7 @@ def as_chosen(fitted: str) -> Any:
 
 def test_f23_no_key_of_a_model_is_left_out_here():
     steering = {
-        "detector": {"budget", "share_unusual", "block"},  # of the calibration: see F24
+        "detector": {"budget", "share_unusual", "block", "average"},  # of the calibration: see F24
         "supervised": {"rows_an_episode"},  # of the rows drawn: see tests/stages/test_train_parts.py
         "early_warning": {"share_of_hours", "max_rows"},  # of the hours drawn: see tests/stages/test_hospital.py
     }
@@ -756,7 +756,7 @@ def test_f24_thresholds_follow_from_calibration_people_and_the_budget():
     def limits(budget: float, people: Any = held) -> tuple[float, float]:
         chosen = PARAMS.detector.model_copy(update={"budget": budget})
         settings = replace(SETTINGS, params=PARAMS.model_copy(update={"detector": chosen}))
-        found = train._calibrate(people, forest, known, (), settings)
+        found = calibrating.calibrate(people, forest, known, (), settings)
         return found.unusual_threshold, found.known_threshold
 
     strict, loose, others = limits(0.3), limits(0.9), limits(0.3, seen(people=4, days=8, seed=9))

@@ -56,7 +56,7 @@ def test_every_state_and_group_has_its_own_scale():
 
     scales = Scales(scale)
     assert np.array_equal(expected, scales.look_up(score, state))
-    assert expected == [scales.look_up_one(score[i : i + 1], state[i]) for i in range(50)]
+    assert expected == [scales.look_up_one(score[i].tolist(), state[i]) for i in range(50)]
 
 
 def measured(*groups: str) -> np.ndarray:
@@ -102,16 +102,23 @@ def test_one_row_alone_and_in_bulk_gain_the_same_to_the_bit(tiny_monitor: Monito
     x = rng.standard_normal((60, len(features.NAMES))).astype(np.float32)
     x[rng.random(x.shape) < rng.random((60, 1))] = 0.0
     x[:, ASLEEP] = 0.0
-    bulk = tiny_monitor.detector.scores(x, np.ones(60, bool))
-    alone = [tiny_monitor.detector.scores(x[i : i + 1], np.ones(1, bool)) for i in range(60)]
+    judged, detector = rng.random(60) < 0.8, tiny_monitor.detector
+    _, bulk = detector.advance(detector.begin(), x, judged)
+    kept, alone = detector.begin(), []
+    for i in range(60):
+        kept, one = detector.advance(kept, x[i : i + 1], judged[i : i + 1])
+        alone.append(one)
 
-    assert bulk.unusual.tolist() == [one.unusual.item() for one in alone]
+    np.testing.assert_array_equal(bulk.known, [one.known.item() for one in alone])
+    np.testing.assert_array_equal(bulk.probability, [one.probability.item() for one in alone])
+    np.testing.assert_array_equal(bulk.p_value, [one.p_value.item() for one in alone])
+    np.testing.assert_array_equal(bulk.unusual, [one.unusual.item() for one in alone])
     assert bulk.group.tolist() == [one.group.item() for one in alone]
 
 
 def test_a_row_that_cannot_be_judged_has_no_score(tiny_monitor: Monitor):
     x = np.zeros((2, len(features.NAMES)), np.float32)
-    scores = tiny_monitor.detector.scores(x, np.asarray([True, False]))
+    scores = scored(tiny_monitor.detector, x, np.asarray([True, False]))
 
     assert [False, True] == np.isnan(scores.unusual).tolist()
     assert [False, True] == np.isnan(scores.p_value).tolist()
@@ -120,7 +127,7 @@ def test_a_row_that_cannot_be_judged_has_no_score(tiny_monitor: Monitor):
 def test_what_is_more_unusual_is_rarer(tiny_monitor: Monitor):
     x = np.zeros((3, len(features.NAMES)), np.float32)
     x[1:, :20] = [[2.0], [6.0]]
-    scores = tiny_monitor.detector.scores(x, np.ones(3, bool))
+    scores = scored(tiny_monitor.detector, x, np.ones(3, bool))
 
     assert scores.unusual[0] < scores.unusual[1] <= scores.unusual[2]
     assert 1 >= scores.p_value[0] > scores.p_value[2] > 0
@@ -151,9 +158,8 @@ def test_without_heads_there_is_no_known_score(tiny_monitor: Monitor):
         "known_threshold": None,
     }
     quiet = Fixed(score=np.zeros((1, len(features.GROUPS)), np.float32))
-    scores = Detector(quiet, None, Calibration.from_json(told)).scores(
-        np.zeros((1, len(features.NAMES)), np.float32), np.ones(1, bool)
-    )
+    detector = Detector(quiet, None, Calibration.from_json(told))
+    scores = scored(detector, np.zeros((1, len(features.NAMES)), np.float32), np.ones(1, bool))
 
     assert np.isnan([scores.known[0], scores.probability[0]]).all()
     assert -1 == scores.kind[0]
@@ -165,7 +171,14 @@ def judged(monitor: Monitor, *margin: float) -> Scores:
     kinds = np.broadcast_to(np.asarray(margin, np.float32), (1, len(calibration.kinds)))
     forest = Fixed(score=np.zeros((1, len(features.GROUPS)), np.float32))
     heads = Fixed(margin=kinds, probability=np.asarray([0.5], np.float32))
-    return Detector(forest, heads, calibration).scores(np.zeros((1, len(features.NAMES)), np.float32), np.ones(1, bool))
+    x = np.zeros((1, len(features.NAMES)), np.float32)
+    return scored(Detector(forest, heads, calibration), x, np.ones(1, bool))
+
+
+def scored(detector: Detector, x: np.ndarray, assessable: np.ndarray) -> Scores:
+    """Return the scores of rows, each for itself."""
+    rows = [detector.advance(detector.begin(), x[i : i + 1], assessable[i : i + 1])[1] for i in range(len(x))]
+    return Scores(*(np.concatenate([getattr(one, name) for one in rows]) for name in Scores.__dataclass_fields__))
 
 
 def test_a_calibration_survives_json(tiny_monitor: Monitor):

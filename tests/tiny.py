@@ -17,7 +17,7 @@ from vitalwatch.residuals import STATIC
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.splits import CALIBRATION, TRAIN
-from vitalwatch.stages import forecasting, train
+from vitalwatch.stages import calibrating, forecasting, train
 from vitalwatch.stages.people import Member
 from vitalwatch.synthetic import SyntheticPerson, person
 from vitalwatch.tables import MINUTE, Profile, Readings
@@ -72,7 +72,7 @@ def train_tiny(
     heads = episodes.heads(seen.x, seen.episode, seen.kind, len(kinds), chosen.supervised, chosen.seed, 1)
     known = one_against_rest_to_onnx(heads, seen.x.shape[1])
     held, probation = train.see(held_out, CALIBRATION, learnt, settings, kinds, 1000)
-    calibration = train._calibrate(held, forest, known, kinds, settings)
+    calibration = calibrating.calibrate(held, forest, known, kinds, settings)
     fitted = random_forecaster(settings)
     lines = forecast_linear.fit(windows.x, windows.person, windows.y, windows.last)
     trees = forecast_trees.fit(drawn, chosen.forecaster, chosen.seed, 1) or b""

@@ -9,7 +9,7 @@ from tiny import small_settings
 from vitalwatch import features
 from vitalwatch.cleaning import grid_columns
 from vitalwatch.metrics.budget import Track
-from vitalwatch.stages.train import Seen
+from vitalwatch.stages.calibrating import Seen
 from vitalwatch.tables import DAY, MINUTE, Grid
 
 SCHEMA = small_settings().schema

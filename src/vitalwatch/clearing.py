@@ -131,7 +131,7 @@ class Seeker:
             return Clearing(alarm, (), "")
         if alarm.channel == "rule":
             return self._ruled(alarm, watched)
-        enough = self._whole or watched.start >= self._widths[-1]
+        enough = self._whole or watched.start >= self._widths[-1] + self._detector.calibration.rows - 1
         bounds = self._search(alarm.channel, watched) if enough and stop > first else ()
         changes = tuple(change for bound in bounds for change in self._changes(bound, watched))
         return Clearing(alarm, changes, self._sentence(bounds, watched))
@@ -229,9 +229,10 @@ class _Case:
         limits = seeker._detector.calibration
         self._threshold = limits.unusual_threshold if channel == "unusual" else limits.known_threshold
         self._levels = seeker._levels[:, 0 if channel == "unusual" else 1]
-        self._first = max(watched.start - int(seeker._widths[-1]) + 1, 0)
-        rows = seeker._rows
-        self._scores = self._score(rows.features[watched]) / self._levels[watched]
+        self._back = np.arange(limits.rows - 1, -1, -1)  # rows that a score is averaged over, so many rows back
+        self._first = max(watched.start - int(seeker._widths[-1]) + 1 - limits.rows + 1, 0)
+        rows, every = seeker._rows, np.arange(watched.start, watched.stop)
+        self._scores = self._score(rows.features[None, self._needed(every)], every)[0] / self._levels[watched]
         worst = watched.start + int(np.nanargmax(self._scores))
         self._z = rows.z[self._first : watched.stop]
         strongest = rows.stronger[worst]
@@ -257,8 +258,7 @@ class _Case:
         context, steps = np.tile(seeker._rows.context[inside], k), np.tile(seeker._steps[inside], k)
         pace = np.tile(seeker._rows.pace[inside], (k, 1))
         track = features.tracks(z.reshape(k * m, len(SIGNALS)), context, steps, pace).reshape(k, m, 2 * len(TRACKS))
-        x = self._features(track, asked)
-        score = self._score(x.reshape(k * len(asked), -1)).reshape(k, len(asked)) / self._levels[asked]
+        score = self._score(self._features(track, self._needed(asked)), asked) / self._levels[asked]
         sure = seeker._rows.assessable[asked]
         return np.where(sure, score, -np.inf).max(axis=1) - self._threshold + ROOM
 
@@ -280,9 +280,24 @@ class _Case:
         x[:, CHANGING] = found[:, CHANGING]
         return x.reshape(k, len(asked), -1)
 
-    def _score(self, x: Floats) -> Doubles:
-        ask = self._seeker._detector.unusual if self._channel == "unusual" else self._seeker._detector.known
-        return np.asarray(ask(np.ascontiguousarray(x)).max(axis=1), np.float64)
+    def _needed(self, asked: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the rows that the scores of the rows asked are averaged over, sorted."""
+        return np.unique(np.maximum(asked[:, None] - self._back, 0))
+
+    def _score(self, x: Floats, asked: NDArray[np.intp]) -> Doubles:
+        """Return the scores of the rows asked, (k, r), from features of the rows needed, (k, m, f)."""
+        detector, (k, m, columns), needed = self._seeker._detector, x.shape, self._needed(asked)
+        unusual = self._channel == "unusual"
+        flat = np.ascontiguousarray(x).reshape(k * m, columns)
+        said = (detector.by_group if unusual else detector.by_kind)(flat).reshape(k, m, -1)
+        window = asked[:, None] - self._back  # (r, w)
+        weight = (window >= 0) & self._seeker._rows.assessable[np.maximum(window, 0)]
+        place = np.searchsorted(needed, np.maximum(window, 0))
+        mean = (said[:, place] * weight[..., None]).sum(axis=2) / np.maximum(weight.sum(axis=1), 1)[:, None]
+        mean = mean.reshape(k * len(asked), -1)
+        own = x[:, np.searchsorted(needed, asked)].reshape(len(mean), columns)
+        found = detector.surprise(mean, own) if unusual else detector.level(mean)
+        return found.max(axis=1).reshape(k, len(asked))
 
 
 def _changed(grid: Grid, change: Change, step_ms: int) -> Grid:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vitalwatch import cleaning, explaining, features, own_level, residuals, sequences
 from vitalwatch.attribution import Attribution
+from vitalwatch.averaging import Kept
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
 from vitalwatch.clearing import Clearing, Seeker
@@ -51,6 +52,7 @@ class Body:
 
     rows: residuals.State
     recent: sequences.Tail  # what the forecaster remembers
+    scored: Kept  # what the detector remembers
     channels: tuple[Channel, ...] = (Channel(),) * len(CHANNELS)
     levels: tuple[Level, ...] = (Level(),) * 2  # of the unusual and the known channel
 
@@ -172,7 +174,7 @@ class Monitor:
 
     def begin(self, person: str, profile: Profile | None = None) -> State:
         """Return the state of a person of whom no reading is known; the population's normal holds at first."""
-        body = Body(residuals.begin(self._learnt.normal), self._stream.begin())
+        body = Body(residuals.begin(self._learnt.normal), self._stream.begin(), self.detector.begin())
         about = self.person_row(profile or Profile(person))
         return State(about, cleaning.begin(person, self.schema), body, body)
 
@@ -229,8 +231,8 @@ class Monitor:
         What was normal before no longer counts: the population's normal holds again at first, with this profile.
         Alarms under way go on, and readings of a step that is not over are kept.
         """
-        fresh = residuals.begin(self._learnt.normal)
-        body, before = (replace(one, rows=fresh, levels=(Level(),) * 2) for one in (state.body, state.before))
+        rows, said = residuals.begin(self._learnt.normal), self.detector.begin()
+        body, before = (replace(b, rows=rows, scored=said, levels=(Level(),) * 2) for b in (state.body, state.before))
         return replace(state, person=self.person_row(profile), body=body, before=before)
 
     def risks(self, readings: Readings, profile: Profile | None = None, care: Care | None = None) -> Risk | None:
@@ -331,12 +333,12 @@ class Monitor:
         state, rows = self._residuals(body, person, grid)
         recent, ahead = self._stream.advance(body.recent, grid, rows.static, ask=asked.forecast)
         if asked.detect:
-            scores = self.detector.scores(rows.features, rows.assessable)
+            scored, scores = self.detector.advance(body.scored, rows.features, rows.assessable)
             levels, scores, own = self._on_own_level(body.levels, scores, grid.time)
             channels, alarms, anomalous, kind = self._alarms(body.channels, grid, rows, scores)
         else:
             scores = Scores.unknown(len(grid))
-            levels, own = body.levels, np.ones((len(grid), 2), np.float32)
+            scored, levels, own = self.detector.begin(), body.levels, np.ones((len(grid), 2), np.float32)
             channels, alarms, anomalous, kind = body.channels, (), np.zeros(len(grid), np.bool_), scores.kind
         vitals = len(VITALS)
         answers = Answers(
@@ -367,7 +369,7 @@ class Monitor:
             alarms=alarms,
             late=late,
         )
-        return Body(state, recent, channels, levels), answers
+        return Body(state, recent, scored, channels, levels), answers
 
     def _on_own_level(
         self, levels: tuple[Level, ...], scores: Scores, time: Times

@@ -100,6 +100,7 @@ class Detector(Closed):
     budget: Positive
     share_unusual: Share
     block: Duration
+    average: Duration
 
 
 class Supervised(Closed):

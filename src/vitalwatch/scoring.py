@@ -1,5 +1,7 @@
 """Features -> how unusual (channel A), how likely a known episode (channel B), and how surprising either is.
 
+Both channels judge the mean of their models' outputs over the last minutes (`averaging`), not one row.
+
 Channel A: a forest per organ group. A group's score is put on one scale by conformal calibration: surprise is minus
 log10 of the share of six-hour blocks of calibration people, asleep or awake alike, whose highest score reaches it
 (block maxima, because neighbouring rows are one event; Vovk et al. 2005 for the conformal p-value). The largest
@@ -20,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import features
+from vitalwatch import averaging, features
+from vitalwatch.averaging import Kept
 from vitalwatch.own_level import NOBODYS, Usual
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats
@@ -69,6 +72,7 @@ class Calibration:
         chance: What the heads tell of any kind -> share of such rows in an episode, None without labels.
         unusual_threshold, known_threshold: A row is over when its score is above; infinite where there is no channel.
         kinds: Names in the order of the heads.
+        rows: Outputs of the models are averaged over so many.
         unusual_blocks, known_blocks: What quiet blocks are like on each channel, for `own_level`.
     """
 
@@ -81,6 +85,7 @@ class Calibration:
     unusual_threshold: float
     known_threshold: float
     kinds: tuple[str, ...]
+    rows: int = 1
     unusual_blocks: Usual = NOBODYS
     known_blocks: Usual = NOBODYS
 
@@ -97,6 +102,7 @@ class Calibration:
             "unusual_threshold": self.unusual_threshold,
             "known_threshold": known if np.isfinite(known) else None,
             "kinds": list(self.kinds),
+            "rows": self.rows,
             "unusual_blocks": self.unusual_blocks.to_json(),
             "known_blocks": self.known_blocks.to_json(),
         }
@@ -115,6 +121,7 @@ class Calibration:
             unusual_threshold=float(data["unusual_threshold"]),
             known_threshold=float("inf") if known is None else float(known),
             kinds=tuple(data["kinds"]),
+            rows=int(data["rows"]),
             unusual_blocks=Usual.from_json(data["unusual_blocks"]),
             known_blocks=Usual.from_json(data["known_blocks"]),
         )
@@ -153,6 +160,8 @@ class Detector:
     def __init__(self, forest: Model, known: Model | None, calibration: Calibration) -> None:
         self._forest, self.calibration = forest, calibration
         self._known = known if calibration.level else None
+        self._groups = calibration.surprise.knots.shape[1]
+        self._columns = self._groups + (len(calibration.level.knots) + 1 if self._known and calibration.level else 0)
         self._surprise = Scales(calibration.surprise)
         self._level = Scales(_one_state(calibration.level)) if calibration.level else None
         self._rarity = Line.of(calibration.rarity)
@@ -160,49 +169,54 @@ class Detector:
         both = calibration.known_rarity, calibration.either_rarity
         self._both = (Line.of(both[0]), Line.of(both[1])) if both[0] and both[1] else None
 
-    def scores(self, x: Floats, assessable: Bools) -> Scores:
-        """Return the scores of rows.
+    def begin(self) -> Kept:
+        """Return what `advance` remembers of somebody of whom nothing is known."""
+        return averaging.begin(self.calibration.rows, self._columns)
+
+    def advance(self, kept: Kept, x: Floats, assessable: Bools) -> tuple[Kept, Scores]:
+        """Return what to remember, and the scores of rows that follow each other.
 
         Args:
+            kept: From `begin` or an earlier call.
             x: `features.NAMES` columns, float32 (n, f).
             assessable: (n,).
         """
         n = len(x)
         if n == 0:
             nothing = np.empty(0, np.float32)
-            return Scores(nothing, np.empty(0, np.int8), nothing, np.empty(0, np.int16), nothing, nothing)
+            return kept, Scores(nothing, np.empty(0, np.int8), nothing, np.empty(0, np.int16), nothing, nothing)
         if n == 1:
-            return self._score(x, assessable.item())
-        surprise = self.unusual(x)
+            return self._advance_one(kept, x, assessable.item())
+        kept, mean = averaging.advance(kept, np.column_stack(self._outputs(x)), assessable)
+        surprise = self.surprise(mean[:, : self._groups], x)
         unusual = np.maximum.reduce(surprise, axis=1)
         rarity = self._rarity.look_up_all(unusual)
         told = np.full((4, n), np.nan, np.float32)
         kind = np.full(n, -1, np.int16)
         if self._known is not None:
-            found = self._known.run(x=x)
-            level = self.level(found["margin"])
+            level = self.level(mean[:, self._groups : -1])
             kind = level.argmax(axis=1).astype(np.int16)
             told[1] = known = np.maximum.reduce(level, axis=1)
-            told[2] = self._chance.look_up_all(found["probability"]) if self._chance else np.nan
+            told[2] = self._chance.look_up_all(mean[:, -1]) if self._chance else np.nan
             if self._both is not None:
                 of_known, either = self._both
                 rarity = either.look_up_all(np.maximum(rarity, of_known.look_up_all(known)))
         told[0] = unusual
         told[3] = 10.0 ** -np.minimum(rarity, RAREST)
         np.copyto(told, np.nan, where=~assessable)
-        return Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], kind, told[2], told[3])
+        return kept, Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], kind, told[2], told[3])
 
-    def _score(self, x: Floats, assessable: bool) -> Scores:
-        """Return `scores` of one row, in plain numbers."""
-        surprise = self._surprise.look_up_one(self._forest.run(x=x)["score"], x.item(ASLEEP) > 0)
+    def _advance_one(self, kept: Kept, x: Floats, assessable: bool) -> tuple[Kept, Scores]:
+        """Return `advance` of one row, in plain numbers."""
+        kept, mean = averaging.advance_one(kept, [part.ravel() for part in self._outputs(x)], assessable)
+        surprise = self._surprise.look_up_one(mean[: self._groups], x.item(ASLEEP) > 0)
         lift = LIFTS.item(int(WHOLE.dot(x[0] != 0.0)))
         surprise = [value + lift for value in surprise]
         unusual, known, kind, probability = max(surprise), nan, -1, nan
         rarity = self._rarity.look_up(unusual)
         if self._known is not None and self._level is not None:
-            found = self._known.run(x=x)
-            level = self._level.look_up_one(found["margin"], False)
-            known, probability = max(level), self._chance.look_up(found["probability"].item()) if self._chance else nan
+            level = self._level.look_up_one(mean[self._groups : -1], False)
+            known, probability = max(level), self._chance.look_up(mean[-1]) if self._chance else nan
             kind = level.index(known)
             if self._both is not None:
                 of_known, either = self._both
@@ -212,24 +226,40 @@ class Detector:
         if not assessable:
             told.fill(nan)
         group = np.array([surprise.index(unusual)], np.int8)
-        return Scores(told[0], group, told[1], np.array([kind], np.int16), told[2], told[3])
+        return kept, Scores(told[0], group, told[1], np.array([kind], np.int16), told[2], told[3])
+
+    def _outputs(self, x: Floats) -> tuple[Floats, ...]:
+        """Return what the models say of rows: by group (n, g), and with heads by kind (n, k) and of any kind (n,)."""
+        by_group = self._forest.run(x=x)["score"]
+        if self._known is None:
+            return (by_group,)
+        found = self._known.run(x=x)
+        return by_group, found["margin"], found["probability"]
 
     def unusual(self, x: Floats) -> Doubles:
-        """Return the surprise of each group, (n, g), of features (n, f)."""
-        return self.surprise(self._forest.run(x=x)["score"], x)
+        """Return the surprise of each group, (n, g), of features (n, f), each row for itself."""
+        return self.surprise(self.by_group(x), x)
 
     def known(self, x: Floats) -> Doubles:
-        """Return the score of each kind, (n, k), of features (n, f); only where there are heads."""
-        assert self._known is not None
-        return self.level(self._known.run(x=x)["margin"])
+        """Return the score of each kind (n, k) of features (n, f), each row for itself; only where there are heads."""
+        return self.level(self.by_kind(x))
 
-    def surprise(self, by_group: Floats, x: Floats) -> Doubles:
+    def by_group(self, x: Floats) -> Floats:
+        """Return what the forests say of features (n, f), high is unusual, (n, g)."""
+        return self._forest.run(x=x)["score"]
+
+    def by_kind(self, x: Floats) -> Floats:
+        """Return what the heads say of features (n, f), log-odds (n, k); only where there are heads."""
+        assert self._known is not None
+        return self._known.run(x=x)["margin"]
+
+    def surprise(self, by_group: NDArray[np.floating], x: Floats) -> Doubles:
         """Return forest scores (n, g) of features (n, f) on the common scale, (n, g); see the head of the module."""
         surprise = self._surprise.look_up(by_group, x[:, ASLEEP] > 0)
         surprise += lift_of(x)[:, None]
         return surprise
 
-    def level(self, margin: Floats) -> Doubles:
+    def level(self, margin: NDArray[np.floating]) -> Doubles:
         """Return log-odds of kinds (n, k) on channel B's scale, (n, k); see the head of the module."""
         assert self._level is not None
         return self._level.look_up(margin, np.zeros(len(margin), np.intp))
@@ -282,7 +312,7 @@ class Scales:
             for state in range(states)
         ]
 
-    def look_up(self, score: Floats, state: NDArray[Any]) -> Doubles:
+    def look_up(self, score: NDArray[np.floating], state: NDArray[Any]) -> Doubles:
         """Return the value of each score, never below 0, (n, g).
 
         Args:
@@ -296,10 +326,10 @@ class Scales:
         np.maximum(place, self._first[state], out=place)  # a score below all knots belongs to the first
         return _on_line(score, self._knots.take(place), self._values.take(place), self._slopes.take(place))
 
-    def look_up_one(self, score: Floats, state: bool) -> list[float]:
-        """Return `look_up` of one row, score (1, g)."""
+    def look_up_one(self, score: list[float], state: bool) -> list[float]:
+        """Return `look_up` of one row's scores, g of them."""
         told = []
-        for line, value in zip(self._lines[state], score.ravel().tolist(), strict=True):  # `Line.look_up`, called less
+        for line, value in zip(self._lines[state], score, strict=True):  # `Line.look_up`, called less
             knot, start, slope = line.pieces[bisect_right(line.inner, value)]
             found = (value - knot) * slope + start
             told.append(0.0 if found < 0.0 else found)

@@ -36,7 +36,7 @@ def another(name: str, value: Any) -> Any:
     if name in OTHER:
         return OTHER[name]
     if isinstance(value, str):
-        return "45min"
+        return "40min"
     if isinstance(value, int):
         return value + 1 if name != "need" else value - 1
     return round(value * 0.8 + 0.003, 6)

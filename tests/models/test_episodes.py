@@ -15,7 +15,7 @@ from vitalwatch.metrics.events import Rule
 from vitalwatch.models import episodes
 from vitalwatch.runtime import Model
 from vitalwatch.scoring import Line, Scale, Scales
-from vitalwatch.stages.train import Seen
+from vitalwatch.stages.calibrating import Seen
 
 CHOSEN = small_settings().params.supervised.model_copy(update={"rounds": 20, "learning_rate": 0.2})
 

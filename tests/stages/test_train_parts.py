@@ -9,7 +9,7 @@ import pytest
 
 from tiny import random_forecaster, small_settings
 from training_world import grid, seen
-from vitalwatch import sequences
+from vitalwatch import averaging, features, sequences
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort
@@ -17,19 +17,21 @@ from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.residuals import STATIC
 from vitalwatch.runtime import Model
-from vitalwatch.scoring import Calibration, Detector
+from vitalwatch.schema import minutes
+from vitalwatch.scoring import Calibration, Detector, Scores
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
-from vitalwatch.stages import forecasting, train
+from vitalwatch.stages import calibrating, forecasting, train
+from vitalwatch.stages.calibrating import Seen
 from vitalwatch.stages.people import Member, enrolled_until, having, labelled_groups
-from vitalwatch.stages.train import Seen, Windows
+from vitalwatch.stages.train import Windows
 from vitalwatch.tables import DAY, MINUTE, Event, Profile
 
 SETTINGS = small_settings()
 RULE = Rule.of_params(SETTINGS.params.alarms, SETTINGS.schema.step_ms)
 
 
-def asking(**detector: float) -> Settings:
+def asking(**detector: float | str) -> Settings:
     chosen = SETTINGS.params.detector.model_copy(update={"budget": 0.5, **detector})
     return replace(SETTINGS, params=SETTINGS.params.model_copy(update={"detector": chosen}))
 
@@ -56,14 +58,25 @@ def false_rate(held: Seen, score: np.ndarray, threshold: float) -> float:
     return cohort.false_rate(cohort.levels(np.split(score, stops)), threshold)
 
 
+def averaged(held: Seen, said: np.ndarray) -> np.ndarray:
+    rows = features.rows_of(minutes(SETTINGS.params.detector.average), SETTINGS.schema.step_minutes)
+    return averaging.of_people(said, held.sure, [len(track.time) for track in held.tracks], rows)
+
+
+def scored(held: Seen, detector: Detector) -> list[Scores]:
+    """Return the scores of each person's rows."""
+    rows = np.split(np.arange(len(held.x)), np.cumsum([len(track.time) for track in held.tracks])[:-1])
+    return [detector.advance(detector.begin(), held.x[mine], held.sure[mine])[1] for mine in rows]
+
+
 def unusual(held: Seen, forest: bytes, limits: Calibration) -> np.ndarray:
     detector = Detector(Model(forest), None, limits)
-    return detector.surprise(Model(forest).run(x=held.x)["score"], held.x).max(axis=1)
+    return detector.surprise(averaged(held, Model(forest).run(x=held.x)["score"]), held.x).max(axis=1)
 
 
 def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_budget(held, forest):
-    limits = train._calibrate(held, forest, None, (), asking(share_unusual=0.35))
-    whole = train._calibrate(held, forest, None, (), asking(share_unusual=1.0))
+    limits = calibrating.calibrate(held, forest, None, (), asking(share_unusual=0.35))
+    whole = calibrating.calibrate(held, forest, None, (), asking(share_unusual=1.0))
 
     assert limits.known_rarity is limits.either_rarity is limits.chance is None
     assert np.inf == limits.known_threshold
@@ -72,29 +85,32 @@ def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_b
 
 
 def test_with_labels_the_channels_share_the_budget(held, forest, known):
-    limits = train._calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
-    score = Detector(Model(forest), Model(known), limits).level(Model(known).run(x=held.x)["margin"]).max(axis=1)
+    limits = calibrating.calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
+    margin = averaged(held, Model(known).run(x=held.x)["margin"])
+    score = Detector(Model(forest), Model(known), limits).level(margin).max(axis=1)
 
     assert false_rate(held, unusual(held, forest, limits), limits.unusual_threshold) <= 0.4 * 0.5
     assert 0 < false_rate(held, score, limits.known_threshold) <= 0.6 * 0.5
-    assert train._calibrate(held, forest, None, (), asking()).unusual_threshold < limits.unusual_threshold
+    assert calibrating.calibrate(held, forest, None, (), asking()).unusual_threshold < limits.unusual_threshold
     assert ("kind_0", "kind_1") == limits.kinds
 
 
 def test_the_p_value_of_the_rarer_channel_is_as_rare_as_it_says(held, forest, known):
     """The smaller of two p-values would be .1 or less in up to a fifth of normal rows."""
-    limits = train._calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
-    p = Detector(Model(forest), Model(known), limits).scores(held.x, held.sure).p_value[held.far & held.sure]
+    limits = calibrating.calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
+    p = np.concatenate([one.p_value for one in scored(held, Detector(Model(forest), Model(known), limits))])
+    p = p[held.sure & (averaged(held, ~held.far[:, None])[:, 0] == 0)]
 
     for told in (0.5, 0.1, 0.02):
         assert told == pytest.approx((p <= told).mean(), rel=0.1)
 
 
 def test_the_probability_of_an_episode_is_the_share_of_such_rows_that_are_in_one(held, forest, known):
-    limits = train._calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
+    limits = calibrating.calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
     detector = Detector(Model(forest), Model(known), limits)
-    told, inside = detector.scores(held.x, held.sure).probability[held.sure], (held.episode >= 0)[held.sure]
-    raw = Model(known).run(x=held.x)["probability"][held.sure]
+    told = np.concatenate([one.probability for one in scored(held, detector)])[held.sure]
+    inside = (held.episode >= 0)[held.sure]
+    raw = averaged(held, Model(known).run(x=held.x)["probability"][:, None])[held.sure, 0]
 
     order = np.argsort(raw)
     for some in np.array_split(order, 5):
@@ -105,8 +121,8 @@ def test_the_probability_of_an_episode_is_the_share_of_such_rows_that_are_in_one
 def test_people_nobody_labelled_do_not_calibrate_where_others_are_labelled(held, forest):
     only = held.person != 0
     mixed = replace(held, told=only, x=np.where(only[:, None], held.x, 50 + held.x))
-    limits = train._calibrate(mixed, forest, None, (), asking())
-    alone = train._calibrate(train._labelled(replace(held, told=only)), forest, None, (), asking())
+    limits = calibrating.calibrate(mixed, forest, None, (), asking())
+    alone = calibrating.calibrate(calibrating.labelled(replace(held, told=only)), forest, None, (), asking())
 
     assert alone.unusual_threshold == limits.unusual_threshold
 
@@ -116,7 +132,7 @@ def test_rows_that_cannot_be_judged_calibrate_nothing(held, forest):
     wild = replace(held, sure=~unsure, x=np.where(unsure[:, None], 50 + held.x, held.x))
     quiet = replace(held, sure=~unsure)
 
-    wild_limits, limits = (train._calibrate(some, forest, None, (), asking()) for some in (wild, quiet))
+    wild_limits, limits = (calibrating.calibrate(some, forest, None, (), asking()) for some in (wild, quiet))
     assert limits.unusual_threshold == wild_limits.unusual_threshold
 
 
@@ -126,7 +142,7 @@ def test_too_few_judged_rows_say_so():
 
 
 def test_a_larger_budget_lowers_both_thresholds(held, forest, known):
-    strict, loose = (train._calibrate(held, forest, known, (), asking(budget=budget)) for budget in (0.4, 1.2))
+    strict, loose = (calibrating.calibrate(held, forest, known, (), asking(budget=budget)) for budget in (0.4, 1.2))
 
     assert loose.unusual_threshold < strict.unusual_threshold
     assert loose.known_threshold < strict.known_threshold
@@ -136,8 +152,8 @@ def test_labelled_episodes_do_not_calibrate_what_is_normal(held, forest):
     louder = replace(held, x=np.where((held.episode >= 0)[:, None], 9 * held.x, held.x))
 
     assert (
-        train._calibrate(held, forest, None, (), asking()).surprise.to_json()
-        == train._calibrate(louder, forest, None, (), asking()).surprise.to_json()
+        calibrating.calibrate(held, forest, None, (), asking()).surprise.to_json()
+        == calibrating.calibrate(louder, forest, None, (), asking()).surprise.to_json()
     )
 
 
@@ -285,3 +301,19 @@ def test_many_people_are_thinned_to_the_rows_that_are_learnt_from():
 
     assert 5 == train.stride_of(people, replace(SETTINGS, params=chosen))
     assert 1 == train.stride_of(people[:0], SETTINGS)
+
+
+def test_scores_are_averaged_over_as_long_as_was_chosen(held, forest, known):
+    nine, one = (
+        calibrating.calibrate(held, forest, known, ("kind_0", "kind_1"), asking(average=told))
+        for told in ("45min", "5min")
+    )
+    spike = np.full((12, len(features.NAMES)), 0.01, np.float32)  # measured, and as usual
+    spike[5] = 6.0
+    detectors = [Detector(Model(forest), Model(known), limits) for limits in (nine, one)]
+    found = [d.advance(d.begin(), spike, np.ones(12, bool))[1].unusual for d in detectors]
+
+    assert [9, 1] == [nine.rows, one.rows]
+    assert (found[1][4] == found[1][6:]).all()  # alone, a row does not know the one before it
+    assert (found[0][5:] > found[0][4]).all()
+    assert found[0][5] < found[1][5]

@@ -44,7 +44,7 @@ def fit(x: Floats, chosen: params.Detector, seed: int, groups: Groups = features
     return forests_to_onnx(forests, x.shape[1])
 
 
-def surprise_scale(by_group: Floats, asleep: Bools, block: NDArray[np.int64]) -> Scale:
+def surprise_scale(by_group: NDArray[np.floating], asleep: Bools, block: NDArray[np.int64]) -> Scale:
     """Return the scale of each state and group from rows of calibration people, episodes left out.
 
     Args:

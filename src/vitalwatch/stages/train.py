@@ -12,29 +12,26 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import attribution, bundle, cards, features, learning, own_level, sequences
+from vitalwatch import attribution, bundle, cards, features, learning, sequences
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import one_against_rest_to_onnx
-from vitalwatch.metrics.budget import Cohort, Track
-from vitalwatch.metrics.events import Rule
+from vitalwatch.metrics.budget import Track
 from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models import forecast as forecaster
 from vitalwatch.monitor import Chosen, Monitor, probe_of
-from vitalwatch.own_level import Usual
 from vitalwatch.pipeline import Work
 from vitalwatch.residuals import Learnt
-from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import ASLEEP, Calibration, Detector
+from vitalwatch.scoring import Calibration
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import hospital
+from vitalwatch.stages.calibrating import Seen, calibrate, labelled
 from vitalwatch.stages.forecasting import (
     Windows,
     draw_shares,
@@ -46,39 +43,12 @@ from vitalwatch.stages.forecasting import (
 )
 from vitalwatch.stages.people import Member, enrolled_until, group_of, having, load_learners
 from vitalwatch.stages.transform import read_splits
-from vitalwatch.tables import DAY, MINUTE, Bools, Doubles, Event, Floats, Readings, Times
+from vitalwatch.tables import DAY, MINUTE, Bools, Event, Readings, Times
 
 PROBE_ROWS = 12
 LEAST_EPISODES = 20  # labelled training episodes that a supervised head needs
 LEAST_ROWS = 200  # judged rows, to learn from and to calibrate on
 STEPS = 8
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What detectors are trained and calibrated on: rows of a part that are judged.
-
-    Attributes:
-        x: Features (n, f).
-        time: (n,).
-        episode: Number of the episode a row lies in, over all people, -1 for none (n,).
-        kind: Index into the kinds, -1 for none (n,).
-        far: Rows away from every episode (n,).
-        sure: Rows that can be judged (n,); the others keep their place in time, as when serving.
-        person: Number of the person (n,).
-        told: Rows of people whose episodes somebody labelled (n,).
-        tracks: What each person is judged on.
-    """
-
-    x: Floats
-    time: Times
-    episode: NDArray[np.int64]
-    kind: NDArray[np.int64]
-    far: Bools
-    sure: Bools
-    person: NDArray[np.int64]
-    told: Bools
-    tracks: tuple[Track, ...]
 
 
 def train(work: Work) -> dict[str, Any]:
@@ -121,7 +91,7 @@ def train(work: Work) -> dict[str, Any]:
         clock.done("forests and episode heads")
         held, probation = see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
         _enough(held.x[held.far & held.sure], "away from episodes can be calibrated on")
-        calibration = _calibrate(held, forest, known, kinds if known else (), settings)
+        calibration = calibrate(held, forest, known, kinds if known else (), settings)
         clock.done("calibration")
         fitted = forecaster.Fitted.load(future.result())
     clock.done("forecaster")
@@ -303,78 +273,9 @@ def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> tuple[bytes,
     params, threads = settings.params, settings.config.jobs
     if len(np.unique(seen.episode[seen.episode >= 0])) < LEAST_EPISODES:
         return None, None
-    seen = _labelled(seen)  # where nobody labelled, "no episode" is not known
+    seen = labelled(seen)  # where nobody labelled, "no episode" is not known
     heads = episodes.heads(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
     return one_against_rest_to_onnx(heads, seen.x.shape[1]), attribution.told(heads)
-
-
-def _calibrate(
-    held: Seen, forest: bytes, known: bytes | None, kinds: tuple[str, ...], settings: Settings
-) -> Calibration:
-    """Choose scales and thresholds on calibration people; each channel gets its share of the false-alarm budget.
-
-    Where some of them are labelled, only those: of the others nobody knows which alarms are false.
-    """
-    params = settings.params
-    held = _labelled(held)
-    by_group = Model(forest).run(x=held.x)["score"]
-    blocks = anomaly.blocks(held.time, held.person, minutes(params.detector.block) * MINUTE)
-    quiet = held.far & held.sure
-    scale = anomaly.surprise_scale(by_group[quiet], held.x[quiet, ASLEEP] > 0, blocks[quiet])
-    cohort = Cohort(held.tracks, Rule.of_params(params.alarms, settings.schema.step_ms))
-    level = margin = chance = None
-    if known:
-        found = Model(known).run(x=held.x)
-        margin = np.where(held.sure[:, None], found["margin"], np.nan)
-        level = episodes.level_scale(margin, cohort)
-        chance = episodes.chance_scale(found["probability"][held.sure], held.episode[held.sure] >= 0)
-    detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
-    unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
-    share = params.detector.share_unusual if known else 1.0
-    score, known_threshold, known_blocks = None, float("inf"), own_level.NOBODYS
-    if margin is not None:
-        score = detector.level(margin).max(axis=1)
-        known_threshold, known_blocks = _on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
-    unusual_threshold, unusual_blocks = _on_own_level(cohort, unusual, params.detector.budget * share, settings)
-    rarity, known_rarity, either_rarity = anomaly.rarity_scales(unusual[quiet], None if score is None else score[quiet])
-    return Calibration(
-        surprise=scale,
-        rarity=rarity,
-        level=level,
-        known_rarity=known_rarity,
-        either_rarity=either_rarity,
-        chance=chance,
-        unusual_threshold=unusual_threshold,
-        known_threshold=known_threshold,
-        kinds=kinds,
-        unusual_blocks=unusual_blocks,
-        known_blocks=known_blocks,
-    )
-
-
-def _on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
-    """Return the threshold that a budget allows on people's own levels, and what their quiet blocks are like."""
-    params, time = settings.params, [track.time for track in cohort.tracks]
-    plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
-    blocks = own_level.usual_of(score, time, _threshold(cohort, score, budget), plan)
-    return _threshold(cohort, score / own_level.factors_of(score, time, blocks, plan), budget), blocks
-
-
-def _labelled(held: Seen) -> Seen:
-    """Return the rows and tracks of labelled people, or everything where all or none are labelled."""
-    if held.told.all() or not held.told.any():
-        return held
-    rows = held.told
-    known = set(held.person[rows].tolist())
-    columns = {
-        name: getattr(held, name)[rows] for name in ("x", "time", "episode", "kind", "far", "sure", "person", "told")
-    }
-    return Seen(**columns, tracks=tuple(track for i, track in enumerate(held.tracks) if i in known))
-
-
-def _threshold(cohort: Cohort, score: NDArray[Any], budget: float) -> float:
-    levels = cohort.levels(np.split(score, np.cumsum([len(track.time) for track in cohort.tracks])[:-1]))
-    return cohort.thresholds_for_budgets(levels, [budget], for_new_people=True)[0]
 
 
 def _chosen(settings: Settings) -> Chosen:

@@ -14,7 +14,7 @@ from vitalwatch.lines import detection as lines
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.models.anomaly import Groups
 from vitalwatch.runtime import Model
-from vitalwatch.stages.train import Seen
+from vitalwatch.stages.calibrating import Seen
 from vitalwatch.studies import judging
 from vitalwatch.studies.costs import Cost, cost_of, processor_time, total
 from vitalwatch.studies.people import Roles

@@ -18,7 +18,7 @@ from vitalwatch.export import one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.models import episodes
 from vitalwatch.runtime import Model
-from vitalwatch.stages.train import Seen
+from vitalwatch.stages.calibrating import Seen
 from vitalwatch.studies import judging
 from vitalwatch.studies.costs import Cost, cost_of, processor_time
 from vitalwatch.studies.detectors import HELD, Detectors, Scores

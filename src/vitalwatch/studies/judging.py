@@ -12,7 +12,7 @@ from vitalwatch.metrics.budget import Cohort
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.schema import minutes
 from vitalwatch.scoring import Scale, Scales
-from vitalwatch.stages.train import Seen
+from vitalwatch.stages.calibrating import Seen
 from vitalwatch.studies.people import Roles
 from vitalwatch.tables import MINUTE, Bools, Doubles, Floats
 

@@ -23,9 +23,9 @@ from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TEST, TRAIN
 from vitalwatch.stages import train
+from vitalwatch.stages.calibrating import Seen
 from vitalwatch.stages.forecasting import Windows, windows_of
 from vitalwatch.stages.people import Member
-from vitalwatch.stages.train import Seen
 
 SEED = 3  # added to params.seed: the run's people have that seed, those of benchmarks/quality.py the next two
 PARTS = {"learn": TRAIN, "calibrate": CALIBRATION, "judge": TEST}

@@ -1,0 +1,73 @@
+"""Outputs of models averaged over the last minutes: those of one row are noisy, and an episode lasts longer than a row.
+
+A row that cannot be judged adds nothing. A mean is one fixed line of additions, oldest row first, so that a row is the
+same to the bit whether it is asked for alone or in a month.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch.tables import Bools, Doubles
+
+Kept = Doubles  # outputs of the last rows and a 1 where a row was judged, all 0 where it was not: (rows - 1, c + 1)
+
+
+def begin(rows: int, columns: int) -> Kept:
+    """Return what is kept of somebody of whom nothing is known.
+
+    Args:
+        rows: How many a mean is taken over, this row among them.
+        columns: Outputs of a row, c.
+    """
+    return np.zeros((rows - 1, columns + 1))
+
+
+def advance(kept: Kept, outputs: NDArray[np.floating], judged: Bools) -> tuple[Kept, Doubles]:
+    """Return what is kept next and the mean at each new row, (n, c): 0 where no row of the window was judged.
+
+    Args:
+        kept: From `begin` or an earlier call.
+        outputs: Of new rows, (n, c).
+        judged: Rows that count, (n,).
+    """
+    before, n = len(kept), len(outputs)
+    both = np.zeros((before + n, kept.shape[1]))
+    both[:before] = kept
+    new = both[before:]
+    np.copyto(new[:, :-1], outputs, where=judged[:, None])
+    new[:, -1] = judged
+    total = both[:n].copy()
+    for shift in range(1, before + 1):
+        total += both[shift : shift + n]
+    following = both[n:].copy()
+    return following, total[:, :-1] / np.maximum(total[:, -1:], 1.0)
+
+
+def advance_one(kept: Kept, outputs: Sequence[NDArray[np.floating]], judged: bool) -> tuple[Kept, list[float]]:
+    """Return `advance` of one row, whose outputs come in parts: what is kept next, and c plain numbers."""
+    both = np.zeros((len(kept) + 1, kept.shape[1]))
+    both[:-1] = kept
+    if judged:
+        np.concatenate(outputs, out=both[-1, :-1], casting="same_kind")
+        both[-1, -1] = 1.0
+    *told, count = np.add.reduce(both, axis=0).tolist()
+    return both[1:], [value / count for value in told] if count > 1.0 else told
+
+
+def of_people(outputs: NDArray[np.floating | np.bool_], judged: Bools, lengths: Sequence[int], rows: int) -> Doubles:
+    """Return the mean at each row of several people, one after the other, (n, c); 0 where no row was judged.
+
+    Args:
+        outputs: (n, c).
+        judged: (n,).
+        lengths: Rows of each person, n in all.
+        rows: How many a mean is taken over.
+    """
+    stops = np.cumsum(lengths)[:-1]
+    parts = zip(np.split(outputs, stops), np.split(judged, stops), strict=True)
+    found = [advance(begin(rows, outputs.shape[1]), mine, known)[1] for mine, known in parts]
+    return np.concatenate(found)

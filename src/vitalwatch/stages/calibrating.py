@@ -1,0 +1,122 @@
+"""Scales and thresholds of both channels, from calibration people; nothing here is learnt from training people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitalwatch import averaging, features, own_level
+from vitalwatch.metrics.budget import Cohort, Track
+from vitalwatch.metrics.events import Rule
+from vitalwatch.models import anomaly, episodes
+from vitalwatch.own_level import Usual
+from vitalwatch.runtime import Model
+from vitalwatch.schema import minutes
+from vitalwatch.scoring import ASLEEP, Calibration, Detector
+from vitalwatch.settings import Settings
+from vitalwatch.tables import MINUTE, Bools, Doubles, Floats, Times
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What detectors are trained and calibrated on: rows of a part that are judged.
+
+    Attributes:
+        x: Features (n, f).
+        time: (n,).
+        episode: Number of the episode a row lies in, over all people, -1 for none (n,).
+        kind: Index into the kinds, -1 for none (n,).
+        far: Rows away from every episode (n,).
+        sure: Rows that can be judged (n,); the others keep their place in time, as when serving.
+        person: Number of the person (n,).
+        told: Rows of people whose episodes somebody labelled (n,).
+        tracks: What each person is judged on.
+    """
+
+    x: Floats
+    time: Times
+    episode: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    far: Bools
+    sure: Bools
+    person: NDArray[np.int64]
+    told: Bools
+    tracks: tuple[Track, ...]
+
+
+def calibrate(
+    held: Seen, forest: bytes, known: bytes | None, kinds: tuple[str, ...], settings: Settings
+) -> Calibration:
+    """Choose scales and thresholds on calibration people; each channel gets its share of the false-alarm budget.
+
+    Where some of them are labelled, only those: of the others nobody knows which alarms are false.
+    """
+    params = settings.params
+    held = labelled(held)
+    rows = features.rows_of(minutes(params.detector.average), settings.schema.step_minutes)
+    lengths = [len(track.time) for track in held.tracks]
+    by_group = averaging.of_people(Model(forest).run(x=held.x)["score"], held.sure, lengths, rows)
+    blocks = anomaly.blocks(held.time, held.person, minutes(params.detector.block) * MINUTE)
+    near = averaging.of_people(~held.far[:, None], np.ones_like(held.far), lengths, rows)[:, 0] > 0
+    quiet = held.sure & ~near  # no row of the mean either
+    scale = anomaly.surprise_scale(by_group[quiet], held.x[quiet, ASLEEP] > 0, blocks[quiet])
+    cohort = Cohort(held.tracks, Rule.of_params(params.alarms, settings.schema.step_ms))
+    level = margin = chance = None
+    if known:
+        told = Model(known).run(x=held.x)
+        said = np.column_stack((told["margin"], told["probability"]))
+        found = averaging.of_people(said, held.sure, lengths, rows)
+        margin = np.where(held.sure[:, None], found[:, :-1], np.nan)
+        level = episodes.level_scale(margin, cohort)
+        chance = episodes.chance_scale(found[held.sure, -1], held.episode[held.sure] >= 0)
+    detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
+    unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
+    share = params.detector.share_unusual if known else 1.0
+    score, known_threshold, known_blocks = None, float("inf"), own_level.NOBODYS
+    if margin is not None:
+        score = detector.level(margin).max(axis=1)
+        known_threshold, known_blocks = _on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
+    unusual_threshold, unusual_blocks = _on_own_level(cohort, unusual, params.detector.budget * share, settings)
+    rarity, known_rarity, either_rarity = anomaly.rarity_scales(unusual[quiet], None if score is None else score[quiet])
+    return Calibration(
+        surprise=scale,
+        rarity=rarity,
+        level=level,
+        known_rarity=known_rarity,
+        either_rarity=either_rarity,
+        chance=chance,
+        unusual_threshold=unusual_threshold,
+        known_threshold=known_threshold,
+        kinds=kinds,
+        rows=rows,
+        unusual_blocks=unusual_blocks,
+        known_blocks=known_blocks,
+    )
+
+
+def _on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
+    """Return the threshold that a budget allows on people's own levels, and what their quiet blocks are like."""
+    params, time = settings.params, [track.time for track in cohort.tracks]
+    plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
+    blocks = own_level.usual_of(score, time, _threshold(cohort, score, budget), plan)
+    return _threshold(cohort, score / own_level.factors_of(score, time, blocks, plan), budget), blocks
+
+
+def labelled(held: Seen) -> Seen:
+    """Return the rows and tracks of labelled people, or everything where all or none are labelled."""
+    if held.told.all() or not held.told.any():
+        return held
+    rows = held.told
+    known = set(held.person[rows].tolist())
+    columns = {
+        name: getattr(held, name)[rows] for name in ("x", "time", "episode", "kind", "far", "sure", "person", "told")
+    }
+    return Seen(**columns, tracks=tuple(track for i, track in enumerate(held.tracks) if i in known))
+
+
+def _threshold(cohort: Cohort, score: NDArray[Any], budget: float) -> float:
+    levels = cohort.levels(np.split(score, np.cumsum([len(track.time) for track in cohort.tracks])[:-1]))
+    return cohort.thresholds_for_budgets(levels, [budget], for_new_people=True)[0]
