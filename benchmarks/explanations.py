@@ -1,6 +1,6 @@
 """How often an explanation names the channel that was moved, and how often what it says would clear an alarm does.
 
-    OMP_NUM_THREADS=1 python benchmarks/explanations.py [--people 24] [--artifacts FOLDER] [--trusted KEY.pub]
+    OMP_NUM_THREADS=1 python benchmarks/explanations.py [--people 24] [--sizes 1 0.5 0.25] [--artifacts FOLDER]
 
 Prints JSON lines, shares with their 95 % interval over people. The models are those of the production run; people are
 made in memory under another seed (the run's + 3), so nobody was learnt from.
@@ -9,7 +9,8 @@ made in memory under another seed (the run's + 3), so nobody was learnt from.
   alone. `contribution`: it ranks first among the contributions of the last moved row. `would_name`: an alarm of the
   most surprising organ group in that row would name it first, whether or not one comes. `raised`: the forests or the
   supervised heads raise an alarm. `alarm`: that alarm names it first (asked: 0.90). Beside them what naming by chance
-  reaches, and what naming the vital furthest from usual does.
+  reaches, and what naming the vital furthest from usual does. Sizes are those of clear illness or a plainly broken
+  sensor, and shares of them: at a small one fewer alarms come, and their explanation is harder.
 - `clearing`: alarms of people as the default run makes them, every one of the forests and heads, every eighth of the
   rules. What is said to clear an alarm is applied to the readings and they are scored again: `cleared` are those that
   are gone, of all; `answered` those for which something was found.
@@ -52,6 +53,7 @@ Cells = dict[str, dict[int, list[bool]]]  # name -> person -> right or not
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--people", type=int, default=24)
+    asked.add_argument("--sizes", type=float, nargs="+", default=[1.0, 0.5, 0.25], help="shares of the full injections")
     asked.add_argument("--artifacts", type=Path, help="folder of runs, by default that of the settings")
     asked.add_argument("--trusted", type=Path, help="public key that signed the models")
     given = asked.parse_args()
@@ -64,22 +66,23 @@ def main() -> None:
     monitor = Monitor.open(store.folder(run) / "models", trusted, seal=store.seal(run, "models/manifest.json"))
     print(json.dumps({"models": f"production run {run}", "people": given.people}))
     began = time.process_time()
-    for name, told in injected(monitor, settings, given.people).items():
-        print(json.dumps({"injected": name, **told}))
+    for size in given.sizes:
+        for name, told in injected(monitor, settings, given.people, size).items():
+            print(json.dumps({"injected": name, "size": size, **told}))
     for name, told in clearing(monitor, settings, given.people).items():
         print(json.dumps({"clearing": name, **told}))
     print(json.dumps({"cpu_s": round(time.process_time() - began, 1)}))
 
 
-def injected(monitor: Monitor, settings: Settings, people: int) -> dict[str, Any]:
-    """Return shares by channel, and over all."""
+def injected(monitor: Monitor, settings: Settings, people: int, size: float) -> dict[str, Any]:
+    """Return shares by channel, and over all, with injections at a share of their size."""
     quiet = settings.params.synthetic.model_copy(update={"prevalence": "natural", "natural_share": 0.0, "faults": 0.0})
     cells: Cells = defaultdict(lambda: defaultdict(list))
     for index in range(people):
         one = synthetic.person(index, settings.schema, quiet, settings.params.seed + SEED, days=DAYS)
         rng = np.random.default_rng([settings.params.seed, index])
         before = monitor.answer(one.readings, one.profile, forecast=False)
-        for what in INJECTIONS:
+        for what in (whole.of_size(size) for whole in INJECTIONS):
             start = _worn_start(one.readings, what, rng)
             moved = inject(one.readings, what, start, settings.schema, rng)
             after = monitor.answer(moved, one.profile, forecast=False)

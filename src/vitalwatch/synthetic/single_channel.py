@@ -31,6 +31,13 @@ class Injection:
     size: float
     hours: int
 
+    def of_size(self, share: float) -> Injection:
+        """Return the same at a share of its size; of a factor, that share of its way from 1 (on a log scale)."""
+        return replace(self, size=self.size**share if self.channel in FACTORS else self.size * share)
+
+
+FACTORS = ("heart_rate_variability_rmssd",)
+
 
 def _both(channel: str, up: float, down: float, hours: int) -> list[Injection]:
     return [
@@ -40,7 +47,7 @@ def _both(channel: str, up: float, down: float, hours: int) -> list[Injection]:
     ]
 
 
-# Sizes are those of clear illness or of a plainly broken sensor: whether small ones are found is not asked here
+# Sizes are those of clear illness or of a plainly broken sensor; `of_size` makes smaller ones of them
 INJECTIONS: Sequence[Injection] = (
     *_both("heart_rate", 30, -20, 3),
     Injection("oxygen_saturation", "event", ("oxygen_saturation", "oxygen_saturation_min"), -6, 3),
@@ -54,7 +61,6 @@ INJECTIONS: Sequence[Injection] = (
     Injection("heart_rate_spread", "event", ("heart_rate_spread",), 10, 3),
     Injection("heart_rate_spread", "noise", ("heart_rate_spread",), 14, 3),
 )
-FACTORS = ("heart_rate_variability_rmssd",)
 
 
 def inject(readings: Readings, what: Injection, start: int, schema: Schema, rng: np.random.Generator) -> Readings:
