@@ -16,7 +16,7 @@ from ui.test_pages import BROKEN, models_page, person_page, quality_page, text_o
 from vitalwatch.api.app import create_app
 from vitalwatch.database import access
 from vitalwatch.tables import MINUTE
-from vitalwatch.ui.there import SignedOut, There
+from vitalwatch.ui.there import ApiError, SignedOut, There
 
 ROWS = 700
 
@@ -28,13 +28,13 @@ class House:
     ward: Ward
     api: There
 
-    def key(self, *scopes: str) -> str:
+    def key(self, *scopes: str, wards: frozenset[str] | None = None) -> str:
         engine = self.ward.engine
         with engine.database.writing() as connection:
-            return access.make(connection, engine._secret, "test", scopes, None, engine.now(), None)[1]
+            return access.make(connection, engine._secret, "test", scopes, wards, engine.now(), None)[1]
 
-    def visitor(self, *scopes: str) -> There:
-        return self.api.with_key(self.key(*scopes)).known()
+    def visitor(self, *scopes: str, wards: frozenset[str] | None = None) -> There:
+        return self.api.with_key(self.key(*scopes, wards=wards)).known()
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,15 @@ def test_an_admin_promotes_over_the_api_and_sees_what_happened(house: House) -> 
     assert OTHER == there
     assert f"Run {OTHER} is in production; it answers from now on." in text_of(told)
     assert f"Run {RUN} is in production again; it answers from now on." == admin.rollback("as before")
+
+
+def test_an_admin_of_some_wards_is_not_offered_to_move_production_for_all(house: House) -> None:
+    admin = house.visitor("read", "admin", wards=frozenset({"north"}))
+
+    assert {"Promote this run"}.isdisjoint(labels(shown(models_page, house, admin)))
+    with pytest.raises(ApiError, match="about every ward"):
+        admin.promote(OTHER, "better")
+    assert RUN == house.ward.engine.run()
 
 
 def test_what_stands_against_a_move_over_the_api_is_said(house: House, tiny_bundle: tuple[Path, Path]) -> None:

@@ -84,6 +84,7 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         "summary": one.summary,
         "description": one.told or one.summary + ".",
         "x-scope": one.scope,
+        "x-wards": one.wards,
         "security": [] if one.scope == PUBLIC else [{"key": []}],
         "parameters": [*_path(one), *_query(one), *_headers(one)],
         "responses": _responses(one),

@@ -20,6 +20,7 @@ from vitalwatch.api.problem import MEDIA, Problem, in_protocol, of_error
 from vitalwatch.errors import VitalsError
 
 log = logging.getLogger("vitalwatch.api")
+OWN, HOUSE, NONE = "own", "all", "none"  # what an operation has to do with wards
 Answering = Callable[[Call], Awaitable[Reply | None]]  # None: the operation has sent its answer itself
 
 
@@ -40,6 +41,8 @@ class Operation:
         returns: Media type of the answer.
         example: Of an answer.
         deprecated: Whether something newer does the same.
+        wards: OWN where it is about people, of whom a key sees those of its wards; HOUSE where it is about everybody
+            at once, so that it takes a key of all wards; NONE where it is about nobody.
     """
 
     method: str
@@ -58,6 +61,7 @@ class Operation:
     deprecated: bool = False
     told: str = ""
     headers: tuple[str, ...] = ()
+    wards: str = OWN
 
 
 class Route(routing.Route):
@@ -102,6 +106,8 @@ async def answered(operation: Operation, desk: Desk, scope: Scope, receive: Any,
             caller = call.caller = await desk.access.caller(call.headers, client)
             if operation.scope not in caller.scopes:
                 raise Problem("scope_missing", f"This needs a key with the scope `{operation.scope}`.")
+            if operation.wards == HOUSE and caller.wards is not None:
+                raise Problem("wards_missing", "`python main.py keys make --ward '*'` makes a key of all wards.")
             desk.rate.take(caller.actor)
         told = await operation.answer(call)
     except Gone:

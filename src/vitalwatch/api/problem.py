@@ -52,6 +52,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "no_earlier_run": (409, "there is no earlier good run to go back to"),
     "unauthenticated": (401, "a valid key or token is needed"),
     "scope_missing": (403, "the key may not do this"),
+    "wards_missing": (403, "this is about every ward, and the key is for some"),
     "loopback_only": (403, "without keys only this machine is answered"),
     "not_found": (404, "there is nothing here for this key"),
     "method_not_allowed": (405, "this route has other methods"),

@@ -97,7 +97,8 @@ def page(told: dict[str, Any]) -> str:
 def _section(path: str, method: str, one: dict[str, Any]) -> str:
     title = f"<span class='m'>{method.upper()}</span> <code>{html.escape(path)}</code> {html.escape(one['summary'])}"
     deprecated = " (deprecated)" if one.get("deprecated") else ""
-    lines = [f"<p>{html.escape(one.get('description', ''))}</p><p>Scope: <code>{one['x-scope']}</code></p>"]
+    told = f"Scope: <code>{one['x-scope']}</code>, wards: <code>{one['x-wards']}</code>"
+    lines = [f"<p>{html.escape(one.get('description', ''))}</p><p>{told}</p>"]
     for parameter in one.get("parameters", ()):
         text = parameter.get("description", "")
         lines.append(f"<p><code>{html.escape(parameter['name'])}</code> {html.escape(text)}</p>")

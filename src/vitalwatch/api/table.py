@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from vitalwatch.api import asking, inference, moving, ruling, state, stream, taking, ward
@@ -26,7 +28,7 @@ from vitalwatch.api.forms import (
     Why,
 )
 from vitalwatch.api.metrics import MEDIA as PROMETHEUS
-from vitalwatch.api.operations import Operation
+from vitalwatch.api.operations import HOUSE, NONE, OWN, Operation
 from vitalwatch.database.access import ACK, ADMIN, INGEST, READ
 
 ASK, SEND, PEOPLE, ALARMS, OIP, STATE = "Ask", "Readings", "People", "Alarms", "Inference protocols", "State"
@@ -46,7 +48,13 @@ def _asking() -> list[Operation]:
     judged: dict[str, Any] = {
         "told": "`readings` (one, or a window of up to 1,000) with a profile, or a known `person`."
     }
-    predict: dict[str, Any] = {"answer": asking.predict, "body": MOMENT_FORM, "example": PREDICTED, "scope": READ}
+    predict: dict[str, Any] = {
+        "answer": asking.predict,
+        "body": MOMENT_FORM,
+        "example": PREDICTED,
+        "scope": READ,
+        "wards": NONE,
+    }
     anomaly: dict[str, Any] = {"answer": asking.anomaly, "body": AnomalyQuestion, "scope": READ}
     return [
         Operation("POST", "/predict", "predict", tag=ASK, summary="Expected heart rate", **about, **predict),
@@ -184,11 +192,12 @@ def _state() -> list[Operation]:
         Operation("GET", "/runs/{run}", "run", READ, STATE, "Card and evaluation of a run", moving.run),
         Operation(
             "POST", "/runs/{run}/promote", "promote", ADMIN, STATE, "Put a run into production; audited",
-            moving.promote, Why, told="Refused (409) where it failed a gate or is damaged. It answers from then on; no "
-            "request fails meanwhile.",
+            moving.promote, Why, told="Needs a key of all wards. Refused (409) where it failed a gate or is "
+            "damaged. It answers from then on; no request fails meanwhile.", wards=HOUSE,
         ),
         Operation(
-            "POST", "/runs/rollback", "rollback", ADMIN, STATE, "Put the run before back; audited", moving.rollback, Why
+            "POST", "/runs/rollback", "rollback", ADMIN, STATE, "Put the run before back; audited", moving.rollback,
+            Why, told="Needs a key of all wards.", wards=HOUSE,
         ),
         Operation(
             "GET", "/whoami", "whoami", PUBLIC, STATE, "What this key may do", moving.whoami,
@@ -197,6 +206,10 @@ def _state() -> list[Operation]:
         Operation("GET", "/openapi.json", "openapi", PUBLIC, STATE, "This description", state.openapi),
         Operation("GET", "/docs", "docs", PUBLIC, STATE, "This description, to read", state.docs, returns=state.HTML),
     ]  # fmt: skip
+
+
+def _about_nobody(operations: Iterable[Operation]) -> list[Operation]:
+    return [replace(one, wards=NONE) if one.wards == OWN else one for one in operations]
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -210,8 +223,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *_people(),
     *_alarms(),
-    *_protocols(),
-    *_state(),
+    *_about_nobody([*_protocols(), *_state()]),
     *_asking()[3:],
 )  # fmt: skip
 

@@ -33,7 +33,7 @@ ALARMS_KEPT = 200
 class Here:
     """A `source.Source` on the database and the models of this machine; who may open them may do everything."""
 
-    scopes = frozenset(SCOPES)
+    scopes, house_wide = frozenset(SCOPES), True
     visitor = ""
 
     def __init__(self, settings: Settings, *, now: Callable[[], int] | None = None) -> None:

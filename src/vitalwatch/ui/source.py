@@ -34,12 +34,14 @@ class Source(Protocol):
         where: In words, for the foot of the page.
         schema: What the data is.
         scopes: What the one who looks may do, of `database.access.SCOPES`.
+        house_wide: Whether that holds in every ward.
         visitor: Who looks, for the foot of the page; empty where nobody needs to say.
     """
 
     where: str
     schema: Schema
     scopes: frozenset[str]
+    house_wide: bool
     visitor: str
 
     def now(self) -> int:

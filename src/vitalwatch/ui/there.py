@@ -71,7 +71,7 @@ class There:
         self._address = address
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = client or httpx.Client(base_url=address, timeout=SECONDS)
-        self.scopes, self.visitor, self.key_needed = frozenset[str](), "", True
+        self.scopes, self.house_wide, self.visitor, self.key_needed = frozenset[str](), False, "", True
 
     def with_key(self, key: str) -> There:
         """Return the same API for a visitor with a key or token of their own."""
@@ -81,6 +81,7 @@ class There:
         """Ask the API who this is and what they may do; raises SignedOut where it does not know the key."""
         told = self._get("/whoami")
         self.scopes, self.key_needed = frozenset(told["scopes"]), bool(told["key_needed"])
+        self.house_wide = told["wards"] is None
         self.visitor = str(told.get("name") or told["actor"] or "") if self.key_needed else ""
         return self
 

@@ -32,7 +32,7 @@ def show() -> None:
         with told():
             shown = _shown(source().where, run, live)
             _card(shown)
-            if may(ADMIN):
+            if may(ADMIN) and source().house_wide:
                 _move(shown, live)
             _figures(shown)
         _history(changes)
