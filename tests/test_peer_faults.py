@@ -61,7 +61,7 @@ ELSEWHERE = {  # where a fault is tested under another name, beside what it is a
     16: ["models/test_forecast.py::test_the_exported_forecaster_answers_as_keras_does"],
     20: ["api/test_bad_inputs.py::test_a_bad_reading_is_refused_by_its_reason_without_an_echo"],
     22: [
-        "api/test_access.py::test_without_a_key_only_what_is_public_answers",
+        "api/test_access_matrix.py::test_without_a_key_or_with_a_wrong_one_only_what_is_public_answers",
         "api/test_asking.py::test_without_a_run_everything_starts_and_names_the_command_that_makes_one",
         "api/test_bad_inputs.py::test_a_batch_tells_of_each_reading_and_nothing_disappears",
     ],
