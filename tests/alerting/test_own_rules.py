@@ -84,6 +84,13 @@ def test_rules_in_force_are_told_with_where_they_stand_and_in_words():
         ({"own_1": SLOW | {"when": {"usual": "heart_rate", "above": 40}}}, "between 0 and 20 own spreads"),
         ({"own_1": SLOW | {"when": None, "any": [SLOW["when"]] * 5}}, "has more than 4 comparisons"),
         ({f"own_{i}": SLOW for i in range(1, 22)}, "holds more than 20 rules"),
+        ({"own_1": SLOW | {"louder": {"high": 9e9}}}, "Write a number between 20 and 250 /min"),
+        ({"own_1": SLOW | {"when": SLOW["when"] | {"hysteresis": 1e300}}}, "Write a number between 20 and 250 /min"),
+        (
+            {"own_1": SLOW | {"when": SLOW["when"] | {"beyond_usual": 1e300}}},
+            "beyond_usual: is more than is ever measured",
+        ),
+        ({"own_1": SLOW | {"lasts": "31d"}}, "lasts: is longer than 30d"),
         ({"own_1": SLOW | {"lasts": "a while"}}, "a duration is written like 15s, 10min, 6h or 3d"),
     ],
 )
@@ -92,6 +99,19 @@ def test_what_cannot_be_an_own_rule_is_refused_in_words(rules, told):
         own(**rules)
 
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("told", [19.9, 250.1, -1, 1e300, float("inf"), float("nan"), 10**309])
+@pytest.mark.parametrize("side", ["low", "high"])
+def test_a_limit_that_no_sensor_can_reach_is_refused_for_it_would_silence_an_alarm(side, told):
+    with pytest.raises(SettingsError, match=f"limits.heart_rate.{side}"):
+        personal_of({"limits": {"heart_rate": {side: told}}}, SHIPPED, SCHEMA)
+    personal_of({"limits": {"heart_rate": {"low": 20, "high": 250}}}, SHIPPED, SCHEMA)
+
+
+def test_times_of_silence_of_one_person_are_bounded():
+    with pytest.raises(SettingsError, match="not_worn: is longer than 30d"):
+        personal_of({"wearing": {"silence": "10min", "not_worn": "9999999d"}}, SHIPPED, SCHEMA)
 
 
 def test_a_rule_is_not_both_changed_and_written_anew():

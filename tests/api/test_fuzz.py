@@ -18,14 +18,17 @@ from fuzz_world import (
     MISCHIEF,
     NUMBER,
     Corpus,
+    Kept,
     alarm,
     answered,
     by_socket,
     check,
     misframed,
+    said_again,
 )
 from real_server import Server
 from serving_world import RUN
+from vitalwatch.api.table import OPERATIONS
 
 REQUESTS = 20_000
 ENOUGH = ("--log-level", "warning", "--no-access-log")
@@ -63,6 +66,78 @@ def test_the_id_of_an_inference_is_returned_and_nothing_else_of_it(own):
 def test_an_answer_that_is_none_is_seen(told, seconds):
     with pytest.raises(AssertionError):
         check(told, seconds, ("GET", "/", None, {}))
+
+
+STORED = float(f"100.{NUMBER}")
+SOMEBODY = "p-" + "a" * 26
+
+
+def lived(api: Api) -> None:
+    """Have everything of somebody stored that takes a number or a text, with a canary in it, and alarms raised."""
+    rows = [
+        {"person": SOMEBODY, "time": f"2026-01-05T{m // 60:02d}:{m % 60:02d}:00Z", "device": MARK, "heart_rate": 200.5,
+         "event_id": f"{MARK}{m}", "body_temperature": float(f"37.{NUMBER}")}
+        for m in range(0, 300, 5)
+    ]  # fmt: skip
+    rule = {"when": {"mean": "heart_rate", "over": "1h", "above": STORED}, "priority": "medium"}
+    limits = {"limits": {"heart_rate": {"high": STORED}}, "own": {"own_1": rule}}
+    named = [{**rows[0], "person": MARK}, {**rows[0], MARK: MARK}, {**rows[0], "pulse": NUMBER}]
+    assert 202 == api.ask("POST", "/readings", [*rows[:30], *named]).status
+    assert 200 == api.ask("PUT", f"/people/{SOMEBODY}/limits", limits).status
+    assert 204 == api.ask("PUT", f"/people/{SOMEBODY}/profile", {"age": float(f"54.{NUMBER}")}).status
+    assert 202 == api.ask("POST", "/readings", rows[30:]).status
+    assert {"own_1"} <= {one["rule"] for one in api.ask("GET", "/alarms?open=false").json["alarms"]}
+
+
+def told_again(api: Api, kept: Kept) -> set[str]:
+    """Return the questions about what is stored whose answer holds a canary that is not kept."""
+    alarm = api.ask("GET", "/alarms?open=false").json["alarms"][0]["id"]
+    span = "since=2026-01-05T00:00:00Z&until=2026-01-06T00:00:00Z"
+    asked = [one.path.format(person=SOMEBODY, alarm=alarm, run=RUN, model="anomaly", version=RUN) for one in OPERATIONS
+             if one.method == "GET" and one.path != "/events"]  # fmt: skip
+    asked += [
+        f"/rules?person={SOMEBODY}",
+        f"/people/{SOMEBODY}/timeline?{span}",
+        "/alarms?open=false",
+        "/events?after=0",
+    ]
+    found = set()
+    for path in asked:
+        answer = api.ask("GET", path, leaves_after=0.01 if path.startswith("/events") else None)
+        assert 200 == answer.status, path
+        if said_again(kept.beside(answer.body, "GET", path)):
+            found.add(path)
+    return found
+
+
+def test_of_all_that_is_stored_only_own_limits_and_rules_are_told_as_they_were_sent(own):
+    lived(own)
+    stored = {f"/people/{SOMEBODY}/limits", f"/rules?person={SOMEBODY}"}
+    kept = Kept()
+    kept.note("PUT", f"/people/{SOMEBODY}/limits", f"[{STORED}]".encode(), 422)
+    refused = told_again(own, kept)
+    kept.note("PUT", f"/people/{SOMEBODY}/limits", f"[{STORED}]".encode(), 200)
+
+    assert stored == refused
+    assert set() == told_again(own, kept)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("GET", f"/people/{SOMEBODY}", f"{STORED}"),
+        ("GET", f"/people/p-{'b' * 26}/limits", f"{STORED}"),
+        ("PUT", f"/people/{SOMEBODY}/limits", f"{STORED}"),
+        ("GET", f"/people/{SOMEBODY}/limits", f"101.{NUMBER}"),
+        ("GET", f"/people/{SOMEBODY}/limits", f"{STORED} {MARK}"),
+    ],
+)
+def test_what_is_kept_is_no_excuse_anywhere_else_nor_for_anything_else(method, path, said):
+    kept = Kept()
+    kept.note("PUT", f"/people/{SOMEBODY}/limits", f'{{"a":[{STORED}]}}'.encode(), 200)
+
+    assert said_again(kept.beside(said.encode(), method, path))
+    assert not said_again(kept.beside(f"{STORED}".encode(), "GET", f"/people/{SOMEBODY}/limits"))
 
 
 def test_a_request_that_hangs_is_seen():

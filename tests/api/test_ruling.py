@@ -74,6 +74,11 @@ def test_a_rule_is_tried_then_written_then_told_then_removed(api):
         ({"own": {"Mr Smith": FAST}}, "/own", "is no name of an own rule. Write own_1 to own_99"),
         ({"own": {"own_1": FAST | {"lasts": "soon"}}}, "/own/own_1/lasts", "a duration is written like"),
         ({"limits": {"heart_rate": {"low": 90, "high": 60}}}, "/limits/heart_rate", "low must be below high"),
+        (
+            {"limits": {"heart_rate": {"high": 10**309}}},
+            "/limits/heart_rate/high",
+            "from 20 to 250 /min, or leave it out",
+        ),
         ({"own": [FAST]}, "/own", "Input should be a valid dictionary"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,7 @@ MOST_OWN, MOST_TERMS = 20, 4  # own rules of one person, and comparisons in one 
 OWN = re.compile(r"own_[1-9][0-9]?")  # numbered, not named: names reach alarms, notices and the audit log
 REACH_USUAL, REACH_NEWS2 = (0.0, 20.0), (0.0, 20.5)  # own spreads; points, 20 at most (RCP 2017)
 LONGEST_COOL_DOWN = "1d"  # of one person: how long resolved alerts are looked up at least
+LONGEST_OWN = "30d"  # any other duration of one person: as long as the longest mean
 SHARED, CHANGED, MINE = "rules.yaml", "rules.yaml, changed for this person", "this person"  # where a rule stands
 
 
@@ -331,9 +333,12 @@ def check_term(term: Term, schema: Schema, where: str) -> None:
 
 def check_personal(one: Personal, rules: Rules, schema: Schema, where: str) -> None:
     """Raise SettingsError where a person's settings are about a vital or a rule that there is not."""
-    for vital in one.limits:
+    for vital, bound in one.limits.items():
         if vital not in schema.vitals:
             raise SettingsError(where, f"limits.{vital}", "is no vital sign", f"Known: {', '.join(schema.vitals)}.")
+        _check_bound(bound, vital, schema, where)
+    if one.wearing is not None:
+        _check_spans(one.wearing, ("silence", "not_worn"), f"{where}.wearing")
     for name, change in one.rules.items():
         if name not in rules.rules:
             raise SettingsError(where, f"rules.{name}", "is no rule", f"Known: {', '.join(rules.rules)}.")
@@ -361,9 +366,25 @@ def _check_own(name: str, rule: Rule, one: Personal, rules: Rules, schema: Schem
     if len(rule.terms) > MOST_TERMS:
         raise SettingsError(place, "", f"has more than {MOST_TERMS} comparisons", "Write several rules.")
     _check_cool_down(rule.cool_down, place)
+    _check_spans(rule, ("lasts", "sooner", "clears", "within", "longest"), place)
     for term in rule.terms:
         check_term(term, schema, place)
-        _check_reach(term, schema, place)
+        _check_reach(term, rule, schema, place)
+
+
+def _check_bound(bound: Bound, vital: str, schema: Schema, where: str) -> None:
+    """Raise SettingsError where a limit is none because nothing beyond it is ever measured: a slip would be silence."""
+    low, high = schema.columns[vital].possible
+    for side, told in (("low", bound.low), ("high", bound.high)):
+        if told is not None and not low <= told <= high:
+            hint = f"Write a number from {low:g} to {high:g} {schema.columns[vital].unit}, or leave it out."
+            raise SettingsError(where, f"limits.{vital}.{side}", "is no value that can be measured", hint)
+
+
+def _check_spans(told: Rule | Wearing, names: Sequence[str], where: str) -> None:
+    for name in names:
+        if (length := getattr(told, name)) is not None and span(length) > span(LONGEST_OWN):
+            raise SettingsError(where, name, f"is longer than {LONGEST_OWN}", "Write a shorter one.")
 
 
 def _check_cool_down(told: str | None, where: str) -> None:
@@ -371,16 +392,20 @@ def _check_cool_down(told: str | None, where: str) -> None:
         raise SettingsError(where, "cool_down", f"is longer than {LONGEST_COOL_DOWN}", "Write a shorter one.")
 
 
-def _check_reach(term: Term, schema: Schema, where: str) -> None:
+def _check_reach(term: Term, rule: Rule, schema: Schema, where: str) -> None:
     """Raise SettingsError where a value that can be measured never meets, or always meets, a comparison."""
-    told = next(one for one in (term.above, term.below, term.at_least) if one is not None)
     low, high = REACH_USUAL if term.usual is not None else REACH_NEWS2
     if term.usual is None and term.signal:
         low, high = schema.columns[term.signal].possible
-    if told != LIMIT and not low < float(told) < high:
+    told = [one for one in (term.above, term.below, term.at_least, *rule.louder.values()) if one is not None]
+    reached = all(low < float(one) < high for one in told if one != LIMIT) and term.hysteresis < high - low
+    if not reached:
         what = "own spreads" if term.usual is not None else "points" if term.news2 else schema.columns[term.signal].unit
         raise SettingsError(where, term.signal or "news2", "is compared with what cannot be measured",
                             f"Write a number between {low:g} and {high:g} {what}.")  # fmt: skip
+    if term.beyond_usual is not None and not term.beyond_usual < REACH_USUAL[1]:
+        raise SettingsError(where, "beyond_usual", "is more than is ever measured",
+                            f"Write a number of own spreads up to {REACH_USUAL[1]:g}.")  # fmt: skip
 
 
 def _timing(told: Loudness) -> Timing:
