@@ -399,8 +399,8 @@ def by_socket(server: Server, corpus: Corpus, requests: int) -> tuple[Counter[in
             body = more.pop("body", None)
             sent, stream = framed(method, path, body, **more), path.startswith("/events")
         told, seconds = through(server.port, sent, process, stream=stream)
-        said = corpus.kept.beside(told, method, path).replace(f'"id":"{MARK}'.encode(), b'"id":"')  # of an inference
-        check_bytes(said, seconds, sent)
+        rest = corpus.kept.beside(told, method, path).replace(f'"id":"{MARK}'.encode(), b'"id":"')  # of an inference
+        check_bytes(rest, seconds, sent)
         corpus.kept.note(method, path, body, (statuses(told) or [0])[0])
         seen.update(statuses(told) or [0])
         slowest = max(slowest, seconds)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,11 +29,11 @@ from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
-from vitalwatch.database.quarantine import OLDEST, REPLAYED, Quarantined, Which
+from vitalwatch.database.quarantine import OLDEST, Quarantined, Which
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.tally import Tally, What, names_read
 from vitalwatch.database.vault import Secret
-from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, again, judge
+from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, judge
 from vitalwatch.errors import DatabaseBusy, DatabaseError, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
 from vitalwatch.intake import Intake
@@ -43,6 +43,7 @@ from vitalwatch.production import Production, Served
 from vitalwatch.promotion import Promotion
 from vitalwatch.recall import Held, Recall
 from vitalwatch.rehearsal import Rehearsal, rehearse
+from vitalwatch.replaying import EVERYTHING, Replayed, Replaying, Span
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.store import Store, failpoint
@@ -252,30 +253,19 @@ class Engine:
         with self.database.reading() as connection:
             return quarantine.looked_at(connection, wards, which)
 
-    def replay(self, actor: str, wards: Wards = None) -> dict[str, int]:
+    def replay(
+        self, actor: str, wards: Wards = None, *, span: Span = EVERYTHING, seconds: float = math.inf
+    ) -> Replayed:
         """Run refused readings through today's rules again; what is accepted leaves the quarantine.
 
-        Returns:
-            `read`, `accepted`, `duplicate`, and the number of readings that stay by reason.
+        With `seconds` it ends after about so long, and tells what is left.
         """
-        now = self.now()
-        with self.database.reading() as connection:
-            kept = quarantine.listed(connection, wards, Which(most=REPLAYED))
-            raw = quarantine.opened(connection, self._secret, [one.no for one in kept])
-        stay, good = again(kept, raw, actor, wards, self.settings.schema, now, self._ahead_ms)
-        counts = Counter({"read": len(kept), "accepted": 0, "duplicate": 0, **stay})
         serving = partial(self._serving, served=self.production.answering())
-        for (source, ward), those in good.items():
-            sender = Sender(source, actor, frozenset({ward}) if ward else wards)
-            with self._transaction() as (connection, keep):
-                delivery = Judged([one for _, one in those], sender)
-                (receipt,), held = self.intake.take(connection, [delivery], now, serving)
-                quarantine.remove(connection, [no for no, _ in those])
-                self.audit.write(connection, actor, "quarantine.replay", source)
-                keep(held)
-            counts.update(accepted=receipt.accepted, duplicate=len(receipt.duplicates))
-            counts.update(one.reason for one in receipt.rejected)
-        return dict(counts)
+        schema, book = self.settings.schema, self.audit
+        replaying = Replaying(
+            self.database, self._secret, self.intake, book, schema, self._ahead_ms, self._transaction, serving
+        )
+        return replaying.run(actor, wards, self.now(), span, seconds)
 
     # about a person
 

@@ -32,7 +32,7 @@ ABOUT_EVERYBODY = {  # operations on people that name none: how it is seen that 
     "quarantine": lambda house, ward, told: {one["person"] for one in told["refused"]} == {house.people[ward]},
     "burden": lambda house, ward, told: told["alerts"] == house.sounded[ward],
     "events": lambda house, ward, told: {one["person"] for one in told} == {house.people[ward]},
-    "replay": lambda house, ward, told: told == {"read": 1, "accepted": 0, "duplicate": 0, "unknown_field": 1},
+    "replay": lambda house, ward, told: (told["read"], told["unknown_field"], told["rest"]) == (1, 1, None),
 }
 
 

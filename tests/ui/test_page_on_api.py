@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from serving_world import OTHER, RUN, Ward, messages
 from tiny import ROOT, somebody
 from ui.test_pages import BROKEN, models_page, person_page, quality_page, text_of
+from vitalwatch import replaying
 from vitalwatch.api.app import create_app
 from vitalwatch.database import access
 from vitalwatch.tables import MINUTE
@@ -130,6 +131,20 @@ def test_an_admin_runs_refused_readings_again_over_the_api(house: House) -> None
     told.button(key="yes-replay").click().run()
 
     assert "1 run through today's rules: 0 accepted, 1 not finite stay refused." in text_of(told)
+
+
+def test_a_replay_over_the_api_goes_on_until_all_were_looked_at(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "PAGE", 2)
+    monkeypatch.setattr("vitalwatch.api.ward.REPLAY_SECONDS", 0.0)
+    house.ward.send([b"{}"] * 5)
+    admin = house.visitor("read", "admin")
+    kept, asked, ask = admin.refused().counts, [], admin._ask
+    monkeypatch.setattr(admin, "_ask", lambda *given, **more: asked.append(given) or ask(*given, **more))
+    told = admin.replay()
+
+    assert sum(kept.values()) == told["read"] >= 5
+    assert kept == {name: count for name, count in told.items() if name in kept}
+    assert 3 <= len(asked)
 
 
 def test_a_change_of_device_over_the_api_is_in_the_course(house: House) -> None:

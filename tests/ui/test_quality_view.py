@@ -23,11 +23,6 @@ def test_what_was_sent_is_not_shown() -> None:
     assert "secret" not in str(quality.listed([refused("not_finite")], NOW))
 
 
-def test_a_replay_of_more_than_it_takes_says_so() -> None:
-    assert "10000 refused readings" == quality.replayable(10_000)
-    assert "the oldest 10,000 of 10,001 refused readings" == quality.replayable(10_001)
-
-
 def test_a_replay_says_what_stays() -> None:
     told = quality.replayed({"read": 5, "accepted": 2, "unit_suspect": 3})
 

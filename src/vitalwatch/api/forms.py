@@ -229,6 +229,13 @@ class RefusedFilter(Form):
     reason: Literal[tuple(REASONS)] | None = None  # type: ignore[valid-type]
 
 
+class Replay(Form):
+    """Which refused readings to run again: as `rest` of the answer before told, all where nothing is."""
+
+    after: int = Field(0, ge=0, le=2**53, description="Behind this number")
+    until: int | None = Field(None, ge=0, le=2**53, description="Up to this one; the newest of now where not told")
+
+
 class Resume(Form):
     """Where a stream goes on."""
 

@@ -21,6 +21,7 @@ from vitalwatch.api.forms import (
     InferQuestion,
     People,
     RefusedFilter,
+    Replay,
     Resume,
     RulesFilter,
     SeriesQuestion,
@@ -113,7 +114,8 @@ def _people() -> list[Operation]:
         ),
         Operation(
             "POST", "/quarantine/replay", "replay", ADMIN, PEOPLE, "Run them through today's rules again; audited",
-            ward.replay, told="The oldest 10,000. What is accepted now is scored and leaves the quarantine.",
+            ward.replay, query=Replay, told="What is accepted now is scored and leaves the quarantine. After a second "
+            "the answer tells in `rest` (`after`, `until`) what is left: ask again with it, until it is null.",
         ),
     ]  # fmt: skip
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 from vitalwatch.api.answers import chance, number
 from vitalwatch.api.calls import Call, Reply, reply
-from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Span
+from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Replay
+from vitalwatch.api.forms import Span as Stretch
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.database.access import ADMIN
@@ -15,11 +17,13 @@ from vitalwatch.database.changes import MEDICATION, Change
 from vitalwatch.database.quarantine import Which
 from vitalwatch.database.scores import Timeline
 from vitalwatch.explaining import usual_range
+from vitalwatch.replaying import Span
 from vitalwatch.tables import DAY, MINUTE, Floats
 from vitalwatch.timestamps import parse_time, rfc3339
 from vitalwatch.views import Seen
 
 LONGEST = 31 * DAY  # of one answer
+REPLAY_SECONDS = 1.0  # of one request; the rest is told, and asked for by the next
 _PERSON, _ALARM = re.compile(PSEUDONYM), re.compile(ALARM)
 NUMBERS = ("score", "p_value", "expected_heart_rate", "usual_heart_rate_spread")
 
@@ -46,7 +50,7 @@ async def person(call: Call) -> Reply:
 
 async def timeline(call: Call) -> Reply:
     """Answer with a person's scored rows."""
-    asked, wanted = call.query(Span), person_of(call)
+    asked, wanted = call.query(Stretch), person_of(call)
     until = _moment(asked.until, "/until") if asked.until is not None else now_ms()
     since = _moment(asked.since, "/since") if asked.since is not None else until - DAY
     if not 0 <= until - since <= LONGEST:
@@ -108,9 +112,12 @@ async def change(call: Call) -> Reply:
 
 async def replay(call: Call) -> Reply:
     """Run refused readings through today's rules again."""
-    told = await call.desk.ask(call.desk.engine.replay, call.caller.actor, call.caller.wards)
+    asked, caller = call.query(Replay), call.caller
+    span = Span(asked.after, asked.until)
+    engine = call.desk.engine
+    found = await call.desk.ask(engine.replay, caller.actor, caller.wards, span=span, seconds=REPLAY_SECONDS)
     call.desk.tell()
-    return reply(told)
+    return reply({**found.counts, "rest": None if found.rest is None else asdict(found.rest)})
 
 
 async def discharge(call: Call) -> Reply:

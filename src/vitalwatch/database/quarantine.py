@@ -59,7 +59,6 @@ class Quarantined:
 
 
 OLDEST = Which()
-REPLAYED = 10_000  # refused readings that one replay looks at, the oldest
 _SEALED = select(quarantine.c.no, quarantine.c.sealed).where(quarantine.c.no.in_(bindparam("numbers", expanding=True)))
 _TOLD = [quarantine.c[name] for name in Refused.__dataclass_fields__ if name != "raw"]
 

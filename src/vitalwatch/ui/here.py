@@ -133,7 +133,7 @@ class Here:
 
     def replay(self) -> dict[str, int]:
         """As `Source.replay`."""
-        return self.engine.replay(self._actor)
+        return self.engine.replay(self._actor).counts
 
     def runs(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """As `Source.runs`."""

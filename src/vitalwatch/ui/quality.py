@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from vitalwatch.database.quarantine import REPLAYED
 from vitalwatch.reading import REASONS
 from vitalwatch.schema import Schema
 from vitalwatch.tables import MINUTE
@@ -62,16 +61,11 @@ def listed(refused: Sequence[Any], now: int) -> list[dict[str, str]]:
     ]
 
 
-def replayable(count: int) -> str:
-    """Return whom a replay runs through the rules, in words, of so many that are kept."""
-    return f"the oldest {REPLAYED:,} of {count:,} refused readings" if count > REPLAYED else f"{count} refused readings"
-
-
 def replayed(told: dict[str, int]) -> str:
     """Return the result of a replay as a sentence."""
     left = {reason: count for reason, count in told.items() if reason not in ("read", "accepted", "duplicate")}
     stay = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in left.items() if count)
-    return f"{told['read']} run through today's rules: {told['accepted']} accepted, {stay or 'none'} stay refused."
+    return f"{told['read']:,} run through today's rules: {told['accepted']} accepted, {stay or 'none'} stay refused."
 
 
 def drift(courses: Sequence[Course], schema: Schema) -> Drift:

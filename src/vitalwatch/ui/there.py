@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -170,7 +171,12 @@ class There:
 
     def replay(self) -> dict[str, int]:
         """As `Source.replay`."""
-        return dict(self._ask("POST", "/quarantine/replay", timeout=PATIENT))
+        counts, rest = Counter[str](), {"after": 0}
+        while rest is not None:
+            told = dict(self._ask("POST", "/quarantine/replay", params=rest))
+            rest = told.pop("rest")
+            counts.update(told)
+        return dict(counts)
 
     def change(self, person: str, kind: str, medication: Sequence[str] | None) -> None:
         """As `Source.change`."""

@@ -57,8 +57,8 @@ def _refused() -> None:
 
 def _replay(count: int) -> None:
     about = "After the cause was mended: what is accepted now is taken in and scored"
-    st.button("Run them through the rules again", help=about, on_click=ask, args=(REPLAY, quality.replayable(count)))
-    question = f"Run {asked(REPLAY)} through today's rules again? What is accepted is taken in."
+    st.button("Run them through the rules again", help=about, on_click=ask, args=(REPLAY, count))
+    question = f"Run {asked(REPLAY) or 0:,} refused readings through today's rules again? What is accepted is taken in."
     answered(REPLAY, question, "Yes, run them", lambda: quality.replayed(source().replay()))
 
 
