@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from serving_world import OTHER, RUN, Ward, messages
 from tiny import ROOT, somebody
-from ui.test_pages import BROKEN, models_page, person_page, quality_page, text_of
+from ui.test_pages import BROKEN, models_page, person_page, quality_page, text_of, try_page
 from vitalwatch import replaying
 from vitalwatch.api.app import create_app
 from vitalwatch.database import access
@@ -154,6 +154,24 @@ def test_a_change_of_device_over_the_api_is_in_the_course(house: House) -> None:
     course = nurse.course(person, house.ward.clock.ms - MINUTE, house.ward.clock.ms + MINUTE)
 
     assert [(house.ward.clock.ms, "device")] == course.changes
+
+
+def test_the_forms_ask_the_paths_of_the_api_that_they_are_named_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, asked = house.visitor("read"), []
+    ask = reader._ask
+    monkeypatch.setattr(reader, "_ask", lambda *given, **more: asked.append(given[1]) or ask(*given, **more))
+    told = shown(try_page, house, reader)
+    for button, paths in (
+        ("expected-Predict", ["/predict"]),
+        ("unusual-Judge", ["/anomaly", "/forecast"]),
+        ("forecast-Forecast", ["/anomaly", "/forecast"]),
+    ):
+        asked.clear()
+        told.button(key=f"FormSubmitter:{button}").click().run()
+        assert not told.exception
+        assert paths == [path for path in asked if path != "/model"], button
 
 
 def door() -> None:

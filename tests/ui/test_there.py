@@ -132,6 +132,25 @@ def test_a_form_is_answered_alike(both: tuple[Here, There]) -> None:
     assert ours.course.expected[-1] == pytest.approx(theirs.course.expected[-1], abs=0.06)
 
 
+@pytest.mark.parametrize("resting", [None, 48.0])
+def test_an_expected_heart_rate_is_what_predict_answers_in_both_modes(
+    both: tuple[Here, There], monkeypatch: pytest.MonkeyPatch, resting: float | None
+) -> None:
+    there = both[1]
+    asked, ask = [], there._ask
+    monkeypatch.setattr(there, "_ask", lambda *given, **more: asked.append(given) or ask(*given, **more))
+    moments = trying.moments(Profile("form", age=50.0, sex="female", medication=("beta_blocker",)), resting)
+    ours, theirs = (one.expected(moments) for one in both)
+    rates = dict(zip(trying.KINDS, (rate for rate, _ in ours), strict=True))
+
+    assert [("POST", "/predict")] == asked
+    assert ours == theirs
+    assert rates["Asleep"] < rates["Walking"] < rates["Running"]
+    assert all(0 < spread < 40 for _, spread in ours)
+    if resting is not None:
+        assert rates["Resting"] == pytest.approx(resting, abs=6)
+
+
 def test_what_is_unknown_is_not_found(both: tuple[Here, There]) -> None:
     with pytest.raises((NotFound, ApiError)):
         both[1].act("0" * 32, "acknowledge")

@@ -156,6 +156,14 @@ class Here:
         """As `Source.judged`."""
         return trying.judge(self.engine.monitor(), readings, profile)
 
+    def expected(self, moments: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+        """As `Source.expected`: by what answers /predict."""
+        from vitalwatch.api.asking import expected  # seldom asked for, and all of REST comes with it
+        from vitalwatch.api.forms import Forms
+
+        told = Forms(self.schema).moments.validate_python(list(moments))
+        return [_expected(one) for one in expected(self.engine.monitor(), told, self.engine.run())]
+
     def models(self) -> Models | None:
         """As `Source.models`."""
         try:
@@ -164,6 +172,10 @@ class Here:
             return None
         trusted = tuple(self._settings.path(path) for path in self._settings.config.signing.trusted)
         return Models(run, self._store.folder(run) / MODELS, trusted, self._store.seal(run, f"{MODELS}/manifest.json"))
+
+
+def _expected(told: Mapping[str, Any]) -> tuple[float, float]:
+    return told["expected_heart_rate"], told["spread"]
 
 
 def _account() -> str:

@@ -113,6 +113,9 @@ class Source(Protocol):
     def judged(self, readings: Readings, profile: Profile) -> Judged:
         """Return what the models say of readings from nothing known before."""
 
+    def expected(self, moments: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+        """Return heart rate and usual spread (bpm) that `/predict` tells of moments, as it is asked (`api.forms`)."""
+
     def models(self) -> Models | None:
         """Return where this machine has the models in production."""
 

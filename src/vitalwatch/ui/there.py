@@ -218,6 +218,11 @@ class There:
         alarms = tuple(_alert(one) for one in told["alarms"])
         return Judged(_course(told, readings, shift), alarms, ahead, _warning(told))
 
+    def expected(self, moments: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+        """As `Source.expected`."""
+        told = self._ask("POST", "/predict", json=[dict(one) for one in moments])["predictions"]
+        return [(one["expected_heart_rate"], one["spread"]) for one in told]
+
     def models(self) -> Models | None:
         """As `Source.models`: of the run in production of this machine's own artifacts, if it has one."""
         from vitalwatch.production import MODELS

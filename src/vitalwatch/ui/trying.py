@@ -24,6 +24,8 @@ EXERTION = {  # intensity (0 to 1) and steps a minute
     "Walking fast": (0.55, 125.0),
     "Running": (0.85, 160.0),
 }
+ASLEEP = "Asleep"
+KINDS = (ASLEEP, *EXERTION)
 RARE = 0.01  # a moment rarer than this is called unusual, though an alarm needs more than one
 MISSING = 6  # inputs that are named, of those not known
 LONGEST = 45  # minutes of equal values in the form: after an hour they are a stuck sensor
@@ -111,9 +113,23 @@ def series_of(text: str) -> list[float] | str:
     return told
 
 
+def moments(profile: Profile, resting: float | None) -> list[dict[str, Any]]:
+    """Return what `/predict` is asked for a person after an hour of each of KINDS; sleep by night, the rest by day."""
+    numbers = {name: getattr(profile, name) for name in ("age", "height", "weight")}
+    about = {name: value for name, value in numbers.items() if math.isfinite(value)}
+    about |= {"sex": profile.sex, "medication": list(profile.medication), "conditions": list(profile.conditions)}
+    about |= {} if resting is None else {"resting_heart_rate": resting}
+    told = []
+    for kind in KINDS:
+        intensity, steps = EXERTION.get(kind, (0.0, 0.0))
+        doing = {"intensity": intensity, "steps_per_minute": steps, "asleep": kind == ASLEEP, "minutes": 60.0}
+        told.append({**about, **doing, "local_time": "03:00" if kind == ASLEEP else "12:00"})
+    return told
+
+
 def activity(schema: Schema, kind: str) -> dict[str, float]:
     """Return the context columns of an exertion, or of sleep."""
-    if kind == "Asleep":
+    if kind == ASLEEP:
         return {"intensity": 0.0, "steps": 0.0, "sleep": 1.0}
     intensity, steps = EXERTION[kind]
     return {"intensity": intensity, "steps": steps * schema.step_minutes, "sleep": 0.0}

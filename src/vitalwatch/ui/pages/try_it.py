@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import streamlit as st
@@ -13,7 +12,6 @@ from vitalwatch.ui.course import chart_rows
 from vitalwatch.ui.pages.shell import chart, source, table, told
 from vitalwatch.ui.plain import badge, number, plain
 
-KINDS = ("Asleep", *trying.EXERTION)
 EXAMPLE = "62 63 61 64 66 65 63 62 61 60 62 64 66 70 75 79 82 85 84 86 88 87 89 90"
 SEEN = {
     "unusual": ":orange-badge[Unusual]",
@@ -65,23 +63,16 @@ def _expected() -> None:
         asked = st.form_submit_button("Predict", type="primary")
     if not asked:
         return
-    told_of = _levels(profile, resting)
-    rows = [{"name": kind, "value": round(rate)} for kind, rate in told_of.items()]
+    found = source().expected(trying.moments(profile, resting))
+    rows = [{"name": kind, "value": round(rate)} for kind, (rate, _) in zip(trying.KINDS, found, strict=True)]
     st.metric("Expected at rest", f"{rows[1]['value']} bpm", width=220)
     alt = "Expected heart rate: " + ", ".join(f"{row['name']} {row['value']} bpm" for row in rows) + "."
     chart(rows, charts.bars("Activity", "expected heart rate (bpm)"), alt, "expected-chart")
-    table({"Activity": [row["name"] for row in rows], "Expected heart rate (bpm)": [row["value"] for row in rows]}, alt)
+    spreads = [round(spread) for _, spread in found]
+    columns = {"Activity": [row["name"] for row in rows], "Expected heart rate (bpm)": [row["value"] for row in rows]}
+    table(columns | {"Usual spread around it (bpm)": spreads}, alt)
     if resting is not None:
         st.caption("Moved to the own resting heart rate.")
-
-
-def _levels(profile: Profile, resting: float | None) -> dict[str, float]:
-    found = {}
-    for kind in KINDS:
-        readings = trying.steady(source().schema, trying.activity(source().schema, kind), 60, source().now())
-        found[kind] = source().judged(readings, profile).course.expected[-1] or math.nan
-    shift = 0.0 if resting is None else resting - found["Resting"]
-    return {kind: rate + shift for kind, rate in found.items()}
 
 
 def _unusual() -> None:
@@ -110,7 +101,7 @@ def _unusual() -> None:
                 if given is not None:
                     values[vital] = float(given)
         with st.container(horizontal=True, gap="medium"):
-            kind = str(st.selectbox("Meanwhile", KINDS, index=1, width=230))
+            kind = str(st.selectbox("Meanwhile", trying.KINDS, index=1, width=230))
             minutes = int(st.slider("For how long (minutes)", 5, trying.LONGEST, 30, 5, width=230))
         asked = st.form_submit_button("Judge", type="primary")
     if not asked:
