@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from browser.conftest import Site
-from command_world import day_of
+from fitbit_world import export
 from ui.world import EVIL
 from vitalwatch.tables import MINUTE
 
@@ -99,15 +99,22 @@ def test_an_alarm_is_acknowledged_by_keyboard(page: Page, site: Site) -> None:
 
 def test_a_file_is_uploaded_judged_and_its_report_taken_home(page: Page, site: Site, tmp_path: Path) -> None:
     opened(page, site, "your-data")
-    content = "\n".join(["person,time,heart_rate", *day_of("anna", 3)]).encode()
-    page.locator("input[type=file]").set_input_files({"name": f"{EVIL}.csv", "mimeType": "text/csv", "buffer": content})
+    page.locator("input[type=file]").set_input_files(fitbit_files())
     page.get_by_role("button", name="Read the files").click()
     expect(page.get_by_text("moments could be judged")).to_be_visible()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download the report (HTML)").click()
     waiting.value.save_as(tmp_path / "report.html")
 
-    assert "anna" in (tmp_path / "report.html").read_text()
+    report = (tmp_path / "report.html").read_text()
+    assert "<h2>7</h2>" in report
+    assert EVIL not in report
+
+
+def fitbit_files() -> list[FilePayload]:
+    """Return a Fitbit export, one of its files under a name that no page may run."""
+    renamed = {f"{EVIL}-{name}" if "Steps" in name else name: content for name, content in export(3).items()}
+    return [{"name": name, "mimeType": "text/csv", "buffer": content} for name, content in renamed.items()]
 
 
 def test_a_file_that_cannot_be_read_is_refused_in_words(page: Page, site: Site) -> None:

@@ -10,13 +10,15 @@ import pytest
 from fastapi.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
+from fitbit_world import export
 from serving_world import OTHER, RUN, Ward, messages
 from tiny import ROOT, somebody
-from ui.test_pages import BROKEN, models_page, person_page, quality_page, text_of, try_page
+from ui.test_pages import BROKEN, data_page, models_page, person_page, quality_page, text_of, try_page
 from vitalwatch import replaying
 from vitalwatch.api.app import create_app
 from vitalwatch.database import access
-from vitalwatch.tables import MINUTE
+from vitalwatch.tables import DAY, MINUTE
+from vitalwatch.ui import upload
 from vitalwatch.ui.there import ApiError, SignedOut, There
 
 ROWS = 700
@@ -172,6 +174,63 @@ def test_the_forms_ask_the_paths_of_the_api_that_they_are_named_for(
         told.button(key=f"FormSubmitter:{button}").click().run()
         assert not told.exception
         assert paths == [path for path in asked if path != "/model"], button
+
+
+def without_run(house: House, folder: Path) -> There:
+    """Return a reader whose page has no run on its own machine."""
+    elsewhere = Ward(folder, None)
+    elsewhere.engine.close()
+    reader = house.visitor("read")
+    reader._settings = elsewhere.settings
+    reader.now = lambda: house.ward.clock.ms + 60 * DAY
+    return reader
+
+
+def test_your_data_says_who_judges_it_where_the_page_has_no_run(house: House, tmp_path: Path) -> None:
+    over = shown(data_page, house, without_run(house, tmp_path))
+
+    assert "Judged by the API in stretches of 1,000 time steps (3 days)" in text_of(over)
+    assert {"Read the files", "Use the sample"} <= labels(over)
+    assert "Judged by the API" not in text_of(shown(data_page, house, house.visitor("read")))
+
+
+def test_models_of_another_run_than_that_of_the_api_judge_nothing(house: House, tmp_path: Path) -> None:
+    assert RUN == house.visitor("read").models().run
+    assert without_run(house, tmp_path).models() is None
+
+
+@pytest.mark.slow
+def test_the_sample_is_judged_over_the_api_where_the_page_has_no_run(house: House, tmp_path: Path) -> None:
+    told = shown(data_page, house, without_run(house, tmp_path))
+    told.button[1].click().run(timeout=240)
+
+    assert not told.exception
+    assert not told.error
+    assert "moments could be judged" in text_of(told)
+    found = told.session_state["uploaded"]
+    assert 13 * 288 < sum(one.rows for one in found.people) <= 14 * 288
+    assert b"data:image/png;base64," in found.report
+    assert found.people[0].ahead is not None
+
+
+@pytest.mark.slow
+def test_a_fitbit_export_is_judged_over_the_api_as_it_is_here(house: House, tmp_path: Path) -> None:
+    reader = without_run(house, tmp_path)
+    files = export(2, fast_hours=(10, 14))
+    found = upload.read_there(files, reader.judged, replace(house.ward.settings, root=ROOT), house.ward.clock.ms)
+    here = upload.read(files, house.visitor("read").models(), ROOT, house.ward.clock.ms)
+    (over,), (ours,) = found.people, here.people
+
+    assert found.books["read"] == here.books["read"] == sum(content.count(b"\n") - 1 for content in files.values())
+    assert (ours.rows, ours.own) == (over.rows, over.own)
+    assert ours.coverage == over.coverage
+    assert over.assessable == pytest.approx(ours.assessable, abs=2)
+    both = [
+        (a, b) for a, b in zip(ours.course.score, over.course.score, strict=True) if a is not None and b is not None
+    ]
+    assert sum(abs(a - b) < 0.05 for a, b in both) > 0.85 * len(both) > 300  # what lies within a step is not sent
+    assert {one["channel"] for one in over.alarms} == {one["channel"] for one in ours.alarms} >= {"unusual"}
+    assert over.alarms[0].keys() >= {"person", "start", "end", "kind", "channel", "priority", "explanation"}
 
 
 def door() -> None:

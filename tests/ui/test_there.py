@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ from vitalwatch.errors import NotFound
 from vitalwatch.tables import DAY, MINUTE, Profile
 from vitalwatch.ui import trying
 from vitalwatch.ui.here import Here
+from vitalwatch.ui.stretches import stretches
 from vitalwatch.ui.there import ApiError, There
 
 ROWS = 700
@@ -130,6 +132,33 @@ def test_a_form_is_answered_alike(both: tuple[Here, There]) -> None:
 
     assert trying.verdict(ours)[0] == trying.verdict(theirs)[0]
     assert ours.course.expected[-1] == pytest.approx(theirs.course.expected[-1], abs=0.06)
+
+
+def test_a_long_recording_is_judged_in_stretches_each_as_it_is_by_itself(both: tuple[Here, There]) -> None:
+    here, there = both
+    life = somebody(2).readings.rows(slice(0, 2400))
+    readings = replace(life, person="form", time=life.time - 30 * DAY)  # before now
+    ours = [here.judged(one, Profile("form")).course for one in stretches(readings, here.schema)]
+    whole = there.judged(readings, Profile("form"))
+    known, scores, times, own = -1, [], [], []
+    for one in ours:
+        own += [of for of, moment in zip(one.own_baseline, one.time, strict=True) if moment > known]
+        times += [moment for moment in one.time if moment > known]
+        scores += [s if a else None for s, a, t in zip(one.score, one.assessable, one.time, strict=True) if t > known]
+        known = one.time[-1]
+
+    assert 3 == len(ours)
+    assert times == whole.course.time
+    assert {*readings.time.tolist()} <= {*times}
+    assert {int(offset) * MINUTE for offset in readings.offset} == {
+        local - time for local, time in zip(whole.course.local, times, strict=True)
+    }
+    told = [score for score, assessable in zip(whole.course.score, whole.course.assessable, strict=True) if assessable]
+    assert told == pytest.approx([score for score in scores if score is not None], abs=1e-4)
+    assert len(told) > 2000
+    assert own == whole.course.own_baseline
+    assert whole.ahead is not None
+    assert all(isinstance(one["end"], int) for one in whole.alarms)
 
 
 @pytest.mark.parametrize("resting", [None, 48.0])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from command_world import Place, day_of
+from fitbit_world import export
 from tiny import ROOT
 from ui.world import EVIL, NOW
 from vitalwatch.ui import upload
@@ -49,11 +50,15 @@ def test_a_recording_is_read_judged_and_told(models: Models) -> None:
 
 @pytest.mark.slow
 def test_a_fitbit_export_is_known_by_its_content(models: Models) -> None:
-    rows = [f"7,4/12/2016 {7 + i // 60:d}:{i % 60:02d}:00 AM,{60 + i % 9}" for i in range(240)]
-    told = read({"heartrate_seconds_merged.csv": csv_bytes(rows, "Id,Time,Value")}, models)
+    files = export(2)
+    rows = sum(content.count(b"\n") - 1 for content in files.values())
+    told = read(files, models)
 
     assert ["fitbit"] == told.books["formats"]
-    assert 240 == told.books["read"]
+    assert rows == told.books["read"]
+    assert 0 == sum(told.books["rejected"].values())
+    assert [("7", 2 * 288)] == [(one.course.person, one.rows) for one in told.people]
+    assert 0.9 < told.people[0].assessable / told.people[0].rows
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/b.csv", ".hidden.csv", "x" * 300 + ".csv", "<b>.csv", ""])

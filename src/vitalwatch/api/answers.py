@@ -67,6 +67,8 @@ def judged(answers: Answers, schema: Schema, run: str, context: Mapping[str, Any
             "score": [number(value, 4) for value in answers.score.tolist()],
             "p_value": [chance(value) for value in answers.p_value.tolist()],
             "is_anomaly": answers.is_anomaly.tolist(),
+            "assessable": answers.assessable.tolist(),
+            "own_baseline": answers.own_baseline.tolist(),
             "expected_heart_rate": [number(value, 1) for value in answers.expected_heart_rate.tolist()],
         }
     return told

@@ -12,7 +12,13 @@ import resource
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # limits come first, before anything else is loaded
+    from vitalwatch.monitor import Monitor
+    from vitalwatch.schema import Schema
+    from vitalwatch.settings import Settings
+    from vitalwatch.tables import Profile, Readings
 
 MEMORY, PROCESSOR_SECONDS, FILE_SIZE, FILES = 3 << 30, 90, 256 << 20, 256
 MOST_PEOPLE, SHOWN_DAYS = 12, 14
@@ -43,31 +49,77 @@ def limit(memory: int, seconds: int) -> None:
 
 
 def read(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
-    """Return what the upload holds and what the run in production says of it.
+    """Return what the upload holds and what the run in production says of it; without one, its readings by grid step.
 
     Raises:
         VitalsError: It cannot be read, or the models are refused.
     """
-    from vitalwatch.monitor import Monitor
-    from vitalwatch.recordings import iter_people, read_profiles
     from vitalwatch.settings import load_settings
     from vitalwatch.stages.ingest import ingest
-    from vitalwatch.ui import course, upload_report
 
-    monitor = Monitor.open(Path(job["models"]), [Path(path) for path in job["trusted"]], seal=job["seal"])
-    settings = replace(load_settings(Path(job["root"])), schema=monitor.schema)
+    settings, monitor = load_settings(Path(job["root"])), None
+    if "models" in job:
+        from vitalwatch.monitor import Monitor
+
+        monitor = Monitor.open(Path(job["models"]), [Path(path) for path in job["trusted"]], seal=job["seal"])
+        settings = replace(settings, schema=monitor.schema)
     upload = folder / "upload"
     files = sorted(upload.iterdir())
     source = files[0] if len(files) == 1 else upload
     report = ingest([source], folder / "tables", settings, now_ms=job["now"])
-    profiles = read_profiles(folder / "tables" / "profiles.parquet")
-    people: list[dict[str, Any]] = []
-    pictures, left_out = [], 0
-    for readings in iter_people(folder / "tables" / "readings.parquet", monitor.schema):
-        if len(people) == MOST_PEOPLE:
+    people, left_out = _people(folder / "tables", settings.schema)
+    told = {"run": job.get("run", ""), "left_out": left_out, **_books(report, folder)}
+    if monitor is None:
+        return {**told, "people": [_by_step(one, profile, settings) for one, profile in people]}
+    return {**told, "people": _judged(folder, told, people, monitor)}
+
+
+def _people(tables: Path, schema: Schema) -> tuple[list[tuple[Readings, Profile | None]], int]:
+    """Return the first people with their profiles, and how many more there are."""
+    from vitalwatch.recordings import iter_people, read_profiles
+
+    profiles, left_out = read_profiles(tables / "profiles.parquet"), 0
+    people: list[tuple[Readings, Profile | None]] = []
+    for readings in iter_people(tables / "readings.parquet", schema):
+        if len(people) < MOST_PEOPLE:
+            people.append((readings, profiles.get(readings.person)))
+        else:
             left_out += 1
-            continue
-        answers = monitor.answer(readings, profiles.get(readings.person))
+    return people, left_out
+
+
+def _by_step(readings: Readings, profile: Profile | None, settings: Settings) -> dict[str, Any]:
+    """Return a person's readings, one a grid step, and who they are, as plain values."""
+    from vitalwatch.cleaning import Plan, summarise
+    from vitalwatch.tables import Profile
+
+    plan = Plan.of(settings.schema, settings.params.cleaning)
+    steps, offsets, rows = summarise(readings, plan)
+    values = {
+        name: [None if value != value else value for value in rows[:, place].tolist()]
+        for name, place in plan.at.items()
+        if name in settings.schema.columns
+    }
+    known = {name: value for name, value in vars(profile or Profile(readings.person)).items() if value == value}
+    return {
+        "person": readings.person,
+        "time": (steps * settings.schema.step_ms).tolist(),
+        "offset": offsets.tolist(),
+        "values": {name: column for name, column in values.items() if any(value is not None for value in column)},
+        "profile": known,
+    }
+
+
+def _judged(
+    folder: Path, told: dict[str, Any], those: list[tuple[Readings, Profile | None]], monitor: Monitor
+) -> list[dict[str, Any]]:
+    """Return people as the page shows them, and write the report."""
+    from vitalwatch.ui import course, upload_report
+
+    people: list[dict[str, Any]] = []
+    pictures = []
+    for readings, profile in those:
+        answers = monitor.answer(readings, profile)
         whole = course.of_answers(answers)
         ahead = course.ahead_of(answers)
         people.append(
@@ -82,9 +134,8 @@ def read(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
             }
         )
         pictures.append(upload_report.told_of(answers, readings.person))
-    told = {"run": job["run"], "people": people, "left_out": left_out, **_books(report, folder)}
     (folder / "report.html").write_text(upload_report.render(told, pictures, monitor.schema), encoding="utf-8")
-    return told
+    return people
 
 
 def _books(report: dict[str, Any], folder: Path) -> dict[str, Any]:

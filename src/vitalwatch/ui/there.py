@@ -21,6 +21,7 @@ from vitalwatch.ui.clock import clock_of, wall
 from vitalwatch.ui.course import Ahead, Course, of_timeline
 from vitalwatch.ui.quality import SHOWN
 from vitalwatch.ui.runs import fallen_back, moved
+from vitalwatch.ui.stretches import joined, stretches
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
@@ -209,14 +210,19 @@ class There:
     def judged(self, readings: Readings, profile: Profile) -> Judged:
         """As `Source.judged`."""
         shift = (wall() - self.now()) // DAY * DAY  # the API judges on the wall's clock, a demonstration shows another
-        body = {"readings": _messages(readings, shift), "profile": _profile(profile)}
-        told = self._post("/anomaly", {**body, "series": True})
+        parts = stretches(readings, self.schema)
+        bodies = [{"readings": _messages(one, shift), "profile": _profile(profile)} for one in parts]
+        found = [self._judged(body, one, shift) for body, one in zip(bodies, parts, strict=True)]
         try:
-            ahead = _ahead(self._post("/forecast", body), shift)
+            ahead = _ahead(self._post("/forecast", bodies[-1]), shift)
         except ApiError:
             ahead = None
-        alarms = tuple(_alert(one) for one in told["alarms"])
-        return Judged(_course(told, readings, shift), alarms, ahead, _warning(told))
+        return replace(joined(found, self.schema.step_ms), ahead=ahead)
+
+    def _judged(self, body: Mapping[str, Any], readings: Readings, shift: int) -> Judged:
+        told = self._post("/anomaly", {**body, "series": True})
+        alarms = tuple(_of_window(one, shift) for one in told["alarms"])
+        return Judged(_course(told, readings, shift), alarms, None, _warning(told))
 
     def expected(self, moments: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
         """As `Source.expected`."""
@@ -224,13 +230,13 @@ class There:
         return [(one["expected_heart_rate"], one["spread"]) for one in told]
 
     def models(self) -> Models | None:
-        """As `Source.models`: of the run in production of this machine's own artifacts, if it has one."""
+        """As `Source.models`: of this machine's own artifacts, if the run that the API asks is in production here."""
         from vitalwatch.production import MODELS
         from vitalwatch.store import Store
 
         store = Store(self._settings.artifacts)
         run = store.production()
-        if run is None:
+        if run is None or run != self._get("/model")["run"]:
             return None
         trusted = tuple(self._settings.path(path) for path in self._settings.config.signing.trusted)
         return Models(run, store.folder(run) / MODELS, trusted, store.seal(run, f"{MODELS}/manifest.json"))
@@ -279,6 +285,12 @@ def _moment(text: str) -> int:
 def _alert(told: Mapping[str, Any]) -> dict[str, Any]:
     read = {name: _moment(told[name]) for name in MOMENTS if told.get(name) is not None}
     return {"end": None, "state": "", "rule": told.get("channel", ""), **told, **read}
+
+
+def _of_window(told: Mapping[str, Any], shift: int) -> dict[str, Any]:
+    """Return an alarm of readings that were sent; it has begun and ended, and nobody acts on it."""
+    times = {name: _moment(told[name]) - shift for name in ("start", "end")}
+    return {"state": "", "rule": told["channel"], **told, **times, "kind": told["kind"] or ""}
 
 
 def _seen(told: Mapping[str, Any]) -> Seen:
@@ -357,26 +369,33 @@ def _course(told: Mapping[str, Any], readings: Readings, shift: int) -> Course:
     return Course(
         person=readings.person,
         time=times,
-        local=times,
+        local=[moment + offset for moment, offset in zip(times, _offsets(readings, times), strict=True)],
         vitals=vitals,
         low=[None if value is None else value - 2 * spread for value in expected],
         high=[None if value is None else value + 2 * spread for value in expected],
         expected=expected,
         score=series["score"],
-        p_value=series["p_value"] if told["assessable"] else [None] * n,
+        p_value=[p if known else None for p, known in zip(series["p_value"], series["assessable"], strict=True)],
         anomaly=series["is_anomaly"],
-        assessable=[*(score is not None for score in series["score"][:-1]), told["assessable"]],
-        own_baseline=[told["history"]["basis"] == "own"] * n,
+        assessable=series["assessable"],
+        own_baseline=series["own_baseline"],
         worn=[vitals["heart_rate"][i] is not None for i in range(n)],
         z=z,
     )
+
+
+def _offsets(readings: Readings, times: Sequence[int]) -> list[int]:
+    """Return local clock minus UTC, ms, at some times: as the newest reading before tells it."""
+    before = np.searchsorted(readings.time, np.asarray(times, np.int64), side="right") - 1
+    told: list[int] = (readings.offset[np.maximum(before, 0)].astype(np.int64) * MINUTE).tolist()
+    return told
 
 
 def _messages(readings: Readings, shift: int) -> list[dict[str, Any]]:
     rows = []
     for i, moment in enumerate(readings.time.tolist()):
         values = {name: float(column[i]) for name, column in readings.values.items() if column[i] == column[i]}
-        rows.append({"time": rfc3339(moment + shift), **values})
+        rows.append({"time": rfc3339(moment + shift, int(readings.offset[i])), **values})
     return rows
 
 

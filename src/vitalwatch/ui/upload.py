@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,17 @@ import numpy as np
 
 from vitalwatch.errors import VitalsError
 from vitalwatch.settings import Settings
+from vitalwatch.tables import Profile, Readings
 from vitalwatch.timestamps import rfc3339
-from vitalwatch.ui.course import Ahead, Course
+from vitalwatch.ui.course import Ahead, Course, worn_by_day
 from vitalwatch.ui.plain import sheet_cell
+from vitalwatch.ui.trying import Judged
 
 WALL_SECONDS = 120
 MOST_BYTES = 20 << 20  # of all files together; one file is limited by server.maxUploadSize
 MOST_TOLD = 64 << 20  # bytes of the child's answer
 SUFFIXES = ["csv", "parquet", "jsonl", "json", "psv", "txt", "zip", "hea", "dat"]
+Judge = Callable[[Readings, Profile], Judged]
 SAMPLE_PERSON, SAMPLE_DAYS = 100_007, 14  # as docs/person.svg: nobody that a run learns from
 
 
@@ -71,7 +74,7 @@ class Told:
 
 
 def read(files: Mapping[str, bytes], models: Models, root: Path, now: int, *, wall: float = WALL_SECONDS) -> Told:
-    """Return what some files hold and what the models say of it.
+    """Return what some files hold and what the models here say of it.
 
     Args:
         files: Name -> content, as uploaded; one file, or the files of one export.
@@ -83,6 +86,46 @@ def read(files: Mapping[str, bytes], models: Models, root: Path, now: int, *, wa
     Raises:
         UploadRefused: No file, too much, no format fits, too slow, or the child ended badly.
     """
+    job = {
+        "run": models.run,
+        "models": str(models.folder),
+        "trusted": [str(path) for path in models.trusted],
+        "seal": models.seal,
+    }
+    told, report = _read(files, {**job, "root": str(root), "now": now}, wall)
+    people = tuple(_person(one) for one in told.pop("people"))
+    return Told(told, people, report)
+
+
+def read_there(
+    files: Mapping[str, bytes], judge: Judge, settings: Settings, now: int, *, wall: float = WALL_SECONDS
+) -> Told:
+    """Return what some files hold and what models elsewhere say of it; as `read`.
+
+    The child summarises readings by grid step, no model is needed here. `judge` is asked for each person.
+    """
+    from vitalwatch.ui import upload_report
+
+    told, _ = _read(files, {"root": str(settings.root), "now": now}, wall)
+    people, pictured = list[Uploaded](), []
+    for one in told.pop("people"):
+        readings = _readings(one)
+        judged = judge(readings, Profile(**{**one["profile"], "person": readings.person}))
+        alarms = [{**alarm, "person": readings.person} for alarm in judged.alarms]
+        course = judged.course
+        people.append(
+            Uploaded(
+                course.last(SAMPLE_DAYS * settings.schema.steps_per_day), worn_by_day(course), alarms, judged.ahead,
+                len(course), sum(course.assessable), sum(course.own_baseline),
+            )
+        )  # fmt: skip
+        pictured.append(upload_report.told_over(people[-1], settings.schema))
+    report = upload_report.render(told, pictured, settings.schema)
+    return Told(told, tuple(people), report.encode())
+
+
+def _read(files: Mapping[str, bytes], job: Mapping[str, Any], wall: float) -> tuple[dict[str, Any], bytes]:
+    """Return what the child tells of files, and its report."""
     if not files:
         raise UploadRefused("Nothing was sent. Choose at least one file.")
     if sum(map(len, files.values())) > MOST_BYTES:
@@ -92,13 +135,7 @@ def read(files: Mapping[str, bytes], models: Models, root: Path, now: int, *, wa
         (folder / "upload").mkdir()
         for number, (told, data) in enumerate(files.items()):
             (folder / "upload" / _file_name(told, number)).write_bytes(data)
-        job = {
-            "run": models.run,
-            "models": str(models.folder),
-            "trusted": [str(path) for path in models.trusted],
-            "seal": models.seal,
-        }
-        (folder / "job.json").write_text(json.dumps({**job, "root": str(root), "now": now}), encoding="utf-8")
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         _call(folder, wall)
         return _answer(folder)
 
@@ -152,14 +189,20 @@ def _call(folder: Path, wall: float) -> None:
                             "Send fewer days at once, or check the file.")  # fmt: skip
 
 
-def _answer(folder: Path) -> Told:
+def _answer(folder: Path) -> tuple[dict[str, Any], bytes]:
     if (folder / "told.json").stat().st_size > MOST_TOLD:
         raise UploadRefused("That is more than a page can show. Send fewer days at once.")
-    told = json.loads((folder / "told.json").read_bytes())
+    told: dict[str, Any] = json.loads((folder / "told.json").read_bytes())
     if "problem" in told:
         raise UploadRefused(told["problem"])
-    people = tuple(_person(one) for one in told.pop("people"))
-    return Told(told, people, (folder / "report.html").read_bytes())
+    report = folder / "report.html"
+    return told, report.read_bytes() if report.is_file() else b""
+
+
+def _readings(one: Mapping[str, Any]) -> Readings:
+    columns = {name: np.asarray([np.nan if value is None else value for value in column], np.float32)
+               for name, column in one["values"].items()}  # fmt: skip
+    return Readings(one["person"], np.asarray(one["time"], np.int64), np.asarray(one["offset"], np.int16), columns)
 
 
 def _person(one: Mapping[str, Any]) -> Uploaded:

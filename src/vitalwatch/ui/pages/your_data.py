@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
-from vitalwatch.ui import charts, person, trying, upload
+from vitalwatch.ui import charts, person, stretches, trying, upload
 from vitalwatch.ui.course import chart_rows
 from vitalwatch.ui.pages.shell import chart, settings, source, table, told
 from vitalwatch.ui.plain import plain
-from vitalwatch.ui.upload import Told, Uploaded
+from vitalwatch.ui.upload import Models, Told, Uploaded
 
 SHOWN = "uploaded"  # key of the session
 
@@ -20,10 +22,16 @@ def show() -> None:
         "Fitbit or Fitabase CSV, or any format of the README (wide CSV, Parquet, JSON Lines, PhysioNet, WFDB). "
         "Files are read on this machine, in a process with limits, and are not kept."
     )
+    if source().problem():
+        st.info("Needs a run. `python main.py` makes one.", icon=":material/model_training:")
+        return
     models = source().models()
     if models is None:
-        st.info("Needs a run on this machine. `python main.py` makes one.", icon=":material/model_training:")
-        return
+        st.caption(
+            f"Judged by the API in stretches of {stretches.MOST:,} time steps ({days():.0f} days), each by itself: own "
+            "days count within their stretch only, else the population's normal does. Sent there are summaries by "
+            "time step, without names; the API keeps none of them."
+        )
     files = st.file_uploader("Files of one recording", upload.SUFFIXES, accept_multiple_files=True, key="files")
     with st.container(horizontal=True):
         read = st.button("Read the files", type="primary", disabled=not files)
@@ -32,9 +40,20 @@ def show() -> None:
         given = upload.sample(settings()) if sample else {file.name: file.getvalue() for file in files}
         st.session_state.pop(SHOWN, None)
         with told(), st.spinner("Reading ..."):
-            st.session_state[SHOWN] = upload.read(given, models, settings().root, source().now())
+            st.session_state[SHOWN] = _read(given, models)
     if SHOWN in st.session_state:
         _show(st.session_state[SHOWN])
+
+
+def days() -> float:
+    """Return how long a stretch is."""
+    return stretches.MOST / source().schema.steps_per_day
+
+
+def _read(given: Mapping[str, bytes], models: Models | None) -> Told:
+    if models is None:
+        return upload.read_there(given, source().judged, settings(), source().now())
+    return upload.read(given, models, settings().root, source().now())
 
 
 def _show(found: Told) -> None:
