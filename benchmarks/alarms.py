@@ -30,6 +30,7 @@ from test_artefacts import SCHEMA, SHIPPED, cost  # noqa: E402
 from test_watchdog import Real, stall  # noqa: E402
 
 from artefact_world import ARTEFACTS  # noqa: E402 - the path is set first
+from bench import Targets  # noqa: E402
 from tiny import small_settings, somebody, write_tiny  # noqa: E402
 from vitalwatch.alerting.judging import Judge, Memory  # noqa: E402
 from vitalwatch.alerting.watchdog import Limits  # noqa: E402
@@ -38,7 +39,7 @@ from vitalwatch.monitor import Monitor  # noqa: E402
 ROWS = 600
 
 
-def main() -> None:
+def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bundle, public = write_tiny(Path(folder) / "tiny", small_settings())
@@ -46,7 +47,11 @@ def main() -> None:
         tell("judge", judge(monitor))
         tell("lifecycle", lifecycle())
         tell("artefacts", {name: per_hour(monitor, name) for name in ARTEFACTS})
-        tell("stalled", stalled(Path(folder)))
+        found = stalled(Path(folder))
+        tell("stalled", found)
+    targets = Targets()
+    targets.at_most("a stopped server is told outside, worst", found["worst_s"], found["asked_s"], "s")
+    return targets.end()
 
 
 def tell(name: str, figures: dict) -> None:
@@ -122,4 +127,4 @@ def stalled(folder: Path, times: int = 5) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

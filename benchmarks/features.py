@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import Targets
 from vitalwatch import cleaning, learning, reading, synthetic
 from vitalwatch.features import FEATURES, WINDOWS
 from vitalwatch.learning import Person
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 TARGET = 100_000
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=20)
     given = parser.parse_args()
@@ -63,6 +64,9 @@ def main() -> None:
             }
         )
     )
+    targets = Targets()
+    targets.at_least("grid rows a second of one core, validation to features", rows / whole, TARGET)
+    return targets.end()
 
 
 def pandas_rolling(people: list[Person]) -> float:
@@ -78,4 +82,4 @@ def pandas_rolling(people: list[Person]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

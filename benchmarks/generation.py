@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import Targets
 from vitalwatch.settings import load_settings
 from vitalwatch.synthetic import write_recording
 
@@ -33,7 +34,7 @@ def reference(values: int) -> float:
     return time.process_time() - begin
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=80)
     parser.add_argument("--days", type=int, default=28)
@@ -64,7 +65,10 @@ def main() -> None:
             }
         )
     )
+    targets = Targets()
+    targets.at_least("synthetic rows a second of one core", rate, TARGET)
+    return targets.end()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

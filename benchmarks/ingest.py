@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import Targets
 from vitalwatch import synthetic
 from vitalwatch.deliveries import Delivery, Receipt, Sender
 from vitalwatch.engine import Engine
@@ -85,7 +86,7 @@ class Load:
         return sum(map(len, self.batches))
 
 
-def main() -> None:
+def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--people", type=int, default=50)
     asked.add_argument("--readings", type=int, default=20_000, help="of each load of batches")
@@ -104,6 +105,7 @@ def main() -> None:
         together(settings),
     ]
     print(json.dumps({"load_of_the_machine": os.getloadavg()}))
+    targets = Targets()
     with tempfile.TemporaryDirectory() as temp:
         for kind, url in databases(given, Path(temp)):
             for number, load in enumerate(loads):
@@ -113,7 +115,10 @@ def main() -> None:
                 told["x_json_loads"] = round(told["readings_per_cpu_s"] / beside["json_loads_per_cpu_s"], 3)
                 told["x_plain_rows"] = round(told["readings_per_cpu_s"] / beside["plain_rows_per_cpu_s"], 3)
                 print(json.dumps({"database": kind, **told, **beside}))
+                if told["asked"]:
+                    targets.at_least(f"{load.name}, {kind}, readings a second", told["readings_per_s"], TARGET)
     print(json.dumps({"load_of_the_machine": os.getloadavg()}))
+    return targets.end()
 
 
 def grid(settings: Settings, given: argparse.Namespace) -> Load:
@@ -252,4 +257,4 @@ def measured(engine: Engine, load: Load) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -15,11 +15,17 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import Targets
+
+if TYPE_CHECKING:
+    from killing import Found
 
 ROOT = Path(__file__).parent.parent
 
 
-def main() -> None:
+def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--kills", type=int, default=50)
     asked.add_argument("--batches", type=int, default=120, help="at most 136: the people's lives end")
@@ -35,17 +41,24 @@ def main() -> None:
         bundle = tiny.write_tiny(folder / "tiny", tiny.small_settings())
         (folder / "sqlite").mkdir()
         url = f"sqlite:///{folder / 'sqlite' / 'ward.db'}"
-        print(
-            json.dumps({"sqlite": asdict(killed(folder / "sqlite", url, bundle, given.batches, given.kills, PLACES))})
-        )
+        targets = Targets()
+        told(targets, "sqlite", killed(folder / "sqlite", url, bundle, given.batches, given.kills, PLACES))
         if programs is None:
             print("No PostgreSQL here: install requirements-dev.txt to measure it too")
-            return
+            return targets.end()
         with running(programs) as server:
             (folder / "pg").mkdir()
             found = killed(folder / "pg", server.database(), bundle, given.batches, given.kills, PLACES)
-            print(json.dumps({"postgresql": asdict(found)}))
+            told(targets, "postgresql", found)
+    return targets.end()
+
+
+def told(targets: Targets, database: str, found: Found) -> None:
+    """Print what is there after all the killing, and note what should be 0."""
+    print(json.dumps({database: asdict(found)}))
+    for name in ("lost", "doubled", "alarms_lost", "alarms_invented", "scores_other"):
+        targets.at_most(f"{database}, {name.replace('_', ' ')}", getattr(found, name), 0)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 import tiny  # noqa: E402
+from bench import Targets  # noqa: E402
 from killing_rest import killed  # noqa: E402
 from postgres import binaries, running  # noqa: E402
 
@@ -46,7 +47,7 @@ def main() -> int:
     asked.add_argument("--kills", type=int, default=50, help="at most 70: the people's lives end")
     asked.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
     given = asked.parse_args()
-    wrong = False
+    targets = Targets()
     with tempfile.TemporaryDirectory() as temp:
         bundle = tiny.write_tiny(Path(temp) / "tiny", tiny.small_settings())
         for kind in given.database or ("sqlite", "postgresql"):
@@ -56,8 +57,9 @@ def main() -> int:
             with database(kind, folder) as url:
                 found = killed(folder, url, bundle, given.kills)
             print(json.dumps({kind: asdict(found), "seconds": round(time.monotonic() - start)}), flush=True)
-            wrong |= bool(found.wrong)
-    return int(wrong)
+            names = ", ".join(found.wrong) or "anything wrong"
+            targets.at_most(f"{kind}, {names}, after {given.kills} kills", sum(found.wrong.values()), 0)
+    return targets.end()
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import Targets
 from vitalwatch import synthetic
 from vitalwatch.monitor import Monitor, State
 from vitalwatch.settings import Settings, load_settings
@@ -40,7 +41,7 @@ TARGET_US = 500
 PASSES = 5  # over the same readings; the quietest is told, as the machine is shared
 
 
-def main() -> None:
+def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--models", type=Path, help="folder of a bundle")
     asked.add_argument("--trusted", type=Path, help="public key that signed it")
@@ -48,12 +49,18 @@ def main() -> None:
     asked.add_argument("--readings", type=int, default=1000, help="readings told one at a time")
     given = asked.parse_args()
     settings = load_settings(ROOT, environment="base")
-    print(json.dumps({"import": imported()}))
+    targets, started = Targets(), imported()
+    print(json.dumps({"import": started}))
+    targets.at_most("import of the monitor, processor", started["cpu_s"], started["target_s"], "s")
+    targets.at_most("heavy modules that come along", len(started["heavy_modules"]), 0)
     with tempfile.TemporaryDirectory() as temp:
         name, monitor = opened(given, settings, Path(temp))
         print(json.dumps({"models": name}))
-        print(json.dumps({"one_reading": one_reading(monitor, settings, given.readings)}))
+        one = one_reading(monitor, settings, given.readings)
+        print(json.dumps({"one_reading": one}))
+        targets.at_most("one reading, processor, p50", one["p50_us"], TARGET_US, "us")
         print(json.dumps({"bulk": bulk(monitor, settings, given.people)}))
+    return targets.end()
 
 
 def imported() -> dict[str, Any]:
@@ -193,4 +200,4 @@ def advance_all(monitor: Monitor, states: Sequence[State], days: Sequence[Readin
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

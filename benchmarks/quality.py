@@ -37,6 +37,7 @@ import numpy as np
 import yaml
 from joblib import Parallel, delayed
 
+from bench import Targets
 from vitalwatch import synthetic
 from vitalwatch.metrics.budget import threshold_for_budget
 from vitalwatch.metrics.events import EventScore, Rule
@@ -76,7 +77,7 @@ def in_production(asked: argparse.ArgumentParser, given: argparse.Namespace) -> 
     return run, folder, monitor, of_run
 
 
-def main() -> None:
+def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--artifacts", type=Path, help="folder of the store, by default the configured one")
     asked.add_argument("--trusted", type=Path, help="public key that signed the bundle")
@@ -85,12 +86,33 @@ def main() -> None:
     given = asked.parse_args()
     run, folder, monitor, of_run = in_production(asked, given)
     show({"run": run, "people_trained_on": len(monitor.card["trained_on"]), "seed": of_run.params.seed})
-    show({"held_out": held_out(folder)})
+    held, targets = held_out(folder), Targets()
+    show({"held_out": held})
+    asked_of(targets, "held-out", held)
     clock = time.perf_counter()
     limits = whole_budget(cohort(monitor, of_run, given.calibration, CALIBRATION), of_run)
     for name, moved in (("fresh", {}), ("shifted", SHIFTED)):
-        show({name: judged(cohort(monitor, of_run, given.people, FRESH, moved), monitor, of_run, limits)})
+        found = judged(cohort(monitor, of_run, given.people, FRESH, moved), monitor, of_run, limits)
+        show({name: found})
+        if not moved:  # of another world nothing is asked
+            asked_of(targets, name, found["alone_at_whole_budget"] | {"served": found["served"]})
     show({"seconds": round(time.perf_counter() - clock, 1)})
+    return targets.end()
+
+
+def asked_of(targets: Targets, people: str, found: Table) -> None:
+    """Note what is asked of people's figures: event F1 of channels, false alarms of what is served."""
+    for name in ASKED:
+        if "event_f1" in found.get(name, {}):
+            targets.at_least(f"{people} people, {name}, event F1", _value(found[name], "event_f1"), ASKED[name])
+    if "false_alarms_per_day" in found.get("served", {}):
+        alarms = _value(found["served"], "false_alarms_per_day")
+        targets.at_most(f"{people} people, false alarms a person-day", alarms, MOST_FALSE_ALARMS)
+
+
+def _value(row: Table, name: str) -> float:
+    value = row[name]["value"]
+    return float("nan") if value is None else float(value)
 
 
 def show(line: Mapping[str, Any]) -> None:
@@ -203,4 +225,4 @@ def row(score: EventScore, world: World) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -31,6 +31,7 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from bench import Targets  # noqa: E402
 from command_world import Place  # noqa: E402
 from tiny import small_settings, write_tiny  # noqa: E402
 from vitalwatch.settings import forget_database  # noqa: E402
@@ -73,6 +74,7 @@ Bodies = Callable[[int], Any]  # the body of a request by its number: a reading 
 ROUNDS = 5
 PARTS = ("start", "costs", "moves", "overload", "ward")
 SENDERS = 8  # connections of a ward's devices
+TARGETS, P99_MS = Targets(), 3.0
 PACE = 0.005  # seconds between requests of one of four clients: under the thousand a second that one key may ask
 
 
@@ -231,6 +233,10 @@ def print_costs(ours: Server, bare: Server, echo: Server) -> None:
         )
         told += f" {mine.least / least.least:8.1f} {mine.least / most.least:8.2f}"
         print(f"{told} {np.median(mine.took):10.2f} {np.quantile(mine.took, 0.99):10.2f}")
+        if asked:
+            TARGETS.at_most(f"{name}, processor a request", mine.least, asked, "ms")
+        if name in ("/predict one", "/anomaly one"):
+            TARGETS.at_most(f"{name}, wall p99", float(np.quantile(mine.took, 0.99)), P99_MS, "ms")
 
 
 def cold_start(place: Place) -> None:
@@ -246,6 +252,7 @@ def cold_start(place: Place) -> None:
         f"cold start until the model answers: {mine:.2f} s of processor (1), best of 3; FastAPI echo {echo:.2f} s "
         f"(x {mine / echo:.1f}), its libraries alone {alone:.2f} s (x {mine / alone:.1f})"
     )
+    TARGETS.at_most("cold start, processor", mine, 1.0, "s")
 
 
 def started(code: str) -> float:
@@ -286,6 +293,8 @@ def moves(place: Place, server: Server, bundle: tuple[Path, Path], n: int) -> No
     failed = sum(count for status, count in seen.items() if status != 200)
     print(f"production moved {n} times under load: {failed} of {sum(seen.values())} requests failed; "
           f"request p99 {np.quantile(took, 0.99):.3f} s, a move p99 {np.quantile(moved, 0.99):.2f} s")  # fmt: skip
+    TARGETS.at_most("requests failed while production moved", failed, 0)
+    TARGETS.at_most("a move of production, p99", float(np.quantile(moved, 0.99)), 2.0, "s")
 
 
 def overload(ours: Server, echo: Server, seconds: float) -> None:
@@ -307,6 +316,7 @@ def overload(ours: Server, echo: Server, seconds: float) -> None:
         f"overload: offered {3 * first:.0f}/s for {seconds:.0f} s: {good:.0f}/s answered ({good / peak:.0%} of the "
         f"higher of both, asked 90 %), p99 {np.quantile(took, 0.99):.2f} s, {dict(seen)}"
     )
+    TARGETS.at_least("answered of the peak in overload", good / peak, 0.9)
     print(f"  the server had {spent / lasted:.2f} of a core; {min(answers / spent, 1):.0%} of that went into answers")
 
 
@@ -412,6 +422,7 @@ def ward(server: Server, seconds: float, people: int = 200) -> None:
     told = f"{len(late)} of {len(sent)} told"
     print(f"ward of {people}, {rate:.0f} readings/s for {seconds:.0f} s, {dict(statuses)}: {told}")
     if late:
+        TARGETS.at_most("reading to alarm on the stream, p99", float(np.quantile(late, 0.99)), 1.0, "s")
         print(f"  from sending to the stream p50 {np.median(late):.2f} s, p99 {np.quantile(late, 0.99):.2f} s")
 
 
@@ -424,7 +435,7 @@ def entry(place: Place) -> str:
     )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, seconds in (("overload", 20.0), ("ward", 20.0)):
         parser.add_argument(f"--{name}", type=float, default=seconds)
@@ -448,6 +459,7 @@ def main() -> None:
             if "costs" in chosen.only:
                 print_costs(*servers)
                 print(f"memory of the server: {servers[0].memory():.0f} MB")
+                TARGETS.at_most("memory of the server", servers[0].memory(), 200, "MB")
             if "moves" in chosen.only:
                 moves(place, servers[0], bundle, chosen.moves)
             if "overload" in chosen.only:
@@ -458,6 +470,7 @@ def main() -> None:
             for one in servers:
                 one.stop()
     print("load of the machine after:", *(f"{one:.1f}" for one in os.getloadavg()))
+    return TARGETS.end()
 
 
 def production() -> tuple[Path, Path] | None:
@@ -469,4 +482,4 @@ def production() -> tuple[Path, Path] | None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

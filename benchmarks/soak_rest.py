@@ -26,8 +26,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 from sqlalchemy import delete  # noqa: E402
 
 from api_world import Api  # noqa: E402
+from bench import Targets  # noqa: E402
 from command_world import Place  # noqa: E402
-from fuzz_world import Corpus, answered, by_socket, own_wait  # noqa: E402
+from fuzz_world import LIMIT, Corpus, answered, by_socket, own_wait  # noqa: E402
 from real_server import Server  # noqa: E402
 from serving_world import RUN, Ward  # noqa: E402
 from tiny import small_settings, write_tiny  # noqa: E402
@@ -66,7 +67,7 @@ def soak(folder: Path, bundle: tuple[Path, Path], seed: int, requests: int, seco
         ward.engine.close()
 
 
-def main() -> None:
+def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--requests", type=int, default=1_000_000)
     asked.add_argument("--seconds", type=float, default=float("inf"))
@@ -90,7 +91,11 @@ def main() -> None:
             "statuses": dict(sorted(sum((Counter(one["seen"]) for one in found), Counter()).items())),
         }
         print(json.dumps(told))
+    targets = Targets()
+    targets.at_least("requests answered in form, below 500, without an echo", told["requests"], given.requests)
+    targets.at_most("slowest answer", told["slowest_seconds"], LIMIT, "s")
+    return targets.end()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import Targets
 from vitalwatch import cleaning, features, learning, synthetic
 from vitalwatch.learning import Person
 from vitalwatch.models import anomaly
@@ -28,7 +29,7 @@ TARGET_CPU_S = 22.0
 FEW_TREES = 4
 
 
-def main() -> None:
+def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     settings = load_settings(ROOT, environment="base")
     people = [person(index, settings) for index in range(PEOPLE)]
@@ -60,6 +61,9 @@ def main() -> None:
             }
         )
     )
+    targets = Targets()
+    targets.at_most("regressor and forests on 302,400 rows, processor", regressor + forests, TARGET_CPU_S, "s")
+    return targets.end()
 
 
 def person(index: int, settings: Settings) -> Person:
@@ -90,4 +94,4 @@ def reference(people: list[Person]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -6,7 +6,6 @@ Names that a benchmark uses are checked by mypy; here each is loaded as a script
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import bench  # noqa: E402
+
 BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
 ALL_AT_ONCE = """
 import contextlib, io, json, runpy, sys, traceback
@@ -52,9 +54,57 @@ def test_every_benchmark_starts_and_shows_the_command_that_prints_its_figures(he
 
 
 def test_every_name_that_make_bench_runs_is_a_benchmark():
-    (names,) = re.findall(r"^BENCH \?= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(bench.MINUTES) <= set(bench.names()) == set(BENCHMARKS) - {"bench"}
+    assert "benchmarks/bench.py $(BENCH)" in (ROOT / "Makefile").read_text()
 
-    assert set(names.split()) <= set(BENCHMARKS)
+
+@pytest.mark.parametrize(
+    ("most", "least", "code"), [(1.0, 1.0, 0), (0.99, 1.0, 1), (1.0, 1.01, 1), (float("nan"), 1.0, 1)]
+)
+def test_a_missed_target_is_named_and_fails(capsys, most, least, code):
+    targets = bench.Targets()
+    targets.at_most("a", 1.0, most, "ms")
+    targets.at_least("b", 1.0, least)
+
+    assert code == targets.end()
+    said = capsys.readouterr().out
+    assert (f"missed: a 1 ms (asked at most {most:g})" in said) == (not most >= 1)
+    assert (f"missed: b 1 (asked at least {least:g})" in said) == (least > 1)
+
+
+def test_nothing_measured_is_no_success():
+    targets = bench.Targets()
+    targets.at_most("a", float("nan"), 1.0)
+
+    assert 1 == targets.end() == bench.Targets().end()
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {folder!r})
+from bench import Targets
+targets = Targets()
+targets.at_most("a", {found}, 1.0)
+raise SystemExit(targets.end())
+"""
+
+
+def test_what_was_missed_failed_and_left_out_is_said_in_the_end(tmp_path, capfd):
+    here = str(ROOT / "benchmarks")
+    (tmp_path / "good.py").write_text(SCRIPT.format(folder=here, found=0.5))
+    (tmp_path / "bad.py").write_text(SCRIPT.format(folder=here, found=2.0))
+    (tmp_path / "broken.py").write_text("raise OSError")
+    found = {name: bench.run(name, tmp_path) for name in ("good", "bad", "broken")}
+
+    assert [0, 1, 1] == [code for _, code in found.values()]
+    assert [
+        "missed: a 2 (asked at most 1) [bad]",
+        "failed: broken",
+        "1 of 2 targets reached, 1 benchmarks failed",
+        "left out: other",
+    ] == bench.summary(found, ["bad", "broken", "good", "other"])
+    assert "left out: nothing" == bench.summary(found, list(found))[-1]
+    assert "reached: a 0.5 (asked at most 1)" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
