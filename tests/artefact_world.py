@@ -1,4 +1,4 @@
-"""Eight ways in which a sensor tells what no body did, planted into quiet lives (reliability L4)."""
+"""Nine ways in which a sensor tells what no body did, planted into quiet lives (reliability L4)."""
 
 from __future__ import annotations
 
@@ -68,9 +68,15 @@ def low_perfusion(rng: np.random.Generator, values: Values, at: slice) -> None:
     values["oxygen_saturation"][at] = rng.uniform(78, 90, n)
 
 
+def sawtooth(rng: np.random.Generator, values: Values, at: slice) -> None:
+    """A value climbs for half an hour and falls back, again and again."""
+    n, begin = len(values["heart_rate"][at]), int(rng.integers(6))
+    values["heart_rate"][at] = 60.0 + 12.0 * ((np.arange(n) + begin) % 6)
+
+
 ARTEFACTS: dict[str, Artefact] = {
     made.__name__: made
-    for made in (flat_line, dropout, sensor_off, saturated, battery_low, spikes, cadence_lock, low_perfusion)
+    for made in (flat_line, dropout, sensor_off, saturated, battery_low, spikes, cadence_lock, low_perfusion, sawtooth)
 }
 ROWS = 24  # two hours each
 
