@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vitalwatch import attribution, bundle, cleaning, learning, sequences
+from vitalwatch import attribution, bundle, cleaning, few_sensors, learning, sequences
 from vitalwatch.export import one_against_rest_to_onnx
 from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models.forecast import Fitted
@@ -80,9 +80,9 @@ def train_tiny(
     told = {"schema": settings.schema.model_dump(mode="json"), **train._chosen(settings).to_json()}
     files = {
         "heart_rate.onnx": expectation,
-        "forest.onnx": forest,
+        **few_sensors.files_of("forest", forest),
         "forecast.onnx": forecast,
-        "known.onnx": known,
+        **few_sensors.files_of("known", known),
         attribution.FILE: attribution.told(heads),
         "normal.json": as_json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": as_json(calibration.to_json()),

@@ -8,6 +8,7 @@ alone says why.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -44,24 +45,28 @@ def typed(found: Sequence[Found], people: Sequence[str], schema: Schema) -> tupl
     """Return objects with the same fields as typed rows, and which of them are plain (n,).
 
     Args:
-        found: JSON objects; `person`, `event_id` and `device` are left to the caller.
+        found: JSON objects; `person`, `event_id` and `device` are left to the caller, and whether all have those.
         people: Whose each is, (n,).
         schema: What columns there are.
 
     Returns:
-        None where a field is none of the schema's, or a column is not plain.
+        None where fields differ, one is none of the schema's, or a column is not plain.
     """
     names = [name for name in found[0] if name in schema.columns]
     known = sum(name in found[0] for name in ("time", "person", *TEXTS))
-    if not names or len(names) + known != len(found[0]):
+    if not names or len(names) + known != len(found[0]) or len(set(map(len, found))) > 1:
         return None
-    stamps = _stamps([one.get("time") for one in found])
+    try:
+        times, *columns = zip(*map(itemgetter("time", *names), found), strict=True)
+    except KeyError:
+        return None
+    stamps = _stamps(times)
     if stamps is None:
         return None
     time, offset, plain = parse_times(stamps)
     values: dict[str, Any] = {}
-    for name in names:
-        column = _numbers([one[name] for one in found])
+    for name, told in zip(names, columns, strict=True):
+        column = _numbers(told)
         if column is None:
             return None
         values[name] = column

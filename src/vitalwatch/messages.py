@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic_core import from_json
 
 from vitalwatch.timestamps import unsafe
 
@@ -75,9 +75,11 @@ def strict(raw: bytes, most: int) -> tuple[Any, str]:
         return None, "encoding"
     if not text.strip(" \t\r\n"):
         return None, "empty"
-    if _seems_deep(raw) and _depth(text) > MAX_DEPTH:
+    found = _plainly(raw, text)
+    shallow = found is not None and raw.count(b"[") <= MAX_DEPTH - 2  # `_plainly` is sure of two objects deep at most
+    if not shallow and _seems_deep(raw) and _depth(text) > MAX_DEPTH:
         return None, "too_deep"
-    if (found := _plainly(raw, text)) is not None:
+    if found is not None:
         return found, ""
     try:
         return (_LONG if _MANY_DIGITS.search(text) else _PLAIN).decode(text), ""
@@ -127,7 +129,7 @@ def _plainly(raw: bytes, text: str) -> Any:
     if _TWENTY in dense or text[0] not in "{[":
         return None
     try:
-        value = _ANY.validate_json(text)
+        value = from_json(raw, cache_strings="keys")
     except ValueError:  # Python's own parser says what is wrong, or knows better
         return None
     brackets = raw.count(b"{")
@@ -150,7 +152,6 @@ def _objects(value: Any) -> list[dict[str, Any]]:
     return found + [one for one in inner if type(one) is dict]
 
 
-_ANY: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(cache_strings="keys"))
 _PLAIN = json.JSONDecoder(object_pairs_hook=_unique)
 _LONG = json.JSONDecoder(object_pairs_hook=_unique, parse_int=float)  # thousands of digits would be slow
 _MANY_DIGITS = re.compile(r"[0-9]{20}")

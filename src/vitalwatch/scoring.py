@@ -17,7 +17,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from math import lcm, nan
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from vitalwatch import averaging, features
 from vitalwatch.averaging import Kept
 from vitalwatch.own_level import NOBODYS, Usual
-from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats
 
 RAREST = 12.0  # a p-value is never below 10 to the minus this: beyond the last knot nothing is known
@@ -154,10 +153,18 @@ class Scores:
         return Scores(nothing, np.zeros(n, np.int8), nothing, np.full(n, -1, np.int16), nothing, nothing)
 
 
+class Asked(Protocol):
+    """Whatever answers features (n, f) by name, such as `runtime.Model`."""
+
+    def run(self, *, x: Floats) -> dict[str, Floats]:
+        """Return every output by name."""
+        ...
+
+
 class Detector:
     """The forests, the supervised heads and their calibration."""
 
-    def __init__(self, forest: Model, known: Model | None, calibration: Calibration) -> None:
+    def __init__(self, forest: Asked, known: Asked | None, calibration: Calibration) -> None:
         self._forest, self.calibration = forest, calibration
         self._known = known if calibration.level else None
         self._groups = calibration.surprise.knots.shape[1]

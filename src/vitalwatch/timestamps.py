@@ -58,46 +58,49 @@ def parse_times(text: NDArray[np.uint8]) -> tuple[Times, NDArray[np.int16], Bool
     """
     n, length = text.shape
     text = np.ascontiguousarray(text.T)  # a character of all texts lies together
-    digit = text.astype(np.int32) - 48
-    utc = text[-1] == ord("Z")
-    sign = text[-6]
-    width = np.where(utc, 1, 6)
-    plain = utc | (((sign == ord("+")) | (sign == ord("-"))) & (text[-3] == ord(":")))
-    for place, mark in ((4, "-"), (7, "-"), (13, ":"), (16, ":")):
-        plain &= text[place] == ord(mark)
-    plain &= (text[10] == ord("T")) | (text[10] == ord(" "))
-
-    def pair(place: int) -> NDArray[np.int32]:
-        nonlocal plain
-        tens, ones = digit[place], digit[place + 1]
-        plain &= (tens >= 0) & (tens <= 9) & (ones >= 0) & (ones <= 9)
-        return tens * 10 + ones
-
-    year, month, day = pair(0) * 100 + pair(2), pair(5), pair(8)
-    hour, minute, second = pair(11), pair(14), pair(17)
-    fraction = length - 19 - width  # characters between the seconds and the zone
-    plain &= (fraction == 0) | ((fraction == 4) & (text[min(19, length - 1)] == ord(".")))
+    plain = np.logical_and.reduce(text[MARKS] == MARKED, axis=0) & ((text[10] == ord("T")) | (text[10] == ord(" ")))
+    (century, rest, month, day, hour, minute, second), numeric = _pairs(text, DIGITS)
+    year = century * 100 + rest
+    plain &= numeric & (year >= 1969) & (year <= 2200) & (month >= 1) & (month <= 12) & (day >= 1)
+    plain &= (hour <= 23) & (minute <= 59) & (second <= 59)
+    offset, zoned, utc = _zones(text)
+    fraction = length - 19 - np.where(utc, 1, 6)  # characters between the seconds and the zone
+    plain &= zoned & ((fraction == 0) | ((fraction == 4) & (text[min(19, length - 1)] == ord("."))))
     milliseconds = np.zeros(n, np.int32)
     if length > 23:
-        some = fraction == 4
-        for place, weight in ((20, 100), (21, 10), (22, 1)):
-            plain &= ~some | ((digit[place] >= 0) & (digit[place] <= 9))
-            milliseconds += np.where(some, digit[place] * weight, 0)
-    offset = np.zeros(n, np.int32)
-    if not utc.all():
-        kept = plain.copy()
-        zone_hour, zone_minute = pair(length - 5), pair(length - 2)
-        plain = np.where(utc, kept, plain)
-        offset = np.where(utc, 0, (zone_hour * 60 + zone_minute) * np.where(sign == ord("-"), -1, 1))
-        plain &= utc | (zone_minute <= 59)
-    plain &= (year >= 1969) & (year <= 2200) & (month >= 1) & (month <= 12) & (day >= 1)
-    plain &= (hour <= 23) & (minute <= 59) & (second <= 59) & (offset >= OFFSETS[0]) & (offset <= OFFSETS[1])
+        some, digit = fraction == 4, text[20:23].astype(np.int32) - 48
+        plain &= ~some | np.logical_and.reduce((digit >= 0) & (digit <= 9), axis=0)
+        milliseconds = np.where(some, digit[0] * 100 + digit[1] * 10 + digit[2], 0)
     months = np.where(plain, (year - 1970) * 12 + month - 1, 0).astype("M8[M]")
     first = months.astype("M8[D]").astype(np.int64)
     plain &= day <= (months + 1).astype("M8[D]").astype(np.int64) - first
     clock = ((first + day - 1) * 24 + hour) * 60 + minute - offset
     moment = clock * 60_000 + second * 1_000 + milliseconds
     return moment, offset.astype(np.int16), plain & (moment >= 0) & (moment < LATEST)
+
+
+DIGITS = np.asarray([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18], np.intp)  # where they stand, two a number
+MARKS, MARKED = np.asarray([4, 7, 13, 16], np.intp), np.frombuffer(b"--::", np.uint8)[:, None]
+
+
+def _pairs(text: NDArray[np.uint8], places: NDArray[np.intp] | list[int]) -> tuple[NDArray[np.int32], Bools]:
+    """Return the numbers that pairs of characters tell, (pairs, n), and where all of these are digits, (n,)."""
+    digit = text[places] - np.uint8(48)  # what is less than "0" becomes large
+    number = digit[::2].astype(np.int32)
+    number *= 10
+    number += digit[1::2]
+    return number, np.logical_and.reduce(digit <= 9, axis=0)
+
+
+def _zones(text: NDArray[np.uint8]) -> tuple[NDArray[np.int32], Bools, Bools]:
+    """Return the offsets in minutes, where the zone is one, and where it is Z, (n,) each."""
+    utc = text[-1] == ord("Z")
+    if utc.all():
+        return np.zeros(len(utc), np.int32), utc, utc
+    sign, (hour, minute) = text[-6], (pairs := _pairs(text, [-5, -4, -2, -1]))[0]
+    offset = np.where(utc, 0, (hour * 60 + minute) * np.where(sign == ord("-"), -1, 1))
+    told = ((sign == ord("+")) | (sign == ord("-"))) & (text[-3] == ord(":")) & pairs[1] & (minute <= 59)
+    return offset, utc | (told & (offset >= OFFSETS[0]) & (offset <= OFFSETS[1])), utc
 
 
 def unsafe(text: str) -> bool:

@@ -68,8 +68,6 @@ def _by_column(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: i
     """Return the readings where every row is plain and good, None where one has to be looked at."""
     if len(rows) < FEW or set(map(type, rows)) != {dict} or not OTHER.isdisjoint(rows[0]):
         return None
-    if len(set(map(frozenset, rows))) > 1:
-        return None
     found = typed(rows, (SOMEBODY,) * len(rows), schema)
     if found is None:
         return None

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import attribution, bundle, cards, features, learning, sequences
+from vitalwatch import attribution, bundle, cards, features, few_sensors, learning, sequences
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Track
@@ -102,10 +102,10 @@ def train(work: Work) -> dict[str, Any]:
     files = {
         **warning,
         "heart_rate.onnx": expectation,
-        "forest.onnx": forest,
+        **few_sensors.files_of("forest", forest),
         "forecast.onnx": forecast_onnx,
         **({sequences.TREES: trees} if trees else {}),
-        **({"known.onnx": known, attribution.FILE: known_trees} if known and known_trees else {}),
+        **({**few_sensors.files_of("known", known), attribution.FILE: known_trees} if known and known_trees else {}),
         "normal.json": _json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": _json(calibration.to_json()),
         "forecast.json": _json(forecast_json(widening, blend)),
