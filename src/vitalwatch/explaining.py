@@ -12,7 +12,7 @@ from vitalwatch import features
 from vitalwatch.artefacts import ARTEFACTS
 from vitalwatch.baseline import CONTEXTS, ROOT, SIGNALS
 from vitalwatch.cleaning import grid_columns
-from vitalwatch.clinical import URGENT, news2
+from vitalwatch.clinical import URGENT, news2, news2_once
 from vitalwatch.features import ACTIVE
 from vitalwatch.residuals import Rows
 from vitalwatch.schema import Schema
@@ -79,7 +79,7 @@ class Rules:
         low, high: Limits of the former, then QUIET bands of the latter, (l + 5,).
         limited: l.
         moved: True for limits that hold at rest only, (l,).
-        bands: Columns, low and high as plain numbers, for one row.
+        bands, moves: Columns, low and high, and `moved`, as plain values for one row.
     """
 
     columns: NDArray[np.intp]
@@ -88,6 +88,7 @@ class Rules:
     limited: int
     moved: Bools
     bands: tuple[tuple[int, float, float], ...]
+    moves: tuple[bool, ...]
 
     @staticmethod
     def of(schema: Schema) -> Rules:
@@ -104,6 +105,7 @@ class Rules:
             limited=len(limits),
             moved=np.asarray([name in MOVED for name in limits], np.bool_),
             bands=tuple(zip(columns, low.tolist(), high.tolist(), strict=True)),
+            moves=tuple(name in MOVED for name in limits),
         )
 
     def named(self, names: tuple[str, ...]) -> list[tuple[str, float, float]]:
@@ -112,8 +114,8 @@ class Rules:
 
     def rows(self, grid: Grid, context: NDArray[np.int8]) -> Bools:
         """Return rows where a limit is passed, at rest where movement explains it, or NEWS2 reaches 5, (n,)."""
-        if len(grid) == 1 and self._quiet(grid.values[0].tolist()):
-            return np.zeros(1, np.bool_)
+        if len(grid) == 1:
+            return np.array([self._of_one(grid.values[0].tolist(), context.item() == ACTIVE)])
         outside = self._outside(grid)
         passed, busy = outside[:, : self.limited], outside[:, self.limited :]
         found = np.zeros(len(grid), np.bool_)
@@ -127,10 +129,21 @@ class Rules:
         """Return NEWS2 (SpO2 scale 1) of rows where it can reach 5, else 0, (n,); activity is no illness."""
         return self._warning(grid, context, self._outside(grid)[:, self.limited :])
 
-    def _quiet(self, row: list[float]) -> bool:
-        """Return whether a row passes no limit and leaves fewer than two bands, which nothing can come of."""
-        outside = [row[i] < low or row[i] > high for i, low, high in self.bands]
-        return True not in outside[: self.limited] and outside.count(True) < 2
+    def _of_one(self, row: list[float], active: bool) -> bool:
+        """Return `rows` of one row, in plain numbers."""
+        outside = [row[i] < low or row[i] > high for i, low, high in self.bands]  # NaN is neither
+        passed, busy = outside[: self.limited], outside[self.limited :]
+        if True in passed and any(
+            one and not (active and moved) for one, moved in zip(passed, self.moves, strict=True)
+        ):
+            return True
+        if active or busy.count(True) < 2:
+            return False
+        breaths, saturation, systolic, pulse, temperature = (row[i] for i, _, _ in self.bands[self.limited :])
+        total, _, _ = news2_once(
+            respiration=breaths, saturation=saturation, systolic=systolic, pulse=pulse, temperature=temperature
+        )
+        return total >= URGENT
 
     def _outside(self, grid: Grid) -> Bools:
         values = grid.values.take(self.columns, axis=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import nan
 from typing import Any, Protocol
 
 import numpy as np
@@ -221,6 +222,11 @@ class Stream:
     def _measured(self, rows: Floats) -> Floats:
         """Return the vitals of new rows, NaN where they were not measured in that very step, (n, v)."""
         v = len(self.vitals)
+        if len(rows) == 1:
+            told = rows[0].tolist()
+            return np.array(
+                [[value if mask else nan for value, mask in zip(told[:v], told[v:], strict=False)]], np.float32
+            )
         return np.where(rows[:, v : 2 * v] > 0, rows[:, :v], np.float32(np.nan))
 
     def _unknown(self, n: int) -> Floats:
