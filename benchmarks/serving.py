@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -239,6 +240,21 @@ def print_costs(ours: Server, bare: Server, echo: Server) -> None:
             TARGETS.at_most(f"{name}, wall p99", float(np.quantile(mine.took, 0.99)), P99_MS, "ms")
 
 
+def print_look(ours: Server, n: int = 100) -> None:
+    """Tell what a look at the figures costs, once every operation has been asked for."""
+    with httpx.Client(base_url=ours.address) as asking:
+        for path, ways in asking.get("/openapi.json").json()["paths"].items():
+            for way in ways.keys() - ({"get"} if path == "/events" else set()):
+                asking.request(way, re.sub(r"{[^}]*}", "1", path), json=None if way == "get" else {})
+        lines = asking.get("/metrics").text.count("\n")
+        before = ours.processor()
+        for _ in range(n):
+            asking.get("/metrics")
+    each = (ours.processor() - before) / n * 1e3
+    print(f"/metrics, {lines} lines: {each:.1f} CPU ms (asked 5)")
+    TARGETS.at_most("a look at /metrics, processor", each, 5, "ms")
+
+
 def cold_start(place: Place) -> None:
     """Tell the processor time of the serving process until it is ready, beside that of FastAPI's smallest server."""
     ready = "import time\nasync def go():\n async with app.router.lifespan_context(app): print(time.process_time())\n"
@@ -317,7 +333,10 @@ def overload(ours: Server, echo: Server, seconds: float) -> None:
         f"higher of both, asked 90 %), p99 {np.quantile(took, 0.99):.2f} s, {dict(seen)}"
     )
     TARGETS.at_least("answered of the peak in overload", good / peak, 0.9)
-    print(f"  the server had {spent / lasted:.2f} of a core; {min(answers / spent, 1):.0%} of that went into answers")
+    print(
+        f"  the server had {spent / lasted:.2f} of a core; a second of its processor gave {seen[200] / spent:.0f} "
+        f"answers, {answers / spent:.0%} of the {1 / min(each, again):.0f} that it gives when nobody is sent away"
+    )
 
 
 def capacity(server: Server, raw: bytes, seconds: float) -> tuple[float, float]:
@@ -458,6 +477,7 @@ def main() -> int:
         try:
             if "costs" in chosen.only:
                 print_costs(*servers)
+                print_look(ours)
                 print(f"memory of the server: {servers[0].memory():.0f} MB")
                 TARGETS.at_most("memory of the server", servers[0].memory(), 200, "MB")
             if "moves" in chosen.only:

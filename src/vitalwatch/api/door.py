@@ -33,7 +33,6 @@ class Door:
 
     def __init__(self, app: Any, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
-        self._figures: dict[tuple[str, int], tuple[Any, Any]] = {}
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -63,12 +62,7 @@ class Door:
 
     def _note(self, scope: Scope, status: int, seconds: float, request: str) -> None:
         operation = scope.get("vitalwatch.operation", "unknown")
-        figures = self._figures.get((operation, status))
-        if figures is None:
-            figures = self._metrics.requests.labels(operation, str(status)), self._metrics.seconds.labels(operation)
-            self._figures[operation, status] = figures
-        figures[0].inc()
-        figures[1].observe(seconds)
+        self._metrics.requests.note(operation, status, seconds)
         if CODE in scope:
             self._metrics.refused.labels(scope[CODE]).inc()
         if log.isEnabledFor(logging.INFO):

@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from vitalwatch.api.traffic import Traffic
+
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 QUICK = (0.0001, 0.00025, 0.0005, *BUCKETS)
@@ -22,22 +24,14 @@ class Metrics:
     """Counters and histograms of one application.
 
     Attributes:
+        requests: Every one of them, and how long it took.
         inference: Observes the seconds of one answer of a model, by its name; of readings those of one person's load.
     """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "vitals_requests", "Requests, by operation and status", ["operation", "status"], registry=self.registry
-        )
+        self.requests = Traffic(BUCKETS)
         self.refused = Counter("vitals_requests_refused", "Refused requests, by code", ["code"], registry=self.registry)
-        self.seconds = Histogram(
-            "vitals_request_duration_seconds",
-            "Time until a request was answered",
-            ["operation"],
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
         self.readings = Counter(
             "vitals_readings", "Readings sent, by what became of them", ["outcome"], registry=self.registry
         )
@@ -59,7 +53,13 @@ class Metrics:
 
     def text(self, asked: Sequence[Metric] = ()) -> bytes:
         """Return everything in Prometheus's text format, and what was asked for at this look."""
-        return generate_latest(self.registry) + (generate_latest(_asked(asked)) if asked else b"")
+        return b"".join(
+            (
+                self.requests.text().encode(),
+                generate_latest(self.registry),
+                generate_latest(_asked(asked)) if asked else b"",
+            )
+        )
 
 
 class _Asked(Collector):

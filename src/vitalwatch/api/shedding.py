@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from vitalwatch.api.door import BY_TLS, PROTECTING
 from vitalwatch.api.limits import crowded
@@ -32,7 +31,6 @@ class Shedding:
 
     def __init__(self, operations: Mapping[Route, tuple[str, Callable[[], bool]]], metrics: Metrics) -> None:
         self._operations, self._metrics = operations, metrics
-        self._figures: dict[str, tuple[Any, Any]] = {}
         self._plain, self._tls = (_whole(extra) for extra in ([], BY_TLS))
 
     def answer(self, method: bytes, path: bytes, scheme: str | None) -> bytes | None:
@@ -46,12 +44,7 @@ class Shedding:
         return told
 
     def _count(self, name: str, seconds: float, request: str) -> None:
-        figures = self._figures.get(name)
-        if figures is None:
-            figures = self._metrics.requests.labels(name, "503"), self._metrics.seconds.labels(name)
-            self._figures[name] = figures
-        figures[0].inc()
-        figures[1].observe(seconds)
+        self._metrics.requests.note(name, 503, seconds)
         if log.isEnabledFor(logging.INFO):
             log.info("request=%s operation=%s status=503 ms=%.1f", request, name, seconds * 1000)
 
