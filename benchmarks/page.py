@@ -34,7 +34,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from bench import Targets  # noqa: E402
 from command_world import Place  # noqa: E402
-from serving import Server, entry  # noqa: E402
+from serving import BARE, Server, entry  # noqa: E402
 from tiny import small_settings, write_tiny  # noqa: E402
 from vitalwatch.timestamps import rfc3339  # noqa: E402
 from vitalwatch.ui.clock import wall  # noqa: E402
@@ -109,6 +109,33 @@ def demo_start(page: Page, root: Path = ROOT, words: tuple[str, ...] = ()) -> tu
         demo.send_signal(signal.SIGINT)
         demo.wait(60)
     return seen, spent
+
+
+def bare_start(page: Page) -> tuple[float, float]:
+    """Return the yardstick of `demo_start`: seconds until a page of one line and an empty API are there, and their
+    processor time."""
+    port, api = free_port(), free_port()
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "one_line.py").write_text("import streamlit as st\nst.title('Everyone')\n")
+        (Path(name) / "empty.py").write_text(BARE)
+        started = time.perf_counter()
+        commands = (
+            ["streamlit", "run", "one_line.py", "--server.port", str(port), "--server.headless", "true"],
+            ["uvicorn", "empty:app", "--port", str(api), "--log-level", "warning"],
+        )
+        both = [
+            subprocess.Popen([sys.executable, "-m", *words], cwd=name, stdout=subprocess.DEVNULL) for words in commands
+        ]
+        try:
+            answering(f"http://127.0.0.1:{port}/_stcore/health", both[0])
+            page.goto(f"http://127.0.0.1:{port}")
+            page.get_by_text("Everyone").first.wait_for(timeout=120_000)
+            answering(f"http://127.0.0.1:{api}", both[1])
+            return time.perf_counter() - started, sum(processor(one.pid) for one in both)
+        finally:
+            for one in both:
+                one.terminate()
+                one.wait(20)
 
 
 def answering(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -194,11 +221,16 @@ def main() -> int:
     targets = Targets()
     with chromium() as browser:
         if not chosen.no_demo:
+            bare, least = bare_start(browser.new_page())
             seen, spent = demo_start(browser.new_page())
             told = ", ".join(f"{name} {seconds:.1f}" for name, seconds in seen.items())
             print(f"make demo, seconds until a page shows something true: {told} ({SOON:g} promised)")
             print(f"  processor until then, demonstration with API and page: {spent:.1f} s")
             targets.at_most("make demo until every page shows something true, wall", max(seen.values()), SOON, "s")
+            print(
+                f"  a page of one line and an empty API: {bare:.1f} s, processor {least:.1f} s; the Ward took "
+                f"{seen['ward'] / bare:.1f} times as long, all six {max(seen.values()) / bare:.1f} times"
+            )
         with site() as (api, page_at):
             page = browser.new_page()
             httpx.post(f"{api}/readings", json={"person": "first", "time": rfc3339(wall()), "heart_rate": 65.0})

@@ -19,7 +19,7 @@ COLUMNS = {"When": "at", "What": "what", "Run": "run", "Why": "why", "Who": "who
 
 @dataclass(frozen=True)
 class Shown:
-    """One run: card (name, text), figures as sentences, gates, pictures."""
+    """One run: card (name, text), figures as sentences, gates."""
 
     run: str
     live: bool
@@ -27,7 +27,6 @@ class Shown:
     card: tuple[tuple[str, str], ...]
     figures: tuple[str, ...]
     gates: Table
-    pictures: tuple[Picture, ...]
 
 
 def shown(told: Mapping[str, Any]) -> Shown:
@@ -40,7 +39,6 @@ def shown(told: Mapping[str, Any]) -> Shown:
         card=tuple((name.replace("_", " "), _words(card[name])) for name in CARD if name in card),
         figures=tuple(line.strip() for line in summary(evaluation) if not line.startswith(GATE_LINES)),
         gates=gates(evaluation),
-        pictures=pictures(evaluation),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from vitalwatch.database.access import ADMIN
+from vitalwatch.drawing import Picture
 from vitalwatch.ui import pictures, runs
 from vitalwatch.ui.pages.shell import answered, ask, asked, may, source, table, told
 from vitalwatch.ui.plain import plain
@@ -34,14 +35,21 @@ def show() -> None:
             _card(shown)
             if may(ADMIN) and source().house_wide:
                 _move(shown, live)
-            _figures(shown)
+            _gates(shown)
+            _figures(run)
         _history(changes)
 
 
-@st.cache_data(show_spinner="Drawing ...", max_entries=8)
+@st.cache_data(show_spinner=False, max_entries=8)
 def _shown(where: str, run: str, live: str | None) -> Shown:
     """Return a run's page; `live` is here so that a move is told at once."""
     return runs.shown(source().run(run))
+
+
+@st.cache_data(show_spinner="Drawing ...", max_entries=8)
+def _pictures(where: str, run: str) -> tuple[Picture, ...]:
+    """Return a run's figures; drawn last, as the first take seconds."""
+    return runs.pictures(source().run(run)["evaluation"])
 
 
 def _card(found: Shown) -> None:
@@ -74,13 +82,16 @@ def _moved(run: str, why: str) -> str:
     return source().promote(run, why) if run else source().rollback(why)
 
 
-def _figures(found: Shown) -> None:
+def _gates(found: Shown) -> None:
     st.subheader("Gates")
     columns = zip(*found.gates.rows, strict=True)
     table(dict(zip(found.gates.head, columns, strict=False)), "Gates: value, limit, verdict and why.")
+
+
+def _figures(run: str) -> None:
     st.subheader("Figures")
     dark = st.context.theme.type == "dark"
-    for picture in found.pictures:
+    for picture in _pictures(source().where, run):
         st.image(pictures.svg_for(picture, dark=dark), caption=plain(picture.caption), alt=picture.alt, width=FIGURE)
 
 
