@@ -396,8 +396,10 @@ def _means_of(plan: DetectorPlan, sums: Doubles) -> tuple[Doubles, Bools]:
     t = len(TRACKS)
     count = sums[:, :, t:]
     enough = count >= plan.least
-    mean = sums[:, :, :t] / np.maximum(count, 1.0)  # enough is at least one
-    return np.where(enough, mean, 0.0), enough
+    mean = np.maximum(count, 1.0)  # enough is at least one
+    np.divide(sums[:, :, :t], mean, out=mean)
+    np.copyto(mean, 0.0, where=~enough)
+    return mean, enough
 
 
 def _columns_of(plan: DetectorPlan, mean: Doubles, extra: Doubles) -> Floats:
