@@ -10,7 +10,7 @@ import pytest
 from tiny import small_settings
 from vitalwatch import features, few_sensors, synthetic
 from vitalwatch.bundle import Bundle, load
-from vitalwatch.few_sensors import COLUMNS, Trees
+from vitalwatch.few_sensors import COLUMNS
 from vitalwatch.monitor import Monitor
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Readings
@@ -49,7 +49,7 @@ def test_rows_without_these_columns_get_equal_answers_from_fewer_splits(
 def test_one_measured_value_among_the_rows_asks_the_whole_trees(trees: dict[str, bytes], rows: np.ndarray, name: str):
     rows[:, COLUMNS] = np.random.default_rng(4).normal(size=(500, len(COLUMNS)))
     expected = Model(trees[f"{name}.onnx"]).run(x=rows)
-    told = Trees.of(trees, name).run(x=rows)
+    told = few_sensors.trees(trees, name).run(x=rows)
     assert {key: value.tobytes() for key, value in expected.items()} == {k: v.tobytes() for k, v in told.items()}
     output = "score" if name == "forest" else "margin"
     wrong = Model(trees[name + few_sensors.ENDING]).run(x=rows)[output]

@@ -35,12 +35,6 @@ class Trees:
     def __init__(self, whole: Model, few: Model | None = None) -> None:
         self._whole, self._few = whole, few
 
-    @staticmethod
-    def of(files: Mapping[str, bytes], name: str) -> Trees:
-        """Return the trees of a bundle's files; bundles of earlier versions have no smaller form."""
-        few = files.get(name + ENDING)
-        return Trees(Model(files[f"{name}.onnx"]), None if few is None else Model(few))
-
     def run(self, *, x: Floats) -> dict[str, Floats]:
         """Return every output for features (n, f); of one row, which is quick anyway, the whole trees are asked."""
         if len(x) > 1 and self._few is not None and not np.count_nonzero(x.take(COLUMNS, axis=1)):
@@ -48,8 +42,14 @@ class Trees:
         return self._whole.run(x=x)
 
 
+def trees(files: Mapping[str, bytes], name: str) -> Trees:
+    """Return the trees of a bundle's files; bundles of earlier versions have no smaller form."""
+    few = files.get(name + ENDING)
+    return Trees(Model(files[f"{name}.onnx"]), None if few is None else Model(few))
+
+
 def files_of(name: str, model: bytes) -> dict[str, bytes]:
-    """Return a model of trees and its smaller form, by the names that `Trees.of` reads."""
+    """Return a model of trees and its smaller form, by the names that `trees` reads."""
     return {f"{name}.onnx": model, name + ENDING: without(model, COLUMNS.tolist())}
 
 
@@ -63,8 +63,8 @@ def without(model: bytes, columns: Collection[int]) -> bytes:
         if node.op_type == "TreeEnsembleRegressor":
             told = {one.name: helper.get_attribute_value(one) for one in node.attribute}
             del node.attribute[:]
-            trees = {name: np.asarray(told[name]) for name in told if name.startswith(("nodes_", "target_"))}
-            left = told | _left(trees, columns)
+            every = {name: np.asarray(told[name]) for name in told if name.startswith(("nodes_", "target_"))}
+            left = told | _left(every, columns)
             node.attribute.extend(helper.make_attribute(name, values) for name, values in sorted(left.items()))
     return bytes(found.SerializeToString(deterministic=True))
 

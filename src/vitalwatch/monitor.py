@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import cleaning, explaining, features, own_level, residuals, sequences
+from vitalwatch import cleaning, explaining, features, few_sensors, own_level, residuals, sequences
 from vitalwatch.attribution import Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import VITALS, Normal
@@ -24,7 +24,6 @@ from vitalwatch.clearing import Clearing, Seeker
 from vitalwatch.early_warning import EarlyWarning, Risk
 from vitalwatch.errors import BundleRefused
 from vitalwatch.expecting import REST, Moments
-from vitalwatch.few_sensors import Trees
 from vitalwatch.own_level import Level
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster, OwnLevel
 from vitalwatch.reasons import Reasons, reasons_of
@@ -130,8 +129,8 @@ class Monitor:
         self.version = str(card.get("run", ""))
         usual = np.asarray(told["normal"]["usual_person"], np.float32)
         self._learnt = Learnt(Model(files["heart_rate.onnx"]), Normal.from_json(told["normal"]), usual)
-        known = Trees.of(files, "known") if "known.onnx" in files else None
-        self.detector = Detector(Trees.of(files, "forest"), known, Calibration.from_json(told["calibration"]))
+        known = few_sensors.trees(files, "known") if "known.onnx" in files else None
+        self.detector = Detector(few_sensors.trees(files, "forest"), known, Calibration.from_json(told["calibration"]))
         forecaster = Model(files["forecast.onnx"]) if "forecast.onnx" in files else None
         widening = np.asarray(told["forecast"]["widening"], np.float64)
         blend = sequences.blend_of(files, told["forecast"], self.chosen.forecaster, self.schema)
