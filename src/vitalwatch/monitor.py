@@ -136,6 +136,7 @@ class Monitor:
         blend = sequences.blend_of(files, told["forecast"], self.chosen.forecaster, self.schema)
         self._stream = sequences.Stream(forecaster, widening, self.chosen.forecaster, self.schema, blend)
         self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
+        self._nobody = Body(residuals.begin(self._learnt.normal), self._stream.begin(), self.detector.begin())
         self.early_warning = EarlyWarning.of(files)
         self._attribution = Attribution.of(files)
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
@@ -174,9 +175,8 @@ class Monitor:
 
     def begin(self, person: str, profile: Profile | None = None) -> State:
         """Return the state of a person of whom no reading is known; the population's normal holds at first."""
-        body = Body(residuals.begin(self._learnt.normal), self._stream.begin(), self.detector.begin())
         about = self.person_row(profile or Profile(person))
-        return State(about, cleaning.begin(person, self.schema), body, body)
+        return State(about, cleaning.begin(person, self.schema), self._nobody, self._nobody)
 
     def advance(
         self, state: State, new: Readings, *, forecast: bool = True, detect: bool = True
