@@ -156,7 +156,7 @@ def trained(learners: Sequence[Member], calibrators: Sequence[Member], settings:
     learnt = learning.learn(crowd, params.regressor, params.baseline, step, params.seed, settings.config.jobs)[1]
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
     seen, _ = train.see(learners, TRAIN, learnt, settings, kinds, 0)
-    even = train._even(seen.time, train.stride_of(learners, settings), settings)
+    even = train.even_rows(seen.time, train.stride_of(learners, settings), settings)
     forest = anomaly.fit(seen.x[even], params.detector, params.seed)
     heads, _ = train._heads(seen, kinds, settings)
     if heads is None:

@@ -6,7 +6,6 @@ python docs/picture.py [--index 100007]     # `make picture`
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from vitalwatch import drawing, synthetic
@@ -33,12 +32,7 @@ def main() -> None:
     picture = drawing.heart_rate(drawing.Example("one person", answers, person.events, "Heart rate"), 1)
     if picture is None:
         raise SystemExit("That person has too few readings to draw. Name another with --index.")
-    plain = re.sub(r"var\(--[a-z]+, (#[0-9a-fA-F]+)\)", r"\1", picture.svg)  # outside the page there are no variables
-    opened, rest = plain.split(">", 1)
-    if "xmlns=" not in opened:
-        opened = opened.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-    paper = '<rect width="100%" height="100%" fill="#ffffff"/>'
-    (ROOT / "docs" / "person.svg").write_text(f"{opened}>{paper}{rest}\n", encoding="utf-8")
+    (ROOT / "docs" / "person.svg").write_text(drawing.as_file(picture), encoding="utf-8")
     print(f"docs/person.svg shows a person of seed {settings.params.seed}, as run {run} sees them.")
 
 

@@ -458,6 +458,15 @@ def as_picture(figure: Any, name: str, alt: str, caption: str) -> Picture:
     return Picture(_svg(figure, name), alt, caption)
 
 
+def as_file(picture: Picture) -> str:
+    """Return a picture as an SVG file of its own, on white paper; outside the page there are no variables."""
+    plain = re.sub(r"var\(--[a-z]+, (#[0-9a-fA-F]+)\)", r"\1", picture.svg)
+    opened, rest = plain.split(">", 1)
+    if "xmlns=" not in opened:
+        opened = opened.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    return f'{opened}><rect width="100%" height="100%" fill="#ffffff"/>{rest}\n'
+
+
 def _svg(figure: Any, name: str) -> str:
     """Return the figure as an <svg> element to stand in a page: no prolog, no metadata; `name` salts its ids."""
     import matplotlib

@@ -60,7 +60,7 @@ def test_a_comparison_writes_its_tables_and_judges_nothing_twice(place):
     page = (place.artifacts / "studies" / first.json["study"] / "comparison.md").read_text()
 
     assert 0 == first.code == again.code
-    assert 13 == len(kept) == sum(map(len, first.json["tables"].values()))
+    assert 16 == len(kept) == sum(map(len, first.json["tables"].values()))
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
     assert "forests by organ group (default)" in again.out
     assert "## Detector, labels unseen" in page
@@ -68,7 +68,7 @@ def test_a_comparison_writes_its_tables_and_judges_nothing_twice(place):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["imbalance", "streaming", "forecaster", "compression"])
+@pytest.mark.parametrize("part", ["imbalance", "streaming", "forecaster", "compression", "share"])
 def test_each_part_of_a_comparison_can_be_asked_for(place, part):
     answer = place.do("compare", "--only", part, *FEW, "--json", sets=QUICK)
 
@@ -89,7 +89,7 @@ def test_an_interrupted_comparison_goes_on_where_it_was(place):
     answer = place.do("compare", "--only", "detector", *FEW, "--json", sets=QUICK)
 
     assert 130 == process.returncode
-    assert 2 <= len(before) < 13
+    assert 2 <= len(before) < 16
     assert 0 == answer.code
     assert before == {path: path.read_bytes() for path in before}
     assert [] == place.left()

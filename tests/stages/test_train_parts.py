@@ -282,7 +282,7 @@ def test_a_long_episode_is_told_by_some_rows_spread_over_it_and_a_short_one_by_a
 
 def test_rows_that_teach_what_is_normal_are_drawn_evenly_whatever_is_in_them():
     time = np.arange(1000) * 5 * MINUTE
-    even = train._even(time, 5, SETTINGS)
+    even = train.even_rows(time, 5, SETTINGS)
 
     assert 200 == even.sum()
     assert {5} == set(np.diff(np.flatnonzero(even)).tolist())

@@ -11,10 +11,12 @@ from tiny import random_forecaster, small_settings
 from training_world import A_DAY, seen
 from vitalwatch import features
 from vitalwatch.export import lstm_to_onnx
+from vitalwatch.models.forecast import Fitted
 from vitalwatch.runtime import Model
 from vitalwatch.studies.costs import microseconds
 from vitalwatch.studies.detectors import extended
-from vitalwatch.studies.forecasters import blocks, fewer_units, int8, sparse
+from vitalwatch.studies.forecasters import blocks
+from vitalwatch.studies.shrinking import SHRINKS, eight_bit_weights, fewer_units, sparse, standardised
 from vitalwatch.studies.streaming import MODELS, held, streamed
 
 WIDTH = len(features.NAMES)
@@ -73,52 +75,79 @@ def test_a_streaming_detector_finds_a_jump_and_is_silent_where_nothing_was_measu
     assert size > 0
 
 
-def forecaster_onnx() -> bytes:
-    fitted = random_forecaster(small_settings())
-    return lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+def scaled_forecaster() -> Fitted:
+    """A forecaster by chance whose inputs differ in size as served ones do: pressures, temperatures, zeros and ones."""
+    fitted, rng = random_forecaster(small_settings()), np.random.default_rng(7)
+    normal = {name: value.copy() for name, value in fitted.normalisation.items()}
+    normal["x_scale"][:5] = [10.0, 1.0, 2.0, 12.0, 9.0]
+    normal["person_scale"] = rng.uniform(0.5, 20, len(normal["person_scale"])).astype(np.float32)
+    normal["person_mean"] = rng.uniform(0, 150, len(normal["person_mean"])).astype(np.float32)
+    return replace(fitted, normalisation=normal)
 
 
-def answers(made: bytes) -> np.ndarray:
-    fitted = random_forecaster(small_settings())
-    rng = np.random.default_rng(4)
-    x = rng.normal(0, 1, (16, *fitted.shape)).astype(np.float32)
-    person = rng.normal(0, 1, (16, len(fitted.normalisation["person_mean"]))).astype(np.float32)
-    return Model(made).run(x=x, person=person)["quantiles"]
+def answers(made: bytes, fitted: Fitted | None = None) -> np.ndarray:
+    fitted = fitted or random_forecaster(small_settings())
+    rng, normal = np.random.default_rng(4), fitted.normalisation
+    x = rng.normal(0, 1, (16, *fitted.shape)).astype(np.float32) * normal["x_scale"]
+    person = normal["person_mean"] + normal["person_scale"] * rng.normal(0, 1, (16, len(normal["person_mean"])))
+    person[:3, :2] = np.nan
+    return Model(made).run(x=x, person=person.astype(np.float32))["quantiles"]
 
 
-def test_eight_bits_answer_nearly_as_thirty_two():
-    made = forecaster_onnx()
-    small, before = int8(made), answers(made)
-
-    assert len(small) < len(made)
-    assert np.abs(answers(small) - before).max() < 0.1 * np.abs(before).max()
-    assert not np.array_equal(answers(small), before)
+def made_by(shrink, fitted: Fitted) -> bytes:
+    return shrink(fitted.weights, fitted.normalisation, fitted.shape, None)
 
 
-def test_half_of_the_weights_are_zero_when_half_are_pruned():
+def test_scaling_inputs_in_the_graph_answers_as_scaling_them_in_the_weights_does():
+    fitted = scaled_forecaster()
+    model = made_by(standardised, fitted)
+
+    assert np.allclose(
+        answers(made_by(lstm_to_onnx, fitted), fitted), answers(model.SerializeToString(), fitted), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in SHRINKS if "8 bits" in name])
+def test_eight_bits_answer_nearly_as_thirty_two_whatever_the_size_of_inputs(name):
+    fitted = scaled_forecaster()
+    before = answers(made_by(lstm_to_onnx, fitted), fitted)
+    small = made_by(SHRINKS[name], fitted)
+
+    assert len(small) < len(made_by(lstm_to_onnx, fitted)) + 2000  # nodes of the scaling; weights are few here
+    assert np.abs(answers(small, fitted) - before).max() < 0.05 * np.abs(before).max()
+    assert not np.array_equal(answers(small, fitted), before)
+
+
+def test_weights_in_eight_bits_are_whole_numbers_with_a_scale_a_unit():
     import onnx
     from onnx import numpy_helper
 
+    fitted = scaled_forecaster()
+    graph = onnx.load_from_string(made_by(eight_bit_weights, fitted)).graph
+    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    units = fitted.weights["recurrent"].shape[0]
+
+    assert all(np.int8 == kept[f"{name}_whole"].dtype for name in ("W", "R", "dense_kernel", "head_kernel"))
+    assert (4 * units,) == kept["R_unit"].shape
+    assert np.abs(kept["R_whole"].astype(int)).max(axis=(0, 2)).min() == 127  # each unit uses its whole scale
+
+
+def test_pruning_looks_at_a_weight_before_the_size_of_its_input_is_folded_in():
+    import onnx
+    from onnx import numpy_helper
+
+    fitted = scaled_forecaster()
     kept = {
         tensor.name: numpy_helper.to_array(tensor)
-        for tensor in onnx.load_from_string(sparse(forecaster_onnx())).graph.initializer
+        for tensor in onnx.load_from_string(made_by(sparse, fitted)).graph.initializer
     }
+    pruned = (kept["W"][0] == 0).mean(axis=0)
 
     assert 0.5 == pytest.approx((kept["R"] == 0).mean(), abs=0.02)
+    assert 0.5 == pytest.approx(pruned.mean(), abs=0.02)
+    assert 0.5 == pytest.approx(pruned[:5].mean(), abs=0.15)  # large inputs have small weights, which stay as well
     assert (kept["B"] != 0).any()
-    assert np.isfinite(answers(sparse(forecaster_onnx()))).all()
-
-
-def test_the_units_of_the_vitals_are_no_weights_and_stay_as_they_are():
-    import onnx
-    from onnx import numpy_helper
-
-    for made in (sparse(forecaster_onnx()), int8(forecaster_onnx())):
-        kept = {one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(made).graph.initializer}
-        before = {
-            one.name: numpy_helper.to_array(one) for one in onnx.load_from_string(forecaster_onnx()).graph.initializer
-        }
-        assert np.array_equal(before["spread"], kept["spread"])
+    assert np.isfinite(answers(made_by(sparse, fitted), fitted)).all()
 
 
 def test_units_that_nobody_listens_to_can_be_left_out_without_a_change():
@@ -153,7 +182,7 @@ def test_a_row_alone_and_in_bulk_are_timed_on_rows_that_exist():
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "temporal convolution"])
 def test_a_network_of_each_kind_answers_as_onnx_as_it_does_in_keras(name):
     from vitalwatch.models import forecast
-    from vitalwatch.studies.networks import KINDS, onnx_of
+    from vitalwatch.studies.networks import KINDS, fitted_of, maker
 
     rng = np.random.default_rng(6)
     x = rng.normal(0, 2, (512, 24, 15)).astype(np.float32)
@@ -162,7 +191,8 @@ def test_a_network_of_each_kind_answers_as_onnx_as_it_does_in_keras(name):
     y = last[:, :, None] + rng.normal(0, 4, (512, 5, 4)).astype(np.float32)
     chosen = small_settings().params.forecaster.model_copy(update={"epochs": 1, "units": 8})
     trained = forecast.trained(x, person, y, last, chosen, seed=1, memory=KINDS[name].layers)
-    made = Model(onnx_of(trained, KINDS[name]))
+    fitted = fitted_of(trained)
+    made = Model(maker(trained, KINDS[name])(fitted.weights, fitted.normalisation, fitted.shape))
     known = np.concatenate((person, last), axis=1)
     normal = trained.normalisation
     standard = ((x - normal["x_mean"]) / normal["x_scale"], (known - normal["person_mean"]) / normal["person_scale"])

@@ -226,7 +226,7 @@ def _tune(parser: argparse.ArgumentParser) -> None:
 
 def _compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="detector, imbalance, streaming, "
-                        "forecaster or compression (repeatable)")  # fmt: skip
+                        "forecaster, compression or share (repeatable)")  # fmt: skip
     _study(parser)
 
 

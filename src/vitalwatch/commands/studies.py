@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vitalwatch.studies.tune import Tuned
 
 STUDIES = "studies"  # below the artifacts folder
-MARKDOWN = "comparison.md"
+MARKDOWN, SHARES = "comparison.md", "shares.svg"
 
 
 def tune(given: Namespace, desk: Desk) -> Outcome:
@@ -47,9 +47,11 @@ def compare(given: Namespace, desk: Desk) -> Outcome:
         UsageError: A wrong part or number.
         StoreError: A result cannot be kept.
     """
+    from vitalwatch.drawing import as_file
     from vitalwatch.store import write_atomic
     from vitalwatch.studies import compare as studies
     from vitalwatch.studies.ledger import Ledger
+    from vitalwatch.studies.shares import picture
     from vitalwatch.studies.table import HEAD, cells, markdown, shown, verdict
 
     settings = desk.settings
@@ -66,6 +68,11 @@ def compare(given: Namespace, desk: Desk) -> Outcome:
     folder = settings.artifacts / STUDIES / study[:12]
     write_atomic(folder / MARKDOWN, markdown(groups, studies.ABOUT).encode())
     desk.screen.say(f"The tables are in {desk.shown(folder / MARKDOWN)}.")
+    if drawn := picture(groups):
+        write_atomic(folder / SHARES, as_file(drawn).encode())
+        desk.screen.say(
+            f"What channel A's share of the budget costs and finds is drawn in {desk.shown(folder / SHARES)}."
+        )
     people = asdict(request.size) | {"streaming": list(request.streaming)}
     data = {
         "study": study[:12],

@@ -78,8 +78,8 @@ def calibrate(
     score, known_threshold, known_blocks = None, float("inf"), own_level.NOBODYS
     if margin is not None:
         score = detector.level(margin).max(axis=1)
-        known_threshold, known_blocks = _on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
-    unusual_threshold, unusual_blocks = _on_own_level(cohort, unusual, params.detector.budget * share, settings)
+        known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
+    unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, params.detector.budget * share, settings)
     rarity, known_rarity, either_rarity = anomaly.rarity_scales(unusual[quiet], None if score is None else score[quiet])
     return Calibration(
         surprise=scale,
@@ -97,7 +97,7 @@ def calibrate(
     )
 
 
-def _on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
+def on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
     """Return the threshold that a budget allows on people's own levels, and what their quiet blocks are like."""
     params, time = settings.params, [track.time for track in cohort.tracks]
     plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,8 @@ from vitalwatch.settings import Settings
 from vitalwatch.tables import Bools, Floats
 
 BLOCK = 2048  # windows answered at a time
+
+ToOnnx = Callable[..., bytes]  # weights, constants, shape and lines, as of `export.lstm_to_onnx`, to a forecaster
 
 
 @dataclass(frozen=True)
@@ -100,16 +102,25 @@ def rate_at(settings: Settings) -> int:
 
 
 def finished(
-    fitted: forecaster.Fitted, lines: sequences.Beside, trees: bytes | None, probation: Windows, settings: Settings
+    fitted: forecaster.Fitted,
+    lines: sequences.Beside,
+    trees: bytes | None,
+    probation: Windows,
+    settings: Settings,
+    to_onnx: ToOnnx = lstm_to_onnx,
 ) -> tuple[bytes, sequences.Blend | None, NDArray[np.float64], dict[str, str]]:
     """Blend a forecaster with its lines, then with its trees; return ONNX and what `blended` returns."""
-    onnx, by_lines = with_lines(fitted, lines, probation, settings)
+    onnx, by_lines = with_lines(fitted, lines, probation, settings, to_onnx)
     blend, widening, by_trees = blended(onnx, trees, probation, settings)
     return onnx, blend, widening, {**by_lines, **by_trees}
 
 
 def with_lines(
-    fitted: forecaster.Fitted, lines: sequences.Beside, probation: Windows, settings: Settings
+    fitted: forecaster.Fitted,
+    lines: sequences.Beside,
+    probation: Windows,
+    settings: Settings,
+    to_onnx: ToOnnx = lstm_to_onnx,
 ) -> tuple[bytes, dict[str, str]]:
     """Return the forecaster with each line blended in by the share that errs least on calibration people.
 
@@ -118,11 +129,12 @@ def with_lines(
         lines: From `forecast_linear.fit`.
         probation: Windows of calibration people.
         settings: Params, schema.
+        to_onnx: Makes the graph; another one where another network, or a smaller one, stands in the LSTM's place.
 
     Returns:
         ONNX; mean absolute errors of the parts there by vital and horizon, for the card.
     """
-    alone = lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+    alone = to_onnx(fitted.weights, fitted.normalisation, fitted.shape, None)
     if not len(probation.x):
         return alone, {}
     model, mean = Model(alone), fitted.normalisation["person_mean"]
@@ -143,7 +155,7 @@ def with_lines(
         for h, horizon in enumerate(sequences.horizons(settings.params.forecaster, settings.schema))
     }
     beside = replace(lines, share=share)
-    return lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape, beside), parts
+    return to_onnx(fitted.weights, fitted.normalisation, fitted.shape, beside), parts
 
 
 def blended(

@@ -82,7 +82,7 @@ def train(work: Work) -> dict[str, Any]:
         del windows
         give_back()
         clock.done("features")
-        forest = anomaly.fit(seen.x[_even(seen.time, stride, settings)], params.detector, params.seed)
+        forest = anomaly.fit(seen.x[even_rows(seen.time, stride, settings)], params.detector, params.seed)
         known, known_trees = _heads(seen, kinds, settings)
         del seen
         trees = forecast_trees.fit(tree_rows, params.forecaster, params.seed, settings.config.jobs)
@@ -212,7 +212,7 @@ def _look(
     number_of, far = learning.episode_rows(grid, person.events, schema.step_ms, minutes(params.alarms.grace) * MINUTE)
     if part == TRAIN:
         kept &= rows.assessable
-        kept &= _even(grid.time, stride, settings) | _some_of_each(number_of, params.supervised.rows_an_episode)
+        kept &= even_rows(grid.time, stride, settings) | _some_of_each(number_of, params.supervised.rows_an_episode)
     names = np.asarray([kinds.index(event.kind) if event.kind in kinds else -1 for event in person.events] + [-1])
     one = Seen(
         x=rows.features[kept],
@@ -235,7 +235,7 @@ def stride_of(members: Sequence[Member], settings: Settings) -> int:
     return max(rows // max(params.supervised.normal_rows, params.detector.max_rows), 1)
 
 
-def _even(time_ms: Times, stride: int, settings: Settings) -> Bools:
+def even_rows(time_ms: Times, stride: int, settings: Settings) -> Bools:
     """Return every `stride`-th row of the grid, whoever's and whatever is in it, (n,)."""
     even: Bools = time_ms // settings.schema.step_ms % stride == 0
     return even

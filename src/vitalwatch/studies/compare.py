@@ -12,16 +12,17 @@ from vitalwatch.settings import Settings
 from vitalwatch.studies.compression import EXPECTED, FOREST, HEADS, Compression
 from vitalwatch.studies.detectors import LABELLED, UNLABELLED, Detectors
 from vitalwatch.studies.forecasters import GROUP as FORECASTER
-from vitalwatch.studies.forecasters import SMALLER, Forecasters
+from vitalwatch.studies.forecasters import SERVED_SMALLER, SMALLER, Forecasters
 from vitalwatch.studies.imbalance import GROUP as IMBALANCE
 from vitalwatch.studies.imbalance import Imbalance
 from vitalwatch.studies.ledger import Ledger, identity
 from vitalwatch.studies.people import SEED, Roles, Size
+from vitalwatch.studies.shares import HIDDEN_KINDS, KNOWN_KINDS, Shares
 from vitalwatch.studies.streaming import GROUP as STREAMING
 from vitalwatch.studies.streaming import Streaming
 from vitalwatch.studies.table import Alternative, Line
 
-PARTS = ("detector", "imbalance", "streaming", "forecaster", "compression")
+PARTS = ("detector", "imbalance", "streaming", "forecaster", "compression", "share")
 DEFAULT = Size(learn=60, calibrate=30, judge=40)
 ABOUT = {
     UNLABELLED: "No label is used to learn; the threshold spends the whole budget on calibration people.",
@@ -30,7 +31,12 @@ ABOUT = {
     STREAMING: "Each learns one person as it goes, is asked every half hour, and holds its answer; fewer people than "
     "elsewhere, because they take milliseconds a row. Bytes are those of one person's detector.",
     FORECASTER: "Mean absolute error of the median, all horizons together; all on the same windows.",
-    SMALLER: "The LSTM alone, as trained; nothing is trained again. Zeros take as many bytes unless they are packed.",
+    SMALLER: "As trained; nothing is trained again. Zeros take as many bytes unless they are packed.",
+    SERVED_SMALLER: "The same with lines and trees beside it, whose shares calibration people choose for each size. "
+    "Bytes and time are those of all together.",
+    KNOWN_KINDS: "Both channels; channel A (forests) has this share of the budget, channel B (heads) the rest.",
+    HIDDEN_KINDS: "The same for kinds that training never saw: each kind is judged without its head. Recall over all "
+    "kinds; false alarms are the mean over them.",
     FOREST: "The budget is spent anew for each size.",
     HEADS: "The budget is spent anew for each size.",
     EXPECTED: "After the first seven days of a person.",
@@ -98,6 +104,7 @@ class Comparison:
                 *self._forecasters.smaller(),
                 *Compression(self._roles, self._detectors).alternatives(),
             ],
+            "share": lambda: Shares(self._roles, self._detectors).alternatives(),
         }
         return [one for part in self._request.parts for one in make[part]()]
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from vitalwatch.studies import judging
 from vitalwatch.studies.costs import Cost, cost_of
-from vitalwatch.studies.detectors import Detectors
+from vitalwatch.studies.detectors import Detectors, strongest
 from vitalwatch.studies.expected import expected
 from vitalwatch.studies.people import Roles, with_params
 from vitalwatch.studies.table import Alternative
@@ -42,12 +42,12 @@ class Compression:
         return self._whole if share == 1.0 else Detectors(self._with_trees(group, share))
 
     def _forest(self, share: float) -> tuple[Doubles, Cost]:
-        surprise, cost = self._detectors(FOREST, share).surprise("groups")
-        return judging.counts(self._roles, surprise["calibrate"].max(axis=1), surprise["judge"].max(axis=1)), cost
+        surprise, cost = strongest(self._detectors(FOREST, share).surprise("groups"))
+        return judging.counts(self._roles, surprise), cost
 
     def _heads(self, share: float) -> tuple[Doubles, Cost]:
-        level, cost = self._detectors(HEADS, share).level("heads")
-        return judging.counts(self._roles, level["calibrate"].max(axis=1), level["judge"].max(axis=1)), cost
+        level, cost = strongest(self._detectors(HEADS, share).level("heads"))
+        return judging.counts(self._roles, level), cost
 
     def _rate(self, share: float) -> tuple[Doubles, Cost]:
         found = expected(self._with_trees(EXPECTED, share))

@@ -14,18 +14,21 @@ from vitalwatch.lines import detection as lines
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.models.anomaly import Groups
 from vitalwatch.runtime import Model
+from vitalwatch.splits import TRAIN
+from vitalwatch.stages import train
 from vitalwatch.stages.calibrating import Seen
 from vitalwatch.studies import judging
 from vitalwatch.studies.costs import Cost, cost_of, processor_time, total
-from vitalwatch.studies.people import Roles
+from vitalwatch.studies.judging import HELD
+from vitalwatch.studies.people import Roles, members
 from vitalwatch.studies.table import Alternative
-from vitalwatch.tables import MINUTE, Doubles, Floats
+from vitalwatch.tables import MINUTE, Bools, Doubles, Floats
 
 UNLABELLED, LABELLED = "Detector, labels unseen", "Detector, labelled episodes"
 CHANGES = (60, 360)  # minutes back that extended features also tell the change over
 SEEDS = 3  # members of an ensemble of equals
+MORE_TREES = {"twice": 2, "many": SEEDS}
 Scores = dict[str, Doubles]  # role -> score of its rows
-HELD = ("calibrate", "judge")
 
 
 class Detectors:
@@ -37,18 +40,19 @@ class Detectors:
     def alternatives(self) -> list[Alternative]:
         """Return what stands in the tables; the first of a group is what params.yaml has."""
         unlabelled: dict[str, Callable[[], tuple[Scores, Cost]]] = {
-            "forests by organ group (default)": lambda: _strongest(self.surprise("groups")),
-            "one forest on all features": lambda: _strongest(self.surprise("single")),
-            "forests by group, extended features": lambda: _strongest(self.surprise("wide")),
-            f"ensemble: {SEEDS} times the trees": lambda: _strongest(self.surprise("many")),
+            "forests by organ group (default)": lambda: strongest(self.surprise("groups")),
+            "one forest on all features": lambda: strongest(self.surprise("single")),
+            "forests by group, extended features": lambda: strongest(self.surprise("wide")),
+            "forests by group, twice the trees": lambda: strongest(self.surprise("twice")),
+            f"ensemble: {SEEDS} times the trees": lambda: strongest(self.surprise("many")),
             "ensemble: groups and one forest, mean": self._groups_and_single,
             "one forest on raw vitals": self._raw,
             "largest |z| of any vital": self._max_z,
         }
         labelled: dict[str, Callable[[], tuple[Scores, Cost]]] = {
-            "boosted head a kind (default)": lambda: _strongest(self.level("heads")),
-            "one boosted head for all kinds": lambda: _strongest(self.level("one head")),
-            "head a kind, extended features": lambda: _strongest(self.level("wide heads")),
+            "boosted head a kind (default)": lambda: strongest(self.level("heads")),
+            "one boosted head for all kinds": lambda: strongest(self.level("one head")),
+            "head a kind, extended features": lambda: strongest(self.level("wide heads")),
             f"ensemble: {SEEDS} seeds of heads, mean": self._many_heads,
             "ensemble: mean of both channels' scores": self._mean_of_both,
         }
@@ -57,11 +61,20 @@ class Detectors:
             for group, table in ((UNLABELLED, unlabelled), (LABELLED, labelled))
             for name, make in table.items()
         ]
+        each: dict[tuple[str, str], Callable[[], tuple[Scores, Cost]]] = {
+            (UNLABELLED, "forests by organ group, a threshold a group"): lambda: self.surprise("groups"),
+            (LABELLED, "boosted head a kind, a threshold a kind, equal shares"): lambda: self.level("heads"),
+        }
+        found += [Alternative(*name, "event_f1", partial(self._judged_each, make)) for name, make in each.items()]
         return [*found, Alternative(LABELLED, "both channels, budget split as served", "event_f1", self._both)]
 
     def _judged(self, make: Callable[[], tuple[Scores, Cost]]) -> tuple[Doubles, Cost]:
         score, cost = make()
-        return judging.counts(self._roles, score["calibrate"], score["judge"]), cost
+        return judging.counts(self._roles, score), cost
+
+    def _judged_each(self, make: Callable[[], tuple[Scores, Cost]]) -> tuple[Doubles, Cost]:
+        score, cost = make()
+        return self._roles.cohort("judge").score(judging.over_each(self._roles, score)).counts, cost
 
     def _groups_and_single(self) -> tuple[Scores, Cost]:
         (groups, a), (single, b) = self.surprise("groups"), self.surprise("single")
@@ -78,7 +91,9 @@ class Detectors:
         return self._of_watched(lines.max_abs_z), Cost(0.0, 0)
 
     def _of_watched(self, score: Callable[[lines.Watched], Floats]) -> Scores:
-        return {role: self._roles.judged_rows(role, [score(one) for one in self._roles.watched(role)]) for role in HELD}
+        roles = self._roles
+        told = {role: roles.judged_rows(role, [score(one) for one in roles.watched(role)]) for role in HELD}
+        return judging.rarity(roles, told)
 
     def _many_heads(self) -> tuple[Scores, Cost]:
         every = [self.level(name) for name in ("heads", *(f"seed {i}" for i in range(1, SEEDS)))]
@@ -86,32 +101,38 @@ class Detectors:
         return mean, total(*(cost for _, cost in every))
 
     def _mean_of_both(self) -> tuple[Scores, Cost]:
-        (surprise, a), (level, b) = _strongest(self.surprise("groups")), _strongest(self.level("heads"))
+        (surprise, a), (level, b) = strongest(self.surprise("groups")), strongest(self.level("heads"))
         return {role: (surprise[role] + level[role]) / 2 for role in HELD}, total(a, b)
 
     def _both(self) -> tuple[Doubles, Cost]:
         roles, chosen = self._roles, self._roles.settings.params.detector
-        (surprise, a), (level, b) = _strongest(self.surprise("groups")), _strongest(self.level("heads"))
+        (surprise, a), (level, b) = strongest(self.surprise("groups")), strongest(self.level("heads"))
         unusual, known = chosen.budget * chosen.share_unusual, chosen.budget * (1 - chosen.share_unusual)
-        over = judging.over(roles, surprise["calibrate"], surprise["judge"], unusual)
-        over |= judging.over(roles, level["calibrate"], level["judge"], known)
+        over = judging.over(roles, surprise, unusual) | judging.over(roles, level, known)
         return roles.cohort("judge").score(over).counts, total(a, b)
 
     def surprise(self, name: str) -> tuple[Scores, Cost]:
-        """Return the surprise of forests by group, (n, g) of each held role: `groups`, `single`, `wide`, `many`."""
+        """Return the surprise of forests by group, (n, g) of each held role: `groups`, `single`, `wide`, `twice`, `many`."""
         groups = {"single": {"all": range(len(features.NAMES))}, "wide": _wide(features.GROUPS)}
         return self._once(f"forests {name}", lambda: self._forests(name, groups.get(name, features.GROUPS)))
 
     def _forests(self, name: str, groups: Groups) -> tuple[Scores, Cost]:
         params, wide = self._roles.settings.params, name == "wide"
         chosen = params.detector
-        if name == "many":
-            chosen = chosen.model_copy(update={"trees": SEEDS * chosen.trees})
-        rows = self._columns("learn", wide)
+        if name in MORE_TREES:
+            chosen = chosen.model_copy(update={"trees": MORE_TREES[name] * chosen.trees})
+        rows = self._columns("learn", wide)[self._even()]
         with processor_time() as clock:
             made = anomaly.fit(rows, chosen, params.seed, groups)
         scores = {role: Model(made).run(x=self._columns(role, wide))["score"] for role in HELD}
-        return judging.surprise(self._roles, scores), cost_of(made, clock.seconds, self._columns("judge", wide))
+        told = judging.surprise(self._roles, scores, of_groups=len(groups) > 1)
+        return told, cost_of(made, clock.seconds, self._columns("judge", wide))
+
+    def _even(self) -> Bools:
+        """Return the rows that the pipeline's forests learn from, whatever is in them, (n,)."""
+        learners = members(self._roles.people["learn"], TRAIN)
+        stride = train.stride_of(learners, self._roles.settings)
+        return train.even_rows(self._roles.seen("learn").time, stride, self._roles.settings)
 
     def level(self, name: str) -> tuple[Scores, Cost]:
         """Return heads' scores by kind, (n, kinds) of each held role: `heads`, `one head`, `wide heads`, `seed N`."""
@@ -166,7 +187,7 @@ def _wide(groups: Groups) -> Groups:
     }
 
 
-def _strongest(told: tuple[Scores, Cost]) -> tuple[Scores, Cost]:
+def strongest(told: tuple[Scores, Cost]) -> tuple[Scores, Cost]:
     """Return the largest of each row's scores, (n,) of each role."""
     scores, cost = told
     return {role: score.max(axis=1) for role, score in scores.items()}, cost

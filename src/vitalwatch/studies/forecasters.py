@@ -1,69 +1,69 @@
 """Forecasters beside each other, and what they lose when they are made smaller, on windows of people never learnt from.
 
 The figure is the mean absolute error of the median heart rate, all horizons together; every line stands beside
-persistence.
+persistence. Blends go the way of the stage that trains (`stages.forecasting.finished`): ridge lines in the network's
+graph, then boosted trees, each by the shares that calibration people choose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vitalwatch import sequences
-from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.regression import error_sums
-from vitalwatch.models import forecast, forecast_trees
+from vitalwatch.models import forecast, forecast_linear, forecast_trees
+from vitalwatch.models.forecast import Fitted
 from vitalwatch.runtime import Model
-from vitalwatch.stages.forecasting import Windows, rate_at
+from vitalwatch.sequences import Beside
+from vitalwatch.stages.forecasting import ToOnnx, Windows, finished, rate_at, with_lines
 from vitalwatch.studies import networks
 from vitalwatch.studies.costs import Cost, processor_time, timed
 from vitalwatch.studies.people import Roles, joined
+from vitalwatch.studies.shrinking import SHRINKS
 from vitalwatch.studies.table import Alternative
 from vitalwatch.tables import Doubles, Floats
 
-GROUP, SMALLER = "Forecaster, heart rate", "Forecaster made smaller"
+GROUP = "Forecaster, heart rate"
+SMALLER, SERVED_SMALLER = "Forecaster made smaller: the LSTM alone", "Forecaster made smaller: as served"
 JUDGED = 40_000  # windows of judged people
-UNITS = "spread"  # constant of `export.quantiles_to_onnx` that holds each vital's unit: no weight
-PRUNED = 0.5  # share of weights, or of units, that is left out
+NUMBER = 4  # bytes of a float32
 
 Ahead = Callable[[Windows], Floats]  # windows -> difference of the median from the last value, bpm (n, h)
+Judged = tuple[Doubles, Cost]
 
 
 class Forecasters:
-    """The alternatives of both tables; what several of them share is made once."""
+    """The alternatives of the tables; what several of them share is made once."""
 
     def __init__(self, roles: Roles) -> None:
-        self._roles = roles
+        self._roles, self._at = roles, rate_at(roles.settings)
         self._made: dict[str, tuple[forecast.Trained, float]] = {}
 
     def alternatives(self) -> list[Alternative]:
         """Return what stands in the table; the first is what params.yaml has."""
-        table: dict[str, Callable[[], tuple[Doubles, Cost]]] = {
-            "LSTM and boosted trees, blended (default)": partial(self.blended, "LSTM"),
+        others = [name for name in networks.KINDS if name != "LSTM"]
+        table: dict[str, Callable[[], Judged]] = {
+            "LSTM, lines and boosted trees, blended (default)": partial(self.blended, "LSTM"),
+            **{f"{name}, lines and boosted trees, blended": partial(self.blended, name) for name in others},
+            "LSTM and lines, blended": self._with_lines,
             **{f"{name} alone": partial(self._alone, name) for name in networks.KINDS},
-            "GRU and boosted trees, blended": partial(self.blended, "GRU"),
-            "temporal convolution and boosted trees, blended": partial(self.blended, "temporal convolution"),
             "boosted trees alone": self._trees_alone,
+            "ridge lines alone": self._lines_alone,
             "persistence": self._persistence,
         }
         return [Alternative(GROUP, name, "mae", judge) for name, judge in table.items()]
 
     def smaller(self) -> list[Alternative]:
-        """Return the forecaster's lines of the table of compression."""
-        table: dict[str, Callable[[bytes], bytes]] = {
-            "LSTM, float32 (default)": lambda made: made,
-            "LSTM, int8 (weights quantised, onnxruntime)": int8,
-            f"LSTM, {PRUNED:.0%} of weights pruned by size": sparse,
-        }
-        found = [Alternative(SMALLER, name, "mae", partial(self._shrunk, make)) for name, make in table.items()]
-        units = f"LSTM, {PRUNED:.0%} of units pruned, not trained again"
-        return [*found, Alternative(SMALLER, units, "mae", self._fewer_units)]
+        """Return the forecaster's lines of the tables of compression; nothing is trained again."""
+        judges = {SMALLER: self._shrunk, SERVED_SMALLER: self._shrunk_as_served}
+        return [
+            Alternative(group, name, "mae", partial(judge, shrink))
+            for group, judge in judges.items()
+            for name, shrink in SHRINKS.items()
+        ]
 
     @cached_property
     def _learn(self) -> Windows:
@@ -77,16 +77,6 @@ class Forecasters:
     def _judge(self) -> list[Windows]:
         return self._roles.windows("judge", JUDGED)
 
-    @cached_property
-    def _fitted(self) -> forecast.Fitted:
-        """The LSTM as arrays, so that it can be pruned."""
-        return forecast.arrays(self._trained("LSTM")[0])
-
-    def _network(self, name: str) -> tuple[bytes, float]:
-        """Return a network as ONNX and the processor seconds of its training."""
-        trained, seconds = self._trained(name)
-        return networks.onnx_of(trained, networks.KINDS[name]), seconds
-
     def _trained(self, name: str) -> tuple[forecast.Trained, float]:
         if name not in self._made:
             learn, params, kind = self._learn, self._roles.settings.params, networks.KINDS[name]
@@ -99,67 +89,84 @@ class Forecasters:
             self._made[name] = trained, clock.seconds
         return self._made[name]
 
+    def _network(self, name: str) -> tuple[Fitted, ToOnnx, float]:
+        """Return a network as arrays, what makes ONNX of them, and the processor seconds of its training."""
+        trained, seconds = self._trained(name)
+        return networks.fitted_of(trained), networks.maker(trained, networks.KINDS[name]), seconds
+
+    @cached_property
+    def _lstm(self) -> Fitted:
+        """The LSTM as arrays, so that it can be made smaller."""
+        return forecast.arrays(self._trained("LSTM")[0])
+
+    @cached_property
+    def _lines(self) -> tuple[Beside, float]:
+        learn = self._learn
+        with processor_time() as clock:
+            made = forecast_linear.fit(learn.x, learn.person, learn.y, learn.last)
+        return made, clock.seconds
+
     @cached_property
     def _trees(self) -> tuple[bytes, float]:
-        learn, params, at = self._learn, self._roles.settings.params, rate_at(self._roles.settings)
-        drawn = forecast_trees.rows_of(learn.x, learn.person, learn.y, learn.last, at)
+        learn, params = self._learn, self._roles.settings.params
+        drawn = forecast_trees.rows_of(learn.x, learn.person, learn.y, learn.last, self._at)
         with processor_time() as clock:
             made = forecast_trees.fit(drawn, params.forecaster, params.seed, self._roles.settings.config.jobs)
         assert made is not None, "simulated people have heart rates enough"
         return made, clock.seconds
 
-    def _alone(self, name: str) -> tuple[Doubles, Cost]:
-        made, seconds = self._network(name)
-        ahead = self._of_network(made)
-        return self._sums(ahead), self._cost(made, seconds, ahead)
+    def blended(self, name: str) -> Judged:
+        """Blend a network with lines and trees, as the pipeline does with the LSTM."""
+        fitted, to_onnx, seconds = self._network(name)
+        return self._as_served(fitted, to_onnx, seconds + self._lines[1] + self._trees[1])
 
-    def _trees_alone(self) -> tuple[Doubles, Cost]:
+    def _as_served(self, fitted: Fitted, to_onnx: ToOnnx, seconds: float | None) -> Judged:
+        trees, settings = self._trees[0], self._roles.settings
+        onnx, blend, _, _ = finished(fitted, self._lines[0], trees, self._calibrate, settings, to_onnx)
+        return self._judged(self._of_network(onnx, blend), onnx + trees, seconds)
+
+    def _with_lines(self) -> Judged:
+        fitted, to_onnx, seconds = self._network("LSTM")
+        onnx, _ = with_lines(fitted, self._lines[0], self._calibrate, self._roles.settings, to_onnx)
+        return self._judged(self._of_network(onnx), onnx, seconds + self._lines[1])
+
+    def _alone(self, name: str) -> Judged:
+        fitted, to_onnx, seconds = self._network(name)
+        onnx = to_onnx(fitted.weights, fitted.normalisation, fitted.shape)
+        return self._judged(self._of_network(onnx), onnx, seconds)
+
+    def _trees_alone(self) -> Judged:
         made, seconds = self._trees
-        ahead = self._of_trees(made)
-        return self._sums(ahead), self._cost(made, seconds, ahead)
+        return self._judged(self._of_trees(made), made, seconds)
 
-    def blended(self, name: str) -> tuple[Doubles, Cost]:
-        """Blend with the trees by shares that calibration people choose, as the pipeline does."""
-        (network, a), (trees, b) = self._network(name), self._trees
-        one, other, calibrate = self._of_network(network), self._of_trees(trees), self._calibrate
-        at = rate_at(self._roles.settings)
-        moved = (calibrate.y - calibrate.last[:, :, None])[:, at]
-        share = forecast_trees.share(one(calibrate), other(calibrate), moved)
+    def _lines_alone(self) -> Judged:
+        line, seconds = self._lines
+        numbers = sum(part.size for part in (line.window, line.known, line.constant))
+        return self._judged(self._of_lines(line), bytes(NUMBER * numbers), seconds)
 
-        def ahead(windows: Windows) -> Floats:
-            alone = one(windows)
-            return alone + share * (other(windows) - alone)
-
-        return self._sums(ahead), self._cost(network + trees, a + b, ahead)
-
-    def _persistence(self) -> tuple[Doubles, Cost]:
+    def _persistence(self) -> Judged:
         horizons = self._judge[0].y.shape[2]
         return self._sums(lambda windows: np.zeros((len(windows.x), horizons), np.float32)), Cost(0.0, 0)
 
-    def _shrunk(self, shrink: Callable[[bytes], bytes]) -> tuple[Doubles, Cost]:
-        fitted = self._fitted
-        made = shrink(lstm_to_onnx(fitted.weights, fitted.normalisation, fitted.shape))
-        ahead = self._of_network(made)
-        return self._sums(ahead), self._cost(made, None, ahead)
+    def _shrunk(self, shrink: ToOnnx) -> Judged:
+        onnx = shrink(self._lstm.weights, self._lstm.normalisation, self._lstm.shape, None)
+        return self._judged(self._of_network(onnx), onnx, None)
 
-    def _fewer_units(self) -> tuple[Doubles, Cost]:
-        fitted = self._fitted
-        made = lstm_to_onnx(fewer_units(fitted.weights, PRUNED), fitted.normalisation, fitted.shape)
-        ahead = self._of_network(made)
-        return self._sums(ahead), self._cost(made, None, ahead)
+    def _shrunk_as_served(self, shrink: ToOnnx) -> Judged:
+        return self._as_served(self._lstm, shrink, None)
 
-    def _of_network(self, made: bytes) -> Ahead:
-        model, at = Model(made), rate_at(self._roles.settings)
+    def _of_network(self, onnx: bytes, blend: sequences.Blend | None = None) -> Ahead:
+        model, at = Model(onnx), self._at
 
         def ahead(windows: Windows) -> Floats:
-            x, person = windows.x.astype(np.float32), sequences.static(windows.person, windows.last)
-            parts = [model.run(x=x[rows], person=person[rows])["quantiles"][:, at, :, 1] for rows in blocks(len(x))]
-            return np.concatenate(parts)
+            x = windows.x.astype(np.float32)
+            told: Floats = sequences.ahead(model, x, windows.person, windows.last, blend)[:, at, :, 1]
+            return told
 
         return ahead
 
     def _of_trees(self, made: bytes) -> Ahead:
-        model, at = Model(made), rate_at(self._roles.settings)
+        model, at = Model(made), self._at
 
         def ahead(windows: Windows) -> Floats:
             x = windows.x.astype(np.float32)
@@ -171,18 +178,28 @@ class Forecasters:
 
         return ahead
 
+    def _of_lines(self, line: Beside) -> Ahead:
+        mean = self._trained("LSTM")[0].normalisation["person_mean"]
+
+        def ahead(windows: Windows) -> Floats:
+            known = sequences.static(windows.person, windows.last)
+            return forecast_linear.medians(line, windows.x.astype(np.float32), known, mean)[:, self._at]
+
+        return ahead
+
+    def _judged(self, ahead: Ahead, made: bytes, seconds: float | None) -> Judged:
+        windows = joined(self._judge)
+        cost = timed(made, seconds, lambda rows: ahead(part(windows, rows)), len(windows.x))
+        return self._sums(ahead), cost
+
     def _sums(self, ahead: Ahead) -> Doubles:
         """Return the error sums of each judged person, all horizons together, (p, 5)."""
-        at, found = rate_at(self._roles.settings), []
+        found = []
         for windows in self._judge:
-            moved = (windows.y - windows.last[:, :, None])[:, at]
+            moved = (windows.y - windows.last[:, :, None])[:, self._at]
             told = ahead(windows) if len(windows.x) else np.zeros(moved.shape, np.float32)
             found.append(error_sums(moved.ravel(), told.ravel()))
         return np.stack(found)
-
-    def _cost(self, made: bytes, seconds: float | None, ahead: Ahead) -> Cost:
-        windows = joined(self._judge)
-        return timed(made, seconds, lambda rows: ahead(part(windows, rows)), len(windows.x))
 
 
 def blocks(rows: int) -> Sequence[slice]:
@@ -193,56 +210,3 @@ def blocks(rows: int) -> Sequence[slice]:
 def part(windows: Windows, rows: slice) -> Windows:
     """Return some windows."""
     return Windows(*(getattr(windows, name)[rows] for name in ("x", "person", "y", "last")))
-
-
-def int8(made: bytes) -> bytes:
-    """Return a model with its weights in 8 bits; activations are quantised as they come (dynamic quantisation)."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    with TemporaryDirectory() as folder:
-        source, shaped, target = (Path(folder) / f"{name}.onnx" for name in ("float32", "shaped", "int8"))
-        source.write_bytes(made)
-        quant_pre_process(str(source), str(shaped), skip_symbolic_shape=True, skip_optimization=True)
-        model = onnx.load(shaped)
-        for number, node in enumerate(model.graph.node):
-            node.name = f"{number}"
-        units = [node.name for node in model.graph.node if UNITS in node.input]
-        quantize_dynamic(model, target, weight_type=QuantType.QInt8, nodes_to_exclude=units)
-        return target.read_bytes()
-
-
-def sparse(made: bytes, share: float = PRUNED) -> bytes:
-    """Return a model with the smallest `share` of every weight matrix set to 0; as many bytes, more of them alike."""
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load_from_string(made)
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor).copy()
-        if tensor.name != UNITS and values.dtype == np.float32 and values.squeeze().ndim == 2:
-            values[np.abs(values) < np.quantile(np.abs(values), share)] = 0.0
-            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def fewer_units(weights: dict[str, Floats], share: float) -> dict[str, Floats]:
-    """Return an LSTM without the `share` of its units that say least to what follows (the norm of their weights).
-
-    Args:
-        weights: As `forecast.Fitted` has them.
-        share: Of the units.
-    """
-    units = weights["recurrent"].shape[0]
-    strength = np.linalg.norm(weights["dense_kernel"][:units], axis=1)
-    kept = np.sort(np.argsort(-strength)[: units - int(share * units)])
-    gates = np.concatenate([kept + gate * units for gate in range(4)])
-    rest = np.arange(units, len(weights["dense_kernel"]))
-    pruned: dict[str, NDArray[Any]] = {
-        "kernel": weights["kernel"][:, gates],
-        "recurrent": weights["recurrent"][kept][:, gates],
-        "bias": weights["bias"][gates],
-        "dense_kernel": weights["dense_kernel"][np.concatenate((kept, rest))],
-    }
-    return {**weights, **pruned}

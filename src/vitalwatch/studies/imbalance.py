@@ -21,7 +21,8 @@ from vitalwatch.runtime import Model
 from vitalwatch.stages.calibrating import Seen
 from vitalwatch.studies import judging
 from vitalwatch.studies.costs import Cost, cost_of, processor_time
-from vitalwatch.studies.detectors import HELD, Detectors, Scores
+from vitalwatch.studies.detectors import Detectors, Scores, strongest
+from vitalwatch.studies.judging import HELD
 from vitalwatch.studies.people import Roles
 from vitalwatch.studies.table import Alternative
 from vitalwatch.tables import Bools, Doubles, Floats
@@ -142,13 +143,14 @@ class Imbalance:
         return self._counts(judging.on_levels(roles, margins)), cost_of(made, clock.seconds, roles.seen("judge").x)
 
     def _counts(self, level: Scores) -> Doubles:
-        strongest = {role: level[role].max(axis=1) for role in HELD}
-        return judging.counts(self._roles, strongest["calibrate"], strongest["judge"])
+        return judging.counts(self._roles, {role: level[role].max(axis=1) for role in HELD})
 
     def _by_kind(self) -> tuple[Doubles, Cost]:
         level, cost = self._detectors.level("heads")
-        roles = self._roles
-        persisted = {role: _persisted(roles.cohort(role), level[role]) for role in HELD}
+        roles, served = self._roles, judging.own(self._roles, strongest((level, cost))[0])
+        persisted = {
+            role: judging.by_column(roles.cohort(role), level[role] / served.factors[role][:, None]) for role in HELD
+        }
         limits = spent_where_it_finds_most(
             roles.cohort("calibrate"), persisted["calibrate"], roles.settings.params.detector.budget
         )
@@ -156,15 +158,11 @@ class Imbalance:
         return roles.cohort("judge").score(over).counts, cost
 
     def _by_cost(self) -> tuple[Doubles, Cost]:
-        level, cost = self._detectors.level("heads")
-        roles = self._roles
-        persisted = {role: judging.levels(roles.cohort(role), level[role].max(axis=1)) for role in HELD}
+        level, cost = strongest(self._detectors.level("heads"))
+        roles, served = self._roles, judging.own(self._roles, level)
+        persisted = {role: judging.levels(roles.cohort(role), level[role] / served.factors[role]) for role in HELD}
         limit = least_cost(roles.cohort("calibrate"), persisted["calibrate"], MISS_COSTS)
         return roles.cohort("judge").score(persisted["judge"] > limit).counts, cost
-
-
-def _persisted(cohort: Cohort, level: Doubles) -> Doubles:
-    return np.stack([judging.levels(cohort, column) for column in level.T], axis=1)
 
 
 def least_cost(cohort: Cohort, level: Doubles, miss_costs: float) -> float:
@@ -190,13 +188,13 @@ def spent_where_it_finds_most(cohort: Cohort, level: Doubles, budget: float) -> 
     Args:
         cohort: Calibration people.
         level: Persisted score of each row by kind, (n, kinds).
-        budget: False alarms per worn person-day, all kinds together.
+        budget: False alarms per worn person-day of new people, all kinds together.
 
     Returns:
         Thresholds (kinds,), infinite where a kind is never worth it.
     """
     ladders = [_ladder(column[np.isfinite(column)]) for column in level.T]
-    place, days = np.full(len(ladders), -1), float(cohort.person_days.sum())
+    place = np.full(len(ladders), -1)
     over = np.zeros(len(level), np.bool_)
     found, false = 0, 0
     while True:
@@ -208,7 +206,7 @@ def spent_where_it_finds_most(cohort: Cohort, level: Doubles, budget: float) -> 
             verdict = cohort.judged(cohort.alarms(with_it))
             hits, alarms = int(verdict.detected.sum()), int(verdict.false.sum())
             worth = (hits - found + 1e-3) / (max(alarms - false, 0) + 0.5)
-            if alarms <= budget * days and (best is None or worth > best[0]):
+            if (best is None or worth > best[0]) and judging.rate_of_rows(cohort, with_it) <= budget:
                 best = (worth, kind, with_it, hits, alarms)
         if best is None:
             break

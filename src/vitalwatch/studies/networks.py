@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch.export import Memory, lstm_memory, quantiles_to_onnx
-from vitalwatch.models.forecast import Trained, keras_on_jax
+from vitalwatch.models.forecast import Fitted, Trained, keras_on_jax
+from vitalwatch.sequences import Beside
 
 KERNEL = 3  # rows that a convolution of the temporal network sees
 
@@ -28,13 +29,27 @@ class Kind:
     memory: Callable[[Any, Mapping[str, NDArray[Any]]], Memory]  # Keras model, normalisation -> nodes
 
 
-def onnx_of(trained: Trained, kind: Kind) -> bytes:
-    """Return a trained forecaster of this kind as ONNX: inputs and outputs as of `export.lstm_to_onnx`."""
-    model, weights = trained.model, dict[str, NDArray[Any]]()
+def fitted_of(trained: Trained) -> Fitted:
+    """Return what stands behind the memory of a trained forecaster of any kind, as arrays."""
+    weights = dict[str, NDArray[Any]]()
     for layer in ("dense", "head"):
-        kernel, bias = model.get_layer(layer).get_weights()
-        weights |= {f"{layer}_kernel": kernel, f"{layer}_bias": bias}
-    return quantiles_to_onnx(kind.memory(model, trained.normalisation), weights, trained.normalisation, trained.shape)
+        kernel, bias = trained.model.get_layer(layer).get_weights()
+        weights |= {f"{layer}_kernel": np.asarray(kernel), f"{layer}_bias": np.asarray(bias)}
+    return Fitted(weights, trained.normalisation, trained.shape, trained.loss)
+
+
+def maker(trained: Trained, kind: Kind) -> Callable[..., bytes]:
+    """Return what makes ONNX of `fitted_of` this forecaster, as `export.lstm_to_onnx` does of an LSTM's arrays."""
+
+    def to_onnx(
+        weights: Mapping[str, NDArray[Any]],
+        normalisation: Mapping[str, NDArray[Any]],
+        shape: tuple[int, int],
+        beside: Beside | None = None,
+    ) -> bytes:
+        return quantiles_to_onnx(kind.memory(trained.model, normalisation), weights, normalisation, shape, beside)
+
+    return to_onnx
 
 
 def _lstm(x: Any, units: int) -> Any:

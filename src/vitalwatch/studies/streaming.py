@@ -18,7 +18,8 @@ import numpy as np
 
 from vitalwatch.studies import judging
 from vitalwatch.studies.costs import Cost
-from vitalwatch.studies.detectors import HELD, Detectors
+from vitalwatch.studies.detectors import Detectors, strongest
+from vitalwatch.studies.judging import HELD
 from vitalwatch.studies.people import Roles
 from vitalwatch.studies.table import Alternative
 from vitalwatch.tables import Doubles
@@ -132,13 +133,15 @@ class Streaming:
         ]
 
     def _ours(self) -> tuple[Doubles, Cost]:
-        surprise, cost = self._detectors.surprise("groups")
-        return judging.counts(self._roles, surprise["calibrate"].max(axis=1), surprise["judge"].max(axis=1)), cost
+        surprise, cost = strongest(self._detectors.surprise("groups"))
+        return judging.counts(self._roles, surprise), cost
 
     def _judged(self, start: Callable[[int], Streams], what: str) -> tuple[Doubles, Cost]:
-        calibrate, judge = (self._scores(role, start, what) for role in HELD)
-        us = round((calibrate[2] + judge[2]) / max(calibrate[1] + judge[1], 1) * 1e6, 1)
-        return judging.counts(self._roles, calibrate[0], judge[0]), Cost(None, max(calibrate[3], judge[3]), us, None)
+        told = {role: self._scores(role, start, what) for role in HELD}
+        rows, seconds = sum(one[1] for one in told.values()), sum(one[2] for one in told.values())
+        rare = judging.rarity(self._roles, {role: one[0] for role, one in told.items()})
+        cost = Cost(None, max(one[3] for one in told.values()), round(seconds / max(rows, 1) * 1e6, 1), None)
+        return judging.counts(self._roles, rare), cost
 
     def _scores(self, role: str, start: Callable[[int], Streams], what: str) -> tuple[Doubles, int, float, int]:
         """Return scores of judged rows, rows asked, processor seconds, and bytes of the largest detector."""

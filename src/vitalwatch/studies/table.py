@@ -39,9 +39,11 @@ class Figure:
 
 FIGURES: Mapping[str, Figure] = {
     "event_f1": Figure("event F1", events.f1, True, 3),
+    "recall": Figure("recall", events.recall, True, 3),
     "mae": Figure("MAE, bpm", regression.mae, False, 3),
     "rmse": Figure("RMSE, bpm", regression.rmse, False, 3),
 }
+OF_EPISODES = ("event_f1", "recall")  # figures of `EventScore.counts`, which hold false alarms and days too
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _shown(lines: Sequence[Line], draws: int, confidence: float, seed: int) -> l
         figure, sums = FIGURES[one.figure].of, np.asarray(one.sums)
         against = bootstrap.difference(figure, sums, first, weights, confidence) if one is not lines[0] else None
         alarms = None
-        if one.figure == "event_f1":
+        if one.figure in OF_EPISODES:
             alarms = bootstrap.estimate(events.false_alarm_rate, sums, weights, confidence)
         found.append(Shown(one, bootstrap.estimate(figure, sums, weights, confidence), against, alarms))
     return found

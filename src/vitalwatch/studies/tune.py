@@ -21,7 +21,7 @@ from vitalwatch.metrics.bootstrap import Estimate
 from vitalwatch.settings import Settings
 from vitalwatch.store import write_atomic, writing
 from vitalwatch.studies import judging
-from vitalwatch.studies.detectors import HELD, Detectors
+from vitalwatch.studies.detectors import Detectors, strongest
 from vitalwatch.studies.expected import expected
 from vitalwatch.studies.forecasters import Forecasters
 from vitalwatch.studies.ledger import Ledger, identity
@@ -279,6 +279,5 @@ def _judged(model: str, roles: Roles, budgets: Sequence[float]) -> list[Doubles]
     if model == "forecaster":
         return [Forecasters(roles).blended("LSTM")[0]]
     detectors, whole = Detectors(roles), roles.settings.params.detector.budget
-    scores = (detectors.surprise("groups") if model == "detector" else detectors.level("heads"))[0]
-    calibrate, judge = (scores[role].max(axis=1) for role in HELD)
-    return [judging.counts(roles, calibrate, judge, whole * share) for share in budgets]
+    score, _ = strongest(detectors.surprise("groups") if model == "detector" else detectors.level("heads"))
+    return [judging.counts(roles, score, whole * share) for share in budgets]
