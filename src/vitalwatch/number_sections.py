@@ -34,6 +34,7 @@ def forecasts(forecast: Json, units: Json) -> Blocks:
     )
     yield drawing.forecast_skill(forecast)
     yield drawing.forecast_coverage(forecast)
+    yield from _parts(forecast.get("parts", {}))
     for vital, horizons in forecast["vitals"].items():
         unit = f", {units[vital]}" if vital in units else ""
         names = (
@@ -56,6 +57,51 @@ def forecasts(forecast: Json, units: Json) -> Blocks:
             if "by_group" in row:
                 title = f"{words(vital)} {horizon} minutes ahead, by group of people"
                 yield _by_group(title, row["by_group"], unit, "persistence", folded=folded)
+
+
+PARTS = {
+    "lstm": "LSTM alone",
+    "line": "Ridge line alone",
+    "trees": "Boosted trees alone",
+    "served": "Served: all blended",
+    "persistence": "Persistence",
+}
+
+
+def _parts(told: Json) -> Blocks:
+    """Tell what each part of the heart rate's forecast says alone."""
+    if "horizons" not in told:
+        return
+    horizons = told["horizons"]
+    better = [f"{horizon}" for horizon, row in horizons.items() if beyond_chance(row.get("trees_against_lstm"))]
+    gained = [f"{horizon}" for horizon, row in horizons.items() if beyond_chance(row.get("served_against_trees"))]
+    yield Note(
+        f"What the heart rate's forecast is blended of, asked alone on the same rows (one in {told['every']}). "
+        f"Boosted trees on the same inputs beat the LSTM alone beyond chance {_ahead(better)}; all blended, which is "
+        f"what is served, beats the trees alone beyond chance {_ahead(gained)}."
+    )
+    known = {name: label for name, label in PARTS.items() if any(name in row for row in horizons.values())}
+    names = "|".join(("Minutes ahead", *known.values(), "Served against trees", "Share of line; of trees"))
+    rows = [
+        (
+            horizon,
+            *(ranged(row.get(name)) for name in known),
+            ranged(row.get("served_against_trees"), 3),
+            f"{fixed(row.get('share_of_line'), 2)}; {fixed(row.get('share_of_trees'), 2)}",
+        )
+        for horizon, row in horizons.items()
+    ]
+    yield as_table("Heart rate: mean absolute error of each part, bpm", names, rows)
+
+
+def beyond_chance(difference: Json | None) -> bool:
+    """Return whether an error is smaller beyond chance: its whole interval is below 0."""
+    high = (difference or {}).get("high")
+    return high is not None and high < 0
+
+
+def _ahead(horizons: list[str]) -> str:
+    return f"{', '.join(horizons)} minutes ahead" if horizons else "at no horizon"
 
 
 def _by_group(title: str, groups: Json, unit: str, line: str, *, folded: bool = False) -> Table:

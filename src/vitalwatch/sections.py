@@ -274,6 +274,25 @@ def _rare(told: Json) -> Blocks:
     ]
     names = "P-value at most|Share of rows, channel A alone|As served, the rarer of both channels"
     yield as_table("How often p-values are so small", names, rows)
+    yield from _rare_by_context(told.get("by_context", {}))
+
+
+def _rare_by_context(told: Json) -> Blocks:
+    rows = [
+        (context, str(found["rows"]), f"{a['told']:g}", ranged(a["came"], 4), ranged(b["came"], 4))
+        for context, found in told.items()
+        for a, b in zip(found["unusual"], found["served"], strict=True)
+        if found["rows"]
+    ]
+    if not rows:
+        return
+    yield Note(
+        "A p-value means the same whatever somebody does only where these shares agree. A context in which small ones "
+        "come more often than told has more than its part of the false alarms, and one in which they come less often "
+        "hides what is unusual there: forests are calibrated asleep and awake apart, not at rest and active."
+    )
+    names = "Context|Normal rows|P-value at most|Share of rows, channel A alone|As served, the rarer of both channels"
+    yield as_table("How often p-values are so small, by context", names, rows)
 
 
 def _examples(examples: Sequence[Example]) -> Blocks:

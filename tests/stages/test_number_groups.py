@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from test_evaluate import ROOT, person
 
+from vitalwatch import learning
+from vitalwatch.baseline import CONTEXTS
 from vitalwatch.drawing import Picture
 from vitalwatch.metrics.bootstrap import weights
 from vitalwatch.monitor import Monitor
@@ -118,6 +120,29 @@ def test_p_values_that_are_uniform_come_as_often_as_told_and_small_ones_too_ofte
     picture = drawn(told)
     assert isinstance(picture, Picture)
     assert "as served" in str(picture)
+
+
+def test_p_values_are_told_by_context_and_contexts_share_the_rows(
+    results: list[PersonResult], settings: Settings, tiny_monitor: Monitor
+):
+    uniform = [with_p(one, 1.0) for one in results]
+    at_rest = [small_where(one, 0.0) for one in uniform]
+    told = p_values.tables(uniform, tiny_monitor, settings, np.random.default_rng(1))
+    louder = p_values.tables(at_rest, tiny_monitor, settings, np.random.default_rng(1))["by_context"]
+    tenth = {name: found["served"][-1]["came"]["value"] for name, found in told["by_context"].items()}
+
+    assert ["asleep", "at rest", "active"] == list(told["by_context"])
+    assert told["rows"] == sum(found["rows"] for found in told["by_context"].values())
+    assert all(came == pytest.approx(0.1, abs=0.05) for came in tenth.values())
+    assert louder["at rest"]["served"][-1]["came"]["value"] == 1.0
+    assert louder["asleep"]["served"][-1]["came"] == told["by_context"]["asleep"]["served"][-1]["came"]
+
+
+def small_where(result: PersonResult, p: float) -> PersonResult:
+    """The same person with p-values of `p` wherever they are at rest."""
+    context = learning.moments_of(result.answers.grid, 10)[1]
+    value = np.where(context == CONTEXTS.index("at rest"), np.float32(p), result.answers.p_value)
+    return replace(result, answers=replace(result.answers, p_value=value))
 
 
 def test_rows_of_episodes_are_no_normal_rows(results: list[PersonResult], settings: Settings, tiny_monitor: Monitor):

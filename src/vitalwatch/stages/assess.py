@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from vitalwatch import report
+from vitalwatch import bundle, report
 from vitalwatch.bundle import SigningKey
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.monitor import Monitor
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
 from vitalwatch.settings import Settings
-from vitalwatch.stages import hospital, hospital_tables, leakage, p_values, worst
+from vitalwatch.stages import forecast_parts, hospital, hospital_tables, leakage, p_values, worst
 from vitalwatch.stages.evaluate import Gate, tables_of
 from vitalwatch.stages.judging import PersonResult, Thresholds
 from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups, read_episodes
@@ -48,7 +48,8 @@ class Known:
 def evaluate(work: Work) -> dict[str, Any]:
     """Judge the run on people it never saw; writes reports/evaluation.json and reports/report.html."""
     settings = work.settings
-    monitor = Monitor.open(work.path("models"), trusted_keys(settings))
+    models = bundle.load(work.path("models"), trusted_keys(settings))
+    monitor = Monitor.verified(models, work.path("models"))
     splits = read_splits(work.path("splits.json"))
     known = Known(
         read_profiles(work.path("profiles.parquet")),
@@ -63,6 +64,9 @@ def evaluate(work: Work) -> dict[str, Any]:
     realistic = _realism(work, parts, known)
     if verdict := realism_gate(realistic, settings.params.gates):
         _with_gates(tables, [verdict])
+    if "vitals" in tables["forecast"]:
+        rng, told_of = np.random.default_rng(settings.params.seed), _told_of(results, splits)
+        tables["forecast"]["parts"] = forecast_parts.tables(told_of, models.files, monitor, settings, rng)
     tables["baseline_drift"] = worst.baseline_drift(results)
     folder = work.out("reports/evaluation.json").parent
     (folder / "evaluation.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
@@ -192,15 +196,23 @@ def judge(
     results: Sequence[PersonResult], monitor: Monitor, settings: Settings, splits: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the tables: of unseen people, and, where the user's own people were split by time, of their last days."""
+    told_of = _told_of(results, splits)
     if splits["how"] == "person":
-        return _tables(results, monitor, settings, splits["note"], by_time=False)
+        return _tables(told_of, monitor, settings, splits["note"], by_time=False)
     own = [result for result in results if group_of(result.person) == "own"]
-    others = [result for result in results if group_of(result.person) == "population"]
-    if not others:
+    if all(group_of(result.person) == "own" for result in told_of):
         return _tables(own, monitor, settings, splits["note"], by_time=True)
-    tables = _tables(others, monitor, settings, splits["note"], by_time=False)
+    tables = _tables(told_of, monitor, settings, splits["note"], by_time=False)
     tables["own"] = _tables(own, monitor, settings, "Your people, on their last days.", by_time=True)
     return tables
+
+
+def _told_of(results: Sequence[PersonResult], splits: Mapping[str, Any]) -> Sequence[PersonResult]:
+    """Return those whom the main tables are of: unseen people where there are any, else the user's own."""
+    if splits["how"] == "person":
+        return results
+    others = [result for result in results if group_of(result.person) == "population"]
+    return others or [result for result in results if group_of(result.person) == "own"]
 
 
 def _tables(

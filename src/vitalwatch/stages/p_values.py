@@ -1,4 +1,8 @@
-"""Whether rare means rare: how often p-values of people never seen are as small as they say, outside every episode."""
+"""Whether rare means rare: how often p-values of people never seen are as small as they say, outside every episode.
+
+Forests are calibrated asleep and awake apart, heads in one; by context it shows whether rare means the same at rest as
+on the move.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from vitalwatch import learning
+from vitalwatch.baseline import CONTEXTS
 from vitalwatch.metrics.bootstrap import estimate, ratio, weights
 from vitalwatch.monitor import Monitor
 from vitalwatch.schema import minutes
@@ -16,6 +22,9 @@ from vitalwatch.stages.judging import PersonResult, not_assessable
 from vitalwatch.tables import MINUTE, Answers, Bools, Doubles
 
 TOLD = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+TOLD_BY_CONTEXT = (0.01, 0.1)
+
+PValue = Callable[[Answers], Doubles]
 
 
 def tables(
@@ -24,7 +33,8 @@ def tables(
     """Return, of channel A alone and as served, told -> the share of normal rows with a p-value that small or smaller.
 
     Calibrated p-values are as small as `told` in a share `told` of normal rows. Rows count that are judged, assessable
-    and away from every labelled episode; neighbours are alike, so intervals are over people.
+    and away from every labelled episode; neighbours are alike, so intervals are over people. `by_context` tells the
+    same of rows asleep, at rest and active alone.
     """
     judged = [result for result in results if result.split == "test" and len(result.answers)]
     rows = [_normal(result, minutes(settings.params.alarms.grace) * MINUTE) for result in judged]
@@ -40,16 +50,25 @@ def tables(
     def as_served(answers: Answers) -> Doubles:
         return answers.p_value.astype(np.float64)
 
-    def shares(p_value: Callable[[Answers], Doubles]) -> list[dict[str, Any]]:
-        values = [p_value(result.answers)[keep] for result, keep in zip(judged, rows, strict=True)]
+    def shares(p_value: PValue, kept: Sequence[Bools], small: Sequence[float]) -> list[dict[str, Any]]:
+        values = [p_value(result.answers)[keep] for result, keep in zip(judged, kept, strict=True)]
         found = []
-        for told in TOLD:
+        for told in small:
             sums = np.asarray([((one <= told).sum(), len(one)) for one in values], np.float64)
             share = estimate(lambda t: ratio(t[..., 0], t[..., 1]), sums, draws, settings.params.evaluation.confidence)
             found.append({"told": told, "came": share.table()})
         return found
 
-    return {"rows": int(sum(one.sum() for one in rows)), "unusual": shares(of_unusual), "served": shares(as_served)}
+    def both(kept: Sequence[Bools], small: Sequence[float]) -> dict[str, Any]:
+        named = {"unusual": of_unusual, "served": as_served}
+        return {"rows": int(sum(one.sum() for one in kept))} | {n: shares(p, kept, small) for n, p in named.items()}
+
+    contexts = [learning.moments_of(result.answers.grid, settings.schema.step_minutes)[1] for result in judged]
+    by_context = {
+        name: both([keep & (of == code) for keep, of in zip(rows, contexts, strict=True)], TOLD_BY_CONTEXT)
+        for code, name in enumerate(CONTEXTS)
+    }
+    return both(rows, TOLD) | {"by_context": by_context}
 
 
 def _normal(result: PersonResult, grace: int) -> Bools:

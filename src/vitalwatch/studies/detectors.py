@@ -112,7 +112,7 @@ class Detectors:
         return roles.cohort("judge").score(over).counts, total(a, b)
 
     def surprise(self, name: str) -> tuple[Scores, Cost]:
-        """Return the surprise of forests by group, (n, g) of each held role: `groups`, `single`, `wide`, `twice`, `many`."""
+        """Return forests' surprise by group, (n, g) of each held role: `groups`, `single`, `wide`, `twice`, `many`."""
         groups = {"single": {"all": range(len(features.NAMES))}, "wide": _wide(features.GROUPS)}
         return self._once(f"forests {name}", lambda: self._forests(name, groups.get(name, features.GROUPS)))
 
