@@ -43,6 +43,20 @@ def test_another_seed_or_index_is_another_person(settings, crowd):
     assert not same(crowd[4], crowd[5])
 
 
+def test_who_starts_a_beta_blocker_is_the_same_until_then_and_slower_after(settings, crowd):
+    index = next(i for i, one in enumerate(crowd) if "beta_blocker" not in one.profile.medication)
+    params, before = settings.params.synthetic, crowd[index].readings
+    after = person(index, settings.schema, params, SEED, medicated_from=14).readings
+    local = after.time + after.offset.astype(np.int64) * 60_000
+    day = local // DAY - local[0] // DAY
+    apart = after.values["heart_rate"] - before.values["heart_rate"]
+
+    assert np.array_equal(before.time, after.time)
+    assert not np.nan_to_num(apart[day < 13]).any()
+    assert -8.0 < np.nanmean(apart[day >= 15]) < -4.0
+    assert crowd[index].events == person(index, settings.schema, params, SEED, medicated_from=14).events
+
+
 def test_every_column_of_the_schema_is_there_and_possible(settings, crowd):
     for one in crowd:
         assert settings.schema.names == tuple(one.readings.values)

@@ -242,15 +242,19 @@ def _line_scores(line: Line, cases: Sequence[Case], world: World) -> list[Floats
 
 
 def served(world: World) -> dict[str, Any]:
+    """Return figures of the alarms that the monitor itself raised in channels unusual and known."""
+    return {name: found.table() for name, found in raised(world).estimates(world.draws, world.confidence).items()}
+
+
+def raised(world: World) -> EventScore:
     """Return events judged from the alarms that the monitor itself raised in channels unusual and known."""
     spans = []
     for case in world.cases:
-        raised = [(a.start, a.end) for a in case.result.answers.alarms if a.channel in UNION_CHANNELS]
-        found = np.asarray(raised, np.int64).reshape(-1, 2)
+        alarms = [(a.start, a.end) for a in case.result.answers.alarms if a.channel in UNION_CHANNELS]
+        found = np.asarray(alarms, np.int64).reshape(-1, 2)
         found = found[found[:, 1] > case.result.enrolled_until]
         spans.append(np.maximum(found, case.result.enrolled_until))
-    score = world.cohort.score_intervals(spans)
-    return {name: found.table() for name, found in score.estimates(world.draws, world.confidence).items()}
+    return world.cohort.score_intervals(spans)
 
 
 def by_kind(score: EventScore, world: World) -> dict[str, Any]:

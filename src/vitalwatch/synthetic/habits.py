@@ -5,7 +5,7 @@ Times here are minutes since the local midnight that begins the first day, by th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,14 @@ def draw(rng: np.random.Generator, traits: Traits, days: int, first_weekday: int
     return Habits(
         days, bed, wake, _asleep(rng, traits, bed, wake, naps), shift, bouts, contexts, _off(rng, traits, bed, wake)
     )
+
+
+def medicated(calendar: Habits, day: int) -> Habits:
+    """Return the calendar of somebody who takes a beta-blocker from a local day on; nothing else is drawn anew."""
+    start, end = day * DAYTIME, (calendar.days + 1) * DAYTIME
+    now, more = calendar.contexts, (KINDS.index("medication_start"), start, end, 1.0)
+    columns = zip((now.kind, now.start, now.end, now.size), more, strict=True)
+    return replace(calendar, contexts=Contexts(*(np.append(column, value) for column, value in columns)))
 
 
 def _travel(rng: np.random.Generator, days: int) -> tuple[NDArray[np.intp], Minutes]:

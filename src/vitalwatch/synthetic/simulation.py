@@ -36,7 +36,15 @@ class SyntheticPerson:
     bookkeeping: tuple[Event, ...]
 
 
-def person(index: int, schema: Schema, params: Synthetic, seed: int, *, days: int | None = None) -> SyntheticPerson:
+def person(
+    index: int,
+    schema: Schema,
+    params: Synthetic,
+    seed: int,
+    *,
+    days: int | None = None,
+    medicated_from: int | None = None,
+) -> SyntheticPerson:
     """Return the person with this index: the same for any number of people, processes or machines.
 
     Args:
@@ -45,12 +53,15 @@ def person(index: int, schema: Schema, params: Synthetic, seed: int, *, days: in
         params: First day, prevalence, noise, time constants, faults; `days` unless given.
         seed: Of the population.
         days: Local days.
+        medicated_from: Local day, from 0, from which the person takes a beta-blocker, if any; the rest stays as it is.
     """
     days = params.days if days is None else days
     step = schema.step_minutes
     rng = streams(seed, index)
     traits = people.draw(rng["traits"], people.pseudonym(index, seed))
     calendar = habits.draw(rng["habits"], traits, days, params.start.weekday())
+    if medicated_from is not None:
+        calendar = habits.medicated(calendar, medicated_from)
     planned = events.plan(rng["events"], traits, calendar, params)
     gone = events.removed(calendar, planned)
     latent = physiology.simulate(rng["latent"], rng["events"], traits, calendar, planned, gone, params, step)
