@@ -82,6 +82,20 @@ def test_parts_come_in_the_order_of_the_tables_and_people_are_not_those_of_the_r
     assert request.seed != small_settings().params.seed
 
 
+def test_alternatives_that_are_named_come_behind_the_first_of_their_table():
+    request = compare.asked(["detector", "imbalance"], Size(2, 2, 2), None, small_settings(), ["twice", "no weights"])
+    found = compare.Comparison(request, small_settings()).alternatives()
+
+    assert [
+        "forests by organ group (default)",
+        "forests by group, twice the trees",
+        "normal rows for all, episodes by root of length (default)",
+        "no weights",
+    ] == [one.name for one in found]
+    with pytest.raises(UsageError, match="named like thrice"):
+        compare.alike(found, ["thrice"])
+
+
 def test_every_group_of_the_tables_says_what_it_shows():
     request = compare.asked([], Size(2, 2, 2), None, small_settings())
     alternatives = compare.Comparison(request, small_settings()).alternatives()

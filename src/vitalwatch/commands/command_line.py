@@ -227,6 +227,8 @@ def _tune(parser: argparse.ArgumentParser) -> None:
 def _compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="detector, imbalance, streaming, "
                         "forecaster, compression or share (repeatable)")  # fmt: skip
+    parser.add_argument("--like", action="append", default=[], metavar="TEXT", help="only alternatives with this in "
+                        "their names, each beside the first of its table (repeatable)")  # fmt: skip
     _study(parser)
 
 

@@ -55,7 +55,7 @@ def compare(given: Namespace, desk: Desk) -> Outcome:
     from vitalwatch.studies.table import HEAD, cells, markdown, shown, verdict
 
     settings = desk.settings
-    request = studies.asked(given.only, _size(given, studies.DEFAULT), given.seed, settings)
+    request = studies.asked(given.only, _size(given, studies.DEFAULT), given.seed, settings, given.like)
     study, evaluation = studies.study(request, settings), settings.params.evaluation
     ledger = Ledger(settings.artifacts / STUDIES, study)
     with desk.screen.progress() as move:

@@ -54,15 +54,17 @@ class Asked:
         size: How many people have which role.
         streaming: How many calibrate and are judged among the streaming detectors.
         seed: Of the people.
+        like: Only alternatives whose names hold one of these, each beside the first of its table; all if empty.
     """
 
     parts: tuple[str, ...]
     size: Size
     streaming: tuple[int, int]
     seed: int
+    like: tuple[str, ...] = ()
 
 
-def asked(parts: Sequence[str], size: Size, seed: int | None, settings: Settings) -> Asked:
+def asked(parts: Sequence[str], size: Size, seed: int | None, settings: Settings, like: Sequence[str] = ()) -> Asked:
     """Return a checked request.
 
     Raises:
@@ -76,7 +78,7 @@ def asked(parts: Sequence[str], size: Size, seed: int | None, settings: Settings
             raise UsageError(f"A comparison needs at least 2 people to {role}, not {count}. Ask for more.")
     chosen = tuple(name for name in PARTS if not parts or name in parts)
     fewer = (max(size.calibrate // 4, 2), max(size.judge // 4, 2))
-    return Asked(chosen, size, fewer, settings.params.seed + SEED if seed is None else seed)
+    return Asked(chosen, size, fewer, settings.params.seed + SEED if seed is None else seed, tuple(like))
 
 
 class Comparison:
@@ -94,7 +96,11 @@ class Comparison:
         return Detectors(self._roles)
 
     def alternatives(self) -> list[Alternative]:
-        """Return all of the parts asked for, in the order of the tables."""
+        """Return those asked for, in the order of the tables.
+
+        Raises:
+            UsageError: None is named as asked.
+        """
         make = {
             "detector": lambda: self._detectors.alternatives(),
             "imbalance": lambda: Imbalance(self._roles, self._detectors).alternatives(),
@@ -106,7 +112,8 @@ class Comparison:
             ],
             "share": lambda: Shares(self._roles, self._detectors).alternatives(),
         }
-        return [one for part in self._request.parts for one in make[part]()]
+        found = [one for part in self._request.parts for one in make[part]()]
+        return alike(found, self._request.like) if self._request.like else found
 
     @cached_property
     def _forecasters(self) -> Forecasters:
@@ -115,6 +122,20 @@ class Comparison:
     def _streaming(self) -> Streaming:
         fewer = self._roles.fewer(*self._request.streaming)
         return Streaming(fewer, Detectors(fewer))
+
+
+def alike(alternatives: Sequence[Alternative], like: Sequence[str]) -> list[Alternative]:
+    """Return those whose names hold one of `like`, each table's behind its first.
+
+    Raises:
+        UsageError: There are none.
+    """
+    wanted = [one for one in alternatives if any(text in one.name for text in like)]
+    if not wanted:
+        raise UsageError(f"No alternative of these parts is named like {' or '.join(like)}.")
+    first = {one.group: one for one in reversed(alternatives)}
+    kept = {id(one) for one in wanted} | {id(first[one.group]) for one in wanted}
+    return [one for one in alternatives if id(one) in kept]
 
 
 def compare(request: Asked, settings: Settings, ledger: Ledger, told: Told) -> list[Line]:
@@ -133,5 +154,5 @@ def _json_of(one: Alternative) -> dict[str, Any]:
 
 
 def study(request: Asked, settings: Settings) -> str:
-    """Return the identity of a comparison: its parts do not count, so that one may be added to another."""
+    """Return the identity of a comparison: parts and names do not count: one may be added to another."""
     return identity(settings, {"size": asdict(request.size), "streaming": request.streaming, "seed": request.seed})
