@@ -38,6 +38,7 @@ FEW = ("--people", "6", "--calibration", "3", "--judged", "3")
         (("tune", "detector", "--people", "3"), "at least 6 people"),
         (("tune", "detector", "--seed", "-1"), "--seed must be at least 0"),
         (("compare", "--only", "all"), "no part all"),
+        (("compare", "--like", "thrice"), "No alternative of these parts is named like thrice"),
         (("compare", "--people", "0"), "--people must be at least 1"),
         (("compare", "--judged", "1"), "at least 2 people to judge"),
         (("compare", "--set", "detector.trees=0"), "detector.trees"),
@@ -72,8 +73,23 @@ def test_a_comparison_writes_its_tables_and_judges_nothing_twice(place):
 def test_each_part_of_a_comparison_can_be_asked_for(place, part):
     answer = place.do("compare", "--only", part, *FEW, "--json", sets=QUICK)
 
+    folder = place.artifacts / "studies" / answer.json["study"]
+
     assert 0 == answer.code
     assert all(1 < len(lines) for lines in answer.json["tables"].values())
+    assert (part == "share") == (folder / "shares.svg").is_file()
+
+
+@pytest.mark.slow
+def test_alternatives_that_are_named_stand_alone_beside_the_first_of_their_table(place):
+    answer = place.do("compare", "--only", "detector", "--like", "twice the trees", *FEW, "--json", sets=QUICK)
+    (table,) = answer.json["tables"].values()
+
+    assert 0 == answer.code
+    assert ["forests by organ group (default)", "forests by group, twice the trees"] == [
+        line["alternative"] for line in table
+    ]
+    assert place.artifacts.joinpath("studies", answer.json["study"], "comparison.md").is_file()
 
 
 @pytest.mark.slow
