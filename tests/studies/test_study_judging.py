@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from studies.study_world import roles
-from vitalwatch import own_level
+from vitalwatch import averaging, own_level
 from vitalwatch.metrics.events import DAYS, DETECTED, EPISODES, FALSE
-from vitalwatch.models import anomaly
+from vitalwatch.models import anomaly, episodes
 from vitalwatch.runtime import Model
 from vitalwatch.scoring import Detector, lift_of
-from vitalwatch.stages import train
+from vitalwatch.stages import calibrating
 from vitalwatch.studies import judging, shares
 from vitalwatch.studies.costs import Cost
 from vitalwatch.studies.detectors import Detectors, strongest
@@ -34,7 +34,7 @@ def test_the_study_thresholds_channels_at_what_the_stage_that_trains_would_serve
     people = roles()
     score = {role: surprise[role].max(axis=1) for role in HELD}
     settings, budget = people.settings, people.settings.params.detector.budget
-    threshold, blocks = train.on_own_level(people.cohort("calibrate"), score["calibrate"], budget, settings)
+    threshold, blocks = calibrating.on_own_level(people.cohort("calibrate"), score["calibrate"], budget, settings)
     plan = own_level.Plan.of_params(settings.params.alarms, settings.params.own_level, 7)
     judge = people.seen("judge")
     factors = own_level.factors_of(score["judge"], [track.time for track in judge.tracks], blocks, plan)
@@ -46,20 +46,25 @@ def test_the_study_thresholds_channels_at_what_the_stage_that_trains_would_serve
     assert np.array_equal(expected, judging.over(people, score))
 
 
-def test_surprise_is_that_of_the_served_detector_with_its_lift_for_what_is_not_measured(detectors: Detectors):
+def test_scores_are_those_of_the_served_detector_averaged_and_lifted_for_what_is_not_measured(detectors: Detectors):
     people = roles()
-    params, rows = people.settings.params, people.seen("learn")
+    params, rows, judge = people.settings.params, people.seen("learn"), people.seen("judge")
     forest = anomaly.fit(rows.x[detectors._even()], params.detector, params.seed)
-    held, judge = people.seen("calibrate"), people.seen("judge")
-    score = {role: Model(forest).run(x=people.seen(role).x)["score"] for role in HELD}
-    quiet = held.far & held.sure
-    blocks = anomaly.blocks(held.time, held.person, 6 * 3_600_000)
-    scale = anomaly.surprise_scale(score["calibrate"][quiet], judging.asleep(held)[quiet], blocks[quiet])
-    served = Detector(Model(forest), None, anomaly.uncalibrated(scale)).surprise(score["judge"], judge.x)
+    heads = episodes.fit(rows.x, rows.episode, rows.kind, len(people.kinds), params.supervised, params.seed, 1)
+    found = calibrating.calibrate(people.seen("calibrate"), forest, heads, people.kinds, people.settings)
+    served = Detector(Model(forest), Model(heads), found)
+    lengths = [len(track.time) for track in judge.tracks]
+    by_group, by_kind = (
+        averaging.of_people(said, judge.sure, lengths, found.rows)
+        for said in (served.by_group(judge.x), served.by_kind(judge.x))
+    )
+    surprise, level = detectors.surprise("groups")[0]["judge"], detectors.level("heads")[0]["judge"]
 
     assert lift_of(judge.x).any()
-    assert np.allclose(served[judge.sure], detectors.surprise("groups")[0]["judge"][judge.sure])
-    assert np.isnan(detectors.surprise("groups")[0]["judge"][~judge.sure]).all()
+    assert found.rows > 1
+    assert np.allclose(served.surprise(by_group, judge.x)[judge.sure], surprise[judge.sure])
+    assert np.allclose(served.level(by_kind)[judge.sure], level[judge.sure])
+    assert np.isnan(surprise[~judge.sure]).all()
 
 
 def test_a_score_of_any_kind_keeps_its_order_on_the_scale_of_rarity():
@@ -68,7 +73,7 @@ def test_a_score_of_any_kind_keeps_its_order_on_the_scale_of_rarity():
     rare = judging.rarity(people, told)["judge"]
     seen = people.seen("judge")
     awake = seen.sure & ~judging.asleep(seen)
-    order = np.argsort(told["judge"][awake])
+    order = np.argsort(judging.averaged(people, "judge", told["judge"][:, None])[awake, 0])
 
     assert rare[awake].min() >= 0
     assert (np.diff(rare[awake][order]) >= -1e-6).all()

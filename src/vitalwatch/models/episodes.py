@@ -78,7 +78,7 @@ def heads(
     return found
 
 
-def level_scale(margin: Floats, cohort: Cohort) -> Scale:
+def level_scale(margin: NDArray[np.floating], cohort: Cohort) -> Scale:
     """Return by kind how rare a margin is: minus log10 of the false alarms a day that a threshold there would cost.
 
     Args:

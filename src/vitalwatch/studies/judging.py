@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitalwatch import features, own_level
+from vitalwatch import averaging, features, own_level
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.schema import minutes
@@ -116,17 +116,37 @@ def surprise(roles: Roles, scores: Mapping[str, Floats], *, of_groups: bool = Tr
         scores: A column a group, high = unusual, NaN where unknown, (n, g).
         of_groups: Whether a row gains what the organ groups that are not measured would have added (`lift_of`).
     """
-    held = roles.seen("calibrate")
-    quiet = held.far & held.sure & np.isfinite(scores["calibrate"]).all(axis=1)
+    held, rows = roles.seen("calibrate"), averaged_rows(roles)
+    told = {role: averaged(roles, role, score) for role, score in scores.items()}
+    near = averaging.of_people(~held.far[:, None], np.ones_like(held.far), _lengths(held), rows)[:, 0] > 0
+    quiet = held.sure & ~near & np.isfinite(told["calibrate"]).all(axis=1)
     block = minutes(roles.settings.params.detector.block) * MINUTE
     blocks = anomaly.blocks(held.time, held.person, block)
-    scale = Scales(anomaly.surprise_scale(scores["calibrate"][quiet], asleep(held)[quiet], blocks[quiet]))
+    scale = Scales(anomaly.surprise_scale(told["calibrate"][quiet], asleep(held)[quiet], blocks[quiet]))
     found = {}
-    for role, score in scores.items():
+    for role, score in told.items():
         seen = roles.seen(role)
         rare = scale.look_up(score, asleep(seen))
         found[role] = np.where(seen.sure[:, None], rare + lift_of(seen.x)[:, None] if of_groups else rare, np.nan)
     return found
+
+
+def averaged(roles: Roles, role: str, outputs: Floats) -> Doubles:
+    """Return what models say of a role's rows, as the mean over the last minutes, (n, c); NaN if unsure."""
+    seen = roles.seen(role)
+    known = seen.sure & np.isfinite(outputs).all(axis=1)
+    mean = averaging.of_people(outputs, known, _lengths(seen), averaged_rows(roles))
+    return np.where(known[:, None], mean, np.nan)
+
+
+def averaged_rows(roles: Roles) -> int:
+    """Return how many rows a mean is taken over."""
+    settings = roles.settings
+    return features.rows_of(minutes(settings.params.detector.average), settings.schema.step_minutes)
+
+
+def _lengths(seen: Seen) -> list[int]:
+    return [len(track.time) for track in seen.tracks]
 
 
 def rarity(roles: Roles, score: Mapping[str, Doubles]) -> dict[str, Doubles]:
@@ -143,7 +163,7 @@ def asleep(seen: Seen) -> Bools:
 
 def on_levels(roles: Roles, margins: Mapping[str, Floats]) -> dict[str, Doubles]:
     """Return log-odds of heads by kind on channel B's scale, (n, kinds), NaN if unsure."""
-    sure = {role: np.where(roles.seen(role).sure[:, None], margin, np.nan) for role, margin in margins.items()}
+    sure = {role: averaged(roles, role, margin) for role, margin in margins.items()}
     level = episodes.level_scale(sure["calibrate"], roles.cohort("calibrate"))
     scale = Scales(Scale(level.knots[None], level.values[None]))
     return {role: scale.look_up(margin, np.zeros(len(margin), np.intp)) for role, margin in sure.items()}
