@@ -922,6 +922,7 @@ CALLED = {
     "jwt": "pyjwt",
     "mlflow": "mlflow-skinny",
     "prometheus_client": "prometheus-client",
+    "pydantic_core": "pydantic-core",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
