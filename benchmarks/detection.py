@@ -45,7 +45,7 @@ from vitalwatch.own_level import Usual
 from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
-from vitalwatch.scoring import Calibration, Detector
+from vitalwatch.scoring import ALONE, Calibration, Detector
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import calibrating, train
@@ -115,7 +115,10 @@ class Trained:
         cohort = Cohort(seen.tracks, Rule.of_params(self.settings.params.alarms, self.settings.schema.step_ms))
         lengths, detector = [len(track.time) for track in seen.tracks], self.detector
         said = (detector.by_group(seen.x), detector.by_kind(seen.x))
-        by_group, by_kind = (averaging.of_people(part, seen.sure, lengths, detector.calibration.rows) for part in said)
+        by_group, by_kind = (
+            averaging.of_people(part, seen.sure, lengths, detector.calibration.rows, alone)
+            for part, alone in zip(said, (ALONE, ()), strict=True)
+        )
         return Scored(cohort, seen, detector.surprise(by_group, seen.x).max(axis=1), detector.level(by_kind), self)
 
 

@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 
 from vitalwatch import averaging
 
+ALONE = (3,)  # of five outputs
+
 
 def in_chunks(outputs: np.ndarray, judged: np.ndarray, rows: int, cuts: list[int]) -> np.ndarray:
     kept, found = averaging.begin(rows, outputs.shape[1]), []
     for a, b in zip([0, *cuts], [*cuts, len(outputs)], strict=True):
         if b - a == 1:
-            kept, mean = averaging.advance_one(kept, [outputs[a, :2], outputs[a, 2:]], bool(judged[a]))
+            kept, mean = averaging.advance_one(kept, [outputs[a, :2], outputs[a, 2:]], bool(judged[a]), ALONE)
             found.append(np.array([mean]))
         else:
-            kept, mean = averaging.advance(kept, outputs[a:b], judged[a:b])
+            kept, mean = averaging.advance(kept, outputs[a:b], judged[a:b], ALONE)
             found.append(mean)
     return np.concatenate(found)
 
@@ -33,8 +35,9 @@ def test_any_chunks_give_the_same_means_to_the_bit(seed, rows, cuts, kept):
     outputs, judged = rng.normal(size=(40, 5)).astype(np.float32), rng.random(40) < kept
     outputs[~judged] = np.nan
 
-    whole = averaging.advance(averaging.begin(rows, 5), outputs, judged)[1]
+    whole = averaging.advance(averaging.begin(rows, 5), outputs, judged, ALONE)[1]
 
+    assert np.array_equal(outputs[judged, 3], whole[judged, 3].astype(np.float32))
     assert whole.tobytes() == in_chunks(outputs, judged, rows, sorted(cuts)).tobytes()
     assert whole.tobytes() == in_chunks(outputs, judged, rows, list(range(1, 40))).tobytes()
 

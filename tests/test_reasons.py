@@ -18,7 +18,7 @@ from vitalwatch.synthetic import SyntheticPerson
 from vitalwatch.synthetic.single_channel import INJECTIONS, Injection, inject
 from vitalwatch.tables import DAY, MINUTE, Answers
 
-PEOPLE, DAYS, FROM_DAY = 8, 12, 9
+PEOPLE, DAYS, FROM_DAY = 16, 12, 9
 CHANNELS = tuple(dict.fromkeys(what.channel for what in INJECTIONS))
 ASKED = 0.9
 
@@ -32,12 +32,12 @@ def quiet(index: int) -> SyntheticPerson:
 
 @pytest.fixture(scope="module")
 def monitor() -> Monitor:
-    """A monitor with forests as large as in params.yaml: those of the small bundle are too crude to name anything."""
+    """A monitor with forests as in params.yaml and more people to calibrate on: the small bundle is too crude."""
     real = load_settings(ROOT, environment="base").params.detector
     settings = small_settings()
     detector = settings.params.detector.model_copy(update={"trees": real.trees, "sample": real.sample})
     params = settings.params.model_copy(update={"detector": detector})
-    files, card = train_tiny(replace(settings, params=params), learners=28, calibrators=10)
+    files, card = train_tiny(replace(settings, params=params), learners=28, calibrators=30)
     return Monitor(files, card)
 
 
@@ -47,12 +47,13 @@ def people() -> list[SyntheticPerson]:
 
 
 def worn_start(one: SyntheticPerson, what: Injection, rng: np.random.Generator) -> int:
-    """Return a moment from which a heart rate is measured in nine of ten steps."""
+    """Return a moment from which nine of ten steps have a heart rate, and half of the hours a value of the channel."""
     known, time = np.isfinite(one.readings.column("heart_rate")), one.readings.time
+    measured = np.isfinite(one.readings.column(what.channel))
     while True:
         start = int(time[0]) + FROM_DAY * DAY + int(rng.integers(0, (DAYS - FROM_DAY - 1) * 288)) * 5 * MINUTE
         inside = (time >= start) & (time < start + what.hours * 60 * MINUTE)
-        if (inside & known).sum() >= 0.9 * what.hours * 12:
+        if (inside & known).sum() >= 0.9 * what.hours * 12 and (inside & measured).sum() >= 0.5 * what.hours:
             return start
 
 

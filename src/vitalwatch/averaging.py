@@ -26,13 +26,16 @@ def begin(rows: int, columns: int) -> Kept:
     return np.zeros((rows - 1, columns + 1))
 
 
-def advance(kept: Kept, outputs: NDArray[np.floating], judged: Bools) -> tuple[Kept, Doubles]:
+def advance(
+    kept: Kept, outputs: NDArray[np.floating], judged: Bools, alone: Sequence[int] = ()
+) -> tuple[Kept, Doubles]:
     """Return what is kept next and the mean at each new row, (n, c): 0 where no row of the window was judged.
 
     Args:
         kept: From `begin` or an earlier call.
         outputs: Of new rows, (n, c).
         judged: Rows that count, (n,).
+        alone: Outputs that are not averaged.
     """
     before, n = len(kept), len(outputs)
     both = np.zeros((before + n, kept.shape[1]))
@@ -43,11 +46,15 @@ def advance(kept: Kept, outputs: NDArray[np.floating], judged: Bools) -> tuple[K
     total = both[:n].copy()
     for shift in range(1, before + 1):
         total += both[shift : shift + n]
-    following = both[n:].copy()
-    return following, total[:, :-1] / np.maximum(total[:, -1:], 1.0)
+    mean = total[:, :-1] / np.maximum(total[:, -1:], 1.0)
+    for column in alone:
+        mean[:, column] = new[:, column]
+    return both[n:].copy(), mean
 
 
-def advance_one(kept: Kept, outputs: Sequence[NDArray[np.floating]], judged: bool) -> tuple[Kept, list[float]]:
+def advance_one(
+    kept: Kept, outputs: Sequence[NDArray[np.floating]], judged: bool, alone: Sequence[int] = ()
+) -> tuple[Kept, list[float]]:
     """Return `advance` of one row, whose outputs come in parts: what is kept next, and c plain numbers."""
     both = np.zeros((len(kept) + 1, kept.shape[1]))
     both[:-1] = kept
@@ -55,10 +62,19 @@ def advance_one(kept: Kept, outputs: Sequence[NDArray[np.floating]], judged: boo
         np.concatenate(outputs, out=both[-1, :-1], casting="same_kind")
         both[-1, -1] = 1.0
     *told, count = np.add.reduce(both, axis=0).tolist()
-    return both[1:], [value / count for value in told] if count > 1.0 else told
+    mean = [value / count for value in told] if count > 1.0 else told
+    for column in alone:
+        mean[column] = both.item(-1, column)
+    return both[1:], mean
 
 
-def of_people(outputs: NDArray[np.floating | np.bool_], judged: Bools, lengths: Sequence[int], rows: int) -> Doubles:
+def of_people(
+    outputs: NDArray[np.floating | np.bool_],
+    judged: Bools,
+    lengths: Sequence[int],
+    rows: int,
+    alone: Sequence[int] = (),
+) -> Doubles:
     """Return the mean at each row of several people, one after the other, (n, c); 0 where no row was judged.
 
     Args:
@@ -66,8 +82,9 @@ def of_people(outputs: NDArray[np.floating | np.bool_], judged: Bools, lengths: 
         judged: (n,).
         lengths: Rows of each person, n in all.
         rows: How many a mean is taken over.
+        alone: Outputs that are not averaged.
     """
     stops = np.cumsum(lengths)[:-1]
     parts = zip(np.split(outputs, stops), np.split(judged, stops), strict=True)
-    found = [advance(begin(rows, outputs.shape[1]), mine, known)[1] for mine, known in parts]
+    found = [advance(begin(rows, outputs.shape[1]), mine, known, alone)[1] for mine, known in parts]
     return np.concatenate(found)

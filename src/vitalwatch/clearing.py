@@ -22,7 +22,7 @@ from vitalwatch.features import LOWEST, TRACKS, WINDOWS
 from vitalwatch.moment import activity
 from vitalwatch.residuals import Rows
 from vitalwatch.schema import Column, Schema
-from vitalwatch.scoring import Detector
+from vitalwatch.scoring import ALONE, Detector
 from vitalwatch.tables import Alarm, Doubles, Floats, Grid, Readings, Times
 
 NOTHING = "No change of a few vitals alone was found that would clear it."
@@ -294,8 +294,10 @@ class _Case:
         weight = (window >= 0) & self._seeker._rows.assessable[np.maximum(window, 0)]
         place = np.searchsorted(needed, np.maximum(window, 0))
         mean = (said[:, place] * weight[..., None]).sum(axis=2) / np.maximum(weight.sum(axis=1), 1)[:, None]
-        mean = mean.reshape(k * len(asked), -1)
-        own = x[:, np.searchsorted(needed, asked)].reshape(len(mean), columns)
+        here = np.searchsorted(needed, asked)
+        if unusual:
+            mean[..., list(ALONE)] = said[:, here][..., list(ALONE)]
+        mean, own = mean.reshape(k * len(asked), -1), x[:, here].reshape(k * len(asked), columns)
         found = detector.surprise(mean, own) if unusual else detector.level(mean)
         return found.max(axis=1).reshape(k, len(asked))
 

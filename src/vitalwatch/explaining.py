@@ -196,13 +196,13 @@ class Explainer:
     def unusual(self, row: int, start: int) -> Alarm:
         """Channel A: what the vitals do that the firing group's score rests on."""
         sure = self._scores.unusual[row] > self._limits.unusual_threshold + SURE
-        sentence = self._sentence(row, self._detector.unusual, int(self._scores.group[row]))
+        sentence = self._sentence(row, self._detector.unusual_of, int(self._scores.group[row]))
         return Alarm(self._grid.person, start, start, "", "unusual", "medium" if sure else "low", sentence)
 
     def known(self, row: int, start: int) -> Alarm:
         """Channel B: the likeliest kind, and what the vitals do that its score rests on."""
         kind = self._limits.kinds[int(self._scores.kind[row])]
-        sentence = self._sentence(row, self._detector.known, int(self._scores.kind[row]))
+        sentence = self._sentence(row, self._detector.known_of, int(self._scores.kind[row]))
         named = f"Looks like {kind.replace('_', ' ')}: {sentence}"
         return Alarm(self._grid.person, start, start, kind, "known", PRIORITY.get(kind, "low"), named)
 
@@ -245,11 +245,11 @@ class Explainer:
 
         Args:
             row: Number of the row.
-            score: Features (n, f) -> scores (n, k).
+            score: Windows of rows (n, w, f) -> scores (n, k); the row is asked alone, whatever came before it.
             which: Group or kind that fires.
         """
         z = self._rows.stronger[row].astype(np.float64)
-        share = shares(self._rows.features[row], score, which)
+        share = shares(self._rows.features[row : row + 1], score, which)
         leading = [max(sensor, key=lambda i: abs(float(z[i]))) for sensor in SENSORS]
         order = sorted(range(len(SENSORS)), key=lambda i: (-max(float(share[i]), 0.0), -abs(float(z[leading[i]]))))
         named = [order[0], *(i for i in order[1:2] if share[i] > 0 and abs(z[leading[i]]) >= 1.0)]
@@ -280,17 +280,17 @@ class Explainer:
         return f"{label} {number(abs(delta))} {column.shown if column else ''} {side} your usual"
 
 
-def shares(row: Floats, score: Callable[[Floats], Doubles], which: int) -> Doubles:
+def shares(window: Floats, score: Callable[[Floats], Doubles], which: int) -> Doubles:
     """Return how much of a score goes when one sensor after the other is as usual in every window, by SENSORS, (k,).
 
     Args:
-        row: Features of the row, (f,).
-        score: Features (n, f) -> scores (n, m).
+        window: Features of the rows that the score is of, (w, f).
+        score: Windows of rows (n, w, f) -> scores (n, m).
         which: Which of the m scores.
     """
-    x = np.repeat(row[None], len(SENSORS) + 1, axis=0)
+    x = np.repeat(window[None], len(SENSORS) + 1, axis=0)
     for without, columns in zip(x[1:], SENSOR_FEATURES, strict=True):
-        without[columns] = 0.0  # own spreads from own normal
+        without[:, columns] = 0.0  # own spreads from own normal
     told = score(x)[:, which]
     left: Doubles = told[0] - told[1:]
     return left

@@ -252,10 +252,9 @@ class Monitor:
                 these: of earlier ones nothing is found.
         """
         whole = state is None or state.newest < 0
-        person, rows = self._behind(answers, profile, state)
-        usual = residuals.usual(rows, person, self._learnt)
+        person, rows, _ = self._behind(answers, profile, state)
         seeker = Seeker(
-            answers.grid, rows, usual, self.detector, self._rules, self.schema,
+            answers.grid, rows, residuals.usual(rows, person, self._learnt), self.detector, self._rules, self.schema,
             levels=answers.own_level, of=self._alarm_rule.of, whole=whole,
         )  # fmt: skip
         return tuple(seeker.clear(alarm) for alarm in answers.alarms)
@@ -264,8 +263,8 @@ class Monitor:
         self, answers: Answers, row: int, profile: Profile | None = None, *, state: State | None = None
     ) -> Reasons:
         """Return why a row of `answers` scores as it does, in two views; worked out on demand as `clearing` is."""
-        rows = self._behind(answers, profile, state)[1]
-        return reasons_of(rows.features[row], self.detector, self._attribution)
+        _, rows, said = self._behind(answers, profile, state)
+        return reasons_of(rows, row, said, self.detector, self._attribution)
 
     def person_row(self, profile: Profile) -> Floats:
         """Return the PERSON columns of a profile, what is not told taken from the middle training person, (7,)."""
@@ -320,11 +319,11 @@ class Monitor:
             told["risk"] = np.stack(list(risk.values.values()), axis=1)
         return {name: _plain(values[-rows:]) for name, values in told.items()}
 
-    def _behind(self, answers: Answers, profile: Profile | None, state: State | None) -> tuple[Floats, Rows]:
-        """Return the person's columns and the rows that answers rest on; `state` is that before them."""
+    def _behind(self, answers: Answers, profile: Profile | None, state: State | None) -> tuple[Floats, Rows, Kept]:
+        """Return the person's columns, the rows that answers rest on, and what the detector said before them."""
         grid, state = answers.grid, state or self.begin(answers.person, profile)
         body = state.before if len(grid) and grid.time[0] == state.newest else state.body
-        return state.person, self._residuals(body, state.person, grid)[1]
+        return state.person, self._residuals(body, state.person, grid)[1], body.scored
 
     def _residuals(self, body: Body, person: Floats, grid: Grid) -> tuple[residuals.State, Rows]:
         return residuals.advance(body.rows, grid, person, self._learnt, self.chosen.baseline, self.schema.step_minutes)

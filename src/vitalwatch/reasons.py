@@ -1,7 +1,8 @@
 """Why the models say what they say of one row: two views of it, worked out on demand, whether or not an alarm came.
 
 First view: how much of a score goes when all that one sensor measured is as usual (`explaining.shares`), of the most
-surprising organ group and of the likeliest kind. Second view: TreeSHAP of the head of that kind, feature by feature.
+surprising organ group and of the likeliest kind. Second view: TreeSHAP of the head of that kind, feature by feature, of
+the row alone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import numpy as np
 
 from vitalwatch import features
 from vitalwatch.attribution import Attribution
+from vitalwatch.averaging import Kept
 from vitalwatch.baseline import SIGNALS
 from vitalwatch.explaining import SENSORS, shares
+from vitalwatch.residuals import Rows
 from vitalwatch.scoring import Detector
 from vitalwatch.tables import Doubles, Floats
 
@@ -43,33 +46,38 @@ class Reasons:
     base: float
 
 
-def reasons_of(row: Floats, detector: Detector, attribution: Attribution | None) -> Reasons:
-    """Return why a row of features scores as it does.
+def reasons_of(rows: Rows, row: int, said: Kept, detector: Detector, attribution: Attribution | None) -> Reasons:
+    """Return why a row scores as it does.
 
     Args:
-        row: `features.NAMES` columns, float32 (f,).
+        rows: Of one person.
+        row: Which of them.
+        said: What the detector said before the first of them.
         detector: Of the bundle.
         attribution: Of the bundle, None where it has none.
     """
-    group = int(detector.unusual(row[None])[0].argmax())
-    by_sensor = _by_sensor(row, detector.unusual, group)
+    x, judged = rows.features[: row + 1], rows.assessable[: row + 1]
+    _, scores = detector.advance(said, x, judged)
+    averaged = slice(max(row + 1 - detector.calibration.rows, 0), None)
+    window = x[averaged][judged[averaged]] if judged[row] else x[row:]
+    group, kind = int(scores.group[row]), int(scores.kind[row])
+    by_sensor = _by_sensor(window, detector.unusual_of, group)
     kinds = detector.calibration.kinds
     if not kinds:
         return Reasons(GROUPS[group], by_sensor, "", (), (), float("nan"))
-    kind = int(detector.known(row[None])[0].argmax())
-    adds, base = attribution.adds(row[None], kind) if attribution else (np.empty((1, 0)), float("nan"))
+    adds, base = attribution.adds(x[row:], kind) if attribution else (np.empty((1, 0)), float("nan"))
     return Reasons(
         group=GROUPS[group],
         group_by_sensor=by_sensor,
         kind=kinds[kind],
-        kind_by_sensor=_by_sensor(row, detector.known, kind),
+        kind_by_sensor=_by_sensor(window, detector.known_of, kind),
         kind_by_feature=_ordered(features.NAMES[: adds.shape[1]], adds[0]),
         base=base,
     )
 
 
-def _by_sensor(row: Floats, score: Callable[[Floats], Doubles], which: int) -> Parts:
-    return _ordered([SIGNALS[sensor[0]] for sensor in SENSORS], shares(row, score, which))
+def _by_sensor(window: Floats, score: Callable[[Floats], Doubles], which: int) -> Parts:
+    return _ordered([SIGNALS[sensor[0]] for sensor in SENSORS], shares(window, score, which))
 
 
 def _ordered(names: Sequence[str], adds: Doubles) -> Parts:

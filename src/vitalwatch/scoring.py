@@ -1,6 +1,7 @@
 """Features -> how unusual (channel A), how likely a known episode (channel B), and how surprising either is.
 
-Both channels judge the mean of their models' outputs over the last minutes (`averaging`), not one row.
+Both channels judge the mean of their models' outputs over the last minutes (`averaging`), not one row; but for groups
+of what a cuff measures about hourly (`ALONE`), whose features last longer than that already.
 
 Channel A: a forest per organ group. A group's score is put on one scale by conformal calibration: surprise is minus
 log10 of the share of six-hour blocks of calibration people, asleep or awake alike, whose highest score reaches it
@@ -15,6 +16,7 @@ a threshold there costs calibration people; the largest of all kinds is the chan
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import lcm, nan
 from typing import Any, Protocol
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from vitalwatch import averaging, features
 from vitalwatch.averaging import Kept
+from vitalwatch.baseline import SPARSE
 from vitalwatch.own_level import NOBODYS, Usual
 from vitalwatch.tables import Bools, Doubles, Floats
 
@@ -194,7 +197,7 @@ class Detector:
             return kept, Scores(nothing, np.empty(0, np.int8), nothing, np.empty(0, np.int16), nothing, nothing)
         if n == 1:
             return self._advance_one(kept, x, assessable.item())
-        kept, mean = averaging.advance(kept, np.column_stack(self._outputs(x)), assessable)
+        kept, mean = averaging.advance(kept, np.column_stack(self._outputs(x)), assessable, ALONE)
         surprise = self.surprise(mean[:, : self._groups], x)
         unusual = np.maximum.reduce(surprise, axis=1)
         rarity = self._rarity.look_up_all(unusual)
@@ -215,7 +218,7 @@ class Detector:
 
     def _advance_one(self, kept: Kept, x: Floats, assessable: bool) -> tuple[Kept, Scores]:
         """Return `advance` of one row, in plain numbers."""
-        kept, mean = averaging.advance_one(kept, [part.ravel() for part in self._outputs(x)], assessable)
+        kept, mean = averaging.advance_one(kept, [part.ravel() for part in self._outputs(x)], assessable, ALONE)
         surprise = self._surprise.look_up_one(mean[: self._groups], x.item(ASLEEP) > 0)
         lift = LIFTS.item(int(WHOLE.dot(x[0] != 0.0)))
         surprise = [value + lift for value in surprise]
@@ -251,6 +254,22 @@ class Detector:
         """Return the score of each kind (n, k) of features (n, f), each row for itself; only where there are heads."""
         return self.level(self.by_kind(x))
 
+    def unusual_of(self, window: Floats) -> Doubles:
+        """Return the surprise of each group at the last row of windows of judged rows, (k, w, f) -> (k, g)."""
+        said = self._said(self.by_group, window)
+        mean = said.mean(axis=1)
+        mean[:, list(ALONE)] = said[:, -1, list(ALONE)]
+        return self.surprise(mean, window[:, -1])
+
+    def known_of(self, window: Floats) -> Doubles:
+        """Return the score of each kind at the last row of windows of judged rows, (k, w, f) -> (k, kinds)."""
+        return self.level(self._said(self.by_kind, window).mean(axis=1))
+
+    @staticmethod
+    def _said(ask: Callable[[Floats], Floats], window: Floats) -> Doubles:
+        rows = np.ascontiguousarray(window).reshape(-1, window.shape[-1])
+        return ask(rows).reshape(*window.shape[:2], -1).astype(np.float64)
+
     def by_group(self, x: Floats) -> Floats:
         """Return what the forests say of features (n, f), high is unusual, (n, g)."""
         return self._forest.run(x=x)["score"]
@@ -277,6 +296,11 @@ def _one_state(scale: Scale) -> Scale:
 
 
 ASLEEP = features.NAMES.index("asleep")
+ALONE = tuple(
+    number
+    for number, columns in enumerate(features.GROUPS.values())
+    if {features.FEATURES[column].track for column in columns} <= set(SPARSE)
+)
 
 # What a measured column counts, in whole numbers so that sums are exact in any order: each of a group's, its share of
 # one group. By the sum over measured columns: log10 of all groups over those measured, of which one is always counted.

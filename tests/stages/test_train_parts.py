@@ -18,7 +18,7 @@ from vitalwatch.models import anomaly, episodes
 from vitalwatch.residuals import STATIC
 from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import Calibration, Detector, Scores
+from vitalwatch.scoring import ALONE, Calibration, Detector, Scores
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import calibrating, forecasting, train
@@ -58,9 +58,9 @@ def false_rate(held: Seen, score: np.ndarray, threshold: float) -> float:
     return cohort.false_rate(cohort.levels(np.split(score, stops)), threshold)
 
 
-def averaged(held: Seen, said: np.ndarray) -> np.ndarray:
+def averaged(held: Seen, said: np.ndarray, alone: tuple[int, ...] = ()) -> np.ndarray:
     rows = features.rows_of(minutes(SETTINGS.params.detector.average), SETTINGS.schema.step_minutes)
-    return averaging.of_people(said, held.sure, [len(track.time) for track in held.tracks], rows)
+    return averaging.of_people(said, held.sure, [len(track.time) for track in held.tracks], rows, alone)
 
 
 def scored(held: Seen, detector: Detector) -> list[Scores]:
@@ -71,7 +71,7 @@ def scored(held: Seen, detector: Detector) -> list[Scores]:
 
 def unusual(held: Seen, forest: bytes, limits: Calibration) -> np.ndarray:
     detector = Detector(Model(forest), None, limits)
-    return detector.surprise(averaged(held, Model(forest).run(x=held.x)["score"]), held.x).max(axis=1)
+    return detector.surprise(averaged(held, Model(forest).run(x=held.x)["score"], ALONE), held.x).max(axis=1)
 
 
 def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_budget(held, forest):

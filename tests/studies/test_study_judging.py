@@ -10,7 +10,7 @@ from vitalwatch import averaging, own_level
 from vitalwatch.metrics.events import DAYS, DETECTED, EPISODES, FALSE
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.runtime import Model
-from vitalwatch.scoring import Detector, lift_of
+from vitalwatch.scoring import ALONE, Detector, lift_of
 from vitalwatch.stages import calibrating
 from vitalwatch.studies import judging, shares
 from vitalwatch.studies.costs import Cost
@@ -55,8 +55,8 @@ def test_scores_are_those_of_the_served_detector_averaged_and_lifted_for_what_is
     served = Detector(Model(forest), Model(heads), found)
     lengths = [len(track.time) for track in judge.tracks]
     by_group, by_kind = (
-        averaging.of_people(said, judge.sure, lengths, found.rows)
-        for said in (served.by_group(judge.x), served.by_kind(judge.x))
+        averaging.of_people(said, judge.sure, lengths, found.rows, alone)
+        for said, alone in ((served.by_group(judge.x), ALONE), (served.by_kind(judge.x), ()))
     )
     surprise, level = detectors.surprise("groups")[0]["judge"], detectors.level("heads")[0]["judge"]
 

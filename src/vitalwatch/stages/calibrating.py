@@ -15,7 +15,7 @@ from vitalwatch.models import anomaly, episodes
 from vitalwatch.own_level import Usual
 from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import ASLEEP, Calibration, Detector
+from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector
 from vitalwatch.settings import Settings
 from vitalwatch.tables import MINUTE, Bools, Doubles, Floats, Times
 
@@ -58,7 +58,7 @@ def calibrate(
     held = labelled(held)
     rows = features.rows_of(minutes(params.detector.average), settings.schema.step_minutes)
     lengths = [len(track.time) for track in held.tracks]
-    by_group = averaging.of_people(Model(forest).run(x=held.x)["score"], held.sure, lengths, rows)
+    by_group = averaging.of_people(Model(forest).run(x=held.x)["score"], held.sure, lengths, rows, ALONE)
     blocks = anomaly.blocks(held.time, held.person, minutes(params.detector.block) * MINUTE)
     near = averaging.of_people(~held.far[:, None], np.ones_like(held.far), lengths, rows)[:, 0] > 0
     quiet = held.sure & ~near  # no row of the mean either

@@ -7,7 +7,7 @@ keeps its budget for new people (`stages.calibrating.on_own_level`). Only what i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from vitalwatch import averaging, features, own_level
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import Scale, Scales, lift_of
+from vitalwatch.scoring import ALONE, Scale, Scales, lift_of
 from vitalwatch.stages import calibrating
 from vitalwatch.stages.calibrating import Seen
 from vitalwatch.studies.people import Roles
@@ -117,7 +117,7 @@ def surprise(roles: Roles, scores: Mapping[str, Floats], *, of_groups: bool = Tr
         of_groups: Whether a row gains what the organ groups that are not measured would have added (`lift_of`).
     """
     held, rows = roles.seen("calibrate"), averaged_rows(roles)
-    told = {role: averaged(roles, role, score) for role, score in scores.items()}
+    told = {role: averaged(roles, role, score, ALONE if of_groups else ()) for role, score in scores.items()}
     near = averaging.of_people(~held.far[:, None], np.ones_like(held.far), _lengths(held), rows)[:, 0] > 0
     quiet = held.sure & ~near & np.isfinite(told["calibrate"]).all(axis=1)
     block = minutes(roles.settings.params.detector.block) * MINUTE
@@ -131,11 +131,17 @@ def surprise(roles: Roles, scores: Mapping[str, Floats], *, of_groups: bool = Tr
     return found
 
 
-def averaged(roles: Roles, role: str, outputs: Floats) -> Doubles:
-    """Return what models say of a role's rows, as the mean over the last minutes, (n, c); NaN if unsure."""
+def averaged(roles: Roles, role: str, outputs: Floats, alone: Sequence[int] = ()) -> Doubles:
+    """Return what models say of a role's rows, as the mean over the last minutes, (n, c); NaN if unsure.
+
+    Args:
+        roles, role: Of the study.
+        outputs: (n, c).
+        alone: Columns that are not averaged.
+    """
     seen = roles.seen(role)
     known = seen.sure & np.isfinite(outputs).all(axis=1)
-    mean = averaging.of_people(outputs, known, _lengths(seen), averaged_rows(roles))
+    mean = averaging.of_people(outputs, known, _lengths(seen), averaged_rows(roles), alone)
     return np.where(known[:, None], mean, np.nan)
 
 
