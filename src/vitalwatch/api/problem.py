@@ -48,7 +48,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "not_learnt": (422, "the run in production learnt no model that answers this"),
     "bad_action": (409, "this action does not fit the state of the alert"),
     "gates_failed": (409, "this run did not pass every gate"),
-    "run_refused": (409, "this run is damaged, unsigned, or answers otherwise than in training"),
+    "run_refused": (409, "this run does not open: damaged, not signed, of another format, or its self-test failed"),
     "no_earlier_run": (409, "there is no earlier good run to go back to"),
     "unauthenticated": (401, "a valid key or token is needed"),
     "scope_missing": (403, "the key may not do this"),
