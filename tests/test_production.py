@@ -100,7 +100,7 @@ def test_a_run_that_was_rolled_back_from_is_no_earlier_one(ward: Ward) -> None:
 
 
 def test_a_run_that_was_rolled_back_from_answers_where_no_other_opens(tmp_path: Path, tiny_bundle) -> None:
-    ward = Ward(tmp_path / "ward", refused_bundle(tmp_path, tiny_bundle, "format"))
+    ward = Ward(tmp_path, refused_bundle(tmp_path / "old", tiny_bundle, "format"))
     ward.place.add_run(OTHER, tiny_bundle)
     ward.place.store.rollback("by a version that could read it")
     production = started(ward)

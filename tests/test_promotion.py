@@ -58,7 +58,7 @@ def test_a_rollback_goes_back_and_without_an_earlier_run_says_so(ward: Ward) -> 
 
 @pytest.mark.parametrize("how", REFUSED)
 def test_production_is_not_rolled_back_to_a_whole_run_that_does_not_open(tmp_path: Path, tiny_bundle, how: str) -> None:
-    ward = Ward(tmp_path / "ward", refused_bundle(tmp_path, tiny_bundle, how))
+    ward = Ward(tmp_path, refused_bundle(tmp_path / "old", tiny_bundle, how))
     ward.place.add_run(OTHER, tiny_bundle)
     assert OTHER == ward.engine.run()
     before = ward.place.store.pointer.read_bytes()
