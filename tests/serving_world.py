@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 from command_world import Place
 from tiny import ROOT, small_settings
+from vitalwatch import bundle
 from vitalwatch.engine import Engine
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.tables import Readings
@@ -66,3 +70,30 @@ def messages(readings: Readings, person: str = "anna", prefix: str | None = None
         one = {"person": person, "time": rfc3339(time, offset), **values}
         told.append(one if prefix is None else {**one, "event_id": f"{prefix}{i}"})
     return told
+
+
+REFUSED = {  # how a whole run can be refused, and what is said of it
+    "format": f"its format is {bundle.FORMAT - 1}, this version reads {bundle.FORMAT}",
+    "signature": "its signature is by none of the trusted keys",
+    "self-test": "its self-test gives other",
+}
+
+
+def refused_bundle(folder: Path, tiny: tuple[Path, Path], how: str) -> tuple[Path, Path]:
+    """Write a whole bundle that this version refuses in one of the ways of REFUSED; return it and the key to trust."""
+    owner = tiny[0].parent if how != "signature" else folder / "stranger"
+    key = bundle.SigningKey.load_or_create(owner / "signing.key")
+    models = folder / "models"
+    shutil.copytree(tiny[0], models)
+    manifest = json.loads((models / bundle.MANIFEST).read_bytes())
+    if how == "format":
+        manifest["format"] = bundle.FORMAT - 1
+    elif how == "self-test":
+        probe = json.loads((models / bundle.PROBE).read_bytes())
+        probe["answers"] |= {"expected_heart_rate": [0.0 for _ in probe["answers"]["expected_heart_rate"]]}
+        raw = json.dumps(probe).encode()
+        (models / bundle.PROBE).write_bytes(raw)
+        manifest["files"][bundle.PROBE] = {"sha256": hashlib.sha256(raw).hexdigest(), "size": len(raw)}
+    (models / bundle.MANIFEST).write_bytes(json.dumps(manifest).encode())
+    (models / bundle.SIGNATURE).write_bytes(key.sign((models / bundle.MANIFEST).read_bytes()))
+    return models, tiny[1]

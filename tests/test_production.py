@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api_world import Api
-from serving_world import OTHER, RUN, Ward, messages
+from serving_world import OTHER, REFUSED, RUN, Ward, messages, refused_bundle
 from tiny import somebody
 from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.errors import NoModelYet
@@ -97,6 +97,17 @@ def test_a_run_that_was_rolled_back_from_is_no_earlier_one(ward: Ward) -> None:
     damage(ward, OTHER)
 
     assert RUN == started(ward).served().run
+
+
+def test_a_run_that_was_rolled_back_from_answers_where_no_other_opens(tmp_path: Path, tiny_bundle) -> None:
+    ward = Ward(tmp_path, refused_bundle(tmp_path / "old", tiny_bundle, "format"))
+    ward.place.add_run(OTHER, tiny_bundle)
+    ward.place.store.rollback("by a version that could read it")
+    production = started(ward)
+
+    assert OTHER == production.served().run == production.fallback
+    assert REFUSED["format"] in production.problem
+    ward.engine.close()
 
 
 def test_without_any_whole_run_nothing_answers_and_one_that_is_mended_does(ward: Ward) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from serving_world import OTHER, RUN, Ward
+from serving_world import OTHER, REFUSED, RUN, Ward, refused_bundle
 from vitalwatch.database.tables import audit
-from vitalwatch.errors import BundleRefused, GatesFailed, NotFound
+from vitalwatch.errors import BundleRefused, GatesFailed, NoEarlierRun, NotFound
 from vitalwatch.promotion import failed_gates
 
 
@@ -53,6 +54,29 @@ def test_a_rollback_goes_back_and_without_an_earlier_run_says_so(ward: Ward) -> 
     assert RUN == ward.engine.promotion.rollback("worse", "key-2").run
     assert RUN == ward.engine.run()
     assert ("key-2", "run.rollback", RUN) == audited(ward)[-1]
+
+
+@pytest.mark.parametrize("how", REFUSED)
+def test_production_is_not_rolled_back_to_a_whole_run_that_does_not_open(tmp_path: Path, tiny_bundle, how: str) -> None:
+    ward = Ward(tmp_path, refused_bundle(tmp_path / "old", tiny_bundle, how))
+    ward.place.add_run(OTHER, tiny_bundle)
+    assert OTHER == ward.engine.run()
+    before = ward.place.store.pointer.read_bytes()
+
+    with pytest.raises(NoEarlierRun, match=f"{RUN}: {re.escape(REFUSED[how])}"):
+        ward.engine.promotion.rollback("worse", "key-1")
+    assert before == ward.place.store.pointer.read_bytes()
+    assert OTHER == ward.again().run()
+    ward.engine.close()
+
+
+def test_a_rollback_passes_over_a_run_that_does_not_open(ward: Ward, tmp_path: Path, tiny_bundle) -> None:
+    third = "000000000003"
+    ward.place.add_run(third, refused_bundle(tmp_path / "old", tiny_bundle, "format"))
+    ward.place.store.promote(OTHER, "mended")
+
+    assert RUN == ward.engine.promotion.rollback("worse", "key-1").run
+    assert RUN == ward.again().run()
 
 
 def test_a_run_that_failed_a_gate_is_not_promoted_and_the_gate_is_named(ward: Ward, tiny_bundle) -> None:

@@ -61,3 +61,21 @@ def test_a_replay_that_ends_early_tells_where_to_go_on_and_looks_at_nothing_twic
 
 def test_nothing_refused_is_nothing_to_run(ward):
     assert {"read": 0, "accepted": 0, "duplicate": 0} == ward.engine.replay("nurse").counts
+
+
+def test_a_replay_keeps_to_the_idempotency_key_that_a_reading_came_with(ward):
+    now = ward.clock()
+    ward.send([reading(now)], idempotency="key-1:batch")
+    assert ["event_id_conflict"] == [
+        one.reason for one in ward.send([reading(now, heart_rate=90)], idempotency="key-1:batch").rejected
+    ]
+    ahead = [reading(now + 60 * MINUTE), reading(now + 65 * MINUTE, event_id="own")]
+    ward.send(ahead, idempotency="key-1:later")
+    for _ in range(2):  # also what was refused again, under a new number
+        assert 1 == ward.engine.replay("nurse").counts["event_id_conflict"]
+    ward.clock.ms = now + 70 * MINUTE
+
+    assert {"read": 3, "accepted": 2, "duplicate": 0, "event_id_conflict": 1} == ward.engine.replay("nurse").counts
+    again = ward.send(ahead, idempotency="key-1:later")
+    assert (0, [0, 1]) == (again.accepted, [one.position for one in again.duplicates])
+    assert {"event_id_conflict": 1} == ward.engine.quarantine().counts

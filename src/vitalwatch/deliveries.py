@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from vitalwatch.alike import parse_objects
 from vitalwatch.database.people import Wards
-from vitalwatch.database.quarantine import Refused
+from vitalwatch.database.quarantine import Opened, Refused
 from vitalwatch.messages import decode_all
 from vitalwatch.reading import MAX_TEXT, VERSION, Reading, Rejected
 from vitalwatch.reading import REASONS as BY_READING
 from vitalwatch.schema import Schema
 from vitalwatch.timestamps import unsafe
 
-Message = bytes | Mapping[str, Any]
+
+class Unread(NamedTuple):
+    """What was delivered and cannot be told apart into readings: its beginning, and why (of `reading.REASONS`)."""
+
+    raw: bytes
+    reason: str
+
+
+Message = bytes | Mapping[str, Any] | Unread
 
 CONFLICT = "event_id_conflict"
 ELSEWHERE = "not_allowed"
@@ -45,7 +53,7 @@ class Delivery(NamedTuple):
     """What one sender delivers at once.
 
     Attributes:
-        raw: JSON objects as bytes, or already decoded by `messages.decode`.
+        raw: JSON objects as bytes, or already decoded by `messages.decode`; or what is no JSON, as a whole.
         sender: Who.
         idempotency: Stands for the event ids of readings without one: a repeated delivery is a duplicate.
     """
@@ -64,6 +72,7 @@ class Sent(NamedTuple):
         message: As it came, or as it was decoded.
         event_id: As sent, empty where it cannot be read or there is none.
         person: As sent, where it can be read.
+        key: Stands for the event id of a reading without one, by the delivery's key; empty where that has none.
     """
 
     position: int
@@ -71,11 +80,20 @@ class Sent(NamedTuple):
     message: Message
     event_id: str = ""
     person: str = ""
+    key: str = ""
 
     @property
     def raw(self) -> bytes:
         """The message as bytes."""
+        if isinstance(self.message, Unread):
+            return self.message.raw
         return self.message if isinstance(self.message, bytes) else json.dumps(self.message).encode()
+
+    def named(self, key: str) -> Sent:
+        """Return it with a key that stands for the event id of a reading that has none."""
+        if not key or isinstance(self.judged, Rejected) or self.judged.event_id:
+            return self._replace(key=key)
+        return self._replace(key=key, judged=replace(self.judged, event_id=key), event_id=key)
 
 
 class Judged(NamedTuple):
@@ -120,7 +138,7 @@ class Batch:
         self.refused.append(
             Refused(
                 self.sender.source[:200], sent.position, reason, detail, VERSION, sent.raw, person, ward,
-                self.sender.actor,
+                self.sender.actor, sent.key,
             )
         )  # fmt: skip
 
@@ -133,27 +151,31 @@ def judge(delivery: Delivery, schema: Schema, now_ms: int, max_ahead_ms: int) ->
     """Return a delivery with each of its messages judged, in the order sent."""
     source = delivery.sender.source
     decoded = iter(decode_all([one for one in delivery.raw if isinstance(one, bytes)]))
-    found = [next(decoded) if isinstance(one, bytes) else one for one in delivery.raw]
+    found = [_read(one, decoded) for one in delivery.raw]
     objects = [one for one in found if not isinstance(one, str)]
     readings = iter(parse_objects(objects, schema, source=source, now_ms=now_ms, max_ahead_ms=max_ahead_ms))
     sent = []
     for place, (one, message) in enumerate(zip(found, delivery.raw, strict=True)):
         if isinstance(one, str):
-            sent.append(Sent(place, Rejected(one, BY_READING[one], source), message))
-            continue
-        judged = next(readings)
-        if isinstance(judged, Rejected):
-            sent.append(Sent(place, judged, message, *(_sound(one.get(name)) for name in ("event_id", "person"))))
-            continue
-        if delivery.idempotency and not judged.event_id:
-            judged = replace(judged, event_id=f"{delivery.idempotency}#{place}")
-        sent.append(Sent(place, judged, message, judged.event_id, judged.person))
+            judged = Sent(place, Rejected(one, BY_READING[one], source), message)
+        elif isinstance(told := next(readings), Rejected):
+            judged = Sent(place, told, message, *(_sound(one.get(name)) for name in ("event_id", "person")))
+        else:
+            judged = Sent(place, told, message, told.event_id, told.person)
+        sent.append(judged.named(f"{delivery.idempotency}#{place}" if delivery.idempotency else ""))
     return Judged(sent, delivery.sender)
+
+
+def _read(message: Message, decoded: Iterator[Mapping[str, Any] | str]) -> Mapping[str, Any] | str:
+    """Return a message as an object, or the reason why it is none; `decoded` has those that came as bytes."""
+    if isinstance(message, Unread):
+        return message.reason
+    return next(decoded) if isinstance(message, bytes) else message
 
 
 def again(
     kept: Sequence[Refused],
-    raw: Mapping[int, bytes],
+    opened: Mapping[int, Opened],
     actor: str,
     wards: Wards,
     schema: Schema,
@@ -164,14 +186,15 @@ def again(
 
     Args:
         kept: What is refused.
-        raw: What was sent, by number.
+        opened: What was sent, by number.
         actor, wards: Who asks for it.
         schema, now_ms, max_ahead_ms: As `judge`.
     """  # fmt: skip
     stay, good = Counter[str](), dict[tuple[str, str], list[tuple[int, Sent]]]()
     for one in kept:
-        told = judge(Delivery([raw[one.no]], Sender(one.source, actor, wards)), schema, now_ms, max_ahead_ms)
-        sent = told.sent[0]._replace(position=one.position)
+        raw, key = opened[one.no]
+        told = judge(Delivery([raw], Sender(one.source, actor, wards)), schema, now_ms, max_ahead_ms)
+        sent = told.sent[0]._replace(position=one.position).named(key)
         if isinstance(sent.judged, Rejected):
             stay[sent.judged.reason] += 1
         else:

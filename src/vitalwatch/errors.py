@@ -5,7 +5,7 @@ Messages never hold a measured value or an identifying field: they are printed, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 DONE, FAILED, WRONG_USE, SOME_REFUSED, UNREADABLE = 0, 1, 2, 3, 4  # exit codes of the command line
@@ -97,6 +97,16 @@ class NotFound(VitalsError):
 
     def __str__(self) -> str:
         return f"{self.what} was not found. {self.hint}"
+
+
+class NoEarlierRun(NotFound):
+    """Production cannot go back: which runs were live before, and what is wrong with each, newest first."""
+
+    def __init__(self, passed_over: Mapping[str, str]) -> None:
+        self.why = "".join(f"Run {run}: {problem}. " for run, problem in passed_over.items())
+        hint = f"{self.why}Production is as it was. `python main.py runs` lists what is there; promote one of them."
+        super().__init__("An earlier good run", hint)
+        self.args = (dict(passed_over),)
 
 
 class StoreError(VitalsError):

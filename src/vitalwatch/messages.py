@@ -38,6 +38,34 @@ def decode_all(messages: Sequence[bytes]) -> Sequence[dict[str, Any] | str]:
     return [decode(raw) for raw in messages] if found is None else found
 
 
+def items(raw: bytes, most: int) -> list[bytes] | None:
+    """Return the items of a JSON array as they came, to be read one by one; None where they cannot be told apart.
+
+    Only strings, brackets and commas are looked at, so that what is wrong inside an item stays that item's affair.
+    Of more than `most` items the first of them and one are returned.
+    """
+    found, begin, depth, last = list[bytes](), 0, 0, 0
+    for token in _TOKEN.finditer(raw):
+        kind = raw[token.start()]
+        if kind == _QUOTE:
+            continue
+        if depth == 0 and (last or kind != _OPEN or raw[: token.start()].strip()):
+            return None
+        if kind in b"[{":
+            depth += 1
+            begin = token.end() if depth == 1 else begin
+        elif depth == 1 and kind in b",]":
+            found.append(raw[begin : token.start()].strip(b" \t\r\n"))
+            begin = token.end()
+            if not found[-1] or len(found) > most:
+                return found if found[-1] else None
+        if kind in b"]}":
+            depth -= 1
+            last = token.end()
+    whole = last and depth == 0 and not raw[last:].strip(b" \t\r\n") and raw[last - 1] == _CLOSE
+    return found if whole else None
+
+
 def _together(messages: Sequence[bytes]) -> list[dict[str, Any]] | None:
     """Return the objects of messages that are read in one go, None where one has to be looked at.
 
@@ -154,6 +182,10 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 
 _PLAIN = json.JSONDecoder(object_pairs_hook=_unique)
 _LONG = json.JSONDecoder(object_pairs_hook=_unique, parse_int=float)  # thousands of digits would be slow
+_TOKEN = re.compile(
+    rb'"[^"\\]*(?:\\[\s\S]?[^"\\]*)*(?:"|\Z)|[\[\]{},]'
+)  # a string that does not end reaches to the end
+_QUOTE, _OPEN, _CLOSE = b'"[]'
 _MANY_DIGITS = re.compile(r"[0-9]{20}")
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _TWENTY = b"0" * 20

@@ -1,7 +1,8 @@
 """The run that answers: loaded after every check, followed when production moves, kept when the next one is bad.
 
 Where there is none to keep (the process starts, and the run in production is damaged), the newest earlier run of the
-history that passes every check answers in its place, until that run is whole again or another one is promoted.
+history that passes every check answers in its place, until that run is whole again or another one is promoted; one that
+was rolled back from only where no other opens.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitalwatch.errors import NoModelYet, StoreError, VitalsError
+from vitalwatch.errors import BundleRefused, NoModelYet, StoreError, VitalsError
 from vitalwatch.monitor import Monitor
 from vitalwatch.store import Store
 
@@ -38,10 +39,21 @@ def open_run(store: Store, run: str, trusted: Sequence[Path]) -> Monitor:
     """Return the monitor of a run after every check.
 
     Raises:
-        BundleRefused: Its models are damaged, unsigned, or answer otherwise than in training.
+        BundleRefused: Its models are damaged, unsigned, of another format, or answer otherwise than in training.
         NotFound: No such run.
     """
     return Monitor.open(store.folder(run) / MODELS, trusted, seal=store.seal(run, f"{MODELS}/manifest.json"))
+
+
+def refusal(store: Store, run: str, trusted: Sequence[Path]) -> str:
+    """Return why a run cannot be served (format, signature, self-test, files), empty where it can."""
+    try:
+        open_run(store, run, trusted)
+    except BundleRefused as error:
+        return error.check
+    except VitalsError as error:
+        return str(error)
+    return ""
 
 
 class Production:
@@ -132,7 +144,7 @@ class Production:
             log.error("the run in production is refused, %s: %s", answers, problem)
 
     def _earlier(self) -> tuple[Served, ...]:
-        """Return the newest earlier run of the history that passes every check."""
+        """Return the newest earlier run of the history that passes every check; those rolled back from come last."""
         for run in self._store.earlier():
             try:
                 if problem := self._store.problem(run):

@@ -13,8 +13,9 @@ from typing import Any
 
 from vitalwatch.database.audit import Book
 from vitalwatch.errors import GatesFailed, NotFound, StoreError, VitalsError
-from vitalwatch.production import Production, open_run
-from vitalwatch.store import Change, Run, Store
+from vitalwatch.history import Change
+from vitalwatch.production import Production, open_run, refusal
+from vitalwatch.store import Run, Store
 
 LONGEST_WHY = 200  # characters
 
@@ -56,7 +57,8 @@ class Promotion:
         Raises:
             NotFound: No such run.
             GatesFailed: It did not pass every gate that could be judged.
-            BundleRefused, StoreError: Its models are damaged, unsigned, or answer otherwise than in training.
+            BundleRefused, StoreError: Its models are damaged, unsigned, of another format, or answer otherwise than in
+                training.
         """
         try:
             folder = self.store.folder(run)
@@ -72,8 +74,8 @@ class Promotion:
         return change
 
     def rollback(self, why: str, actor: str) -> Change:
-        """Put the run back that was live before; raises NotFound without a good one."""
-        change = self._as(actor).rollback(why[:LONGEST_WHY])
+        """Put the newest run back that was live before and opens; raises NoEarlierRun, with production unmoved."""
+        change = self._as(actor).rollback(why[:LONGEST_WHY], lambda run: refusal(self.store, run, self._trusted))
         self._moved(actor, "run.rollback", change)
         return change
 

@@ -88,9 +88,9 @@ class Replaying:
 
     def _again(self, page: Sequence[Refused], actor: str, wards: Wards, now: int) -> Counter[str]:
         with self.database.reading() as connection:
-            raw = quarantine.opened(connection, self.secret, [one.no for one in page])
-        page = [one for one in page if one.no in raw]  # gone meanwhile: erased, or too old
-        counts, good = again(page, raw, actor, wards, self.schema, now, self.ahead_ms)
+            opened = quarantine.opened(connection, self.secret, [one.no for one in page])
+        page = [one for one in page if one.no in opened]  # gone meanwhile: erased, or too old
+        counts, good = again(page, opened, actor, wards, self.schema, now, self.ahead_ms)
         counts.update(read=len(page))
         for (source, ward), those in good.items():
             sender = Sender(source, actor, frozenset({ward}) if ward else wards)

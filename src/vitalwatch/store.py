@@ -24,9 +24,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from vitalwatch.errors import NotFound, StoreError
+from vitalwatch import history
+from vitalwatch.errors import NoEarlierRun, NotFound, StoreError
+from vitalwatch.history import Change, What, change_of
 
 ANY = "*"  # for `promote`: whatever is in production now
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -43,20 +45,6 @@ PROBLEMS = {
     ),
     **dict.fromkeys((errno.EEXIST, errno.ENOTEMPTY), ("is there already", "Move it away and run again")),
 }
-What = Literal["promoted", "rolled back", "refused"]
-
-
-@dataclass(frozen=True)
-class Change:
-    """One line of history, numbered from 1; `at` is UTC, `previous` what was live, `who` account and machine."""
-
-    n: int
-    at: str
-    what: What
-    run: str
-    previous: str | None
-    why: str
-    who: str
 
 
 @dataclass(frozen=True)
@@ -144,7 +132,7 @@ class Store:
 
     def history(self) -> list[Change]:
         """Return every change, oldest first; a torn last line is passed over, one that a crash left out is there."""
-        changes = [change for line in self._book().splitlines() if (change := _change(line)) is not None]
+        changes = [change for line in self._book().splitlines() if (change := change_of(line)) is not None]
         pending = self._pending()
         if pending is not None and all(change.n != pending.n for change in changes):
             changes.append(pending)
@@ -166,17 +154,26 @@ class Store:
                 raise StoreError(self.pointer, problem, "Run `python main.py` again: it is compared with the new one")
             return None if run == now else self._move("promoted", run, now, why)
 
-    def rollback(self, why: str) -> Change:
-        """Put the run back that was live before; damaged ones are passed over; raises NotFound without a good one."""
+    def rollback(self, why: str, refusal: Callable[[str], str] = lambda run: "") -> Change:
+        """Put the newest run back that was live before, is whole, and that nothing stands against.
+
+        `refusal` returns why a whole run cannot be served, empty where it can.
+        Raises NoEarlierRun: there is none, and what is wrong with those that are there; production is as it was.
+        """
+        passed_over = dict[str, str]()
         with self._changing():
-            for run in reversed(self._live()[:-1]):
-                if not self.problem(run):
-                    return self._move("rolled back", run, self._pointed(), why)
-        raise NotFound("An earlier good run", "`python main.py runs` lists what is there; promote one of them.")
+            now = self._pointed()
+            for run in dict.fromkeys(reversed(history.live(self.history())[:-1])):
+                if run == now:
+                    continue
+                if not (problem := self.problem(run) or refusal(run)):
+                    return self._move("rolled back", run, now, why)
+                passed_over[run] = problem
+        raise NoEarlierRun(passed_over)
 
     def earlier(self) -> list[str]:
-        """Return the runs that were live before the one in production, newest first; none that was rolled back from."""
-        return [run for run in dict.fromkeys(reversed(self._live())) if run != self._pointed()]
+        """Return the runs that were live, but for the one in production, in the order in which they may stand in."""
+        return [run for run in history.earlier(self.history()) if run != self._pointed()]
 
     def refuse(self, run: str, why: str) -> Change:
         """Write into history that a run was not promoted."""
@@ -214,7 +211,7 @@ class Store:
 
     def _pending(self) -> Change | None:
         """Return the change that the pointer carries."""
-        return _change(json.dumps(self._content().get("change")).encode())
+        return change_of(json.dumps(self._content().get("change")).encode())
 
     def _content(self) -> dict[str, Any]:
         """Return what the pointer holds; nothing when it is missing or damaged."""
@@ -237,24 +234,13 @@ class Store:
         book = self._book()
         tail = book[book.rfind(b"\n") + 1 :]
         with writing(self.book):
-            if tail and _change(tail) is None:
+            if tail and change_of(tail) is None:
                 os.truncate(self.book, len(book) - len(tail))
             elif tail:
                 _add(self.book, b"\n")
         pending = self._pending()
         if pending is not None and f'"n": {pending.n},'.encode() not in self._book():
             self._append(pending)
-
-    def _live(self) -> list[str]:
-        """Return the runs that were live, as a stack: promoting pushes, rolling back pops."""
-        stack: list[str] = []
-        for change in self.history():
-            if change.what == "promoted":
-                stack.append(change.run)
-            elif change.what == "rolled back":
-                while stack and stack[-1] != change.run:
-                    stack.pop()
-        return stack
 
     def _next(self, what: What, run: str, now: str | None, why: str) -> Change:
         changes = self.history()
@@ -483,13 +469,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _change(line: bytes) -> Change | None:
-    try:
-        return Change(**json.loads(line))
-    except (ValueError, TypeError):
-        return None
 
 
 def _who() -> str:

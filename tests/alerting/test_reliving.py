@@ -52,3 +52,14 @@ def test_an_alarm_that_lasts_to_the_end_ends_there(tiny_monitor):
     (start, end, _), *_ = lived(tiny_monitor, [(690, 700)])
 
     assert (690, 700) == (start, end)
+
+
+def test_an_alarm_that_came_sooner_because_it_is_louder_is_told_then_also_while_it_is_open(tiny_monitor):
+    rule = {"lasts": "2h", "sooner": "10min", "louder": {"high": 38.6}}
+
+    assert [(101, 104, 0), (691, 700, 1)] == lived(tiny_monitor, [(100, 104), (690, 700)], **rule)
+    assert [] == lived(tiny_monitor, [(100, 104), (690, 700)], **rule | {"louder": {"high": 40.0}})
+
+
+def test_what_outlasts_the_cool_down_of_the_one_before_is_an_alarm_from_then_on(tiny_monitor):
+    assert [(100, 104, 0), (128, 140, 0)] == lived(tiny_monitor, [(100, 104), (108, 140)], cool_down="2h")

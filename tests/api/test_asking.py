@@ -264,6 +264,17 @@ def test_open_inference_protocol_tells_models_and_readiness(api):
         assert ["error"] == list(answer.json)
 
 
+@pytest.mark.parametrize("version", [f"{RUN}x", "000000000009", "%00", "..", "1"])
+def test_a_version_that_does_not_answer_is_not_found_and_the_one_that_does_is_told(api, version):
+    for name in ("anomaly", "forecast"):
+        for end in ("", "/ready"):
+            other = api.ask("GET", f"/v2/models/{name}/versions/{version}{end}")
+            mine = api.ask("GET", f"/v2/models/{name}/versions/{RUN}{end}")
+            assert (404, ["error"]) == (other.status, list(other.json))
+            assert other.json["error"].startswith("not_found: ")
+            assert (200, name) == (mine.status, mine.json["name"])
+
+
 @pytest.mark.parametrize(
     "change", [{"shape": [2]}, {"datatype": "BOOL"}, {"name": "cholesterol"}, {"data": ["72"]}], ids=str
 )

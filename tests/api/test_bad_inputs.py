@@ -272,8 +272,42 @@ def test_a_bad_question_is_refused_where_it_is_bad(api, name):
     answer = api.ask("POST", "/predict", body)
 
     assert (422, code) == (answer.status, answer.code)
-    assert answer.json["errors"][0]["pointer"].startswith("/0")
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    many = api.ask("POST", "/predict", b"[%s]" % sent)
+    assert (422, code) == (many.status, many.code)
+    if "errors" in answer.json:
+        assert "/0" + answer.json["errors"][0]["pointer"] == many.json["errors"][0]["pointer"]
     assert [] == [word for word in ECHOES if word in answer.body.decode()]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "wanted"),
+    [
+        ({"age": "old"}, "/age", "a number is needed here"),
+        ({"age": {"years": 50}}, "/age", "a number is needed here"),
+        ({"asleep": "deeply"}, "/asleep", "true or false is needed here"),
+        ({"conditions": "asthma"}, "/conditions", "an array is needed here"),
+        ({"local_time": 8}, "/local_time", "text is needed here"),
+        ([{}, 7], "/1", "an object is needed here"),
+    ],
+)
+def test_a_value_of_another_type_is_told_which_one_is_needed(api, body, pointer, wanted):
+    answer = api.ask("POST", "/predict", body)
+    (fault,) = answer.json["errors"]
+
+    assert (422, "wrong_type", pointer, wanted) == (answer.status, answer.code, fault["pointer"], fault["detail"])
+    assert "A value is of another type than is needed there" == answer.json["title"]
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "snooze", "escalate", "resolve"])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(None, "not_found"), (b"", "not_found"), (b"{}", "not_found"), (b"{", "not_json"), (b" ", "not_json")],
+)
+def test_an_action_needs_no_body_also_where_a_media_type_is_told(api, action, body, code):
+    answer = api.ask("POST", f"/alarms/{'0' * 32}/{action}", body)
+
+    assert code == answer.code
 
 
 def test_a_question_needs_readings_or_a_person_not_both(api):

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from api_world import Api
-from serving_world import OTHER, RUN, messages
+from serving_world import OTHER, REFUSED, RUN, messages, refused_bundle
 from tiny import somebody
 from vitalwatch.database.tables import audit
 from vitalwatch.tables import MINUTE
@@ -77,6 +77,20 @@ def test_what_stands_against_a_move_is_said(own: Api, tiny_bundle) -> None:
     assert str(own.engine.settings.root) not in broken.body.decode()
     assert (404, 409, "no_earlier_run") == (nothing.status, back.status, back.code)
     assert RUN == own.engine.run()
+
+
+def test_a_rollback_to_a_run_of_another_format_is_refused_and_says_so(own: Api, tmp_path: Path, tiny_bundle) -> None:
+    add(own, refused_bundle(tmp_path / "old", tiny_bundle, "format"))
+    store = own.engine.promotion.store
+    store.promote(OTHER, "by the version before")
+    store.promote(RUN, "trained anew")
+    before = store.pointer.read_bytes()
+    back = own.ask("POST", "/runs/rollback", WHY)
+
+    assert (409, "no_earlier_run") == (back.status, back.code)
+    assert f"Run {OTHER}: {REFUSED['format']}. Production is as it was." in back.json["detail"]
+    assert before == store.pointer.read_bytes()
+    assert RUN == own.ask("POST", "/predict", {}).json["model"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from api_world import Api
@@ -65,15 +67,15 @@ def test_a_rule_is_tried_then_written_then_told_then_removed(api):
 @pytest.mark.parametrize(
     ("body", "pointer", "word"),
     [
-        ({"own": {"own_1": FAST | {"whn": 1}}}, "/own/own_1", "unknown key. Did you mean when?"),
+        ({"own": {"own_1": FAST | {"whn": 1}}}, "/own/own_1", "Unknown key. Did you mean when?"),
         (
             {"own": {"own_1": FAST | {"when": {"vital": "heart_rate", "above": 900}}}},
             "/own/own_1/heart_rate",
             "between",
         ),
         ({"own": {"Mr Smith": FAST}}, "/own", "is no name of an own rule. Write own_1 to own_99"),
-        ({"own": {"own_1": FAST | {"lasts": "soon"}}}, "/own/own_1/lasts", "a duration is written like"),
-        ({"limits": {"heart_rate": {"low": 90, "high": 60}}}, "/limits/heart_rate", "low must be below high"),
+        ({"own": {"own_1": FAST | {"lasts": "soon"}}}, "/own/own_1/lasts", "A duration is written like"),
+        ({"limits": {"heart_rate": {"low": 90, "high": 60}}}, "/limits/heart_rate", "Low must be below high"),
         (
             {"limits": {"heart_rate": {"high": 10**309}}},
             "/limits/heart_rate/high",
@@ -88,6 +90,8 @@ def test_what_is_wrong_is_told_with_its_place_and_never_repeated(api, body, poin
 
     assert (422, "unknown_value") == (answer.status, answer.code)
     assert pointer == answer.json["errors"][0]["pointer"]
+    assert answer.json["errors"][0]["detail"] == answer.json["detail"]
+    assert not re.match(r"(It|A key or value) (low|a |unknown|Input)", answer.json["detail"])
     assert word in answer.json["errors"][0]["detail"]
     assert b"Smith" not in answer.body
     assert b"whn" not in answer.body

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from serving_world import REFUSED, refused_bundle
+
 
 def test_an_empty_store_says_what_makes_a_run(place):
     assert "`python main.py` makes one" in place.do("runs").out
@@ -57,6 +59,17 @@ def test_promoting_and_rolling_back_move_production_and_are_written_down(served,
     assert [(change.what, change.run, change.why) for change in served.store.history()] == [
         ("promoted", "first", "test"), ("promoted", "second", "better"), ("rolled back", "first", "worse"),
     ]  # fmt: skip
+
+
+def test_a_rollback_to_a_run_that_does_not_open_is_refused_and_production_stays(place, tmp_path, tiny_bundle):
+    place.add_run("first", refused_bundle(tmp_path / "old", tiny_bundle, "format"))
+    place.add_run("second", tiny_bundle)
+    before = place.store.pointer.read_bytes()
+    answer = place.do("rollback", "--json")
+
+    assert answer.code == 1
+    assert f"Run first: {REFUSED['format']}" in answer.json["error"]
+    assert place.store.pointer.read_bytes() == before
 
 
 def test_promoting_a_run_that_failed_gates_is_possible_and_warned_of(served, tiny_bundle):

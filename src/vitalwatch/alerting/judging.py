@@ -151,6 +151,27 @@ def _body(told: Mapping[str, Any]) -> Body:
     return Body(told["busy_at"], beat, held, sensed, means, told.get("loose_at", -1))
 
 
+@dataclass
+class Course:
+    """What a judge says while it looks at rows.
+
+    Attributes:
+        ended: Conditions that ended in these rows.
+        told: Where asked for, of rules that compare values: start of the row, UTC ms, and the condition as it is from
+            then on: begun, worse, or over.
+    """
+
+    ended: list[Condition] = field(default_factory=list)
+    told: list[tuple[int, Condition]] | None = None
+
+    def say(self, at: int, condition: Condition) -> None:
+        """Note a condition that began, became worse or is over, at the row that starts at `at`."""
+        if condition.end is not None:
+            self.ended.append(condition)
+        if self.told is not None:
+            self.told.append((at, condition))
+
+
 class Judge:
     """Rules of rules.yaml for one person.
 
@@ -176,16 +197,28 @@ class Judge:
             memory: From `Memory()` or an earlier call.
             answers: Of the monitor, for rows that follow those seen before; the newest one may be told again.
         """
-        n = len(answers)
-        if not n:
+        if not len(answers):
             return memory, self._present(memory.after)
+        course = Course()
+        memory = self._look(memory, answers, course)
+        return memory, (*course.ended, *self._present(memory.after))
+
+    def course(
+        self, memory: Memory, answers: Answers
+    ) -> tuple[Memory, tuple[Condition, ...], list[tuple[int, Condition]]]:
+        """Return what `look` does of at least one row, and when rules that compare values said what (`Course.told`)."""
+        course = Course(told=[])
+        memory = self._look(memory, answers, course)
+        return memory, (*course.ended, *self._present(memory.after)), course.told or []
+
+    def _look(self, memory: Memory, answers: Answers, course: Course) -> Memory:
+        n = len(answers)
         body = memory.before if answers.time[0] == memory.newest else memory.after
-        ended: list[Condition] = []
         begins = self._glance.begins(answers)
         go_on = partial(self._rows, begins=begins) if body.held or begins else self._passed
-        before = go_on(body, answers, slice(0, n - 1), ended) if n > 1 else body
-        after = go_on(before, answers, slice(n - 1, n), ended)
-        return Memory(int(answers.time[-1]), after, before), (*ended, *self._present(after))
+        before = go_on(body, answers, slice(0, n - 1), course) if n > 1 else body
+        after = go_on(before, answers, slice(n - 1, n), course)
+        return Memory(int(answers.time[-1]), after, before)
 
     def of_monitor(self, state: State, answers: Answers) -> tuple[Condition, ...]:
         """Return the conditions of the monitor's own channels: those still open in `state`, and those that ended.
@@ -280,7 +313,7 @@ class Judge:
             about=held.about,
         )
 
-    def _passed(self, body: Body, answers: Answers, keep: slice, ended: list[Condition]) -> Body:
+    def _passed(self, body: Body, answers: Answers, keep: slice, course: Course) -> Body:
         """Return what `_rows` does where no rule about a body can begin to hold."""
         grid = answers.grid if len(answers) == 1 else answers.grid.rows(keep)
         step_minutes = self.schema.step_minutes
@@ -289,24 +322,24 @@ class Judge:
         sensed: Mapping[str, Sensed] = {}
         step_ms = self.schema.step_ms
         if body.sensed or (self.sensors and not nothing_sensed(grid, body.beat, step_ms, self._weakest)):
-            sensed = self._felt(body, grid, resting_rows(grid, body.busy_at, step_minutes)[0], ended)
+            sensed = self._felt(body, grid, resting_rows(grid, body.busy_at, step_minutes)[0], course)
         loose_at = loose_rows(grid, body.loose_at)[1] if np.count_nonzero(grid.artefact) else body.loose_at
         return Body(busy_at, newest_beat(grid, step_minutes), sensed=sensed, loose_at=loose_at)
 
-    def _felt(self, before: Body, grid: Grid, resting: Bools, ended: list[Condition]) -> Mapping[str, Sensed]:
-        """Return what is remembered of the rules about sensors after some rows; what ends in them goes to `ended`."""
+    def _felt(self, before: Body, grid: Grid, resting: Bools, course: Course) -> Mapping[str, Sensed]:
+        """Return what is remembered of the rules about sensors after some rows; what ends in them goes to `course`."""
         sensed = dict(before.sensed)
         felt = Felt(grid, resting, beat_change(grid, before.beat, self.schema.step_ms))
         for name, rule in self.sensors:
             found = FINDERS[rule.sensor or ""](felt, rule)
             told, over = advance(sensed.pop(name, Sensed()), found, grid.time, rule, self.schema.step_ms)
-            ended.extend(self._sensed(name, rule, start, end) for start, end in over)
+            course.ended.extend(self._sensed(name, rule, start, end) for start, end in over)
             if told.times:
                 sensed[name] = told
         return sensed
 
-    def _rows(self, body: Body, answers: Answers, keep: slice, ended: list[Condition], *, begins: Set[str]) -> Body:
-        """Return what is remembered after some rows; what ends in them is added to `ended`.
+    def _rows(self, body: Body, answers: Answers, keep: slice, course: Course, *, begins: Set[str]) -> Body:
+        """Return what is remembered after some rows; what is to be said of them goes to `course`.
 
         Of the rules, only those that are held or among those that may begin are looked at: others change nothing.
         """
@@ -326,10 +359,10 @@ class Judge:
                 mean, value = self._mean(body.means.get(name, Mean()), rows, term)
                 means[name] = mean
                 values.append(value)
-            found = self._watch(asked, held.pop(asked.name, Held()), values, rows, ended)
+            found = self._watch(asked, held.pop(asked.name, Held()), values, rows, course)
             if found.since is not None:
                 held[asked.name] = found
-        sensed = self._felt(body, seen.grid, rows.resting, ended)
+        sensed = self._felt(body, seen.grid, rows.resting, course)
         return Body(rows.busy_at, rows.beat, held, sensed, means, rows.loose_at)
 
     def _mean(self, mean: Mean, rows: Rows, term: Term) -> tuple[Mean, Doubles]:
@@ -338,7 +371,7 @@ class Judge:
             value = np.where(rows.resting, value, np.nan)
         return advance_mean(mean, value, rows.time, over_of(term), self.schema.step_ms)
 
-    def _watch(self, asked: Asked, held: Held, values: Sequence[Doubles], rows: Rows, ended: list[Condition]) -> Held:
+    def _watch(self, asked: Asked, held: Held, values: Sequence[Doubles], rows: Rows, course: Course) -> Held:
         """Return what is remembered of one rule after these rows."""
         enter, stay = asked.codes(values, rows)
         candidates = np.flatnonzero(enter == HOLDS)
@@ -349,7 +382,7 @@ class Judge:
                 if place == len(candidates):
                     break
                 row = int(candidates[place])
-            held = self._row(asked, held, enter, stay, row, values, rows, ended)
+            held = self._row(asked, held, enter, stay, row, values, rows, course)
             row += 1
         return held
 
@@ -362,18 +395,18 @@ class Judge:
         row: int,
         values: Sequence[Doubles],
         rows: Rows,
-        ended: list[Condition],
+        course: Course,
     ) -> Held:
         start = int(rows.time[row])
         end = start + self.schema.step_ms
         if held.since is not None and start - held.until > HOLD:
-            held = self._over(asked, held, ended)
+            held = self._over(asked, held, start, course)
         code = int((enter if held.start is None else stay)[row])
         if code == UNKNOWN:
             return held
         if code != HOLDS:
             gone = held.start is None or end - held.until >= span(asked.rule.clears)
-            return self._over(asked, held, ended) if gone else held
+            return self._over(asked, held, start, course) if gone else held
         value = float(values[0][row])
         priority = asked.priority(value)
         loud = None if priority == asked.rule.priority else start if held.loud is None else held.loud
@@ -384,12 +417,14 @@ class Judge:
         if held.start is not None and higher(held.priority, priority) == held.priority:
             return held
         sentence = self._explanation(asked, values, rows, row)
-        return replace(held, start=held.since if held.start is None else held.start, priority=priority,
+        held = replace(held, start=held.since if held.start is None else held.start, priority=priority,
                        explanation=sentence, about=self._about(asked, rows, row))  # fmt: skip
+        course.say(start, self._episode(asked, held, None))
+        return held
 
-    def _over(self, asked: Asked, held: Held, ended: list[Condition]) -> Held:
+    def _over(self, asked: Asked, held: Held, at: int, course: Course) -> Held:
         if held.start is not None:
-            ended.append(self._episode(asked, held, held.until))
+            course.say(at, self._episode(asked, held, held.until))
         return Held()
 
     def _about(self, asked: Asked, rows: Rows, row: int) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ The clock is that of the readings. What is counted is what would have sounded, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from vitalwatch.alerting.alerts import ACKNOWLEDGE, Action, Alert, Condition, Observed
 from vitalwatch.alerting.judging import Judge, Memory
@@ -55,18 +56,20 @@ def recalled(judge: Judge, state: State, parts: Sequence[Answers]) -> tuple[list
     if not parts:
         return [], Memory()
     step_ms, last = judge.schema.step_ms, int(parts[-1].time[-1]) + judge.schema.step_ms
-    waits = {name: max(span(one.rule.lasts) - step_ms, 0) for name, one in judge.in_force.items()}
-    memory, seen = Memory(), list[Condition]()
+    sensors = {name for name, _ in judge.sensors}
+    memory, said, sensed = Memory(), list[Event](), list[Condition]()
     for part in parts:
-        memory, conditions = judge.look(memory, part)
-        seen = [one for one in seen if one.end is not None] + list(conditions)  # what is present is told each time
+        memory, conditions, course = judge.course(memory, part)
+        said = [one for one in said if one.at < part.time[0]]  # a row that is told again is judged again
+        said += [Event(at, "rules", one) for at, one in course]
+        sensed = [one for one in sensed if one.end is not None]  # what is present is told each time
+        sensed += [one for one in conditions if one.rule in sensors]
     told = replace(parts[-1], alarms=tuple(alarm for part in parts for alarm in part.alarms))
-    found = [("rules", one) for one in seen] + [("monitor", one) for one in judge.of_monitor(state, told)]
-    spans = [
-        (source, one, one.start + waits[one.rule], max(one.end or last, one.start + waits[one.rule] + 1))
-        for source, one in found
-    ]
-    alerts, heard = _live(judge.rules.timing, spans, last)
+    events = [*said, *(each for one in sensed for each in _lasting("rules", one, one.start))]
+    for one in judge.of_monitor(state, told):
+        wait = max(span(judge.in_force[one.rule].rule.lasts) - step_ms, 0)
+        events += _lasting("monitor", one, one.start + wait)
+    alerts, heard = _live(judge.rules.timing, events, last)
     lived = [
         Lived(one, heard[one.id], max(one.end if one.end is not None else last, heard[one.id] + 1))
         for one in alerts
@@ -75,23 +78,51 @@ def recalled(judge: Judge, state: State, parts: Sequence[Answers]) -> tuple[list
     return lived, memory
 
 
-def _live(
-    signals: Signals, spans: Sequence[tuple[str, Condition, int, int]], last: int
-) -> tuple[list[Alert], dict[str, int]]:
+class Event(NamedTuple):
+    """A condition as a source tells it from some moment on, UTC ms: begun, worse, or over."""
+
+    at: int
+    source: str
+    condition: Condition
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Source and key of the condition."""
+        return self.source, *self.condition.key
+
+
+def _lasting(source: str, condition: Condition, known: int) -> list[Event]:
+    """Return when a condition that never gets worse is told: once it is known, and where it ended, then."""
+    begun = Event(known, source, replace(condition, end=None))
+    return [begun] if condition.end is None else [begun, Event(max(condition.end, known + 1), source, condition)]
+
+
+def _live(signals: Signals, events: Sequence[Event], last: int) -> tuple[list[Alert], dict[str, int]]:
     """Return all alerts of one person, and when each first sounded; those for which another spoke never did.
 
-    A step is made at each moment when a condition begins or ends, and when a timer runs out.
+    A step is made at each moment when a condition begins, gets worse or is over, when a timer runs out, and when a
+    condition has waited for its cool-down; the last one at `last`.
     """
-    moments = sorted({moment for _, _, begin, end in spans for moment in (begin, end) if moment <= last})
+    at: dict[int, list[Event]] = {last: []}
+    for event in events:
+        if event.at <= last:
+            at.setdefault(event.at, []).append(event)
+    moments = sorted(at)
     alerts, heard = dict[str, Alert](), dict[str, int]()
+    present = dict[tuple[str, str, str], Event]()
     place, now = 0, 0
     while place < len(moments):
-        due = min((one.until for one in alerts.values() if one.open and one.until is not None), default=FOREVER)
-        now = min(moments[place], max(due, now))
-        place += now == moments[place]
-        present = [(source, one) for source, one, begin, end in spans if begin <= now < end]
-        observed = [_seen(source, now, [one for of, one in present if of == source]) for source in ("rules", "monitor")]
-        done = step(alerts.values(), observed, (), now, signals)
+        now = min(moments[place], _due(alerts.values(), present.keys(), now))
+        over = list[Event]()
+        if now == moments[place]:
+            place += 1
+            for event in at[now]:
+                if event.condition.end is None:
+                    present[event.key] = event
+                else:
+                    present.pop(event.key, None)
+                    over.append(event)
+        done = step(alerts.values(), _observed([*over, *present.values()], now), (), now, signals)
         alerts |= done.alerts
         for told in done.transitions:
             if told.sounds:
@@ -101,6 +132,21 @@ def _live(
     return list(alerts.values()), heard
 
 
-def _seen(source: str, now: int, present: Sequence[Condition]) -> Observed:
-    still = tuple(Condition(**vars(one) | {"end": None}) for one in present)
-    return Observed("replay", source, now, now, still)
+def _due(alerts: Iterable[Alert], present: Set[tuple[str, str, str]], now: int) -> int:
+    """Return when time alone changes something next: a timer runs out, or the cool-down of what is present."""
+    due, cool = FOREVER, dict[tuple[str, str, str], int]()
+    for one in alerts:
+        key = (one.source, *one.key)
+        if one.open and one.until is not None:
+            due = min(due, max(one.until, now))
+        if key in present:
+            cool[key] = FOREVER if one.open else max(cool.get(key, 0), one.changed_at + one.cool_down)
+    return min([due, *(when for when in cool.values() if when > now)])
+
+
+def _observed(events: Sequence[Event], now: int) -> list[Observed]:
+    """Return what both sources say at a moment."""
+    return [
+        Observed("replay", source, now, now, tuple(one.condition for one in events if one.source == source))
+        for source in ("rules", "monitor")
+    ]

@@ -13,7 +13,7 @@ from vitalwatch.alerting.watchdog import SYSTEM
 
 SOURCE = "serving"
 FALLBACK, UNDELIVERED = "model_fallback", "receiver_failing"
-BY_ANOTHER = "The run in production is damaged or unsigned: run {run}, an earlier one, answers in its place."
+BY_ANOTHER = "The run in production does not open: run {run}, an earlier one, answers in its place."
 NOT_TOLD = "The receiver {name} does not accept what it is sent: alarms are not told there."
 
 

@@ -37,7 +37,7 @@ async def predict(call: Call) -> Reply:
         try:
             told = call.desk.forms.moments.validate_python(value if many else [value])
         except ValidationError as error:
-            raise of_validation(error) from None
+            raise of_validation(error, around=0 if many else 1) from None
         monitor, run = call.desk.monitor()
         with call.desk.metrics.inference[HEART_RATE].time():
             found = expected(monitor, told, run)

@@ -88,6 +88,17 @@ class Call:
         """Return the body as a form; raises Problem."""
         return checked(form, await self.value(most))
 
+    async def optional(self, form: type[M]) -> M:
+        """Return the body as a form, its defaults where nothing is sent; raises Problem."""
+        if not self.headers.get(b"content-type"):
+            return form()
+        most = self.desk.chosen.max_body
+        raw = await self.raw(most)
+        if not raw:
+            return form()
+        async with self.desk.compute:
+            return checked(form, parsed(raw, most))
+
     async def value(self, most: int | None = None) -> Any:
         """Return the body as strict JSON; raises Problem."""
         most = most or self.desk.chosen.max_body

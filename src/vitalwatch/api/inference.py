@@ -59,14 +59,18 @@ async def ready(call: Call) -> Reply:
 
 
 async def model_ready(call: Call) -> Reply:
-    """Tell whether one model answers."""
+    """Tell whether one model, or one version of it, answers."""
     if unknown := _unknown(call):
         return unknown
-    return reply({"name": call.path["model"], "ready": _is_ready(call)}, 200 if _is_ready(call) else 503)
+    served = call.desk.engine.production.answering()
+    if served is not None and (other := _other_version(call, served.run)):
+        return other
+    is_ready = served is not None
+    return reply({"name": call.path["model"], "ready": is_ready}, 200 if is_ready else 503)
 
 
 async def model(call: Call) -> Reply:
-    """Tell names, types and shapes of a model's inputs and outputs."""
+    """Tell names, types and shapes of a model's inputs and outputs; of a version, where it is the one that answers."""
     if unknown := _unknown(call):
         return unknown
     name = call.path["model"]
@@ -74,6 +78,8 @@ async def model(call: Call) -> Reply:
         _, run = call.desk.monitor()
     except NoModelYet as error:
         return _error(of_error(error).detail, 503)
+    if other := _other_version(call, run):
+        return other
     columns = [{"name": one, "datatype": "FP32", "shape": [-1]} for one in call.desk.settings.schema.names]
     shape = [-1] if name == "anomaly" else [-1, -1]
     outputs = [{"name": one, "datatype": TYPES.get(one, "FP32"), "shape": shape} for one in MODELS[name]]
@@ -100,8 +106,8 @@ async def infer(call: Call) -> Reply:
             rows = _rows(asked.inputs)
             readings = readings_of(rows, call.desk.settings.schema, now_ms(), call.desk.ahead_ms, "/inputs")
             monitor, run = call.desk.monitor()
-            if call.path.get("version", run) != run:
-                return _error("This version is not in production.", 404)
+            if other := _other_version(call, run):
+                return other
             with call.desk.metrics.inference[call.path["model"]].time():
                 outputs = _outputs(call.path["model"], monitor, readings)
     except Refused as refused:
@@ -224,7 +230,13 @@ def _is_ready(call: Call) -> bool:
 
 def _unknown(call: Call) -> Reply | None:
     known = call.path["model"] in MODELS
-    return None if known else _error(f"Known models: {', '.join(MODELS)}.", 404)
+    return None if known else _error(f"not_found: known models are {', '.join(MODELS)}.", 404)
+
+
+def _other_version(call: Call, run: str) -> Reply | None:
+    """Return what is told of a version that does not answer: one run answers at a time."""
+    answers = call.path.get("version", run) == run
+    return None if answers else _error("not_found: this version does not answer; ask without one which does.", 404)
 
 
 def _error(told: str, status: int) -> Reply:

@@ -12,8 +12,8 @@ from vitalwatch.api.calls import Call, Reply, reply
 from vitalwatch.api.forms import RUN, Why
 from vitalwatch.api.problem import Problem
 from vitalwatch.database.access import ADMIN
-from vitalwatch.errors import NotFound, StoreError
-from vitalwatch.store import Change
+from vitalwatch.errors import NoEarlierRun, StoreError
+from vitalwatch.history import Change
 
 _RUN = re.compile(RUN)
 
@@ -46,8 +46,9 @@ async def rollback(call: Call) -> Reply:
     asked = await call.json(Why)
     try:
         change = await _move(call, call.desk.engine.promotion.rollback, asked.why, call.caller.actor)
-    except NotFound:
-        raise Problem("no_earlier_run", "GET /runs lists what is there; promote one of them.") from None
+    except NoEarlierRun as error:
+        detail = f"{error.why}Production is as it was. GET /runs lists what is there; promote one of them."
+        raise Problem("no_earlier_run", detail) from None
     return _moved(call, change)
 
 

@@ -35,6 +35,7 @@ RETRY = 1  # seconds, where nothing better is known
 # Code -> status and title; the codes of readings are those of every other surface
 TABLE: dict[str, tuple[int, str]] = {
     **{code: (422, title) for code, title in {**BY_READING, **BY_DATABASE}.items()},
+    "wrong_type": (422, "a value is of another type than is needed there"),
     "not_json": (400, "the body is not JSON"),
     "too_large": (413, "the body is longer than this route takes"),
     "event_id_conflict": (409, BY_DATABASE["event_id_conflict"]),
@@ -48,7 +49,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "not_learnt": (422, "the run in production learnt no model that answers this"),
     "bad_action": (409, "this action does not fit the state of the alert"),
     "gates_failed": (409, "this run did not pass every gate"),
-    "run_refused": (409, "this run is damaged, unsigned, or answers otherwise than in training"),
+    "run_refused": (409, "this run does not open: damaged, not signed, of another format, or its self-test failed"),
     "no_earlier_run": (409, "there is no earlier good run to go back to"),
     "unauthenticated": (401, "a valid key or token is needed"),
     "scope_missing": (403, "the key may not do this"),
@@ -65,6 +66,15 @@ TABLE: dict[str, tuple[int, str]] = {
     "provider_silent": (503, "the identity provider does not tell its keys"),
     "storage": (503, "the database does not take anything now"),
     "internal": (500, "something went wrong here, not with the request"),
+}
+WANTED = {  # what pydantic calls it, and what a value of another type should have been
+    "string": "text is needed here",
+    "int": "a whole number is needed here",
+    "int_from_float": "a whole number is needed here",
+    "float": "a number is needed here",
+    "bool": "true or false is needed here",
+    "list": "an array is needed here",
+    **dict.fromkeys(("dict", "model", "model_attributes"), "an object is needed here"),
 }
 OF_PYDANTIC = {
     "missing": "missing_field",
@@ -178,12 +188,18 @@ def of_error(error: VitalsError) -> Problem:
     return Problem("internal", "Look into the log under this request's id.")
 
 
-def of_validation(error: ValidationError, base: str = "") -> Problem:
-    """Return the problem of a body or a query that does not fit its form; names that were sent are not repeated."""
+def of_validation(error: ValidationError, around: int = 0) -> Problem:
+    """Return the problem of a body or a query that does not fit its form; names that were sent are not repeated.
+
+    Args:
+        error: Of the form.
+        around: Levels that were put around what was sent.
+    """
     faults = []
     for one in error.errors(include_url=False, include_context=False, include_input=False):
-        kind, place = one["type"], one["loc"]
+        kind, place = one["type"], one["loc"][around:]
         place = place[:-1] if kind == "extra_forbidden" else place
         code = OF_PYDANTIC.get(kind, "wrong_type" if kind.endswith("_type") else "unknown_value")
-        faults.append(Fault(base + "".join(f"/{part}" for part in place), code))
+        detail = WANTED.get(kind.removesuffix("_type").removesuffix("_parsing"), "") if code == "wrong_type" else ""
+        faults.append(Fault("".join(f"/{part}" for part in place), code, detail))
     return Problem(faults[0].code, faults=faults)

@@ -15,6 +15,7 @@ from vitalwatch.errors import SettingsError
 from vitalwatch.rehearsal import Rehearsal
 from vitalwatch.tables import DAY
 
+VERBS = ("is ", "has ", "holds ", "must ", "cannot ", "stands ")  # with which problems of settings begin
 FIELDS = frozenset(name for form in (Personal, Rule, Term, Bound, Change, Wearing) for name in form.model_fields)
 
 
@@ -55,10 +56,14 @@ async def _tried(call: Call, work: Any, *given: Any) -> Reply:
     try:
         found: Rehearsal | None = await call.desk.ask(work, *given, call.caller.wards)
     except SettingsError as error:
-        fault = Fault(_pointer(error, call), "unknown_value", f"It {error.problem}. {error.hint}".strip())
-        detail = f"A key or value {error.problem}. {error.hint}".strip()
-        raise Problem("unknown_value", detail, faults=[fault]) from None
+        detail = f"{_sentence(error.problem)}. {error.hint}".strip()
+        raise Problem("unknown_value", detail, faults=[Fault(_pointer(error, call), "unknown_value", detail)]) from None
     return reply({"tried": None if found is None else found.to_json()})
+
+
+def _sentence(problem: str) -> str:
+    """Return what is wrong with the value that a pointer names: some problems are whole sentences already."""
+    return f"It {problem}" if problem.startswith(VERBS) else problem[:1].upper() + problem[1:]
 
 
 def _pointer(error: SettingsError, call: Call) -> str:

@@ -194,12 +194,13 @@ def _state() -> list[Operation]:
         Operation("GET", "/runs/{run}", "run", READ, STATE, "Card and evaluation of a run", moving.run),
         Operation(
             "POST", "/runs/{run}/promote", "promote", ADMIN, STATE, "Put a run into production; audited",
-            moving.promote, Why, told="Needs a key of all wards. Refused (409) where it failed a gate or is "
-            "damaged. It answers from then on; no request fails meanwhile.", wards=HOUSE,
+            moving.promote, Why, told="Needs a key of all wards. Refused (409) where it failed a gate or "
+            "does not open. It answers from then on; no request fails meanwhile.", wards=HOUSE,
         ),
         Operation(
             "POST", "/runs/rollback", "rollback", ADMIN, STATE, "Put the run before back; audited", moving.rollback,
-            Why, told="Needs a key of all wards.", wards=HOUSE,
+            Why, told="Needs a key of all wards. Earlier runs that do not open are passed over; without another (409) "
+            "production stays.", wards=HOUSE,
         ),
         Operation(
             "GET", "/whoami", "whoami", PUBLIC, STATE, "What this key may do", moving.whoami,

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vitalwatch.api.calls import JSON, NDJSON, Call, Reply, parsed, reply
+from vitalwatch.api.calls import JSON, NDJSON, Call, Reply, reply
 from vitalwatch.api.forms import MOST
 from vitalwatch.api.lines import Lines
 from vitalwatch.api.problem import Fault, Problem, of_error
 from vitalwatch.deliveries import REASONS as BY_DATABASE
-from vitalwatch.deliveries import Delivery, Receipt, Sender, Told
+from vitalwatch.deliveries import Delivery, Receipt, Sender, Told, Unread
 from vitalwatch.errors import VitalsError
-from vitalwatch.messages import MAX_BYTES
+from vitalwatch.messages import MAX_BYTES, items, strict
 from vitalwatch.reading import MAX_TEXT, REASONS
 from vitalwatch.timestamps import unsafe
 
@@ -100,8 +100,18 @@ def _idempotency(call: Call) -> str:
 
 
 def _objects(raw: bytes, most: int) -> tuple[bool, list[Any]]:
-    """Return whether there is one reading alone, and the messages: decoded, and as bytes what is no object."""
-    value = parsed(raw, most)
+    """Return whether there is one reading alone, and the messages: decoded, and as bytes what is no object.
+
+    Of an array that is no strict JSON the items are messages by themselves, where they can be told apart; a body of
+    which nothing can be told is one message that is refused.
+    """
+    value, reason = strict(raw, most)
+    if reason in ("empty", "too_large"):
+        raise Problem("not_json" if reason == "empty" else reason)
+    if reason:
+        found = items(raw, MOST)
+        apart = [one[: MAX_BYTES + 1] for one in found or ()]  # enough to say that it is too long
+        return (False, apart) if apart else (True, [Unread(raw[:MAX_BYTES], reason)])
     if isinstance(value, list):
         return False, [one if isinstance(one, dict) else b"[]" for one in value]
     if not isinstance(value, dict):

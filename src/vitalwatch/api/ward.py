@@ -207,7 +207,7 @@ def acting(action: str) -> Any:
 
     async def act(call: Call) -> Reply:
         wanted = alarm_of(call)
-        asked = await call.json(Act) if call.headers.get(b"content-type") else Act()
+        asked = await call.optional(Act)
         pause = (asked.minutes or 0) * MINUTE
         told = await call.desk.ask(
             call.desk.engine.act, wanted, action, call.caller.actor, call.caller.wards, pause=pause

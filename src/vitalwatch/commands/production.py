@@ -15,7 +15,8 @@ from vitalwatch.commands.figures import EVALUATION, REPORT, evaluation_of, headl
 from vitalwatch.commands.models import place_of
 from vitalwatch.commands.realism import realism
 from vitalwatch.errors import NotFound, StoreError
-from vitalwatch.store import Change, Run
+from vitalwatch.history import Change
+from vitalwatch.store import Run
 
 
 def runs(given: Namespace, desk: Desk) -> Outcome:
@@ -109,7 +110,7 @@ def promote(given: Namespace, desk: Desk) -> Outcome:
 
     Raises:
         NotFound: No such run.
-        BundleRefused: Its models are damaged, unsigned, or answer otherwise than in training.
+        BundleRefused: Its models are damaged, unsigned, of another format, or answer otherwise than in training.
         StoreError: The run is damaged, or the folder cannot be written.
     """
     run = desk.store.folder(given.id).name
@@ -122,8 +123,12 @@ def promote(given: Namespace, desk: Desk) -> Outcome:
 
 
 def rollback(given: Namespace, desk: Desk) -> Outcome:
-    """Put the run back that was live before; raises NotFound without a good one."""
-    change = desk.store.rollback(given.why or "asked for on the command line")
+    """Put the newest run back that was live before and opens; raises NoEarlierRun, with production unmoved."""
+    from vitalwatch.production import refusal
+
+    trusted = [desk.settings.path(path) for path in desk.settings.config.signing.trusted]
+    why = given.why or "asked for on the command line"
+    change = desk.store.rollback(why, lambda run: refusal(desk.store, run, trusted))
     return _moved(change, change.run, desk)
 
 

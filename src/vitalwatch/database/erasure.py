@@ -59,7 +59,10 @@ def export(connection: Connection, secret: Secret, person: Person, schema: Schem
         "readings": _rows(stored.time, stored.values, offset=stored.offset),
         "scores": _rows(line.time, line.values, run=line.run, is_anomaly=line.anomaly, kind=line.kind),
         "alarms": [{**alert, "history": alerts.history(connection, alert["id"])} for alert in kept],
-        "refused": [{"no": no, "sent": sent.decode("utf-8", "replace")} for no, sent in raw.items()],
+        "refused": [
+            {"no": no, "sent": one.raw.decode("utf-8", "replace"), "key": one.key.partition(":")[2]}
+            for no, one in raw.items()
+        ],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
@@ -24,6 +25,7 @@ class Refused:
         raw: What was sent.
         person: Pseudonym where the message named somebody, else empty.
         ward, actor: Of the one who sent it.
+        key: Stands for its event id where it has none, by the `Idempotency-Key` it came with; never told.
         no, received: Given when stored.
     """
 
@@ -36,6 +38,7 @@ class Refused:
     person: str
     ward: str
     actor: str
+    key: str = ""
     no: int = 0
     received: int = 0
 
@@ -58,9 +61,20 @@ class Quarantined:
     counts: dict[str, int]
 
 
+class Opened(NamedTuple):
+    """What was sent, and the key that stands for its event id, empty for none."""
+
+    raw: bytes
+    key: str
+
+
 OLDEST = Which()
+SEALED = ("raw", "key")
+_KEYED = (
+    b"\0keyed\0"  # what is sealed with a key begins so, then the key's length; a message that begins so has one too
+)
 _SEALED = select(quarantine.c.no, quarantine.c.sealed).where(quarantine.c.no.in_(bindparam("numbers", expanding=True)))
-_TOLD = [quarantine.c[name] for name in Refused.__dataclass_fields__ if name != "raw"]
+_TOLD = [quarantine.c[name] for name in Refused.__dataclass_fields__ if name not in SEALED]
 
 
 def add(connection: Connection, secret: Secret, refused: Sequence[Refused], now: int) -> None:
@@ -70,8 +84,8 @@ def add(connection: Connection, secret: Secret, refused: Sequence[Refused], now:
     first = take(connection, "refused", len(refused))
     rows = []
     for no, one in enumerate(refused, start=first):
-        row = {name: value for name, value in vars(one).items() if name != "raw"}
-        rows.append({**row, "no": no, "received": now, "sealed": secret.seal(one.raw, f"quarantine.sealed:{no}")})
+        row = {name: value for name, value in vars(one).items() if name not in SEALED}
+        rows.append({**row, "no": no, "received": now, "sealed": secret.seal(_joined(one), f"quarantine.sealed:{no}")})
     connection.execute(quarantine.insert(), rows)
 
 
@@ -100,12 +114,12 @@ def counts(connection: Connection, wards: Wards) -> dict[str, int]:
     return {reason: int(count) for reason, count in connection.execute(which)}
 
 
-def opened(connection: Connection, secret: Secret, numbers: Sequence[int]) -> dict[int, bytes]:
+def opened(connection: Connection, secret: Secret, numbers: Sequence[int]) -> dict[int, Opened]:
     """Return what was sent, by number; to run it through the rules again, or to export it."""
     found = {}
     for start in range(0, len(numbers), AT_ONCE):
         rows = connection.execute(_SEALED, {"numbers": numbers[start : start + AT_ONCE]})
-        found.update({int(no): secret.open(sealed, f"quarantine.sealed:{no}") for no, sealed in rows})
+        found.update({int(no): _parted(secret.open(sealed, f"quarantine.sealed:{no}")) for no, sealed in rows})
     return found
 
 
@@ -113,3 +127,19 @@ def remove(connection: Connection, numbers: Sequence[int]) -> None:
     """Let go of refused readings that were accepted on another try."""
     for start in range(0, len(numbers), AT_ONCE):
         connection.execute(delete(quarantine).where(quarantine.c.no.in_(numbers[start : start + AT_ONCE])))
+
+
+def _joined(one: Refused) -> bytes:
+    """Return what is sealed of a refused reading."""
+    if not one.key and not one.raw.startswith(_KEYED):
+        return one.raw
+    key = one.key.encode()
+    return _KEYED + len(key).to_bytes(4, "big") + key + one.raw
+
+
+def _parted(content: bytes) -> Opened:
+    if not content.startswith(_KEYED):
+        return Opened(content, "")
+    begin = len(_KEYED) + 4
+    end = begin + int.from_bytes(content[len(_KEYED) : begin], "big")
+    return Opened(content[end:], content[begin:end].decode())

@@ -70,9 +70,7 @@ def question(run: str, live: str | None) -> str:
 
 def fallen_back(run: str) -> str:
     """Return what is told while an earlier run answers in place of the one in production."""
-    return (
-        f"Fallback: the run in production is damaged or unsigned, so run {run}, an earlier one, answers in its place."
-    )
+    return f"Fallback: the run in production does not open, so run {run}, an earlier one, answers in its place."
 
 
 def moved(run: str, *, done: bool, back: bool = False) -> str:

@@ -108,7 +108,7 @@ class Source(Protocol):
         """Put a run into production and return a sentence."""
 
     def rollback(self, why: str) -> str:
-        """Put the run before back and return a sentence."""
+        """Put the newest run before back that opens, and return a sentence."""
 
     def judged(self, readings: Readings, profile: Profile) -> Judged:
         """Return what the models say of readings from nothing known before."""
