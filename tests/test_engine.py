@@ -178,6 +178,54 @@ def test_readings_that_come_too_late_are_kept_and_not_scored(ward, tiny_monitor)
     assert expected.time.tolist() == ward.engine.timeline("anna", 0, FOREVER).time.tolist()
 
 
+def test_a_reading_that_comes_too_late_is_told_wherever_somebody_looks(ward):
+    counted: list[int] = []
+    ward.engine.came_late = counted.append
+    ward.send([reading(30)])
+    receipt = ward.send([reading(10, body_temperature=39.5), reading(35), reading(20)])
+
+    assert (3, [0, 2]) == (receipt.accepted, [one.position for one in receipt.late])
+    assert [2] == counted
+    kept = ward.engine.late("anna", 0, FOREVER)
+    assert (2, [39.5]) == (kept.count, [t for t in kept.readings.values["body_temperature"].tolist() if t == t])
+    told = {one.kind: one.body for one in ward.engine.events(0)}
+    ten = int(kept.readings.time[0])
+    assert {"first": ten, "last": ten + 10 * MINUTE, "readings": 2} == {
+        name: told["late"][name] for name in ("first", "last", "readings")
+    }
+    assert ten + 25 * MINUTE == told["reading"]["time"]
+
+
+def test_a_batch_that_is_late_as_a_whole_is_no_newest_reading(ward):
+    ward.send([reading(30)])
+    before = ward.engine.events_kept()[1]
+    ward.send([reading(10)])
+
+    assert ["late"] == [one.kind for one in ward.engine.events(before)]
+
+
+def test_readings_that_waited_for_a_model_and_are_late_by_then_are_told_once(tmp_path, tiny_bundle, both):
+    ward, counted = Ward(tmp_path, None, both), []
+    ward.engine.came_late = counted.append
+    ward.send([reading(30)])
+    assert () == ward.send([reading(10)]).late
+    ward.place.add_run(RUN, tiny_bundle)
+    ward.engine.catch_up()
+    assert [] == counted  # none was scored before it: nothing is late
+    ward.send([reading(20)])
+    ward.engine.close()
+
+    assert [1] == counted
+
+
+def test_late_readings_of_a_ward_elsewhere_are_not_told(ward):
+    ward.send([reading(30)], wards=frozenset({"north"}))
+    ward.send([reading(10)], wards=frozenset({"north"}))
+
+    with pytest.raises(NotAllowed):
+        ward.engine.late("anna", 0, FOREVER, frozenset({"south"}))
+
+
 def test_people_of_another_ward_are_not_found(ward):
     ward.send([reading()], wards=frozenset({"north"}))
     south = frozenset({"south"})

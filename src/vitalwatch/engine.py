@@ -22,7 +22,7 @@ from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burdens
 from vitalwatch.alerting.rules import Personal, personal_of, read_rules
-from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, scores
+from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, readings, scores
 from vitalwatch.database.accounts import Accounts
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
@@ -30,13 +30,14 @@ from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import OLDEST, Quarantined, Which
+from vitalwatch.database.readings import Late
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.tally import Tally, What, names_read
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, judge
 from vitalwatch.errors import DatabaseBusy, DatabaseError, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
-from vitalwatch.intake import Intake
+from vitalwatch.intake import Intake, nobody_asks
 from vitalwatch.monitor import Monitor, State
 from vitalwatch.opening import opened, utc_ms
 from vitalwatch.production import Production, Served
@@ -70,6 +71,7 @@ class Engine:
         vigil: The watch over the database, which one process has.
         intake: Takes readings in; `took` is told how long models need.
         receivers: Names of those who are told of alarms.
+        came_late: Is told how many readings of a committed transaction came too late to be scored.
     """
 
     def __init__(self, settings: Settings, database: Database, secret: Secret, *, now: Callable[[], int]) -> None:
@@ -85,6 +87,7 @@ class Engine:
         self.receivers = names_of(settings)
         self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
         self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
+        self.came_late: Callable[[int], None] = nobody_asks
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
         self._turn, self._stop = threading.RLock(), threading.Event()
         self.vigil = Vigil(
@@ -211,6 +214,11 @@ class Engine:
         with self.database.reading() as connection:
             found = self._person(connection, person, wards)
             return scores.timeline(connection, self._layouts, found, since, until, self.settings.schema.vitals)
+
+    def late(self, person: str, since: int, until: int, wards: Wards = None, *, most: int = 1000) -> Late:
+        """Return a person's readings in [since, until), UTC ms, that came too late to be scored; raises NotAllowed."""
+        with self.database.reading() as connection:
+            return readings.late(connection, self._layouts, self._person(connection, person, wards), since, until, most)
 
     def forecast(self, person: str, wards: Wards = None) -> Answers:
         """Return the answers for a person's newest row, with its forecast.
@@ -426,6 +434,7 @@ class Engine:
         """Yield the writer, and what takes states to put at hand once everything is committed."""
         staged: dict[int, Held] = {}
         with self._turn:
+            self.intake.late = 0
             try:
                 with self.database.writing() as connection:
                     yield connection, staged.update
@@ -433,6 +442,8 @@ class Engine:
                 self._layouts.forget()  # some may have been made by what did not happen
                 raise
             self._recall.keep(staged)
+            if self.intake.late:
+                self.came_late(self.intake.late)
 
     def _person(self, connection: Connection, person: str, wards: Wards) -> Person:
         pseudonym = self._secret.pseudonym(person)

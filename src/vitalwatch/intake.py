@@ -37,6 +37,8 @@ class New(NamedTuple):
     layout: int
     body: bytes
     device: str
+    batch: Batch
+    sent: Sent
 
     @property
     def content(self) -> readings.Content:
@@ -71,12 +73,14 @@ class Intake:
 
     Attributes:
         took: Is told the seconds that models needed for what came of one person.
+        late: Readings of the transaction under way that came too late to be scored; who begins one sets it to 0.
     """
 
     def __init__(self, secret: Secret, layouts: Layouts, recall: Recall, alarming: Alarming) -> None:
         self._secret, self._layouts, self._recall, self._alarming = secret, layouts, recall, alarming
         self._pseudonyms: dict[str, str] = {}
         self.took: Callable[[float], None] = nobody_asks
+        self.late = 0
 
     def take(
         self, connection: Connection, deliveries: Sequence[Judged], now: int, served: Callable[[str], Served | None]
@@ -125,6 +129,7 @@ class Intake:
         held = self._recall.of(connection, person, served)
         late = waiting.readings.time < held.state.newest
         readings.mark_late(connection, waiting.no[late].tolist())
+        self._too_late(connection, [(person, waiting.readings.time[late].tolist())], now)
         last = int(waiting.no.max())
         scored = self._score(person, held, waiting.readings.rows(~late), last, served)
         if change is not None and (len(waiting.no) < most or last == person.stored):
@@ -166,10 +171,12 @@ class Intake:
             if wards is not None and person.ward not in wards:
                 batch.refuse(sent, ELSEWHERE, REASONS[ELSEWHERE], person.pseudonym, batch.sender.ward)
                 continue
-            candidates.append((batch, sent, self._packed(connection, person, reading)))
-        there = readings.known(connection, [new.event for _, _, new in candidates])
+            batch.people.setdefault(person.pseudonym, sent.position)
+            candidates.append(self._packed(connection, person, reading, batch, sent))
+        there = readings.known(connection, [new.event for new in candidates])
         fresh: dict[bytes, New] = {}
-        for batch, sent, new in candidates:
+        for new in candidates:
+            batch, sent = new.batch, new.sent
             before = there.get(new.event) or (fresh[new.event].content if new.event in fresh else None)
             if before is None:
                 fresh[new.event] = new
@@ -182,7 +189,7 @@ class Intake:
         vault.remember(connection, self._secret, [(name, DEVICE, told) for name, told in devices.items()])
         return list(fresh.values())
 
-    def _packed(self, connection: Connection, person: Person, reading: Reading) -> New:
+    def _packed(self, connection: Connection, person: Person, reading: Reading, batch: Batch, sent: Sent) -> New:
         layout = self._layouts.of_values(connection, reading.values)
         body = layout.pack(reading.values)
         device = self._secret.pseudonym(reading.device, DEVICE) if reading.device else ""
@@ -191,7 +198,7 @@ class Intake:
         else:
             place = f"{person.no} {reading.time} {reading.offset} {layout.no} {device}"
             event = self._secret.event(b"content", place.encode(), body)
-        return New(person, event, reading, layout.no, body, device)
+        return New(person, event, reading, layout.no, body, device, batch, sent)
 
     def _write(
         self, connection: Connection, new: Sequence[New], now: int, served: Callable[[str], Served | None]
@@ -203,6 +210,7 @@ class Intake:
         for one in new:
             by_person.setdefault(one.person.no, []).append(one)
         number, rows, scored, moved, latest = take(connection, "reading", len(new)), [], [], [], {}
+        too_late: list[tuple[Person, list[int]]] = []
         for mine in by_person.values():
             mine.sort(key=lambda one: one.reading.time)
             person, last = mine[0].person, number + len(mine) - 1
@@ -210,8 +218,12 @@ class Intake:
             newest = person.newest if run is not None else -1
             late = sum(one.reading.time < newest for one in mine)  # sorted: they come first
             rows += [_row(one, number + i, now, late=i < late) for i, one in enumerate(mine)]
+            for one in mine[:late]:
+                one.batch.late.append(Told(one.sent.position, event_id=one.sent.event_id))
+            too_late.append((person, [one.reading.time for one in mine[:late]]))
             moved_to = replace(person, heard=now, stored=last)
-            latest[person.no] = mine[-1]
+            if late < len(mine):
+                latest[person.no] = mine[-1]
             if run is None:
                 moved.append(moved_to)
             else:
@@ -221,8 +233,19 @@ class Intake:
             number = last + 1
         readings.insert(connection, rows)
         failpoint("readings-written")
+        self._too_late(connection, too_late, now)
         people.move(connection, moved)
         return self._tell(connection, scored, latest, now)
+
+    def _too_late(self, connection: Connection, some: Sequence[tuple[Person, Sequence[int]]], now: int) -> None:
+        """Tell of readings that are kept and not scored; their times, UTC ms, by person."""
+        told = [
+            (outbox.LATE, person, {"first": min(times), "last": max(times), "readings": len(times)})
+            for person, times in some
+            if times
+        ]
+        outbox.add(connection, now, told)
+        self.late += sum(len(times) for _, times in some)
 
     def _readings(self, connection: Connection, person: Person, mine: Sequence[New]) -> Readings:
         values = (

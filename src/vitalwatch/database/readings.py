@@ -37,6 +37,21 @@ class Stored:
     readings: Readings
 
 
+@dataclass(frozen=True)
+class Late:
+    """Readings that came too late to be scored.
+
+    Attributes:
+        count: How many there are.
+        received: When the newest of them came, on our clock, UTC ms, int64 (n,).
+        readings: These, oldest first.
+    """
+
+    count: int
+    received: np.ndarray
+    readings: Readings
+
+
 def known(connection: Connection, events: Sequence[bytes]) -> dict[bytes, Content]:
     """Return what stands there already under these events."""
     found: dict[bytes, Content] = {}
@@ -99,6 +114,23 @@ def of_person(
     found = Readings(person.pseudonym, np.asarray(time, np.int64), np.asarray(offset, np.int16), values)
     order = np.argsort(found.time // step_ms, kind="stable")
     return Stored(np.asarray(no, np.int64)[order], found.rows(order))
+
+
+def late(connection: Connection, layouts: Layouts, person: Person, since: int, until: int, most: int) -> Late:
+    """Return a person's readings in [since, until), UTC ms, that came too late to be scored: the newest so many."""
+    c = readings.c
+    mine = (c.person == person.no, c.time >= since, c.time < until, c.late.is_(True))
+    which = select(c.time, c.utc_offset, c.received, c.layout, c.body).where(*mine)
+    rows = connection.execute(which.order_by(c.time.desc(), c.no.desc()).limit(most)).all()[::-1]
+    if not rows:
+        return Late(
+            0, np.empty(0, np.int64), Readings(person.pseudonym, np.empty(0, np.int64), np.empty(0, np.int16), {})
+        )
+    time, offset, received, kinds, bodies = zip(*rows, strict=True)
+    values = layouts.columns(connection, kinds, bodies)
+    found = Readings(person.pseudonym, np.asarray(time, np.int64), np.asarray(offset, np.int16), values)
+    count = len(rows) if len(rows) < most else connection.execute(select(func.count()).where(*mine)).scalar_one()
+    return Late(int(count), np.asarray(received, np.int64), found)
 
 
 def first_time(connection: Connection, person: Person, *, since: int, after: int, through: int) -> int | None:
