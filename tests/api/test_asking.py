@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -134,7 +136,57 @@ def test_a_known_person_needs_no_readings_in_the_request(own):
     assert own.ask("GET", f"/people/{person}").json["score"] == answer["score"]
     assert own.ask("POST", "/forecast", {"person": person}).json["forecast"]["heart_rate"]["steps"]
     assert 404 == own.ask("POST", "/anomaly", {"person": "p-" + "a" * 26}).status
-    assert 422 == own.ask("POST", "/anomaly", {"person": "anna"}).status
+
+
+def test_whoever_sends_a_person_finds_them_under_the_same_name_and_by_the_pseudonym_that_is_answered(own):
+    told = messages(somebody(0).readings.rows(slice(0, 60)), "bed-7")
+    (whom,) = own.ask("POST", "/readings", told).json["people"]
+    again = own.ask("POST", "/readings", told)
+
+    assert (0, 200, [whom]) == (whom["position"], again.status, again.json["people"])
+    for route in ("/anomaly", "/forecast"):
+        by_name, by_pseudonym = (own.ask("POST", route, {"person": p}) for p in ("bed-7", whom["person"]))
+        assert (200, by_pseudonym.json) == (by_name.status, by_name.json)
+
+
+def test_a_name_is_looked_up_for_keys_that_know_names_and_for_nobody_elsewhere(own):
+    north, south = frozenset({"north"}), frozenset({"south"})
+    rows = messages(somebody(0).readings.rows(slice(0, 60)), "bed-7")
+    own.ask("POST", "/readings", rows, key=own.key(["ingest"], north))
+    keys = {
+        "sends": own.key(["read", "ingest"], north),
+        "sees names": own.key(["read", "admin"], north),
+        "reads": own.key(["read"], north),
+        "elsewhere": own.key(["read", "ingest", "admin"], south),
+    }
+    for route in ("/anomaly", "/forecast"):
+        found = {name: own.ask("POST", route, {"person": "bed-7"}, key=key) for name, key in keys.items()}
+        unknown = {name: own.ask("POST", route, {"person": "bed-8"}, key=key) for name, key in keys.items()}
+
+        assert [200, 200, 404, 404] == [one.status for one in found.values()]
+        assert [404] * 4 == [one.status for one in unknown.values()]
+        same = [one.json | {"instance": ""} for one in (*unknown.values(), found["reads"], found["elsewhere"])]
+        assert [same[0]] * 6 == same
+
+
+def test_who_may_not_send_a_persons_readings_is_not_told_their_pseudonym(own):
+    row = {"person": "bed-7", "time": "2026-01-05T08:00:00Z", "heart_rate": 60}
+    own.ask("POST", "/readings", row, key=own.key(["ingest"], frozenset({"north"})))
+    other = {**row, "person": "bed-8", "time": "2026-01-05T08:05:00Z"}
+    answer = own.ask(
+        "POST", "/readings", [{**row, "heart_rate": 61}, other], key=own.key(["ingest"], frozenset({"south"}))
+    )
+
+    assert (202, [1]) == (answer.status, [one["position"] for one in answer.json["people"]])
+
+
+def test_people_of_lines_are_named_once_by_their_first_line(own):
+    lines = [{"person": f"bed-{i % 3}", "time": f"2026-01-05T08:{i // 60:02d}:{i % 60:02d}Z", "heart_rate": 60}
+             for i in range(1_100)]  # fmt: skip
+    body = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
+    told = own.ask("POST", "/readings", body, media="application/x-ndjson").json
+
+    assert [0, 1, 2] == sorted(one["position"] for one in told["people"])
 
 
 def sick_at_the_end(n: int) -> list[dict]:

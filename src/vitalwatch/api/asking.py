@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -11,17 +12,21 @@ from pydantic import ValidationError
 from vitalwatch import clearances, prognosis
 from vitalwatch.api import answers
 from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
-from vitalwatch.api.forms import MOST, AnomalyQuestion, ForecastQuestion, Window
+from vitalwatch.api.forms import MOST, PSEUDONYM, AnomalyQuestion, ForecastQuestion, Window
 from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_validation
 from vitalwatch.api.windows import SOMEBODY, care_of, readings_of
 from vitalwatch.clinical import oxygen
+from vitalwatch.database.access import ADMIN, INGEST
+from vitalwatch.errors import NotAllowed
 from vitalwatch.expecting import Moments
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Answers, Care, Profile, Readings
 
 NAN = float("nan")
+KNOWS_NAMES = frozenset({INGEST, ADMIN})  # scopes of who sends people's readings, or may see their names
+_PERSON = re.compile(PSEUDONYM)
 Q = TypeVar("Q", bound=Window)
 
 
@@ -110,6 +115,7 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
             raise Problem("missing_field", detail, faults=[Fault("", "missing_field")])
         if asked.readings is not None:
             return asked, *_of_readings(call, asked, asked.readings)
+    _may_name(call, asked.person)
     if asked.profile is not None:
         detail = "A known person has a profile here."
         raise Problem("unknown_field", detail, faults=[Fault("/profile", "unknown_field")])
@@ -121,6 +127,15 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
         care = beside(call, asked, desk.engine.monitor())
         risks = await desk.ask(prognosis.of_person, desk.engine, asked.person, call.caller.wards, care)
     return asked, found, desk.engine.run(), (clears, risks)
+
+
+def _may_name(call: Call, person: str | None) -> None:
+    """Raise NotAllowed where somebody is named by what they are called, by a key that knows nobody's identity.
+
+    It is answered as for somebody unknown, without a look: such a key must not find out whom a pseudonym stands for.
+    """
+    if person is not None and not _PERSON.fullmatch(person) and not KNOWS_NAMES & set(call.caller.scopes):
+        raise NotAllowed("This person")
 
 
 def beside(call: Call, asked: AnomalyQuestion, monitor: Monitor) -> Care | None:
