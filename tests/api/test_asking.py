@@ -355,3 +355,59 @@ def test_kserve_forecast_is_told_in_the_frequency_that_was_asked(api):
     assert all(low <= high for low, high in zip(*content["quantiles"].values(), strict=True))
     question["options"]["horizon"] = 61
     assert "out_of_range" == api.ask("POST", "/v1/timeseries/forecast", question).code
+
+
+EMERGENCY = {"heart_rate": 135, "respiratory_rate": 28, "oxygen_saturation": 90, "body_temperature": 38.2}
+
+
+def looked(api, **vitals) -> dict:
+    told = api.ask("POST", "/anomaly", {"readings": [row(**vitals)]}).json
+    assert (False, []) == (told["is_anomaly"], told["alarms"])  # of one reading nothing has lasted
+    return told["look_now"]
+
+
+def test_one_reading_of_an_emergency_asks_to_look_now_though_nothing_has_lasted(api):
+    told = looked(api, **EMERGENCY)
+
+    assert ("high", "news2", "high") == (told["priority"], told["reasons"][0]["rule"], told["reasons"][0]["priority"])
+    assert "NEWS2 is 10" in told["reasons"][0]["sentence"]
+    assert ["heart_rate", "oxygen_saturation", "respiratory_rate"] == [one["vital"] for one in told["reasons"][1:]]
+
+
+@pytest.mark.parametrize(
+    ("vitals", "priority", "rules"),
+    [
+        ({"heart_rate": 75, "oxygen_saturation": 97}, None, []),
+        ({"heart_rate": 75, "blood_pressure_systolic": 185}, "medium", ["limit"]),
+        ({"heart_rate": 75, "oxygen_saturation": 92}, None, []),
+        ({"heart_rate": 131}, "medium", ["news2", "limit"]),
+        ({"heart_rate": 75, "respiratory_rate": 25, "oxygen_saturation": 94, "body_temperature": 38.1}, "medium",
+         ["news2"]),
+        ({"heart_rate": 112, "respiratory_rate": 25, "oxygen_saturation": 92, "body_temperature": 35.5}, "high",
+         ["news2"]),
+    ],
+)  # fmt: skip
+def test_what_asks_to_look_now_is_told_by_rule_at_its_boundary(api, vitals, priority, rules):
+    told = looked(api, **vitals)
+
+    assert (priority, rules) == (told["priority"], [one["rule"] for one in told["reasons"]])
+
+
+def test_a_fast_heart_in_motion_asks_nobody_to_look(api):
+    still, moving = (looked(api, heart_rate=140, steps=steps, intensity=steps / 1000) for steps in (0, 700))
+
+    assert ["news2", "limit"] == [one["rule"] for one in still["reasons"]]
+    assert {"priority": None, "reasons": []} == moving
+
+
+def test_a_known_persons_own_limits_hold_for_what_asks_to_look_now(own):
+    rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
+    rows[-1] |= {"heart_rate": 45.0, "steps": 0.0}
+    (whom,) = own.ask("POST", "/readings", rows).json["people"]
+    asked = {"person": whom["person"]}
+    before = own.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]
+    own.ask("PUT", f"/people/{whom['person']}/limits", {"limits": {"heart_rate": {"low": 60, "high": 120}}})
+    after = own.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]
+
+    assert "heart_rate" not in {one["vital"] for one in before}
+    assert "below the limit of 60" in {one["vital"]: one["sentence"] for one in after}["heart_rate"]

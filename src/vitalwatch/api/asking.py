@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from vitalwatch import clearances, prognosis
 from vitalwatch.api import answers
+from vitalwatch.api.attention import look_now
 from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
 from vitalwatch.api.forms import MOST, PSEUDONYM, AnomalyQuestion, ForecastQuestion, Window
 from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
@@ -72,9 +74,11 @@ def expected(monitor: Monitor, told: list[Any], run: str) -> list[dict[str, Any]
 async def anomaly(call: Call) -> Reply:
     """Answer with how unusual the newest reading is, and why."""
     asked, found, run, (clears, risks) = await _answers(call, AnomalyQuestion)
-    scale, given = await _oxygen(call, asked)
+    stored = await _stored(call, asked)
+    scale, given = oxygen(stored, scale=asked.spo2_scale, given=asked.supplemental_oxygen)
     context = {"consciousness": asked.consciousness, "supplemental_oxygen": given, "spo2_scale": scale}
     told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
+    told["look_now"] = look_now(found, call.desk.settings.schema, told["news2"], stored.get("limits") or {})
     told["early_warning"] = risks
     for place, sentence in clears.items():
         told["alarms"][place]["clears"] = sentence
@@ -83,12 +87,11 @@ async def anomaly(call: Call) -> Reply:
     return reply(told)
 
 
-async def _oxygen(call: Call, asked: AnomalyQuestion) -> tuple[int, bool | None]:
-    """Return SpO2 scale and whether oxygen is given, as the request says, or what is stored of a known person."""
-    engine, stored = call.desk.engine, None
-    if asked.person is not None:
-        stored = await call.desk.ask(engine.limits, asked.person, call.caller.wards)
-    return oxygen(stored or {}, scale=asked.spo2_scale, given=asked.supplemental_oxygen)
+async def _stored(call: Call, asked: AnomalyQuestion) -> Mapping[str, Any]:
+    """Return what clinicians set for a known person (SpO2 scale, oxygen, limits), empty for others."""
+    if asked.person is None:
+        return {}
+    return await call.desk.ask(call.desk.engine.limits, asked.person, call.caller.wards) or {}
 
 
 async def forecast(call: Call) -> Reply:

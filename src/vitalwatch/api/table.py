@@ -47,7 +47,11 @@ def _asking() -> list[Operation]:
     alone: dict[str, Any] = {"deprecated": True, "tag": ASK}
     about: dict[str, Any] = {"told": "Person and activity in, one or up to 1,000 as an array; heart rate out."}
     judged: dict[str, Any] = {
-        "told": "`readings` (one, or a window of up to 1,000) with a profile, or a known `person`."
+        "told": "`readings` (one, or a window of up to 1,000) with a profile, or a known `person`. `is_anomaly` is of "
+        "the learnt channels (`unusual`, `known`) alone: clinical rules (limits, NEWS2) and sensors stand in `alarms` "
+        "once they have lasted; `look_now` tells what limits and NEWS2 say of the newest row by itself, even of one "
+        "reading: read all three. A contribution compares the mean over the last hour or six, whichever is farther "
+        "from usual, with what is usual for the person: `difference` in the vital's unit, `spreads` in own spreads."
     }
     predict: dict[str, Any] = {
         "answer": asking.predict,
