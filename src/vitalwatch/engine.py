@@ -40,6 +40,7 @@ from vitalwatch.guarding import names_of
 from vitalwatch.intake import Intake, nobody_asks
 from vitalwatch.monitor import Monitor, State
 from vitalwatch.opening import opened, utc_ms
+from vitalwatch.ordering import Ordering
 from vitalwatch.production import Production, Served
 from vitalwatch.promotion import Promotion
 from vitalwatch.recall import Held, Recall
@@ -70,6 +71,7 @@ class Engine:
         promotion: Runs, and moving production among them.
         vigil: The watch over the database, which one process has.
         intake: Takes readings in; `took` is told how long models need.
+        ordering: Puts late readings in order; `start` has it do so.
         receivers: Names of those who are told of alarms.
         came_late: Is told how many readings of a committed transaction came too late to be scored.
     """
@@ -86,13 +88,17 @@ class Engine:
         self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
         self.receivers = names_of(settings)
         self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
-        self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
+        within_ms = minutes(settings.config.database.late_within) * MINUTE
+        self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm, within_ms)
         self.came_late: Callable[[int], None] = nobody_asks
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
         self._turn, self._stop = threading.RLock(), threading.Event()
         self.vigil = Vigil(
             settings, database, self.rules, self._alarming, self.production,
             writer=self._transaction, turn=self._turn, now=now,
+        )  # fmt: skip
+        self.ordering = Ordering(
+            database, self._recall, self.intake, self._alarming, self._transaction, now, self._look_after
         )  # fmt: skip
         self._worker: threading.Thread | None = None
 
@@ -106,6 +112,7 @@ class Engine:
         with self._transaction() as (connection, _):
             self._alarming.note_rules(connection, self.audit, self.promotion.store.who[:64])
         self.vigil.stand()
+        self.ordering.everybody()
         self._worker = threading.Thread(target=self._work, name="vitalwatch-engine", daemon=True)
         self._worker.start()
 
@@ -124,11 +131,7 @@ class Engine:
     # what answers
 
     def monitor(self) -> Monitor:
-        """Return the verified monitor in production; it follows when production moves.
-
-        Raises:
-            NoModelYet: There is none.
-        """
+        """Return the verified monitor in production; it follows when production moves; raises NoModelYet."""
         return self.production.served().monitor
 
     def run(self) -> str:
@@ -221,13 +224,7 @@ class Engine:
             return readings.late(connection, self._layouts, self._person(connection, person, wards), since, until, most)
 
     def forecast(self, person: str, wards: Wards = None) -> Answers:
-        """Return the answers for a person's newest row, with its forecast.
-
-        Raises:
-            NotAllowed: Unknown, or elsewhere.
-            NoModelYet: Nothing is in production.
-            NotEnoughHistory: No reading was scored yet.
-        """
+        """Return a person's newest row with its forecast; raises NotAllowed, NoModelYet, NotEnoughHistory."""
         with self.database.reading() as connection:
             found, used = self._scored(connection, person, wards)
             return used.monitor.again(self._recall.of(connection, found, used).state)
@@ -494,6 +491,7 @@ class Engine:
             try:
                 self.vigil.stand()
                 self.catch_up()
+                self.ordering.run(self.production.answering())
                 self._look_after()
                 self.tally.write()
             except Exception:  # a thread that dies watches nobody: say so and go on; without a beat the watchdog tells

@@ -13,8 +13,8 @@ from vitalwatch.database.connection import given, take
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.tables import outbox
 
-READING, SCORE, ALARM, PERSON, LATE = "reading", "score", "alarm", "person", "late"
-KINDS = (READING, SCORE, ALARM, PERSON, LATE)
+READING, SCORE, ALARM, PERSON, LATE, ORDERED = "reading", "score", "alarm", "person", "late", "ordered"
+KINDS = (READING, SCORE, ALARM, PERSON, LATE, ORDERED)
 
 
 @dataclass(frozen=True)

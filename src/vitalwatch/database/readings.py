@@ -162,6 +162,29 @@ def waiting_since(connection: Connection, behind: Sequence[Person]) -> int | Non
     return None if oldest is None else int(oldest)
 
 
+def disorder(connection: Connection, person: Person, since: int) -> int | None:
+    """Return the earliest time (UTC ms), from one on, of a person's readings that came late; None for none."""
+    c = readings.c
+    which = select(func.min(c.time)).where(c.person == person.no, c.time >= since, c.late.is_(True))
+    found = connection.execute(which).scalar()
+    return None if found is None else int(found)
+
+
+def newest_until(connection: Connection, person: Person, no: int) -> int:
+    """Return the time (UTC ms) of a person's newest reading up to a number, -1 before the first."""
+    c = readings.c
+    which = select(func.max(c.time)).where(c.person == person.no, c.no <= no, c.late.is_(False))
+    found = connection.execute(which).scalar()
+    return -1 if found is None else int(found)
+
+
+def mark_in_order(connection: Connection, person: Person, since: int) -> int:
+    """Have a person's late readings from a time on (UTC ms) be scored with the others; return how many."""
+    c = readings.c
+    which = update(readings).where(c.person == person.no, c.time >= since, c.late.is_(True))
+    return int(connection.execute(which.values(late=False)).rowcount)
+
+
 _LATE = update(readings).where(readings.c.no == bindparam("_no")).values(late=True)
 
 
