@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from serving_world import OTHER, RUN, Ward, messages
 from tiny import somebody
+from vitalwatch.database import judgements
 from vitalwatch.deliveries import Delivery, Sender
-from vitalwatch.errors import NoModelYet, NotAllowed, StorageFull
+from vitalwatch.errors import DatabaseError, NoModelYet, NotAllowed, StorageFull
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import MINUTE
 
@@ -178,6 +180,54 @@ def test_readings_that_come_too_late_are_kept_and_not_scored(ward, tiny_monitor)
     assert expected.time.tolist() == ward.engine.timeline("anna", 0, FOREVER).time.tolist()
 
 
+def test_a_reading_that_comes_too_late_is_told_wherever_somebody_looks(ward):
+    counted: list[int] = []
+    ward.engine.came_late = counted.append
+    ward.send([reading(30)])
+    receipt = ward.send([reading(10, body_temperature=39.5), reading(35), reading(20)])
+
+    assert (3, [0, 2]) == (receipt.accepted, [one.position for one in receipt.late])
+    assert [2] == counted
+    kept = ward.engine.late("anna", 0, FOREVER)
+    assert (2, [39.5]) == (kept.count, [t for t in kept.readings.values["body_temperature"].tolist() if t == t])
+    told = {one.kind: one.body for one in ward.engine.events(0)}
+    ten = int(kept.readings.time[0])
+    assert {"first": ten, "last": ten + 10 * MINUTE, "readings": 2} == {
+        name: told["late"][name] for name in ("first", "last", "readings")
+    }
+    assert ten + 25 * MINUTE == told["reading"]["time"]
+
+
+def test_a_batch_that_is_late_as_a_whole_is_no_newest_reading(ward):
+    ward.send([reading(30)])
+    before = ward.engine.events_kept()[1]
+    ward.send([reading(10)])
+
+    assert ["late"] == [one.kind for one in ward.engine.events(before)]
+
+
+def test_readings_that_waited_for_a_model_and_are_late_by_then_are_told_once(tmp_path, tiny_bundle, both):
+    ward, counted = Ward(tmp_path, None, both), []
+    ward.engine.came_late = counted.append
+    ward.send([reading(30)])
+    assert () == ward.send([reading(10)]).late
+    ward.place.add_run(RUN, tiny_bundle)
+    ward.engine.catch_up()
+    assert [] == counted  # none was scored before it: nothing is late
+    ward.send([reading(20)])
+    ward.engine.close()
+
+    assert [1] == counted
+
+
+def test_late_readings_of_a_ward_elsewhere_are_not_told(ward):
+    ward.send([reading(30)], wards=frozenset({"north"}))
+    ward.send([reading(10)], wards=frozenset({"north"}))
+
+    with pytest.raises(NotAllowed):
+        ward.engine.late("anna", 0, FOREVER, frozenset({"south"}))
+
+
 def test_people_of_another_ward_are_not_found(ward):
     ward.send([reading()], wards=frozenset({"north"}))
     south = frozenset({"south"})
@@ -299,3 +349,139 @@ def test_a_full_disk_refuses_new_readings_with_a_clear_error_and_keeps_the_old_o
     assert 100 <= len(kept) < 200
     assert 600 == ward.send(told[100:]).accepted
     assert 700 <= len(ward.engine.timeline("anna", 0, FOREVER))
+
+
+def put_in_order(ward) -> int:
+    return ward.engine.ordering.run(ward.engine.production.answering())
+
+
+def remembered(ward):
+    with ward.engine.database.reading() as connection:
+        return judgements.read(connection, [ward.engine.person("anna")])
+
+
+def test_late_readings_within_the_bound_are_put_in_order_as_if_they_had_come_so(ward, tmp_path, tiny_bundle):
+    told = [
+        one | ({"oxygen_saturation": 80.0 + i % 2} if 640 <= i else {}) for i, one in enumerate(messages(some(680)))
+    ]
+    (tmp_path / "ordered").mkdir()
+    ordered = Ward(tmp_path / "ordered", tiny_bundle)
+    ordered.send(told)
+    ward.send([*told[:660], *told[670:]])
+    late = told[660:670]
+    assert 10 == len(ward.send(late[::-1]).late)
+    assert 10 == put_in_order(ward)
+    assert (0, 0) == (put_in_order(ward), ward.engine.late("anna", 0, FOREVER).count)
+
+    def same() -> None:
+        one, other = (each.engine.timeline("anna", 0, FOREVER) for each in (ordered, ward))
+        assert one.time.tolist() == other.time.tolist()
+        assert one.values.keys() == other.values.keys()
+        for name, column in one.values.items():
+            assert np.array_equal(column, other.values[name], equal_nan=True), name
+        assert (one.anomaly.tolist(), one.kind) == (other.anomaly.tolist(), other.kind)
+        assert remembered(ordered)[1] == remembered(ward)[1]
+        rules = ({alarm["rule"] for alarm in each.engine.alarms(open_only=False)} for each in (ordered, ward))
+        assert next(rules) == next(rules)
+
+    same()
+    more = messages(some(60, 680))
+    for each in (ordered, ward):
+        each.send(more[:30])
+        each.again()  # from what stands in the database
+        each.send(more[30:])
+    same()
+    ordered.engine.close()
+
+
+def test_an_alarm_that_late_readings_bring_is_raised_and_one_that_was_told_stays(ward):
+    told = messages(some(300))
+    sick = [one | {"oxygen_saturation": 80.0 + i % 2} for i, one in enumerate(told[280:288])]
+    ward.send([*told[:280], *told[288:]])
+    before = {one["id"] for one in ward.engine.alarms(open_only=False)}
+    assert "oxygen_low" not in {one["rule"] for one in ward.engine.alarms(open_only=False)}
+    ward.send(sick)
+    put_in_order(ward)
+    after = ward.engine.alarms(open_only=False)
+
+    assert "oxygen_low" in {one["rule"] for one in after}
+    assert before <= {one["id"] for one in after}
+    ordered = [one.body for one in ward.engine.events(0, most=5000) if "ordered" == one.kind]
+    assert [8] == [one["readings"] for one in ordered]
+
+
+def test_readings_later_than_the_bound_and_those_behind_another_medication_stay_late(ward):
+    told = messages(some(60))
+    ward.send([*told[:10], *told[12:]])
+    ward.send(told[10:11])  # more than two hours behind
+    assert (0, 1) == (put_in_order(ward), ward.engine.late("anna", 0, FOREVER).count)
+
+    ward.engine.change("anna", "device", {}, "nurse")
+    ward.send(messages(some(3, 60)))
+    ward.send([told[58] | {"heart_rate": 71.5}])
+    assert (0, 2) == (put_in_order(ward), ward.engine.late("anna", 0, FOREVER).count)
+
+
+def test_what_was_late_when_a_process_ended_is_put_in_order_by_the_next_one(ward):
+    told = messages(some(60))
+    ward.send([*told[:50], *told[52:]])
+    ward.send(told[50:52])
+    ward.again()
+    ward.engine.ordering.everybody()
+
+    assert 2 == put_in_order(ward)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_readings_shuffled_within_the_bound_are_in_the_end_what_they_are_in_order(ward, tiny_monitor, restarts):
+    rng, readings = np.random.default_rng(1), some(200)
+    told = messages(readings)
+    # of the 24 steps of the bound; one that starts anew measures it from a newest row that the last load moved by 9
+    order = np.argsort(np.arange(200) + rng.uniform(0, 12 if restarts else 20, 200))
+    order = [0, *(i for i in order.tolist() if i)]
+    for start in range(0, 200, 9):
+        ward.send([told[i] for i in order[start : start + 9]])
+        if restarts and rng.random() < 0.3:
+            ward.again().ordering.everybody()
+        if restarts or rng.random() < 0.4:
+            put_in_order(ward)
+    put_in_order(ward)
+
+    alone, timeline = tiny_monitor.answer(readings, forecast=False), ward.engine.timeline("anna", 0, FOREVER)
+    assert 0 == ward.engine.late("anna", 0, FOREVER).count
+    assert alone.time.tolist() == timeline.time.tolist()
+    for name in ("score", "p_value", "unusual", "known", "expected_heart_rate"):
+        assert np.array_equal(getattr(alone, name), timeline.values[name], equal_nan=True), name
+    assert alone.is_anomaly.tolist() == timeline.anomaly.tolist()
+
+
+def test_a_transaction_that_fails_in_the_midst_of_putting_in_order_leaves_it_to_be_done(ward):
+    told = messages(some(60))
+    ward.send([*told[:50], *told[52:]])
+    ward.send(told[50:52])
+    before = ward.engine.timeline("anna", 0, FOREVER)
+    with ward.engine.database.writing() as connection:
+        connection.execute(text("ALTER TABLE outbox RENAME TO elsewhere"))
+    with pytest.raises(DatabaseError):
+        put_in_order(ward)
+    with ward.engine.database.writing() as connection:
+        connection.execute(text("ALTER TABLE elsewhere RENAME TO outbox"))
+    after = ward.engine.timeline("anna", 0, FOREVER)
+
+    assert np.array_equal(before.values["score"], after.values["score"], equal_nan=True)
+    assert 2 == ward.engine.late("anna", 0, FOREVER).count
+    ward.again().ordering.everybody()
+    assert (2, 0) == (put_in_order(ward), ward.engine.late("anna", 0, FOREVER).count)
+
+
+def test_a_running_engine_puts_late_readings_in_order_by_itself(ward):
+    told = messages(some(60))
+    ward.clock.ms = int(some(60).time[-1]) + 1000
+    ward.send([*told[:50], *told[52:]])
+    ward.engine.start()
+    ward.send(told[50:52])
+    deadline = time.monotonic() + 20
+    while ward.engine.late("anna", 0, FOREVER).count and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    assert 0 == ward.engine.late("anna", 0, FOREVER).count

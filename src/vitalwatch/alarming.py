@@ -29,7 +29,7 @@ from vitalwatch.intake import Scored
 from vitalwatch.production import Production
 from vitalwatch.rehearsal import Rehearsal
 from vitalwatch.schema import Schema
-from vitalwatch.tables import DAY
+from vitalwatch.tables import DAY, Answers
 
 RULES, MONITOR = "rules", "monitor"
 NOBODY_IN_PARTICULAR = Person(0, SYSTEM, "", 0, 0, 0, 0, -1, "")  # alerts about the system itself; row 0 is nobody's
@@ -72,10 +72,10 @@ class Alarming:
         memories, changed = {}, {}
         for one in scored:
             no = one.person.no
-            before = known.get(no, one.held.judged or Memory())
+            before = known.get(no, one.held.judged or Memory()) if not one.again else one.held.judged or Memory()
             judge = self._judge(no, limits.get(no), one.held.run)
             memories[no], found = judge.look(before, one.answers)
-            if _worth(memories[no]) != _worth(before):
+            if one.again or _worth(memories[no]) != _worth(before):
                 changed[no] = memories[no]
             first, until = int(one.answers.time[0]), int(one.answers.time[-1]) + judge.schema.step_ms
             for source, conditions in ((RULES, found), (MONITOR, judge.of_monitor(one.held.state, one.answers))):
@@ -83,6 +83,13 @@ class Alarming:
         judgements.write(connection, changed)
         self._step(connection, persons, observed, (), now)
         return memories
+
+    def remembered(self, connection: Connection, person: Person, run: str, parts: Sequence[Answers]) -> Memory:
+        """Return what rules remember after a person's rows, in as many parts as they came, had they always been."""
+        judge, memory = self._judge(person.no, judgements.limits(connection, [person]).get(person.no), run), Memory()
+        for part in parts:
+            memory = judge.look(memory, part)[0]
+        return memory
 
     def personal(self, connection: Connection, person: Person) -> Personal:
         """Return what clinicians set for a person, as it is in force."""

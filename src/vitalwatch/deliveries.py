@@ -115,11 +115,18 @@ class Told:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a delivery: accepted + duplicates + rejected is what was sent. Accepted means on the disk."""
+    """What became of a delivery: accepted + duplicates + rejected is what was sent. Accepted means on the disk.
+
+    Attributes:
+        late: Of the accepted, those that belong to a grid step before the newest one of their person: kept, not scored.
+        people: Pseudonym -> place of the first reading, of those who are in a ward of the sender's key.
+    """
 
     accepted: int
     duplicates: tuple[Told, ...] = ()
     rejected: tuple[Told, ...] = ()
+    late: tuple[Told, ...] = ()
+    people: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -131,6 +138,8 @@ class Batch:
     duplicates: list[Told] = field(default_factory=list)
     rejected: list[Told] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    late: list[Told] = field(default_factory=list)
+    people: dict[str, int] = field(default_factory=dict)
 
     def refuse(self, sent: Sent, reason: str, detail: str, person: str, ward: str) -> None:
         """Note a refusal."""
@@ -144,7 +153,8 @@ class Batch:
 
     def receipt(self) -> Receipt:
         """Return what became of it."""
-        return Receipt(self.accepted, tuple(self.duplicates), tuple(sorted(self.rejected, key=lambda t: t.position)))
+        rejected, late = (tuple(sorted(some, key=lambda one: one.position)) for some in (self.rejected, self.late))
+        return Receipt(self.accepted, tuple(self.duplicates), rejected, late, self.people)
 
 
 def judge(delivery: Delivery, schema: Schema, now_ms: int, max_ahead_ms: int) -> Judged:

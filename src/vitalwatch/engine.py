@@ -22,7 +22,7 @@ from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burdens
 from vitalwatch.alerting.rules import Personal, personal_of, read_rules
-from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, scores
+from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, readings, scores
 from vitalwatch.database.accounts import Accounts
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
@@ -30,15 +30,17 @@ from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import OLDEST, Quarantined, Which
+from vitalwatch.database.readings import Late
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.tally import Tally, What, names_read
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, judge
 from vitalwatch.errors import DatabaseBusy, DatabaseError, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
-from vitalwatch.intake import Intake
+from vitalwatch.intake import Intake, nobody_asks
 from vitalwatch.monitor import Monitor, State
 from vitalwatch.opening import opened, utc_ms
+from vitalwatch.ordering import Ordering
 from vitalwatch.production import Production, Served
 from vitalwatch.promotion import Promotion
 from vitalwatch.recall import Held, Recall
@@ -69,7 +71,9 @@ class Engine:
         promotion: Runs, and moving production among them.
         vigil: The watch over the database, which one process has.
         intake: Takes readings in; `took` is told how long models need.
+        ordering: Puts late readings in order; `start` has it do so.
         receivers: Names of those who are told of alarms.
+        came_late: Is told how many readings of a committed transaction came too late to be scored.
     """
 
     def __init__(self, settings: Settings, database: Database, secret: Secret, *, now: Callable[[], int]) -> None:
@@ -84,12 +88,17 @@ class Engine:
         self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
         self.receivers = names_of(settings)
         self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
-        self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm)
+        within_ms = minutes(settings.config.database.late_within) * MINUTE
+        self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm, within_ms)
+        self.came_late: Callable[[int], None] = nobody_asks
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
         self._turn, self._stop = threading.RLock(), threading.Event()
         self.vigil = Vigil(
             settings, database, self.rules, self._alarming, self.production,
             writer=self._transaction, turn=self._turn, now=now,
+        )  # fmt: skip
+        self.ordering = Ordering(
+            database, self._recall, self.intake, self._alarming, self._transaction, now, self._look_after
         )  # fmt: skip
         self._worker: threading.Thread | None = None
 
@@ -103,6 +112,7 @@ class Engine:
         with self._transaction() as (connection, _):
             self._alarming.note_rules(connection, self.audit, self.promotion.store.who[:64])
         self.vigil.stand()
+        self.ordering.everybody()
         self._worker = threading.Thread(target=self._work, name="vitalwatch-engine", daemon=True)
         self._worker.start()
 
@@ -121,11 +131,7 @@ class Engine:
     # what answers
 
     def monitor(self) -> Monitor:
-        """Return the verified monitor in production; it follows when production moves.
-
-        Raises:
-            NoModelYet: There is none.
-        """
+        """Return the verified monitor in production; it follows when production moves; raises NoModelYet."""
         return self.production.served().monitor
 
     def run(self) -> str:
@@ -212,14 +218,13 @@ class Engine:
             found = self._person(connection, person, wards)
             return scores.timeline(connection, self._layouts, found, since, until, self.settings.schema.vitals)
 
-    def forecast(self, person: str, wards: Wards = None) -> Answers:
-        """Return the answers for a person's newest row, with its forecast.
+    def late(self, person: str, since: int, until: int, wards: Wards = None, *, most: int = 1000) -> Late:
+        """Return a person's readings in [since, until), UTC ms, that came too late to be scored; raises NotAllowed."""
+        with self.database.reading() as connection:
+            return readings.late(connection, self._layouts, self._person(connection, person, wards), since, until, most)
 
-        Raises:
-            NotAllowed: Unknown, or elsewhere.
-            NoModelYet: Nothing is in production.
-            NotEnoughHistory: No reading was scored yet.
-        """
+    def forecast(self, person: str, wards: Wards = None) -> Answers:
+        """Return a person's newest row with its forecast; raises NotAllowed, NoModelYet, NotEnoughHistory."""
         with self.database.reading() as connection:
             found, used = self._scored(connection, person, wards)
             return used.monitor.again(self._recall.of(connection, found, used).state)
@@ -426,6 +431,7 @@ class Engine:
         """Yield the writer, and what takes states to put at hand once everything is committed."""
         staged: dict[int, Held] = {}
         with self._turn:
+            self.intake.late = 0
             try:
                 with self.database.writing() as connection:
                     yield connection, staged.update
@@ -433,6 +439,8 @@ class Engine:
                 self._layouts.forget()  # some may have been made by what did not happen
                 raise
             self._recall.keep(staged)
+            if self.intake.late:
+                self.came_late(self.intake.late)
 
     def _person(self, connection: Connection, person: str, wards: Wards) -> Person:
         pseudonym = self._secret.pseudonym(person)
@@ -483,6 +491,7 @@ class Engine:
             try:
                 self.vigil.stand()
                 self.catch_up()
+                self.ordering.run(self.production.answering())
                 self._look_after()
                 self.tally.write()
             except Exception:  # a thread that dies watches nobody: say so and go on; without a beat the watchdog tells

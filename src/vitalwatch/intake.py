@@ -37,6 +37,8 @@ class New(NamedTuple):
     layout: int
     body: bytes
     device: str
+    batch: Batch
+    sent: Sent
 
     @property
     def content(self) -> readings.Content:
@@ -46,12 +48,18 @@ class New(NamedTuple):
 
 @dataclass(frozen=True)
 class Scored:
-    """What the monitor said of one person's new readings."""
+    """What the monitor said of one person's new readings.
+
+    Attributes:
+        before: Start of the newest row that was there.
+        again: Whether rows are told again from an earlier one on, as late readings are put in order.
+    """
 
     person: Person
-    before: int  # start of the newest row that was there
+    before: int
     held: Held
     answers: Answers
+    again: bool = False
 
 
 Alarming = Callable[[Connection, Sequence[Scored], int], Mapping[int, Memory]]
@@ -67,16 +75,22 @@ class Intake:
     Args:
         secret: Of the database.
         layouts, recall: What this process knows of the database.
+        within_ms: How far behind a person's newest row a late reading may be to be put in order.
         alarming: Makes alarms of scores, in the same transaction; returns what rules remember, by the person's number.
 
     Attributes:
         took: Is told the seconds that models needed for what came of one person.
+        late: Readings of the transaction under way that came too late to be scored; who begins one sets it to 0.
+        disorder: By the person's number, the earliest time (UTC ms) of readings that are to be put in order: they came
+            late, by `within_ms` at most. Whoever does so takes them out.
     """
 
-    def __init__(self, secret: Secret, layouts: Layouts, recall: Recall, alarming: Alarming) -> None:
+    def __init__(self, secret: Secret, layouts: Layouts, recall: Recall, alarming: Alarming, within_ms: int) -> None:
         self._secret, self._layouts, self._recall, self._alarming = secret, layouts, recall, alarming
         self._pseudonyms: dict[str, str] = {}
         self.took: Callable[[float], None] = nobody_asks
+        self.late, self.within_ms = 0, within_ms
+        self.disorder: dict[int, int] = {}
 
     def take(
         self, connection: Connection, deliveries: Sequence[Judged], now: int, served: Callable[[str], Served | None]
@@ -125,12 +139,33 @@ class Intake:
         held = self._recall.of(connection, person, served)
         late = waiting.readings.time < held.state.newest
         readings.mark_late(connection, waiting.no[late].tolist())
+        self._too_late(connection, [(person, held.state.newest, waiting.readings.time[late].tolist())], now)
         last = int(waiting.no.max())
         scored = self._score(person, held, waiting.readings.rows(~late), last, served)
         if change is not None and (len(waiting.no) < most or last == person.stored):
             begun = self._recall.changed(connection, person, served, scored.held, change.no)
             scored = replace(scored, held=begun, person=replace(scored.person, scored=change.no))
         return self._tell(connection, [scored], {}, now)
+
+    def put_in_order(
+        self, connection: Connection, person: Person, before: Held, since: int, served: Served, now: int
+    ) -> Held:
+        """Score a person's readings anew from a grid step on, late ones among them; return the state to put at hand.
+
+        Args:
+            connection: The writer.
+            person: Up to date, their late readings marked as in order.
+            before: The state, with what rules remember, before that step.
+            since: Its start, UTC ms.
+            served: The run that made it.
+            now: The clock, UTC ms.
+        """
+        step_ms = served.monitor.schema.step_ms
+        rest = readings.of_person(connection, self._layouts, person, step_ms, since=since, through=person.scored)
+        number = take(connection, "reading", 1)  # what other processes have at hand is of an earlier one
+        moved = replace(person, stored=number, scored=number)
+        scored = self._score(moved, before, rest.readings, number, served)
+        return self._tell(connection, [replace(scored, before=person.newest, again=True)], {}, now)[person.no]
 
     def _people(
         self, connection: Connection, good: Sequence[tuple[Batch, Sent, Reading]], now: int
@@ -166,10 +201,12 @@ class Intake:
             if wards is not None and person.ward not in wards:
                 batch.refuse(sent, ELSEWHERE, REASONS[ELSEWHERE], person.pseudonym, batch.sender.ward)
                 continue
-            candidates.append((batch, sent, self._packed(connection, person, reading)))
-        there = readings.known(connection, [new.event for _, _, new in candidates])
+            batch.people.setdefault(person.pseudonym, sent.position)
+            candidates.append(self._packed(connection, person, reading, batch, sent))
+        there = readings.known(connection, [new.event for new in candidates])
         fresh: dict[bytes, New] = {}
-        for batch, sent, new in candidates:
+        for new in candidates:
+            batch, sent = new.batch, new.sent
             before = there.get(new.event) or (fresh[new.event].content if new.event in fresh else None)
             if before is None:
                 fresh[new.event] = new
@@ -182,7 +219,7 @@ class Intake:
         vault.remember(connection, self._secret, [(name, DEVICE, told) for name, told in devices.items()])
         return list(fresh.values())
 
-    def _packed(self, connection: Connection, person: Person, reading: Reading) -> New:
+    def _packed(self, connection: Connection, person: Person, reading: Reading, batch: Batch, sent: Sent) -> New:
         layout = self._layouts.of_values(connection, reading.values)
         body = layout.pack(reading.values)
         device = self._secret.pseudonym(reading.device, DEVICE) if reading.device else ""
@@ -191,7 +228,7 @@ class Intake:
         else:
             place = f"{person.no} {reading.time} {reading.offset} {layout.no} {device}"
             event = self._secret.event(b"content", place.encode(), body)
-        return New(person, event, reading, layout.no, body, device)
+        return New(person, event, reading, layout.no, body, device, batch, sent)
 
     def _write(
         self, connection: Connection, new: Sequence[New], now: int, served: Callable[[str], Served | None]
@@ -203,6 +240,7 @@ class Intake:
         for one in new:
             by_person.setdefault(one.person.no, []).append(one)
         number, rows, scored, moved, latest = take(connection, "reading", len(new)), [], [], [], {}
+        too_late: list[tuple[Person, int, list[int]]] = []
         for mine in by_person.values():
             mine.sort(key=lambda one: one.reading.time)
             person, last = mine[0].person, number + len(mine) - 1
@@ -210,8 +248,12 @@ class Intake:
             newest = person.newest if run is not None else -1
             late = sum(one.reading.time < newest for one in mine)  # sorted: they come first
             rows += [_row(one, number + i, now, late=i < late) for i, one in enumerate(mine)]
+            for one in mine[:late]:
+                one.batch.late.append(Told(one.sent.position, event_id=one.sent.event_id))
+            too_late.append((person, newest, [one.reading.time for one in mine[:late]]))
             moved_to = replace(person, heard=now, stored=last)
-            latest[person.no] = mine[-1]
+            if late < len(mine):
+                latest[person.no] = mine[-1]
             if run is None:
                 moved.append(moved_to)
             else:
@@ -221,8 +263,23 @@ class Intake:
             number = last + 1
         readings.insert(connection, rows)
         failpoint("readings-written")
+        self._too_late(connection, too_late, now)
         people.move(connection, moved)
         return self._tell(connection, scored, latest, now)
+
+    def _too_late(self, connection: Connection, some: Sequence[tuple[Person, int, Sequence[int]]], now: int) -> None:
+        """Tell of readings that are not scored as they come: whose, behind which row, and their times, UTC ms."""
+        told = [
+            (outbox.LATE, person, {"first": min(times), "last": max(times), "readings": len(times)})
+            for person, _, times in some
+            if times
+        ]
+        outbox.add(connection, now, told)
+        for person, newest, times in some:
+            self.late += len(times)
+            near = [time for time in times if time >= newest - self.within_ms]
+            if near:
+                self.disorder[person.no] = min(*near, self.disorder.get(person.no, near[0]))
 
     def _readings(self, connection: Connection, person: Person, mine: Sequence[New]) -> Readings:
         values = (

@@ -111,13 +111,31 @@ class Recall:
             held, since = self.changed(connection, person, served, held, one.no), max(since, held.state.newest)
         yield from self._stretches(connection, person, served, held, since, person.scored)
 
+    def before(self, connection: Connection, person: Person, served: Served, end: int) -> tuple[Held, list[Answers]]:
+        """Return the state before a grid step (its start, UTC ms) and what is said of the days before, from readings.
+
+        The step is behind every change of medication or device.
+        """
+        profile = changes.profile_after(connection, self._secret, person, 0)
+        held, since = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), self.first(end, served)
+        parts: list[Answers] = []
+        for one in changes.of_person(connection, person, after=0, through=person.scored):
+            for newer, answers in self._stretches(connection, person, served, held, since, one.no):
+                held = newer
+                parts.append(answers)
+            held, since = self.changed(connection, person, served, held, one.no), max(since, held.state.newest)
+        for newer, answers in self._stretches(connection, person, served, held, since, person.scored, end):
+            held = newer
+            parts.append(answers)
+        return held, parts
+
     def course(self, connection: Connection, person: Person, served: Served, since: int) -> tuple[State, Answers]:
         """Return the state before a time (UTC ms), and what is said of a person's scored readings from then on.
 
         Where a medication or device was another since then, both begin with that: what was before counts no more.
         """
         profile = changes.profile_after(connection, self._secret, person, 0)
-        held, first = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), self._first(since, served)
+        held, first = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), self.first(since, served)
         others = changes.of_person(connection, person, after=0, through=person.scored)
         if others:
             held = self.replayed(connection, replace(person, scored=others[-1].no), served, held, first)
@@ -202,9 +220,9 @@ class Recall:
                 pass  # of an older version: the readings say it again
         profile = changes.profile_after(connection, self._secret, person, 0)
         begun = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile))
-        return begun, self._first(person.newest, served)
+        return begun, self.first(person.newest, served)
 
     @staticmethod
-    def _first(time: int, served: Served) -> int:
+    def first(time: int, served: Served) -> int:
         """Return the time (UTC ms) from which readings matter for what is usual at a later one."""
         return max(time - (served.monitor.chosen.baseline.days_back + DAYS_MORE) * DAY, 0)

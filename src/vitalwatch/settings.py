@@ -51,6 +51,7 @@ class Database(Closed):
     key: Path
     anchor: Path
     people_at_hand: int = Field(ge=1)
+    late_within: str
     retention: Retention
 
     def place(self, artifacts: Path, environ: Mapping[str, str] = os.environ) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -134,7 +136,57 @@ def test_a_known_person_needs_no_readings_in_the_request(own):
     assert own.ask("GET", f"/people/{person}").json["score"] == answer["score"]
     assert own.ask("POST", "/forecast", {"person": person}).json["forecast"]["heart_rate"]["steps"]
     assert 404 == own.ask("POST", "/anomaly", {"person": "p-" + "a" * 26}).status
-    assert 422 == own.ask("POST", "/anomaly", {"person": "anna"}).status
+
+
+def test_whoever_sends_a_person_finds_them_under_the_same_name_and_by_the_pseudonym_that_is_answered(own):
+    told = messages(somebody(0).readings.rows(slice(0, 60)), "bed-7")
+    (whom,) = own.ask("POST", "/readings", told).json["people"]
+    again = own.ask("POST", "/readings", told)
+
+    assert (0, 200, [whom]) == (whom["position"], again.status, again.json["people"])
+    for route in ("/anomaly", "/forecast"):
+        by_name, by_pseudonym = (own.ask("POST", route, {"person": p}) for p in ("bed-7", whom["person"]))
+        assert (200, by_pseudonym.json) == (by_name.status, by_name.json)
+
+
+def test_a_name_is_looked_up_for_keys_that_know_names_and_for_nobody_elsewhere(own):
+    north, south = frozenset({"north"}), frozenset({"south"})
+    rows = messages(somebody(0).readings.rows(slice(0, 60)), "bed-7")
+    own.ask("POST", "/readings", rows, key=own.key(["ingest"], north))
+    keys = {
+        "sends": own.key(["read", "ingest"], north),
+        "sees names": own.key(["read", "admin"], north),
+        "reads": own.key(["read"], north),
+        "elsewhere": own.key(["read", "ingest", "admin"], south),
+    }
+    for route in ("/anomaly", "/forecast"):
+        found = {name: own.ask("POST", route, {"person": "bed-7"}, key=key) for name, key in keys.items()}
+        unknown = {name: own.ask("POST", route, {"person": "bed-8"}, key=key) for name, key in keys.items()}
+
+        assert [200, 200, 404, 404] == [one.status for one in found.values()]
+        assert [404] * 4 == [one.status for one in unknown.values()]
+        same = [one.json | {"instance": ""} for one in (*unknown.values(), found["reads"], found["elsewhere"])]
+        assert [same[0]] * 6 == same
+
+
+def test_who_may_not_send_a_persons_readings_is_not_told_their_pseudonym(own):
+    row = {"person": "bed-7", "time": "2026-01-05T08:00:00Z", "heart_rate": 60}
+    own.ask("POST", "/readings", row, key=own.key(["ingest"], frozenset({"north"})))
+    other = {**row, "person": "bed-8", "time": "2026-01-05T08:05:00Z"}
+    answer = own.ask(
+        "POST", "/readings", [{**row, "heart_rate": 61}, other], key=own.key(["ingest"], frozenset({"south"}))
+    )
+
+    assert (202, [1]) == (answer.status, [one["position"] for one in answer.json["people"]])
+
+
+def test_people_of_lines_are_named_once_by_their_first_line(own):
+    lines = [{"person": f"bed-{i % 3}", "time": f"2026-01-05T08:{i // 60:02d}:{i % 60:02d}Z", "heart_rate": 60}
+             for i in range(1_100)]  # fmt: skip
+    body = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
+    told = own.ask("POST", "/readings", body, media="application/x-ndjson").json
+
+    assert [0, 1, 2] == sorted(one["position"] for one in told["people"])
 
 
 def sick_at_the_end(n: int) -> list[dict]:
@@ -314,3 +366,59 @@ def test_kserve_forecast_is_told_in_the_frequency_that_was_asked(api):
     assert all(low <= high for low, high in zip(*content["quantiles"].values(), strict=True))
     question["options"]["horizon"] = 61
     assert "out_of_range" == api.ask("POST", "/v1/timeseries/forecast", question).code
+
+
+EMERGENCY = {"heart_rate": 135, "respiratory_rate": 28, "oxygen_saturation": 90, "body_temperature": 38.2}
+
+
+def looked(api, **vitals) -> dict:
+    told = api.ask("POST", "/anomaly", {"readings": [row(**vitals)]}).json
+    assert (False, []) == (told["is_anomaly"], told["alarms"])  # of one reading nothing has lasted
+    return told["look_now"]
+
+
+def test_one_reading_of_an_emergency_asks_to_look_now_though_nothing_has_lasted(api):
+    told = looked(api, **EMERGENCY)
+
+    assert ("high", "news2", "high") == (told["priority"], told["reasons"][0]["rule"], told["reasons"][0]["priority"])
+    assert "NEWS2 is 10" in told["reasons"][0]["sentence"]
+    assert ["heart_rate", "oxygen_saturation", "respiratory_rate"] == [one["vital"] for one in told["reasons"][1:]]
+
+
+@pytest.mark.parametrize(
+    ("vitals", "priority", "rules"),
+    [
+        ({"heart_rate": 75, "oxygen_saturation": 97}, None, []),
+        ({"heart_rate": 75, "blood_pressure_systolic": 185}, "medium", ["limit"]),
+        ({"heart_rate": 75, "oxygen_saturation": 92}, None, []),
+        ({"heart_rate": 131}, "medium", ["news2", "limit"]),
+        ({"heart_rate": 75, "respiratory_rate": 25, "oxygen_saturation": 94, "body_temperature": 38.1}, "medium",
+         ["news2"]),
+        ({"heart_rate": 112, "respiratory_rate": 25, "oxygen_saturation": 92, "body_temperature": 35.5}, "high",
+         ["news2"]),
+    ],
+)  # fmt: skip
+def test_what_asks_to_look_now_is_told_by_rule_at_its_boundary(api, vitals, priority, rules):
+    told = looked(api, **vitals)
+
+    assert (priority, rules) == (told["priority"], [one["rule"] for one in told["reasons"]])
+
+
+def test_a_fast_heart_in_motion_asks_nobody_to_look(api):
+    still, moving = (looked(api, heart_rate=140, steps=steps, intensity=steps / 1000) for steps in (0, 700))
+
+    assert ["news2", "limit"] == [one["rule"] for one in still["reasons"]]
+    assert {"priority": None, "reasons": []} == moving
+
+
+def test_a_known_persons_own_limits_hold_for_what_asks_to_look_now(own):
+    rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
+    rows[-1] |= {"heart_rate": 45.0, "steps": 0.0}
+    (whom,) = own.ask("POST", "/readings", rows).json["people"]
+    asked = {"person": whom["person"]}
+    before = own.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]
+    own.ask("PUT", f"/people/{whom['person']}/limits", {"limits": {"heart_rate": {"low": 60, "high": 120}}})
+    after = own.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]
+
+    assert "heart_rate" not in {one["vital"] for one in before}
+    assert "below the limit of 60" in {one["vital"]: one["sentence"] for one in after}["heart_rate"]

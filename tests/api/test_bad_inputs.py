@@ -444,3 +444,31 @@ def test_row_25_a_range_that_is_asked_for_is_answered_with_the_whole(api, wanted
 
     assert (200, whole.body) == (part.status, part.body)
     assert "content-range" not in part.headers
+
+
+def test_row_7_a_reading_too_late_to_be_scored_is_told_by_its_place_counted_and_shown(own):
+    times = [f"2026-01-05T09:{minute:02d}:00Z" for minute in (30, 10, 35, 20)]
+    own.ask("POST", "/readings", good(time=times[0]))
+    answer = own.ask("POST", "/readings", [good(time=times[1], body_temperature=39.5), *map(_at, times[2:])])
+
+    assert (202, 3, [0, 2]) == (answer.status, answer.json["accepted"], answer.json["late"])
+    assert b"vitals_readings_late_total 2.0" in own.ask("GET", "/metrics").body
+    whom = answer.json["people"][0]["person"]
+    stretch = "since=2026-01-05T09:00:00Z&until=2026-01-05T10:00:00Z"
+    for address in (f"/people/{whom}/timeline?{stretch}", f"/people/{whom}"):
+        late = own.ask("GET", address).json["late"]
+        assert (2, [times[1], times[3]]) == (late["count"], [one["time"] for one in late["readings"]])
+        assert 39.5 == late["readings"][0]["values"]["body_temperature"]
+
+
+def test_late_lines_are_counted_over_all_parts(own):
+    own.ask("POST", "/readings", good(time="2026-01-05T09:30:00Z"))
+    lines = [good(time=f"2026-01-05T{8 + i // 3600:02d}:{i // 60 % 60:02d}:{i % 60:02d}Z") for i in range(1_100)]
+    body = b"".join(json.dumps(one).encode() + b"\n" for one in lines)
+    told = own.ask("POST", "/readings", body, media="application/x-ndjson").json
+
+    assert (1_100, 1_100, 1_000) == (told["lines"]["accepted"], told["lines"]["late"], len(told["late"]))
+
+
+def _at(time: str) -> dict:
+    return good(time=time)

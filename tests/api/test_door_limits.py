@@ -272,7 +272,7 @@ def test_a_failure_between_parts_says_what_is_on_the_disk(own, monkeypatch):
     told = own.ask("POST", "/readings", b"\n".join(line(n) for n in range(2_500)), media=NDJSON["content-type"])
 
     assert (429, "too_many_requests") == (told.status, told.code)
-    assert {"read": 2_000, "accepted": 2_000, "duplicate": 0, "refused": 0} == told.json["lines"]
+    assert {"read": 2_000, "accepted": 2_000, "duplicate": 0, "refused": 0, "late": 0} == told.json["lines"]
     assert told.headers["retry-after"]
 
 

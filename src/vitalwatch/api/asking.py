@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,18 +12,23 @@ from pydantic import ValidationError
 
 from vitalwatch import clearances, prognosis
 from vitalwatch.api import answers
+from vitalwatch.api.attention import look_now
 from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
-from vitalwatch.api.forms import MOST, AnomalyQuestion, ForecastQuestion, Window
+from vitalwatch.api.forms import MOST, PSEUDONYM, AnomalyQuestion, ForecastQuestion, Window
 from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_validation
 from vitalwatch.api.windows import SOMEBODY, care_of, readings_of
 from vitalwatch.clinical import oxygen
+from vitalwatch.database.access import ADMIN, INGEST
+from vitalwatch.errors import NotAllowed
 from vitalwatch.expecting import Moments
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Answers, Care, Profile, Readings
 
 NAN = float("nan")
+KNOWS_NAMES = frozenset({INGEST, ADMIN})  # scopes of who sends people's readings, or may see their names
+_PERSON = re.compile(PSEUDONYM)
 Q = TypeVar("Q", bound=Window)
 
 
@@ -67,9 +74,11 @@ def expected(monitor: Monitor, told: list[Any], run: str) -> list[dict[str, Any]
 async def anomaly(call: Call) -> Reply:
     """Answer with how unusual the newest reading is, and why."""
     asked, found, run, (clears, risks) = await _answers(call, AnomalyQuestion)
-    scale, given = await _oxygen(call, asked)
+    stored = await _stored(call, asked)
+    scale, given = oxygen(stored, scale=asked.spo2_scale, given=asked.supplemental_oxygen)
     context = {"consciousness": asked.consciousness, "supplemental_oxygen": given, "spo2_scale": scale}
     told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
+    told["look_now"] = look_now(found, call.desk.settings.schema, told["news2"], stored.get("limits") or {})
     told["early_warning"] = risks
     for place, sentence in clears.items():
         told["alarms"][place]["clears"] = sentence
@@ -78,12 +87,11 @@ async def anomaly(call: Call) -> Reply:
     return reply(told)
 
 
-async def _oxygen(call: Call, asked: AnomalyQuestion) -> tuple[int, bool | None]:
-    """Return SpO2 scale and whether oxygen is given, as the request says, or what is stored of a known person."""
-    engine, stored = call.desk.engine, None
-    if asked.person is not None:
-        stored = await call.desk.ask(engine.limits, asked.person, call.caller.wards)
-    return oxygen(stored or {}, scale=asked.spo2_scale, given=asked.supplemental_oxygen)
+async def _stored(call: Call, asked: AnomalyQuestion) -> Mapping[str, Any]:
+    """Return what clinicians set for a known person (SpO2 scale, oxygen, limits), empty for others."""
+    if asked.person is None:
+        return {}
+    return await call.desk.ask(call.desk.engine.limits, asked.person, call.caller.wards) or {}
 
 
 async def forecast(call: Call) -> Reply:
@@ -110,6 +118,7 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
             raise Problem("missing_field", detail, faults=[Fault("", "missing_field")])
         if asked.readings is not None:
             return asked, *_of_readings(call, asked, asked.readings)
+    _may_name(call, asked.person)
     if asked.profile is not None:
         detail = "A known person has a profile here."
         raise Problem("unknown_field", detail, faults=[Fault("/profile", "unknown_field")])
@@ -121,6 +130,15 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
         care = beside(call, asked, desk.engine.monitor())
         risks = await desk.ask(prognosis.of_person, desk.engine, asked.person, call.caller.wards, care)
     return asked, found, desk.engine.run(), (clears, risks)
+
+
+def _may_name(call: Call, person: str | None) -> None:
+    """Raise NotAllowed where somebody is named by what they are called, by a key that knows nobody's identity.
+
+    It is answered as for somebody unknown, without a look: such a key must not find out whom a pseudonym stands for.
+    """
+    if person is not None and not _PERSON.fullmatch(person) and not KNOWS_NAMES & set(call.caller.scopes):
+        raise NotAllowed("This person")
 
 
 def beside(call: Call, asked: AnomalyQuestion, monitor: Monitor) -> Care | None:

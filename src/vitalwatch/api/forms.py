@@ -40,6 +40,16 @@ Rows = Annotated[
         json_schema_extra={"items": {FORM: "Reading"}},
     ),
 ]
+Somebody = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_.:-]+$",
+        description="A known person: pseudonym, as /readings and /people tell it; or, for a key that sends readings or "
+        "sees names, what the readings were sent under",
+    ),
+]
 PersonId = Annotated[str, Field(pattern=PSEUDONYM, description="Pseudonym of a known person, as /people tells it")]
 
 ONE = {"time": "2026-01-05T08:00:00+01:00", "heart_rate": 118, "oxygen_saturation": 96, "steps": 0}
@@ -53,7 +63,7 @@ ABOUT = {"age": 54, "sex": "female", "height": 168, "weight": 70, "medication": 
 class Window(Form):
     """Readings with a profile, or a known person."""
 
-    person: PersonId | None = None
+    person: Somebody | None = None
     profile: Any = Field(None, json_schema_extra={FORM: "Profile"})
     readings: Rows | None = None
 

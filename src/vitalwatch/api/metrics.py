@@ -35,6 +35,9 @@ class Metrics:
         self.readings = Counter(
             "vitals_readings", "Readings sent, by what became of them", ["outcome"], registry=self.registry
         )
+        self.late = Counter(
+            "vitals_readings_late", "Accepted readings that came too late to be scored", registry=self.registry
+        )
         self.quarantined = Counter(
             "vitals_records_quarantined", "Refused readings, by reason", ["rule"], registry=self.registry
         )

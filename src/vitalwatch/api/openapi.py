@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -14,6 +16,7 @@ from vitalwatch.api.calls import JSON, NDJSON
 from vitalwatch.api.forms import ALARM, FORM, PSEUDONYM, RUN, Forms
 from vitalwatch.api.operations import Operation
 from vitalwatch.api.problem import MEDIA, TABLE, in_protocol
+from vitalwatch.api.schemas import ANSWERS, COMPONENTS
 from vitalwatch.api.table import (
     LIMITS_FORM,
     MOMENT_FORM,
@@ -25,6 +28,7 @@ from vitalwatch.api.table import (
 )
 
 REF = "#/components/schemas/"
+EXAMPLES = Path(__file__).with_name("examples.yaml")
 VERSION = "1.0.0"
 TITLE = "vitalwatch"
 DESCRIPTION = (
@@ -57,9 +61,11 @@ def described(forms: Forms) -> dict[str, Any]:
     moment = {"$ref": f"{REF}{forms.moment.__name__}"}
     schemas[MOMENT_FORM] = {"oneOf": [moment, {"type": "array", "minItems": 1, "maxItems": 1000, "items": moment}]}
     schemas["Problem"] = PROBLEM
+    schemas |= COMPONENTS
+    answers = examples()
     paths: dict[str, dict[str, Any]] = {}
     for one in OPERATIONS:
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas)
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas, answers)
     return {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION},
@@ -77,7 +83,13 @@ def _linked(told: Any) -> Any:
     return [_linked(one) for one in told] if isinstance(told, list) else told
 
 
-def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def examples() -> dict[str, Any]:
+    """Return an answer of each operation that answers with JSON, as it came; read when the file is first asked for."""
+    found: dict[str, Any] = yaml.safe_load(EXAMPLES.read_text(encoding="utf-8"))
+    return found
+
+
+def _operation(one: Operation, schemas: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "operationId": one.name,
         "tags": [one.tag],
@@ -87,7 +99,7 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         "x-wards": one.wards,
         "security": [] if one.scope == PUBLIC else [{"key": []}],
         "parameters": [*_path(one), *_query(one), *_headers(one)],
-        "responses": _responses(one),
+        "responses": _responses(one, answers),
     }
     if one.deprecated:
         told["deprecated"] = True
@@ -141,14 +153,10 @@ def _headers(one: Operation) -> list[dict[str, Any]]:
     return [{"name": name, "in": "header", "required": False, "schema": MORE[name]} for name in one.headers]
 
 
-def _responses(one: Operation) -> dict[str, Any]:
+def _responses(one: Operation, answers: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status in one.statuses:
-        media = one.returns.partition(";")[0]
-        content: dict[str, Any] = {"schema": {} if media == JSON else {"type": "string"}}
-        if one.example is not None:
-            content["example"] = one.example
-        found[str(status)] = {"description": one.summary} | ({"content": {media: content}} if status != 204 else {})
+        found[str(status)] = {"description": one.summary} | ({} if status == 204 else {"content": _told(one, answers)})
     problems = [*EVERYWHERE, *(() if one.scope == PUBLIC else (401, 403)), *((409,) if one.body is not None else ())]
     form = {JSON: {"schema": ERROR}} if in_protocol(one.path) else {MEDIA: {"schema": {"$ref": REF + "Problem"}}}
     for status in sorted(set(problems) - set(one.statuses)):
@@ -157,6 +165,14 @@ def _responses(one: Operation) -> dict[str, Any]:
             content[JSON] = {"schema": {"type": "object"}}
         found[str(status)] = {"description": _titles(status), "content": content}
     return found
+
+
+def _told(one: Operation, answers: dict[str, Any]) -> dict[str, Any]:
+    media = one.returns.partition(";")[0]
+    content: dict[str, Any] = {"schema": ANSWERS[one.name] if media == JSON else {"type": "string"}}
+    if one.name in answers:
+        content["example"] = answers[one.name]
+    return {media: content}
 
 
 def _titles(status: int) -> str:

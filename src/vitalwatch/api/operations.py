@@ -39,7 +39,6 @@ class Operation:
         query: Form of the query string.
         statuses: What may be answered beside what every operation may answer.
         returns: Media type of the answer.
-        example: Of an answer.
         deprecated: Whether something newer does the same.
         wards: OWN where it is about people, of whom a key sees those of its wards; HOUSE where it is about everybody
             at once, so that it takes a key of all wards; NONE where it is about nobody.
@@ -57,7 +56,6 @@ class Operation:
     query: type[BaseModel] | None = None
     statuses: tuple[int, ...] = (200,)
     returns: str = JSON
-    example: Any = None
     deprecated: bool = False
     told: str = ""
     headers: tuple[str, ...] = ()

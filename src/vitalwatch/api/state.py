@@ -105,6 +105,13 @@ def _section(path: str, method: str, one: dict[str, Any]) -> str:
     for media, content in one.get("requestBody", {}).get("content", {}).items():
         for example in content.get("examples", {}).values():
             lines.append(f"<pre>{html.escape(_curl(path, method, media, example['value']))}</pre>")
+    for status, answer in one["responses"].items():
+        for content in answer.get("content", {}).values():
+            if "example" in content:
+                lines.append(
+                    f"<p>Answer {status}</p><pre>{html.escape(json.dumps(content['example'], indent=1))}</pre>"
+                )
+                break
     return f"<details><summary>{title}{deprecated}</summary>{''.join(lines)}</details>"
 
 

@@ -10,7 +10,6 @@ from vitalwatch.api import asking, inference, moving, ruling, state, stream, tak
 from vitalwatch.api.access import PUBLIC
 from vitalwatch.api.calls import JSON, NDJSON
 from vitalwatch.api.forms import (
-    ABOUT,
     ACTING,
     ONE,
     Act,
@@ -33,12 +32,10 @@ from vitalwatch.api.operations import HOUSE, NONE, OWN, Operation
 from vitalwatch.database.access import ACK, ADMIN, INGEST, READ
 
 ASK, SEND, PEOPLE, ALARMS, OIP, STATE = "Ask", "Readings", "People", "Alarms", "Inference protocols", "State"
-PREDICTED = {"expected_heart_rate": 101.3, "spread": 6.2, "unit": "bpm", "model": "0bbd9fcbdf2b"}
 PERSONAL = {
     "limits": {"heart_rate": {"low": 44, "high": 120}},
     "own": {"own_1": {"when": {"mean": "heart_rate", "over": "3d", "above": 100}, "priority": "medium"}},
 }
-TRIED = {"tried": {"days": 14.0, "alarms": 3, "before": 5, "rules": [{"rule": "own_1", "alarms": 1, "before": 0}]}}
 LIMITS_FORM, READING_FORM, MOMENT_FORM, PROFILE_FORM = "Personal", "Readings", "Moments", "Profile"
 CHANGE_FORM = "PersonChange"
 
@@ -47,12 +44,15 @@ def _asking() -> list[Operation]:
     alone: dict[str, Any] = {"deprecated": True, "tag": ASK}
     about: dict[str, Any] = {"told": "Person and activity in, one or up to 1,000 as an array; heart rate out."}
     judged: dict[str, Any] = {
-        "told": "`readings` (one, or a window of up to 1,000) with a profile, or a known `person`."
+        "told": "`readings` (one, or a window of up to 1,000) with a profile, or a known `person`. `is_anomaly` is of "
+        "the learnt channels (`unusual`, `known`) alone: clinical rules (limits, NEWS2) and sensors stand in `alarms` "
+        "once they have lasted; `look_now` tells what limits and NEWS2 say of the newest row by itself, even of one "
+        "reading: read all three. A contribution compares the mean over the last hour or six, whichever is farther "
+        "from usual, with what is usual for the person: `difference` in the vital's unit, `spreads` in own spreads."
     }
     predict: dict[str, Any] = {
         "answer": asking.predict,
         "body": MOMENT_FORM,
-        "example": PREDICTED,
         "scope": READ,
         "wards": NONE,
     }
@@ -83,17 +83,17 @@ def _people() -> list[Operation]:
         Operation("GET", f"{one}/profile", "profile", summary="Age, sex and the like", answer=ward.profile, **many),
         Operation(
             "PUT", f"{one}/profile", "set_profile", summary="Write them", answer=ward.set_profile, body=PROFILE_FORM,
-            example=ABOUT, **change,
+            **change,
         ),
         Operation("GET", f"{one}/limits", "limits", summary="Own limits and rules", answer=ruling.limits, **many),
         Operation(
             "PUT", f"{one}/limits", "set_limits", ACK, PEOPLE, "Write them; audited", ruling.set_limits,
-            body=LIMITS_FORM, example=TRIED, told="The whole of them: what is left out is gone. Tried on stored "
+            body=LIMITS_FORM, told="The whole of them: what is left out is gone. Tried on stored "
             "history first: `tried` tells alarms by rule, with these settings and `before`; null without a run.",
         ),
         Operation(
             "POST", f"{one}/limits/replay", "try_limits", ACK, PEOPLE, "What they would have raised",
-            ruling.try_limits, body=LIMITS_FORM, example=TRIED, told="As writing them, but nothing is written.",
+            ruling.try_limits, body=LIMITS_FORM, told="As writing them, but nothing is written.",
         ),
         Operation(
             "GET", f"{one}/changes", "changes", summary="When own normal began anew", answer=ward.changes, **many
@@ -219,7 +219,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_asking()[:3],
     Operation(
         "POST", "/readings", "readings", INGEST, SEND, "Send readings", taking.readings, READING_FORM, (JSON, NDJSON),
-        statuses=(200, 202), headers=("Idempotency-Key",), example={"accepted": 1, "duplicates": [], "rejected": []},
+        statuses=(200, 202), headers=("Idempotency-Key",),
         told="One, an array (up to 1,000 and 1 MB), or a line each (NDJSON, up to 64 MB, taken in parts). 202: on the "
         "disk and scored. "
         "`event_id` or `Idempotency-Key` make a repetition a duplicate (200). Refused ones are named and kept.",

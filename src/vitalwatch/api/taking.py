@@ -65,30 +65,42 @@ async def _taken(call: Call, messages: Sequence[Any], idempotency: str) -> Recei
 
 @dataclass
 class Sum:
-    """What became of several parts; of duplicates and refused lines the first MOST are named, and all counted."""
+    """What became of several parts; of duplicates, refused and late lines the first MOST are named, all counted."""
 
     parts: int = 0
     lines: int = 0
     accepted: int = 0
     duplicate: int = 0
     refused: int = 0
+    late: int = 0
     duplicates: list[Told] = field(default_factory=list)
     rejected: list[Told] = field(default_factory=list)
+    those_late: list[Told] = field(default_factory=list)
+    people: dict[str, int] = field(default_factory=dict)
 
     def add(self, receipt: Receipt, lines: int) -> None:
         """Add a part of so many lines."""
-        for kept, new in ((self.duplicates, receipt.duplicates), (self.rejected, receipt.rejected)):
+        for name, position in receipt.people.items():
+            if len(self.people) < MOST:
+                self.people.setdefault(name, position + self.lines)
+        for kept, new in (
+            (self.duplicates, receipt.duplicates),
+            (self.rejected, receipt.rejected),
+            (self.those_late, receipt.late),
+        ):
             kept += [replace(one, position=one.position + self.lines) for one in new[: MOST - len(kept)]]
         self.parts, self.lines, self.accepted = self.parts + 1, self.lines + lines, self.accepted + receipt.accepted
         self.duplicate, self.refused = self.duplicate + len(receipt.duplicates), self.refused + len(receipt.rejected)
+        self.late += len(receipt.late)
 
     def receipt(self) -> Receipt:
         """Return all parts as one."""
-        return Receipt(self.accepted, tuple(self.duplicates), tuple(self.rejected))
+        late = tuple(self.those_late)
+        return Receipt(self.accepted, tuple(self.duplicates), tuple(self.rejected), late, self.people)
 
     def told(self) -> dict[str, Any]:
         """Return how many lines were read and what became of them; accepted ones are on the disk."""
-        counts = {"accepted": self.accepted, "duplicate": self.duplicate, "refused": self.refused}
+        counts = {"accepted": self.accepted, "duplicate": self.duplicate, "refused": self.refused, "late": self.late}
         return {"lines": {"read": self.lines, **counts}}
 
 
@@ -136,6 +148,8 @@ def _told(receipt: Receipt, one: bool, more: Mapping[str, Any] | None = None) ->
         "accepted": receipt.accepted,
         "duplicates": [duplicate.position for duplicate in receipt.duplicates],
         "rejected": [_refused(refused) for refused in receipt.rejected],
+        "late": [late.position for late in receipt.late],
+        "people": [{"person": name, "position": first} for name, first in receipt.people.items()],
     }
     told |= more or {}
     if one:

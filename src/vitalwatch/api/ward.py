@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +16,7 @@ from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.database.access import ADMIN
 from vitalwatch.database.changes import MEDICATION, Change
 from vitalwatch.database.quarantine import Which
+from vitalwatch.database.readings import Late
 from vitalwatch.database.scores import Timeline
 from vitalwatch.explaining import usual_range
 from vitalwatch.replaying import Span
@@ -44,7 +46,9 @@ async def person(call: Call) -> Reply:
     found = await call.desk.ask(call.desk.engine.people, call.caller.wards)
     for one in found:
         if one.person == wanted:
-            return reply(_seen(one))
+            until = now_ms() if one.time is None else one.time
+            late = await call.desk.ask(call.desk.engine.late, wanted, until - DAY, until, call.caller.wards)
+            return reply(_seen(one) | {"late": _late(late)})
     raise _nobody()
 
 
@@ -71,7 +75,8 @@ async def timeline(call: Call) -> Reply:
         "usual": _usual(found),
         "changes": [_change(one) for one in changes if since <= one.at < until],
     }
-    return reply({"person": wanted, "time": times, **told, **flags, **beside})
+    late = await call.desk.ask(call.desk.engine.late, wanted, since, until, call.caller.wards)
+    return reply({"person": wanted, "time": times, **told, **flags, **beside, "late": _late(late)})
 
 
 async def profile(call: Call) -> Reply:
@@ -224,6 +229,21 @@ def _change(one: Change) -> dict[str, Any]:
 
 def _history(told: dict[str, Any]) -> list[dict[str, Any]]:
     return [{**one, "at": rfc3339(one["at"])} for one in told["history"]]
+
+
+def _late(found: Late) -> dict[str, Any]:
+    """Return readings that were measured, came too late and stand in no row."""
+    rows = found.readings
+    times = zip(rows.time.tolist(), found.received.tolist(), strict=True)
+    told = [
+        {"time": rfc3339(time), "received": rfc3339(came), "values": _measured(rows.values, i)}
+        for i, (time, came) in enumerate(times)
+    ]
+    return {"count": found.count, "readings": told}
+
+
+def _measured(values: Mapping[str, Floats], row: int) -> dict[str, float]:
+    return {name: float(f"{column[row]:.6g}") for name, column in values.items() if column[row] == column[row]}
 
 
 def _usual(found: Timeline) -> dict[str, Any]:

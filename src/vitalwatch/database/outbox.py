@@ -13,8 +13,8 @@ from vitalwatch.database.connection import given, take
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.tables import outbox
 
-READING, SCORE, ALARM, PERSON = "reading", "score", "alarm", "person"
-KINDS = (READING, SCORE, ALARM, PERSON)
+READING, SCORE, ALARM, PERSON, LATE, ORDERED = "reading", "score", "alarm", "person", "late", "ordered"
+KINDS = (READING, SCORE, ALARM, PERSON, LATE, ORDERED)
 
 
 @dataclass(frozen=True)

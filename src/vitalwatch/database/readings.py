@@ -37,6 +37,21 @@ class Stored:
     readings: Readings
 
 
+@dataclass(frozen=True)
+class Late:
+    """Readings that came too late to be scored.
+
+    Attributes:
+        count: How many there are.
+        received: When the newest of them came, on our clock, UTC ms, int64 (n,).
+        readings: These, oldest first.
+    """
+
+    count: int
+    received: np.ndarray
+    readings: Readings
+
+
 def known(connection: Connection, events: Sequence[bytes]) -> dict[bytes, Content]:
     """Return what stands there already under these events."""
     found: dict[bytes, Content] = {}
@@ -101,6 +116,23 @@ def of_person(
     return Stored(np.asarray(no, np.int64)[order], found.rows(order))
 
 
+def late(connection: Connection, layouts: Layouts, person: Person, since: int, until: int, most: int) -> Late:
+    """Return a person's readings in [since, until), UTC ms, that came too late to be scored: the newest so many."""
+    c = readings.c
+    mine = (c.person == person.no, c.time >= since, c.time < until, c.late.is_(True))
+    which = select(c.time, c.utc_offset, c.received, c.layout, c.body).where(*mine)
+    rows = connection.execute(which.order_by(c.time.desc(), c.no.desc()).limit(most)).all()[::-1]
+    if not rows:
+        return Late(
+            0, np.empty(0, np.int64), Readings(person.pseudonym, np.empty(0, np.int64), np.empty(0, np.int16), {})
+        )
+    time, offset, received, kinds, bodies = zip(*rows, strict=True)
+    values = layouts.columns(connection, kinds, bodies)
+    found = Readings(person.pseudonym, np.asarray(time, np.int64), np.asarray(offset, np.int16), values)
+    count = len(rows) if len(rows) < most else connection.execute(select(func.count()).where(*mine)).scalar_one()
+    return Late(int(count), np.asarray(received, np.int64), found)
+
+
 def first_time(connection: Connection, person: Person, *, since: int, after: int, through: int) -> int | None:
     """Return the time of the earliest of a person's readings that were scored, None where there is none."""
     c = readings.c
@@ -128,6 +160,29 @@ def waiting_since(connection: Connection, behind: Sequence[Person]) -> int | Non
         found = connection.execute(which).scalar()
         oldest = found if oldest is None else min(oldest, found or oldest)
     return None if oldest is None else int(oldest)
+
+
+def disorder(connection: Connection, person: Person, since: int) -> int | None:
+    """Return the earliest time (UTC ms), from one on, of a person's readings that came late; None for none."""
+    c = readings.c
+    which = select(func.min(c.time)).where(c.person == person.no, c.time >= since, c.late.is_(True))
+    found = connection.execute(which).scalar()
+    return None if found is None else int(found)
+
+
+def newest_until(connection: Connection, person: Person, no: int) -> int:
+    """Return the time (UTC ms) of a person's newest reading up to a number, -1 before the first."""
+    c = readings.c
+    which = select(func.max(c.time)).where(c.person == person.no, c.no <= no, c.late.is_(False))
+    found = connection.execute(which).scalar()
+    return -1 if found is None else int(found)
+
+
+def mark_in_order(connection: Connection, person: Person, since: int) -> int:
+    """Have a person's late readings from a time on (UTC ms) be scored with the others; return how many."""
+    c = readings.c
+    which = update(readings).where(c.person == person.no, c.time >= since, c.late.is_(True))
+    return int(connection.execute(which.values(late=False)).rowcount)
 
 
 _LATE = update(readings).where(readings.c.no == bindparam("_no")).values(late=True)

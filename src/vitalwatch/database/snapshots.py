@@ -32,6 +32,11 @@ def write(connection: Connection, person: Person, snapshot: Snapshot) -> None:
     connection.execute(snapshots.insert().values(person=person.no, **vars(snapshot)))
 
 
+def forget(connection: Connection, person: Person, newest: int) -> None:
+    """Drop what knows of a row (its start, UTC ms) or of later ones."""
+    connection.execute(delete(snapshots).where(snapshots.c.person == person.no, snapshots.c.newest >= newest))
+
+
 def read(connection: Connection, person: Person, run: str) -> Snapshot | None:
     """Return the snapshot of a run, None where there is none."""
     c = snapshots.c

@@ -1,0 +1,107 @@
+"""Readings that came late within a bound, put in order: the monitor's state is rewound to before them and goes on anew.
+
+A late reading is kept and told as late when it comes, so that nobody waits for this. Then its person's rows are scored
+again from its step on, in one transaction with the mark that it is late no more: after any crash it is done or due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from vitalwatch.alarming import Alarming
+from vitalwatch.database import changes, outbox, people, readings, snapshots
+from vitalwatch.database.connection import Database
+from vitalwatch.database.people import Person
+from vitalwatch.intake import Intake
+from vitalwatch.production import Served
+from vitalwatch.recall import Recall
+from vitalwatch.rehearsal import MOST_READINGS
+from vitalwatch.replaying import Writing
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """What it takes.
+
+    Attributes:
+        database, recall, intake, alarming: Of the engine.
+        writing: Yields the writer, and what takes states to put at hand once everything is committed.
+        now: The clock, UTC ms.
+        look_after: Is called after each person: a state may take seconds to make anew, and alarms wait for nobody.
+    """
+
+    database: Database
+    recall: Recall
+    intake: Intake
+    alarming: Alarming
+    writing: Writing
+    now: Callable[[], int]
+    look_after: Callable[[], None]
+
+    def everybody(self) -> None:
+        """Look at all people, before new readings come: what a process that starts anew must do."""
+        with self.database.reading() as connection:
+            for one in people.everyone(connection):
+                first = readings.disorder(connection, one, one.newest - self.intake.within_ms)
+                if first is not None:
+                    self.intake.disorder[one.no] = first
+
+    def run(self, served: Served | None) -> int:
+        """Put late readings in order, of one person after the other, and return how many readings there were."""
+        done = 0
+        for no, first in sorted(self.intake.disorder.items()):
+            if served is not None:
+                done += self._one(no, first, served)
+                self.look_after()
+        return done
+
+    def _one(self, no: int, first: int, served: Served) -> int:
+        first = min(first, self.intake.disorder.pop(no, first))
+        with self.database.reading() as connection:
+            person = people.numbered(connection, no)
+            if person is None:
+                return 0
+            if person.behind or person.run not in ("", served.run):
+                self._later(no, first)
+                return 0
+            since = self._since(connection, person, first, served)
+            if since is None:
+                return 0
+            before, parts = self.recall.before(connection, person, served, since)
+        with self.writing() as (connection, keep):
+            person = people.numbered(connection, no)
+            if person is None:  # erased meanwhile
+                return 0
+            if person.behind or person.run != served.run or self._since(connection, person, first, served) != since:
+                self._later(no, first)
+                return 0
+            count, now = readings.mark_in_order(connection, person, since), self.now()
+            snapshots.forget(connection, person, since)
+            held = replace(before, judged=self.alarming.remembered(connection, person, served.run, parts))
+            keep({no: self.intake.put_in_order(connection, person, held, since, served, now)})
+            outbox.add(connection, now, [(outbox.ORDERED, person, {"first": since, "readings": count})])
+        return count
+
+    def _later(self, no: int, first: int) -> None:
+        """Leave a person to the next time."""
+        self.intake.disorder[no] = min(first, self.intake.disorder.get(no, first))
+
+    def _since(self, connection: Connection, person: Person, floor: int, served: Served) -> int | None:
+        """Return the start of the step of a person's earliest late reading from a time on, None where none is.
+
+        What is behind another medication or device stays late: what was normal before it counts no more. So do those
+        of somebody who has sent more than MOST_READINGS in the days that are looked back at.
+        """
+        step_ms = served.monitor.schema.step_ms
+        begun = changes.of_person(connection, person)
+        if begun:
+            floor = max(floor, (readings.newest_until(connection, person, begun[-1].no) // step_ms + 1) * step_ms)
+        first = readings.disorder(connection, person, floor)
+        if first is None or readings.time_of_newest(connection, person, MOST_READINGS) > self.recall.first(
+            first, served
+        ):
+            return None
+        return first // step_ms * step_ms
