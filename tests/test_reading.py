@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 
 from vitalwatch import messages, readers
 from vitalwatch.messages import decode
-from vitalwatch.reading import ACCEPTED, REASONS, Reading, Rejected, Rows, check, explain, number, parse, parse_cells
+from vitalwatch.reading import (
+    ACCEPTED,
+    EMPTIED,
+    REASONS,
+    Reading,
+    Rejected,
+    Rows,
+    check,
+    explain,
+    number,
+    parse,
+    parse_cells,
+)
 from vitalwatch.schema import Schema
 from vitalwatch.settings import Settings
 from vitalwatch.timestamps import parse_time, parse_times, rfc3339
@@ -267,6 +279,17 @@ def test_columns_are_judged_row_by_row(schema: Schema):
     assert np.isnan(checked.values["heart_rate"][1])
     assert np.float32 == checked.values["heart_rate"].dtype
     assert 0 == rate[1], "the caller's array was changed"
+
+
+@pytest.mark.parametrize(("sent", "told"), [("", REASONS["empty"]), ("--", REASONS["empty"]), ("255", EMPTIED)])
+def test_a_row_emptied_by_codes_for_no_value_is_told_from_one_in_which_nothing_was_sent(schema: Schema, sent, told):
+    rows = Rows(("p1",), np.zeros(1, np.int32), np.ones(1, np.int64), np.zeros(1, np.int16),
+                {"heart_rate": np.array([number(sent)])})  # fmt: skip
+    _, keys = check(rows, schema, now_ms=NOW)
+    cells = parse_cells({"person": "p1", "time": WHEN, "heart_rate": sent}, schema, now_ms=NOW)
+
+    assert Rejected("empty", told) == explain(int(keys[0]), schema)
+    assert Rejected("empty", told) == cells
 
 
 def test_a_detail_names_column_and_limit(schema: Schema):

@@ -49,6 +49,7 @@ REASONS = {
     "impossible_pair": "the lower value is not below the upper one",
     "empty": "nothing is measured",
 }
+EMPTIED = "nothing is measured: every number in it is a code for no value"  # `empty`, though numbers were sent
 RANK = {reason: rank for rank, reason in enumerate(REASONS)}
 ACCEPTED = np.uint16(0xFFFF)  # a key is rank * 256 + place of the column; the smallest key of a row counts
 
@@ -273,7 +274,12 @@ def check(
     for name in rules.counted:
         if name in values and not measured.all():
             measured |= ~np.isnan(values[name])
-    _mark(keys, ~measured, "empty")
+    nothing = np.flatnonzero(~measured)
+    if len(nothing):
+        sent = [~np.isnan(rows.values[name][nothing]) for name in rules.counted if name in rows.values]
+        emptied = np.logical_or.reduce(sent) if sent else np.zeros(len(nothing), np.bool_)
+        for place, those in enumerate((nothing[~emptied], nothing[emptied])):
+            keys[those] = np.minimum(keys[those], np.uint16(_key("empty", place)))
     return replace(rows, values=values), keys
 
 
@@ -286,7 +292,7 @@ def explain(key: int, schema: Schema, source: str = "") -> Rejected:
     if RANK["not_finite"] <= RANK[reason] < RANK["impossible_pair"]:
         name = schema.names[place]
         return Rejected(reason, _value_detail(reason, name, schema.columns[name]), source)
-    return Rejected(reason, REASONS[reason], source)
+    return Rejected(reason, EMPTIED if reason == "empty" and place else REASONS[reason], source)
 
 
 def number(text: str) -> float | str:
@@ -409,7 +415,7 @@ def _judge(
         if low in values and high in values and values[low] >= values[high]:
             keys.append(_key("impossible_pair", place))
     if not any(name in values for name in rules.counted):
-        keys.append(_key("empty"))
+        keys.append(_key("empty", any(not math.isnan(numbers.get(name, math.nan)) for name in rules.counted)))
     key = min(keys)
     if key != ACCEPTED:
         return explain(key, rules.schema, source)

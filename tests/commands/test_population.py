@@ -7,8 +7,10 @@ import json
 
 import pytest
 
-from command_world import csv_of, day_of
-from vitalwatch.errors import SourceError
+from command_world import ROOT, csv_of, day_of
+from vitalwatch.commands.books import code_of, tell_books
+from vitalwatch.commands.desk import Desk, Screen
+from vitalwatch.errors import DONE, SourceError
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import people, read_events, read_profiles
 from vitalwatch.settings import Settings
@@ -62,6 +64,17 @@ def test_few_people_of_ones_own_are_joined_by_synthetic_ones(work, tmp_path):
     assert set(read_events(work.folder / "bookkeeping.parquet")) <= set(found[1:4])
     assert json.loads((work.folder / "ingest.json").read_text()) == report
     assert len((work.folder / "quarantine" / "rejects.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_is_told_of_rows_is_of_ones_own_people_and_not_of_synthetic_ones(work, tmp_path, capsys):
+    rows = [*day_of("anna", 6), "anna,2026-01-20T00:00:00Z,255"]
+    report = gather(work, [csv_of(tmp_path / "own.csv", rows)], None, NOW)
+    tell_books(report, Desk(ROOT, Screen(as_json=False)))
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("own.csv: 1729 rows read, 1728 kept, 0 duplicate, 0 in conflict, 1 empty, 0 refused.")
+    assert 1 == report["emptied"]
+    assert DONE == code_of(report)
 
 
 def test_other_column_names_are_for_the_users_own_files_only(work, tmp_path):

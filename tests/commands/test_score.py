@@ -103,6 +103,58 @@ def test_refused_rows_are_counted_kept_and_told_by_the_exit_code(served, tmp_pat
     assert not (tmp_path / "out" / "quarantine").exists()
 
 
+def without_value(name: str, code: str = "255", rows: int = 20) -> list[str]:
+    """Return rows at night whose only value is a code for no value."""
+    return [f"{name},2026-01-09T{row // 12:02d}:{row % 12 * 5:02d}:00Z,{code}" for row in range(rows)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_what_became_of_every_row_is_said_and_rows_that_a_code_for_no_value_empties_are_told_apart(
+    served, tmp_path, kind
+):
+    good = day_of("anna")
+    rows = [*good, good[0], good[1].rsplit(",", 1)[0] + ",99", "anna,2026-01-08T00:00:00Z,900"]
+    rows += [*without_value("anna"), *without_value("bert", "0"), "anna,2026-01-08T01:00:00Z,"]
+    source = csv_of(tmp_path / "own.csv", rows)
+    if kind == "jsonl":
+        cells = [row.split(",") for row in rows]
+        lines = [
+            {"person": who, "time": time, "heart_rate": float(rate) if rate else None} for who, time, rate in cells
+        ]
+        source = tmp_path / "own.jsonl"
+        source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
+    told = json.loads((tmp_path / "out" / "score.json").read_text())
+
+    assert 3 == answer.code
+    assert "332 rows read, 288 kept, 1 duplicate, 1 in conflict, 41 empty, 1 refused." in answer.out
+    assert (
+        f"own.{kind}: 40 of 332 rows hold only codes for no value (as 0, -1 or 255) and count as empty." in answer.out
+    )
+    assert (41, 40, 1) == (told["rejected"]["empty"], told["emptied"], told["conflict"])
+
+
+def test_plain_empty_cells_are_counted_and_nothing_more_is_said_of_them(served, tmp_path):
+    source = csv_of(
+        tmp_path / "own.csv",
+        [*day_of("anna"), *without_value("anna", "", rows=280), *without_value("bert", "", rows=20)],
+    )
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
+
+    assert 0 == answer.code
+    assert "588 rows read, 288 kept, 0 duplicate, 0 in conflict, 300 empty, 0 refused." in answer.out
+    assert "codes for no value" not in answer.out
+
+
+def test_where_most_rows_are_emptied_by_codes_for_no_value_the_exit_code_says_so(served, tmp_path):
+    source = csv_of(tmp_path / "own.csv", [*day_of("anna")[:15], *without_value("anna")])
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))
+
+    assert 3 == answer.code
+    assert "20 of 35 rows hold only codes for no value" in answer.out
+    assert "see whether the sensor was worn" in answer.out
+
+
 def test_a_measured_value_is_never_printed(served, tmp_path):
     source = csv_of(tmp_path / "own.csv", ["anna,2026-01-07T00:00:00Z,61", "anna,2026-01-07T00:05:00Z,987.25"])
     answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))

@@ -15,10 +15,11 @@ from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL
 from vitalwatch.alerting.judging import NOBODY, Judge
 from vitalwatch.alerting.reliving import Lived, relive
 from vitalwatch.alerting.rules import Rules, read_rules
+from vitalwatch.commands.books import code_of, tell_books, tell_refused
 from vitalwatch.commands.desk import Desk, Outcome
 from vitalwatch.commands.models import Place, ingested, place_of, scratch, served_settings, told
-from vitalwatch.commands.run import refused_rows, sources_of, tell_refused
-from vitalwatch.errors import DONE, FAILED, SOME_REFUSED, UsageError
+from vitalwatch.commands.run import sources_of
+from vitalwatch.errors import FAILED, UsageError
 from vitalwatch.metrics.bootstrap import Estimate, estimate, ratio, weights
 from vitalwatch.recordings import iter_people, people, read_events, read_profiles
 from vitalwatch.tables import Event, Profile, Readings
@@ -82,10 +83,11 @@ def _replay(given: Namespace, desk: Desk) -> Outcome:
     figures = figures_of(histories, rules, settings, given.budget)
     data = {"run": place.run, "rules": str(given.rules or in_force), "ingest": told(report), **figures}
     _tell(figures, report, desk)
+    tell_books(report, desk)
     tell_refused(report, desk, "the sources; `score` keeps them")
     if figures["within_budget"] is False:
         return Outcome(FAILED, data)
-    return Outcome(SOME_REFUSED if refused_rows(report) else DONE, data)
+    return Outcome(code_of(report), data)
 
 
 def figures_of(

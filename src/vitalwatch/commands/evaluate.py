@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from vitalwatch.commands.books import code_of, tell_books, tell_refused
 from vitalwatch.commands.desk import Desk, Outcome
 from vitalwatch.commands.figures import headline, show_gates, show_summary
 from vitalwatch.commands.models import ingested, place_of, scratch, served_settings, told
-from vitalwatch.commands.run import refused_rows, sources_of, tell_refused
-from vitalwatch.errors import DONE, SOME_REFUSED
+from vitalwatch.commands.run import sources_of
 
 
 def evaluate(given: Namespace, desk: Desk) -> Outcome:
@@ -34,6 +34,7 @@ def evaluate(given: Namespace, desk: Desk) -> Outcome:
     show_summary(desk.screen, tables)
     desk.screen.say()
     show_gates(desk.screen, tables["gates"])
+    tell_books(report, desk)
     tell_refused(report, desk, "the sources; `score` keeps them")
     data = {"run": place.run, "ingest": told(report), "figures": headline(tables), **tables}
-    return Outcome(SOME_REFUSED if refused_rows(report) else DONE, data)
+    return Outcome(code_of(report), data)

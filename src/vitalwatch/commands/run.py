@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vitalwatch.commands.books import code_of, tell_books, tell_refused
 from vitalwatch.commands.command_line import NAMES, nearest
 from vitalwatch.commands.desk import Desk, Outcome, Told
 from vitalwatch.commands.figures import (
@@ -20,7 +21,7 @@ from vitalwatch.commands.figures import (
     show_summary,
 )
 from vitalwatch.commands.stages import stages
-from vitalwatch.errors import DONE, SOME_REFUSED, StoreError, UsageError
+from vitalwatch.errors import DONE, StoreError, UsageError
 from vitalwatch.pipeline import RunResult, StageEvent, run_pipeline, source_of
 from vitalwatch.store import ANY, Store
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from vitalwatch.tracking import Tracker
 
 FILES = ("readings.parquet", "events.parquet", "splits.json")  # the same in two runs: judged on the same people
-EMPTY = "empty"  # a row in which nothing was measured: counted, but no fault of the source
 
 
 def run(given: Namespace, desk: Desk) -> Outcome:
@@ -56,7 +56,7 @@ def run(given: Namespace, desk: Desk) -> Outcome:
             on_event=lambda event: _tell(event, desk, move, tracking),
         )
     if result.run is None or result.folder is None:
-        return Outcome(_code(_refused(result)), _data(result))
+        return Outcome(_ingested(result), _data(result))
     return _settled(result, result.run, result.folder, champion, tracking, given, desk)
 
 
@@ -77,24 +77,6 @@ def sources_of(given: Namespace, desk: Desk) -> list[Path]:
     for path in paths:
         readers.resolve(path, format=given.format, columns=desk.settings.config.columns)
     return paths
-
-
-def refused_rows(report: Mapping[str, Any]) -> int:
-    """Return how many rows of an ingest report were refused; rows without any measurement are no fault."""
-    return sum(count for reason, count in report.get("rejected", {}).items() if reason != EMPTY)
-
-
-def tell_refused(report: Mapping[str, Any], desk: Desk, where: str, replay: str = "") -> None:
-    """Print how many rows were refused and why, and how to run them again; `replay` names a folder if it must."""
-    if refused_rows(report):
-        from vitalwatch.reading import REASONS
-
-        worst = sorted(report["rejected"].items(), key=lambda item: -item[1])
-        reasons = "; ".join(f"{count} {reason} ({REASONS[reason]})" for reason, count in worst if reason != EMPTY)
-        desk.screen.say(
-            f"{refused_rows(report)} of {report['read']} rows were refused: {reasons}. They lie in {where}; "
-            f"`python main.py replay{replay}` runs them again."
-        )
 
 
 def _check(given: Namespace) -> None:
@@ -179,10 +161,11 @@ def _settled(
         "gates": gates,
         "passed": not failed,
         "refused": ingest["rejected"],
+        "emptied": ingest["emptied"],
         "notes": ingest["notes"],
         "warnings": warnings,
     }
-    return Outcome(_code(refused_rows(ingest)), data)
+    return Outcome(code_of(ingest), data)
 
 
 def _against(
@@ -263,6 +246,7 @@ def _summary(
     say()
     for note in (*ingest["notes"], *json.loads((folder / "models" / "card.json").read_bytes())["notes"]):
         say(f"Note: {note}")
+    tell_books(ingest, desk)
     tell_refused(ingest, desk, desk.shown(folder / "quarantine"))
     show_summary(desk.screen, evaluation)
     say()
@@ -271,13 +255,11 @@ def _summary(
     say(sentence)
 
 
-def _refused(result: RunResult) -> int:
-    """Return how many rows a lone ingest refused."""
-    return sum(refused_rows(stage.summary) for stage in result.stages if stage.name == "ingest" and not stage.skipped)
-
-
-def _code(refused: int) -> int:
-    return SOME_REFUSED if refused else DONE
+def _ingested(result: RunResult) -> int:
+    """Return the exit code of what a lone ingest found."""
+    return max(
+        (code_of(one.summary) for one in result.stages if one.name == "ingest" and not one.skipped), default=DONE
+    )
 
 
 def _data(result: RunResult) -> dict[str, Any]:

@@ -15,11 +15,12 @@ import numpy as np
 
 from vitalwatch.care import CareFile
 from vitalwatch.clearing import Clearing
+from vitalwatch.commands.books import code_of, refused_rows, tell_books, tell_refused
 from vitalwatch.commands.desk import Desk, Outcome, Told
 from vitalwatch.commands.models import Place, ingested, place_of, scratch, served_settings, told
-from vitalwatch.commands.run import refused_rows, sources_of, tell_refused
+from vitalwatch.commands.run import sources_of
 from vitalwatch.early_warning import Risk, last_known
-from vitalwatch.errors import DONE, SOME_REFUSED, StoreError
+from vitalwatch.errors import StoreError
 from vitalwatch.quarantine import FILE
 from vitalwatch.recordings import PARQUET, iter_people, people, read_profiles, settle, storing
 from vitalwatch.store import sweep, temporary
@@ -70,7 +71,7 @@ def score(given: Namespace, desk: Desk) -> Outcome:
         data = {"run": place.run, "out": str(given.out), "tables": counts, **told(report)}
         (out / LIST).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     _tell(data, report, given.out, desk)
-    return Outcome(SOME_REFUSED if refused_rows(report) else DONE, data)
+    return Outcome(code_of(report), data)
 
 
 def tables_of(
@@ -278,4 +279,5 @@ def _tell(data: Mapping[str, Any], report: Mapping[str, Any], out: Path, desk: D
     desk.screen.table([(f"{name}.parquet", count) for name, count in data["tables"].items()], (desk.shown(out), "rows"))
     for note in report["notes"]:
         desk.screen.say(f"Note: {note}")
+    tell_books(report, desk)
     tell_refused(report, desk, desk.shown(out / "quarantine"), replay=f" --folder {desk.shown(out / 'quarantine')}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch.reading import ACCEPTED, Reject, Rows, check, explain
+from vitalwatch.reading import ACCEPTED, EMPTIED, Reject, Rows, check, explain
 from vitalwatch.schema import Schema
 from vitalwatch.tables import CareRows, Event, Outcome, Profile, Times
 from vitalwatch.timestamps import rfc3339
@@ -32,7 +32,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """A part of a source: `read` = len(rows) + sum of `refused`.
+    """A part of a source: `read` = len(rows) + sum of `refused`; `emptied` of the `empty` held only codes for no value.
 
     `rejects` are the refused rows themselves, but for rows in which nothing was measured: those are only counted.
     """
@@ -46,6 +46,7 @@ class Batch:
     notes: Sequence[str] = ()
     care: CareRows | None = None
     outcomes: Sequence[Outcome] = ()
+    emptied: int = 0
 
 
 NO_ROWS = Rows((), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int16), {})
@@ -79,19 +80,20 @@ def judged(
     checked, keys = check(rows, task.schema, now_ms=task.now_ms, max_ahead_ms=task.max_ahead_ms, keys=keys)
     bad = np.flatnonzero(keys != ACCEPTED)
     refused: dict[str, int] = {}
-    rejects = list(early)
+    rejects, emptied = list(early), 0
     for reject in early:
         refused[reject.reason] = refused.get(reject.reason, 0) + 1
     for key, count in zip(*np.unique(keys[bad], return_counts=True), strict=True):
         why = explain(key, task.schema)
         refused[why.reason] = refused.get(why.reason, 0) + int(count)
         if why.reason == "empty":
+            emptied += int(count) if why.detail == EMPTIED else 0
             continue
         for row in bad[keys[bad] == key].tolist():
             cells = raw(row) if raw else typed_cells(rows, row)
             rejects.append(Reject(source, position(row), why.reason, why.detail, cells))
     kept = checked.take(keys == ACCEPTED) if len(bad) else checked
-    return Batch(kept, len(rows) + len(early), refused, rejects, profiles, events, notes)
+    return Batch(kept, len(rows) + len(early), refused, rejects, profiles, events, notes, emptied=emptied)
 
 
 def care_rows(

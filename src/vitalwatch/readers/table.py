@@ -18,7 +18,7 @@ from vitalwatch.messages import decode
 from vitalwatch.readers import text
 from vitalwatch.readers.batch import NO_ROWS, Batch, Task, encode, judged
 from vitalwatch.readers.people import columns_note, to_event, to_profile
-from vitalwatch.reading import ACCEPTED, EXTRA_FIELDS, RANK, Reading, Reject, Rows, parse
+from vitalwatch.reading import ACCEPTED, EMPTIED, EXTRA_FIELDS, RANK, Reading, Reject, Rows, parse
 from vitalwatch.tables import Times
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json")
@@ -252,7 +252,7 @@ def _json_lines(task: Task) -> Iterator[Batch]:
     found: list[Reading] = []
     rejects: list[Reject] = []
     with text.reading(task.path), text.open_bytes(task.path) as file:
-        place, empty = 0, 0
+        place, empty, emptied = 0, 0, 0
         while line := file.readline(MAX_JSON_LINE):
             place += 1
             one = parse(line.rstrip(b"\r\n"), task.schema, now_ms=task.now_ms, max_ahead_ms=task.max_ahead_ms)
@@ -260,13 +260,14 @@ def _json_lines(task: Task) -> Iterator[Batch]:
                 found.append(one)
             elif one.reason == "empty":
                 empty += 1
+                emptied += one.detail == EMPTIED
             else:
                 raw = line.rstrip(b"\r\n")
                 rejects.append(Reject(str(task.path), f"line {place}", one.reason, one.detail, raw, "json"))
-            if len(found) + len(rejects) >= task.chunk_rows:
-                yield _parsed_batch(found, rejects, empty, task)
-                found, rejects, empty = [], [], 0
-    yield _parsed_batch(found, rejects, empty, task)
+            if len(found) + len(rejects) + empty >= task.chunk_rows:
+                yield replace(_parsed_batch(found, rejects, empty, task), emptied=emptied)
+                found, rejects, empty, emptied = [], [], 0, 0
+    yield replace(_parsed_batch(found, rejects, empty, task), emptied=emptied)
 
 
 def _parsed_batch(found: list[Reading], rejects: list[Reject], empty: int, task: Task) -> Batch:

@@ -26,6 +26,7 @@ from vitalwatch.stages.gather import Gatherer
 from vitalwatch.tables import DAY, MINUTE, Event, Outcome, Profile, Readings
 from vitalwatch.timestamps import rfc3339
 
+COUNTED = ("read", "accepted", "merged", "duplicate", "conflict", "emptied")
 Progress = Callable[[str, int, int], None]
 BESIDE = ("care.parquet", "outcomes.parquet")
 FILES = (
@@ -90,6 +91,7 @@ class _Source:
     format: str
     read: int = 0
     kept: int = 0
+    emptied: int = 0  # rows in which every number is a code for no value
     refused: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     days: dict[str, set[int]] = field(default_factory=dict)  # person -> local days with readings
@@ -100,6 +102,7 @@ class _Source:
         """Enter a batch."""
         self.read += batch.read
         self.kept += len(batch.rows)
+        self.emptied += batch.emptied
         self.refused.update(batch.refused)
         self.notes += batch.notes
         self._span(batch.rows)
@@ -113,6 +116,19 @@ class _Source:
         days = (rows.time + rows.offset.astype(np.int64) * MINUTE) // DAY
         for pair in np.unique(rows.person.astype(np.int64) << 32 | days):
             self.days.setdefault(rows.people[int(pair) >> 32], set()).add(int(pair) & 0xFFFFFFFF)
+
+    def mostly_emptied(self) -> bool:
+        """Return whether most rows hold nothing but codes for no value: nobody wears that, something is wrong."""
+        return 2 * self.emptied > self.read
+
+    def told_of_emptied(self) -> list[str]:
+        """Return a sentence on rows with nothing but codes for no value, none where there are none."""
+        if not self.emptied:
+            return []
+        rows = f"{self.path.name}: {self.emptied} of {self.read} rows hold only codes for no value (as 0, -1 or 255)"
+        if not self.mostly_emptied():
+            return [f"{rows} and count as empty."]
+        return [f"{rows}, which is most of them: see whether the sensor was worn and the right columns are named."]
 
     def coverage(self) -> float:
         """Return the share of days with readings between each person's first and last."""
@@ -197,7 +213,7 @@ def _write(gathered: _Gathered, scratch: Path, settings: Settings, progress: Pro
     sources = [_entry(book, number, gathered) for number, book in enumerate(gathered.sources)]
     report = {
         "sources": sources,
-        **{name: sum(one[name] for one in sources) for name in ("read", "accepted", "merged", "duplicate", "conflict")},
+        **{name: sum(one[name] for one in sources) for name in COUNTED},
         "rejected": dict(sum((book.refused for book in gathered.sources), Counter())),
         "rows": written,
         "people": len(people),
@@ -207,7 +223,7 @@ def _write(gathered: _Gathered, scratch: Path, settings: Settings, progress: Pro
         "quarantined": gathered.quarantined,
         "events": len(gathered.events),
         "profiles": len(gathered.profiles),
-        "notes": [note for book in gathered.sources for note in book.notes],
+        "notes": [note for one in sources for note in one["notes"]],
     }
     rejected = sum(report["rejected"].values())
     bad = rejected - report["rejected"].get("empty", 0)  # rows in which nothing is measured are no fault
@@ -232,11 +248,14 @@ def _entry(book: _Source, number: int, gathered: _Gathered) -> dict[str, Any]:
         "duplicate": duplicate,
         "conflict": conflict,
         "rejected": dict(book.refused),
+        "emptied": book.emptied,
+        "mostly_emptied": book.mostly_emptied(),
+        "synthetic": False,
         "people": len(book.days),
         "first": None if book.first is None else rfc3339(book.first),
         "last": None if book.last is None else rfc3339(book.last),
         "coverage": book.coverage(),
-        "notes": list(dict.fromkeys(book.notes)),
+        "notes": [*dict.fromkeys(book.notes), *book.told_of_emptied()],
     }
 
 

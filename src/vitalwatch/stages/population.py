@@ -24,8 +24,8 @@ from vitalwatch.stages.validate import MIN_PERSON_DAYS
 from vitalwatch.synthetic import write_recording
 
 MANY_PERSON_DAYS = 20_000  # below, starting processes costs more time and memory than they save
-SUMMED = ("read", "accepted", "merged", "duplicate", "conflict", "rows", "people", "person_days", "quarantined",
-          "events", "profiles")  # fmt: skip
+SUMMED = ("read", "accepted", "merged", "duplicate", "conflict", "emptied", "rows", "people", "person_days",
+          "quarantined", "events", "profiles")  # fmt: skip
 
 
 def gather(work: Work, sources: Sequence[Path], format: str | None, now_ms: int) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _simulated(work: Work, scratch: Path, out: Path, prefix: str, now_ms: int) -
     )
     ours = replace(settings, config=settings.config.model_copy(update={"columns": {}}))
     report = ingest([recording], out, ours, format="table", now_ms=now_ms)
-    report["sources"][0]["source"] = f"{people} synthetic people"
+    report["sources"][0] |= {"source": f"{people} synthetic people", "synthetic": True}
     return report
 
 

@@ -1,0 +1,51 @@
+"""The books of an ingest as people read them: what became of the rows of their own recordings, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vitalwatch.commands.desk import Desk
+from vitalwatch.errors import DONE, SOME_REFUSED
+
+EMPTY = "empty"  # a row in which nothing was measured: counted and told, but no fault of the row
+Report = Mapping[str, Any]  # of an ingest
+
+
+def refused_rows(report: Report) -> int:
+    """Return how many rows were refused; rows without any measurement are no fault."""
+    return sum(count for reason, count in report.get("rejected", {}).items() if reason != EMPTY)
+
+
+def code_of(report: Report) -> int:
+    """Return the exit code: rows were refused, or most rows of a recording hold nothing but codes for no value."""
+    mostly = any(source["mostly_emptied"] for source in _own(report))
+    return SOME_REFUSED if refused_rows(report) or mostly else DONE
+
+
+def tell_books(report: Report, desk: Desk) -> None:
+    """Print a line for each of the user's own recordings; synthetic people are not among them."""
+    for source in _own(report):
+        empty = source["rejected"].get(EMPTY, 0)
+        desk.screen.say(
+            f"{source['source']}: {source['read']} rows read, {source['accepted']} kept, "
+            f"{source['duplicate'] - source['conflict']} duplicate, {source['conflict']} in conflict, "
+            f"{empty} empty, {refused_rows(source)} refused."
+        )
+
+
+def tell_refused(report: Report, desk: Desk, where: str, replay: str = "") -> None:
+    """Print how many rows were refused and why, and how to run them again; `replay` names a folder if it must."""
+    if refused_rows(report):
+        from vitalwatch.reading import REASONS
+
+        worst = sorted(report["rejected"].items(), key=lambda item: -item[1])
+        reasons = "; ".join(f"{count} {reason} ({REASONS[reason]})" for reason, count in worst if reason != EMPTY)
+        desk.screen.say(
+            f"{refused_rows(report)} of {report['read']} rows were refused: {reasons}. They lie in {where}; "
+            f"`python main.py replay{replay}` runs them again."
+        )
+
+
+def _own(report: Report) -> Sequence[Report]:
+    return [source for source in report.get("sources", ()) if not source["synthetic"]]
