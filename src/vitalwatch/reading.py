@@ -23,7 +23,7 @@ from vitalwatch.timestamps import LATEST, OFFSETS, parse_time, unsafe
 
 VERSION = "1"  # of the rules; it stands beside every refused row
 
-Form = Literal["json", "cells", "line"]
+Form = Literal["json", "cells", "line", "event"]
 
 # In order of precedence: of several reasons, a row gets the first.
 REASONS = {
@@ -88,7 +88,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Reject:
-    """A refused row. `raw` is JSON as it came, a JSON object of text cells, or a line, as `form` says."""
+    """A refused row; by `form`, `raw` is JSON as it came, a JSON object of cells (`event`: of a label), or a line."""
 
     source: str
     position: str

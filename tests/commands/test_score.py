@@ -155,6 +155,28 @@ def test_where_most_rows_are_emptied_by_codes_for_no_value_the_exit_code_says_so
     assert "see whether the sensor was worn" in answer.out
 
 
+def test_refused_labels_and_those_of_strangers_are_told_and_kept(served, tmp_path):
+    (tmp_path / "rec").mkdir()
+    csv_of(tmp_path / "rec" / "readings.csv", day_of("anna"))
+    span = "2026-01-05T01:00:00Z,2026-01-05T02:00:00Z"
+    labels = ["anna,fever,5 January,6 January", f"anna,fever,{span}", f"hanna,fever,{span}", f"anna,made_up,{span}"]
+    csv_of(tmp_path / "rec" / "events.csv", labels, "person,kind,start,end")
+    answer = served.do("score", "--source", str(tmp_path / "rec"), "--out", str(tmp_path / "out"))
+    told = json.loads((tmp_path / "out" / "score.json").read_text())
+    (kept,) = (tmp_path / "out" / "quarantine" / "rejects.jsonl").read_text().splitlines()
+    again = served.do("replay", "--folder", str(tmp_path / "out" / "quarantine"))
+
+    assert 3 == answer.code
+    assert "1 of 4 labels were refused: 1 start: time is not RFC 3339 text" in answer.out
+    assert "mend these rows in the table of events and read it again" in answer.out
+    assert "1 labelled episodes are of 1 people without a reading and are not used" in answer.out
+    assert 1 == answer.out.count("made_up")
+    assert (4, 1) == (told["labels"]["read"], sum(told["labels"]["rejected"].values()))
+    assert "5 January" in json.loads(kept)["raw"]
+    assert "hanna" not in answer.out
+    assert (3, kept) == (again.code, (tmp_path / "out" / "quarantine" / "rejects.jsonl").read_text().strip())
+
+
 def test_a_measured_value_is_never_printed(served, tmp_path):
     source = csv_of(tmp_path / "own.csv", ["anna,2026-01-07T00:00:00Z,61", "anna,2026-01-07T00:05:00Z,987.25"])
     answer = served.do("score", "--source", str(source), "--out", str(tmp_path / "out"))

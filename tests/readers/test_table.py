@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -248,9 +249,38 @@ def test_profiles_and_events_come_along_without_names(tmp_path: Path, settings: 
         (one.kind, one.magnitude if one.kind == "fever" else np.isnan(one.magnitude)) for one in events
     ]
     assert "identifying columns were not taken: name" in notes
-    assert "1 cells of start could not be used" in notes
-    assert "odd_kind" in notes
+    assert 1 == notes.count("kinds of episode that the schema does not name: odd_kind; they are learnt and judged")
     assert "Ann" not in notes
+
+
+LABELS = {
+    "p1,fever,2026-01-05 08:00,2026-01-06T08:00:00Z,": ("bad_timestamp", "start: "),
+    "p1,fever,2026-01-05T08:00:00Z,2026-01-06T08:00:00,": ("timestamp_without_zone", "end: "),
+    "p1,fever,2026-01-06T08:00:00Z,2026-01-05T08:00:00Z,": ("impossible_pair", "end is not later than start"),
+    "p1,High Fever!,2026-01-05T08:00:00Z,2026-01-06T08:00:00Z,": ("bad_text", "kind is not a name"),
+    ",fever,2026-01-05T08:00:00Z,2026-01-06T08:00:00Z,": ("bad_patient_id", "person is missing"),
+    "p1,fever,2026-01-05T08:00:00Z,2026-01-06T08:00:00Z,much": ("wrong_type", "magnitude is not a plain number"),
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_label_that_cannot_be_used_is_refused_with_its_cells_place_and_reason(
+    form: str, tmp_path: Path, settings: Settings
+):
+    write(tmp_path, HEAD + ROW)
+    names = ("person", "kind", "start", "end", "magnitude")
+    cells = [dict(zip(names, line.split(","), strict=True)) for line in LABELS]
+    lines = [",".join(names), *LABELS] if form == "csv" else [json.dumps(one) for one in cells]
+    write(tmp_path, "\n".join(lines), f"events.{form}")
+    rows, refused, batches = read(tmp_path, settings)
+    (found,) = [batch for batch in batches if batch.labels]
+
+    assert (1, {}, 6, []) == (len(rows), refused, found.labels, list(found.events))
+    for number, (reject, (reason, detail)) in enumerate(zip(found.refused_labels, LABELS.values(), strict=True)):
+        place = f"row {number + 2}" if form == "csv" else f"line {number + 1}"
+        assert (place, reason, "event") == (reject.position, reject.reason, reject.form)
+        assert reject.detail.startswith(detail)
+        assert cells[number] == json.loads(reject.raw)
 
 
 @pytest.mark.parametrize("damaged", ["[1]\n", '{"person":"p1"\n', '{"a":{"b":1}}x', '{"person":"p1","person":"p2"}'])

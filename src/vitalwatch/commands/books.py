@@ -17,10 +17,15 @@ def refused_rows(report: Report) -> int:
     return sum(count for reason, count in report.get("rejected", {}).items() if reason != EMPTY)
 
 
+def refused_labels(report: Report) -> int:
+    """Return how many rows of tables of episodes were refused."""
+    return sum(report.get("labels", {}).get("rejected", {}).values())
+
+
 def code_of(report: Report) -> int:
-    """Return the exit code: rows were refused, or most rows of a recording hold nothing but codes for no value."""
+    """Return the exit code: rows or labels were refused, or most of a recording is only codes for no value."""
     mostly = any(source["mostly_emptied"] for source in _own(report))
-    return SOME_REFUSED if refused_rows(report) or mostly else DONE
+    return SOME_REFUSED if refused_rows(report) or refused_labels(report) or mostly else DONE
 
 
 def tell_books(report: Report, desk: Desk) -> None:
@@ -44,6 +49,13 @@ def tell_refused(report: Report, desk: Desk, where: str, replay: str = "") -> No
         desk.screen.say(
             f"{refused_rows(report)} of {report['read']} rows were refused: {reasons}. They lie in {where}; "
             f"`python main.py replay{replay}` runs them again."
+        )
+    if refused_labels(report):
+        problems = sorted(report["labels"]["rejected"].items(), key=lambda item: -item[1])
+        desk.screen.say(
+            f"{refused_labels(report)} of {report['labels']['read']} labels were refused: "
+            f"{'; '.join(f'{count} {problem}' for problem, count in problems)}. They lie in {where} with the place of "
+            "each; mend these rows in the table of events and read it again."
         )
 
 

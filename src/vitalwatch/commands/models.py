@@ -94,7 +94,7 @@ def ingested(
 
 def told(report: dict[str, Any]) -> dict[str, Any]:
     """Return what `--json` shows of an ingest report."""
-    names = ("sources", "read", "accepted", "duplicate", "conflict", "rejected", "emptied", "rows", "people",
+    names = ("sources", "read", "accepted", "duplicate", "conflict", "rejected", "emptied", "labels", "rows", "people",
              "person_days", "notes")  # fmt: skip
     shown: dict[str, Any] = json.loads(json.dumps({name: report[name] for name in names}))
     return shown

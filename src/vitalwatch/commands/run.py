@@ -162,6 +162,7 @@ def _settled(
         "passed": not failed,
         "refused": ingest["rejected"],
         "emptied": ingest["emptied"],
+        "labels": ingest["labels"],
         "notes": ingest["notes"],
         "warnings": warnings,
     }

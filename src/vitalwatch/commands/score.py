@@ -15,7 +15,7 @@ import numpy as np
 
 from vitalwatch.care import CareFile
 from vitalwatch.clearing import Clearing
-from vitalwatch.commands.books import code_of, refused_rows, tell_books, tell_refused
+from vitalwatch.commands.books import code_of, tell_books, tell_refused
 from vitalwatch.commands.desk import Desk, Outcome, Told
 from vitalwatch.commands.models import Place, ingested, place_of, scratch, served_settings, told
 from vitalwatch.commands.run import sources_of
@@ -64,7 +64,7 @@ def score(given: Namespace, desk: Desk) -> Outcome:
         known = len(people(folder / "readings.parquet"))
         jobs = settings.config.jobs if known >= MANY else 1
         counts = _write(out, _answered(place, everybody, profiles, beside, jobs), known, move)
-        if refused_rows(report):
+        if report["quarantined"]:
             (out / "quarantine").mkdir()
             shutil.copyfile(folder / "quarantine" / FILE, out / "quarantine" / FILE)
             (out / "quarantine" / FILE).chmod(0o600)

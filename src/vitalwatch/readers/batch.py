@@ -35,6 +35,7 @@ class Batch:
     """A part of a source: `read` = len(rows) + sum of `refused`; `emptied` of the `empty` held only codes for no value.
 
     `rejects` are the refused rows themselves, but for rows in which nothing was measured: those are only counted.
+    `labels` are rows read of a table of episodes: they became `events` or `refused_labels`, and are none of `read`.
     """
 
     rows: Rows
@@ -47,6 +48,8 @@ class Batch:
     care: CareRows | None = None
     outcomes: Sequence[Outcome] = ()
     emptied: int = 0
+    labels: int = 0
+    refused_labels: Sequence[Reject] = ()
 
 
 NO_ROWS = Rows((), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.int16), {})

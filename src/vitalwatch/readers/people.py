@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from vitalwatch.reading import number
+from vitalwatch.reading import REASONS, number
 from vitalwatch.recordings import split
 from vitalwatch.schema import Limit, Schema
 from vitalwatch.tables import Event, Profile
@@ -17,6 +18,13 @@ _IDENTIFYING = re.compile(
     r"(?i)(^|[_ .-])((first|last|full|sur|user|patient)?[_ .-]?name|e?-?mail|phone|mobile|address|street|postcode|zip"
     r"|ssn|birth\w*|dob|mrn|insurance\w*|photo)($|[_ .-])"
 )
+
+
+class Unusable(NamedTuple):
+    """Why a label cannot be used: one of `REASONS`, and a sentence that never holds what was sent."""
+
+    reason: str
+    detail: str
 
 
 def identifying(column: str) -> bool:
@@ -67,20 +75,22 @@ def to_profile(cells: Mapping[str, str], schema: Schema) -> tuple[Profile | None
     ), problems
 
 
-def to_event(cells: Mapping[str, str], schema: Schema) -> Event | str:
-    """Return the labelled episode, or the name of the field that makes it unusable."""
+def to_event(cells: Mapping[str, str], schema: Schema) -> Event | Unusable:
+    """Return the labelled episode, or why there is none."""
     person, kind = cells.get("person", ""), cells.get("kind", "")
     start, end = parse_time(cells.get("start")), parse_time(cells.get("end"))
     magnitude = number(cells.get("magnitude", ""))
     if not re.fullmatch(schema.person.pattern, person):
-        return "person"
+        return Unusable("bad_patient_id", REASONS["bad_patient_id"])
     if not _KIND.fullmatch(kind):
-        return "kind"
+        return Unusable("bad_text", "kind is not a name of lower-case letters, digits and _")
     if isinstance(start, str):
-        return "start"
-    if isinstance(end, str) or end[0] <= start[0]:
-        return "end"
+        return Unusable(start, f"start: {REASONS[start]}")
+    if isinstance(end, str):
+        return Unusable(end, f"end: {REASONS[end]}")
+    if end[0] <= start[0]:
+        return Unusable("impossible_pair", "end is not later than start")
     if isinstance(magnitude, str):
-        return "magnitude"
+        return Unusable(magnitude, f"magnitude is {REASONS[magnitude]}")
     channels = tuple(name for name in split(cells.get("channels", "")) if name in schema.names)
     return Event(person, kind, start[0], end[0], magnitude, channels)

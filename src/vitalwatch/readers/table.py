@@ -19,9 +19,11 @@ from vitalwatch.readers import text
 from vitalwatch.readers.batch import NO_ROWS, Batch, Task, encode, judged
 from vitalwatch.readers.people import columns_note, to_event, to_profile
 from vitalwatch.reading import ACCEPTED, EMPTIED, EXTRA_FIELDS, RANK, Reading, Reject, Rows, parse
-from vitalwatch.tables import Times
+from vitalwatch.tables import Event, Times
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json")
+PROFILE_FIELDS = frozenset(("person", "age", "sex", "height", "weight", "conditions", "medication"))
+EVENT_FIELDS = frozenset(("person", "kind", "start", "end", "magnitude", "channels"))
 PARQUET_MAGIC = b"PAR1"
 MAX_JSON_LINE = 1 << 20
 UTC_NOTE = "No local clock is told (all times in UTC, no utc_offset): the hour of the day is taken from UTC."
@@ -42,9 +44,9 @@ def read(task: Task) -> Iterator[Batch]:
         hint = "It must hold readings.csv, readings.parquet or readings.jsonl."
         raise SourceError(str(task.path), "holds no readings table", hint)
     if task.path.is_dir():
-        for part in ("profiles", "events"):
+        for part, to_batch in (("profiles", _people), ("events", _labels)):
             for file in _tables(task.path, part):
-                yield _people(file, part, task)
+                yield to_batch(file, task)
     local = False
     for file in files:
         for batch in _readings(replace(task, path=file)):
@@ -285,46 +287,58 @@ def _parsed_batch(found: list[Reading], rejects: list[Reject], empty: int, task:
     return Batch(rows, len(found) + len(rejects) + empty, refused, rejects)
 
 
-def _people(file: Path, part: str, task: Task) -> Batch:
-    """Return profiles or events; unusable fields are left out and named in a note."""
-    rows = _cells(file)
-    notes, bad, profiles, events = [], [], [], []
-    known = {
-        "profiles": {"person", "age", "sex", "height", "weight", "conditions", "medication"},
-        "events": {"person", "kind", "start", "end", "magnitude", "channels"},
-    }[part]
-    notes += columns_note(file.name, sorted({name for row in rows for name in row} - known))
+def _people(file: Path, task: Task) -> Batch:
+    """Return profiles; unusable fields are left out and named in a note."""
+    rows = [cells for _, cells in _cells(file)]
+    notes, bad, profiles = _unknown(file, rows, PROFILE_FIELDS), [], []
     for cells in rows:
-        if part == "profiles":
-            profile, problems = to_profile(cells, task.schema)
-            profiles += [profile] if profile else []
-            bad += problems
-        else:
-            event = to_event(cells, task.schema)
-            if isinstance(event, str):
-                bad.append(event)
-            else:
-                events.append(event)
+        profile, problems = to_profile(cells, task.schema)
+        profiles += [profile] if profile else []
+        bad += problems
     for field in sorted(set(bad)):
         notes.append(f"{file.name}: {bad.count(field)} cells of {field} could not be used and were left out.")
-    strange = sorted({event.kind for event in events} - set(task.schema.events.kinds))
-    notes += [f"{file.name}: kinds of episode that the schema does not name: {', '.join(strange)}."] if strange else []
-    return Batch(NO_ROWS, profiles=profiles, events=events, notes=notes)
+    return Batch(NO_ROWS, profiles=profiles, notes=notes)
 
 
-def _cells(file: Path) -> list[dict[str, str]]:
-    """Return a small table as text cells."""
+def _labels(file: Path, task: Task) -> Batch:
+    """Return labelled episodes; rows that cannot be one are refused with their cells."""
+    rows = _cells(file)
+    events: list[Event] = []
+    refused: list[Reject] = []
+    for position, cells in rows:
+        event = to_event(cells, task.schema)
+        if isinstance(event, Event):
+            events.append(event)
+        else:
+            raw = json.dumps(cells).encode()
+            refused.append(Reject(str(file), position, event.reason, event.detail, raw, "event"))
+    notes = _unknown(file, [cells for _, cells in rows], EVENT_FIELDS)
+    strange = ", ".join(sorted({event.kind for event in events} - set(task.schema.events.kinds)))
+    if strange:
+        told = "they are learnt and judged like the others; mend or delete what is misspelt"
+        notes.append(f"{file.name}: kinds of episode that the schema does not name: {strange}; {told}.")
+    return Batch(NO_ROWS, events=events, notes=notes, labels=len(rows), refused_labels=refused)
+
+
+def _unknown(file: Path, rows: list[dict[str, str]], known: frozenset[str]) -> list[str]:
+    return columns_note(file.name, sorted({name for row in rows for name in row} - known))
+
+
+def _cells(file: Path) -> list[tuple[str, dict[str, str]]]:
+    """Return a small table as (where it stands, text cells)."""
     start = text.head(file)
     if start.startswith(PARQUET_MAGIC):
-        return [_as_text(row) for row in _parquet_rows(file)]
+        return [(f"row {row}", _as_text(cells)) for row, cells in enumerate(_parquet_rows(file), start=1)]
     with text.reading(file), text.open_bytes(file) as source:
         content = source.read()
     try:
         decoded = content.decode("utf-8-sig")
         if start.lstrip().startswith(b"{"):
-            return [_as_text(decode_line(line)) for line in decoded.splitlines() if line.strip()]
+            lines = [(f"line {i}", line) for i, line in enumerate(decoded.splitlines(), start=1) if line.strip()]
+            return [(position, _as_text(decode_line(line))) for position, line in lines]
         text.header(file)
-        return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(io.StringIO(decoded, newline=""))]
+        rows = enumerate(csv.DictReader(io.StringIO(decoded, newline="")), start=2)
+        return [(f"row {place}", {k: v or "" for k, v in row.items() if k}) for place, row in rows]
     except (ValueError, csv.Error):
         raise SourceError(str(file), "is not well-formed UTF-8 CSV or JSON Lines", "Write it again.") from None
 

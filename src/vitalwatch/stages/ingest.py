@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,8 @@ class _Source:
     kept: int = 0
     emptied: int = 0  # rows in which every number is a code for no value
     refused: Counter[str] = field(default_factory=Counter)
+    labels: int = 0
+    refused_labels: Counter[str] = field(default_factory=Counter)  # by what is wrong
     notes: list[str] = field(default_factory=list)
     days: dict[str, set[int]] = field(default_factory=dict)  # person -> local days with readings
     first: int | None = None
@@ -104,6 +106,8 @@ class _Source:
         self.kept += len(batch.rows)
         self.emptied += batch.emptied
         self.refused.update(batch.refused)
+        self.labels += batch.labels
+        self.refused_labels.update(reject.detail for reject in batch.refused_labels)
         self.notes += batch.notes
         self._span(batch.rows)
 
@@ -170,6 +174,7 @@ def _read_all(
                 book.take(batch)
                 rows.add(batch.rows, number)
                 quarantine.add(batch.rejects)
+                quarantine.add(batch.refused_labels)
                 for profile in batch.profiles:
                     known = profiles.get(profile.person)
                     profiles[profile.person] = _fuller(known, profile) if known else profile
@@ -223,7 +228,8 @@ def _write(gathered: _Gathered, scratch: Path, settings: Settings, progress: Pro
         "quarantined": gathered.quarantined,
         "events": len(gathered.events),
         "profiles": len(gathered.profiles),
-        "notes": [note for one in sources for note in one["notes"]],
+        "labels": _labels(sources),
+        "notes": [*(note for one in sources for note in one["notes"]), *_strangers(gathered, people)],
     }
     rejected = sum(report["rejected"].values())
     bad = rejected - report["rejected"].get("empty", 0)  # rows in which nothing is measured are no fault
@@ -249,6 +255,7 @@ def _entry(book: _Source, number: int, gathered: _Gathered) -> dict[str, Any]:
         "conflict": conflict,
         "rejected": dict(book.refused),
         "emptied": book.emptied,
+        "labels": {"read": book.labels, "rejected": dict(book.refused_labels)},
         "mostly_emptied": book.mostly_emptied(),
         "synthetic": False,
         "people": len(book.days),
@@ -257,6 +264,24 @@ def _entry(book: _Source, number: int, gathered: _Gathered) -> dict[str, Any]:
         "coverage": book.coverage(),
         "notes": [*dict.fromkeys(book.notes), *book.told_of_emptied()],
     }
+
+
+def _labels(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how many rows of tables of episodes were read, and how many refused by what is wrong."""
+    told = [one["labels"] for one in sources]
+    return {
+        "read": sum(one["read"] for one in told),
+        "rejected": dict(sum((Counter(one["rejected"]) for one in told), Counter())),
+    }
+
+
+def _strangers(gathered: _Gathered, people: Collection[str]) -> list[str]:
+    """Return a sentence on episodes of people without a reading, none where there are none."""
+    theirs = [event.person for event in gathered.events.values() if event.person not in people]
+    if not theirs:
+        return []
+    who = f"{len(theirs)} labelled episodes are of {len(set(theirs))} people without a reading"
+    return [f"{who} and are not used: see whether `person` is written alike in both tables."]
 
 
 def _days(readings: Readings) -> int:

@@ -124,6 +124,7 @@ def _sum(own: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
         **{name: own[name] + others[name] for name in SUMMED},
         "sources": [*own["sources"], *others["sources"]],
         "rejected": dict(Counter(own["rejected"]) + Counter(others["rejected"])),
+        "labels": own["labels"],
         "notes": [*own["notes"], note],
         "own_people": own["people"],
     }
