@@ -86,6 +86,8 @@ def test_too_little_history_is_said_not_refused(served, tmp_path, rows):
     assert scores["own_baseline"].to_pylist() == [False] * rows
     assert scores["assessable"].to_pylist()[0] is False
     assert scores["score"].to_pylist()[0] is None
+    nothing = f"0 of {rows} rows could be assessed: too little history lies before them." in answer.out
+    assert nothing is not any(scores["assessable"].to_pylist())
 
 
 def test_refused_rows_are_counted_kept_and_told_by_the_exit_code(served, tmp_path):
@@ -175,6 +177,32 @@ def test_refused_labels_and_those_of_strangers_are_told_and_kept(served, tmp_pat
     assert "5 January" in json.loads(kept)["raw"]
     assert "hanna" not in answer.out
     assert (3, kept) == (again.code, (tmp_path / "out" / "quarantine" / "rejects.jsonl").read_text().strip())
+
+
+def test_hourly_readings_are_told_to_be_too_far_apart_for_a_step_of_five_minutes(served, tmp_path):
+    hourly = [row for row in day_of("anna", 3) if row.split(",")[1].endswith(":00:00Z")]
+    answer = served.do("score", "--source", str(csv_of(tmp_path / "own.csv", hourly)), "--out", str(tmp_path / "out"))
+    told = json.loads((tmp_path / "out" / "score.json").read_text())
+    rows = len(pq.read_table(tmp_path / "out" / "scores.parquet"))
+    kinds = pq.read_table(tmp_path / "out" / "alarms.parquet")["kind"].to_pylist()
+    sentence = (
+        f"0 of {rows} rows could be assessed: the readings are about 60 minutes apart and this run's step is 5; "
+        "train a run with `python main.py --source PATH --set schema.step=60min`."
+    )
+
+    assert (3, 72, 0) == (answer.code, len(hourly), told["assessed"])
+    assert sentence in told["notes"]
+    assert f"Note: {sentence}" in answer.out
+    assert kinds.count("silence") > 0
+    assert f"{kinds.count('silence')} alarms of silence are this spacing itself" in answer.out
+
+
+def test_readings_at_the_step_with_long_pauses_are_not_told_to_be_too_far_apart(served, tmp_path):
+    worn = [row for row in day_of("anna", 3) if "T00" <= row.split(",")[1][10:13] <= "T07"]
+    answer = served.do("score", "--source", str(csv_of(tmp_path / "own.csv", worn)), "--out", str(tmp_path / "out"))
+
+    assert 0 == answer.code
+    assert "apart" not in answer.out
 
 
 def test_a_measured_value_is_never_printed(served, tmp_path):

@@ -19,8 +19,9 @@ from vitalwatch.commands.books import code_of, tell_books, tell_refused
 from vitalwatch.commands.desk import Desk, Outcome, Told
 from vitalwatch.commands.models import Place, ingested, place_of, scratch, served_settings, told
 from vitalwatch.commands.run import sources_of
+from vitalwatch.commands.spacing import Spacing
 from vitalwatch.early_warning import Risk, last_known
-from vitalwatch.errors import StoreError
+from vitalwatch.errors import DONE, SOME_REFUSED, StoreError
 from vitalwatch.quarantine import FILE
 from vitalwatch.recordings import PARQUET, iter_people, people, read_profiles, settle, storing
 from vitalwatch.store import sweep, temporary
@@ -60,18 +61,20 @@ def score(given: Namespace, desk: Desk) -> Outcome:
         report = ingested(sources, folder, settings, given.format, desk.now_ms(), move)
         profiles = read_profiles(folder / "profiles.parquet")
         beside = closing.enter_context(CareFile(folder / "care.parquet", tuple(settings.schema.care)))
-        everybody = iter_people(folder / "readings.parquet", settings.schema)
+        spacing = Spacing(settings.schema.step_minutes)
+        everybody = spacing.watch(iter_people(folder / "readings.parquet", settings.schema))
         known = len(people(folder / "readings.parquet"))
         jobs = settings.config.jobs if known >= MANY else 1
-        counts = _write(out, _answered(place, everybody, profiles, beside, jobs), known, move)
+        counts = _write(out, _answered(place, everybody, profiles, beside, jobs), known, move, spacing)
         if report["quarantined"]:
             (out / "quarantine").mkdir()
             shutil.copyfile(folder / "quarantine" / FILE, out / "quarantine" / FILE)
             (out / "quarantine" / FILE).chmod(0o600)
-        data = {"run": place.run, "out": str(given.out), "tables": counts, **told(report)}
+        report["notes"] += spacing.notes()
+        data = {"run": place.run, "out": str(given.out), "tables": counts, "assessed": spacing.assessed, **told(report)}
         (out / LIST).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     _tell(data, report, given.out, desk)
-    return Outcome(code_of(report), data)
+    return Outcome(max(code_of(report), SOME_REFUSED if spacing.too_far else DONE), data)
 
 
 def tables_of(
@@ -200,7 +203,7 @@ def _answered(
     yield from parallel(delayed(_one)(*question) for question in asked)
 
 
-def _write(out: Path, found: Iterator[dict[str, pa.Table]], known: int, move: Told) -> dict[str, int]:
+def _write(out: Path, found: Iterator[dict[str, pa.Table]], known: int, move: Told, spacing: Spacing) -> dict[str, int]:
     """Write the tables, whole people a row group, and return rows by table."""
     files = {name: _File(out / f"{name}.parquet") for name in TABLES}
     done = 0
@@ -208,6 +211,7 @@ def _write(out: Path, found: Iterator[dict[str, pa.Table]], known: int, move: To
         for file in files.values():
             closing.callback(file.close)
         for tables in found:
+            spacing.count(tables)
             for name, table in tables.items():
                 files[name].add(table)
             done += 1
