@@ -67,7 +67,7 @@ def test_an_unknown_key_is_told_with_its_file_and_the_nearest_known_one(home, fi
     spoil(home / file, before, after)
     told = refusal(home)
 
-    assert Path(file).parts[0].removesuffix(".yaml") in told.file
+    assert file == told.file
     assert told.key.endswith(key)
     assert "unknown key" == told.problem
     assert f"Did you mean {nearest}?" == told.hint
@@ -163,6 +163,10 @@ def test_a_set_without_key_or_value_is_told(home, text):
         ("params.detector.bugdet=1", "Did you mean budget?"),
         ("config.trackin=env", "Did you mean tracking?"),
         ("schema.columns.heart_rat.unit=x", "Did you mean heart_rate?"),
+        ("tracking=null", "Did you mean config.tracking?"),
+        ("budget=0.1", "Did you mean detector.budget?"),
+        ("config.budget=0.1", "Did you mean detector.budget?"),
+        ("detector.max_gap=1h", "Did you mean cleaning.max_gap?"),
     ],
 )
 def test_a_set_of_an_unknown_key_is_told_with_the_nearest(home, text, nearest):
@@ -170,6 +174,28 @@ def test_a_set_of_an_unknown_key_is_told_with_the_nearest(home, text, nearest):
 
     assert nearest == told.hint
     assert told.file == f"--set {text.partition('=')[0]}"
+
+
+@pytest.mark.parametrize(("line", "key"), [("jobs: many", "jobs"), ("signing: {keys: a}", "signing.keys")])
+def test_an_error_names_the_file_that_brought_the_key(home, tmp_path, line, key):
+    (tmp_path / "mine.yaml").write_text(f"{line}\n")
+    (home / "config" / "ward.yaml").write_text(f"{line}\n")
+    mine = str(tmp_path / "mine.yaml")
+
+    assert (mine, key) == ((told := refusal(home, config=tmp_path / "mine.yaml")).file, told.key)
+    assert ("config/ward.yaml", key) == ((told := refusal(home, environment="ward")).file, told.key)
+
+
+def test_what_an_override_brought_is_told_of_the_override_and_what_it_did_not_of_the_file(home):
+    spoil(home / "params.yaml", "  budget: 0.1", "  bugdet: 0.1")
+
+    assert "params.yaml" == refusal(home, overrides=["detector.trees=20"]).file
+    assert "--set detector" == refusal(home, overrides=["detector={trees: 20}"]).file
+
+
+@pytest.mark.parametrize("text", ["detector.budget=0", "alarms.need=4", "config.jobs=0", "schema.step=7min"])
+def test_a_value_out_of_bounds_is_told_of_the_override_that_brought_it(home, text):
+    assert f"--set {text.partition('=')[0]}" == refusal(home, overrides=[text]).file
 
 
 def test_a_set_below_a_plain_value_is_told(home):

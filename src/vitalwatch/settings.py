@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -168,6 +169,27 @@ class Config(Closed):
 
 
 @dataclass(frozen=True)
+class Layer:
+    """What one file or `--set` brought: the tree of keys that `place` holds, from the top for a file."""
+
+    name: str
+    tree: Any
+    place: tuple[str, ...] = ()
+
+    def brought(self, key: Sequence[str]) -> bool:
+        """Return whether the key, or what stands in its place, is of this layer; a `--set` brings all below it."""
+        if self.place:
+            shorter = min(len(self.place), len(key))
+            return self.place[:shorter] == tuple(key[:shorter])
+        tree = self.tree
+        for part in key:
+            if isinstance(tree, Mapping) and part not in tree:
+                return False
+            tree = tree[part] if isinstance(tree, Mapping) else None
+        return True
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that steers a run. `root` is the folder that relative paths of `config` start from."""
 
@@ -208,18 +230,25 @@ def load_settings(
     environment = environment if environment is not None else os.environ.get("VITALWATCH_ENV", "")
     parts = {"schema": _load(root / "schema.yaml"), "params": _load(root / "params.yaml")}
     parts["config"] = _load(root / "config" / "base.yaml")
-    if environment and environment != "base":
-        parts["config"].merge_update(_load(_environment(root, environment)))
-    if config is not None:
-        parts["config"].merge_update(_load(config))
-    names = {"schema": "schema.yaml", "params": "params.yaml", "config": "config"}
+    layers = {
+        "schema": [Layer("schema.yaml", parts["schema"].to_dict())],
+        "params": [Layer("params.yaml", parts["params"].to_dict())],
+        "config": [Layer("config/base.yaml", parts["config"].to_dict())],
+    }
+    more = [_environment(root, environment)] if environment and environment != "base" else []
+    for path in (*more, *([config] if config is not None else [])):
+        found = _load(path)
+        layers["config"].append(Layer(f"config/{path.name}" if path in more else str(path), found.to_dict()))
+        parts["config"].merge_update(found)
     for text in overrides:
         part, keys, value = _override(text)
-        _set(parts[part], keys, value, f"--set {text.partition('=')[0]}")
+        where = f"--set {text.partition('=')[0]}"
+        _set(parts[part], keys, value, where)
+        layers[part].append(Layer(where, value, tuple(keys)))
     return Settings(
-        schema=_close(Schema, parts["schema"], names["schema"]),
-        params=_close(Params, parts["params"], names["params"]),
-        config=_close(Config, parts["config"], names["config"]),
+        schema=_close(Schema, parts["schema"], layers["schema"]),
+        params=_close(Params, parts["params"], layers["params"]),
+        config=_close(Config, parts["config"], layers["config"]),
         root=root,
     )
 
@@ -230,14 +259,14 @@ def read_closed(model: type[M], path: Path) -> M:
     Raises:
         SettingsError: The file cannot be read, or a key or value is wrong: file, key and nearest known key.
     """
-    return _close(model, _load(path), path.name)
+    return _close(model, _load(path), [Layer(path.name, {})])
 
 
 def closed(model: type[M], told: object, what: str) -> M:
     """Return plain values as a closed type; raises SettingsError that begins with `what`."""
     if not isinstance(told, Mapping):
         raise SettingsError(what, "", "must hold a mapping of keys to values")
-    return _close(model, Box(told, box_dots=False), what)
+    return _close(model, Box(told, box_dots=False), [Layer(what, {})])
 
 
 def forget_database(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -304,7 +333,8 @@ def _set(box: Box, keys: list[str], value: Any, where: str) -> None:
     box[keys[-1]] = value
 
 
-def _close(model: type[M], box: Box, file: str) -> M:
+def _close(model: type[M], box: Box, layers: Sequence[Layer]) -> M:
+    """Return the closed type; an error names the last layer that brought the key, the first for a missing one."""
     try:
         return model.model_validate(box.to_dict())
     except ValidationError as error:
@@ -312,6 +342,7 @@ def _close(model: type[M], box: Box, file: str) -> M:
         # a misspelt key is also a missing one: what stands in the file is told first
         first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
         place = [str(part) for part in first["loc"]]
+        file = next((layer.name for layer in reversed(layers) if layer.brought(place)), layers[0].name)
         if first["type"] == "extra_forbidden":
             raise SettingsError(
                 file, ".".join(place), "unknown key", _nearest(place[-1], _known(model, place))
@@ -328,6 +359,21 @@ def _known(model: type[BaseModel], place: list[str]) -> list[str]:
     return [name for one in _models(current)[:1] for name in one.model_fields]
 
 
+@lru_cache(maxsize=1)
+def _places() -> tuple[str, ...]:
+    """Return every key of the three files as `--set` takes it."""
+
+    def below(model: type[BaseModel], before: str) -> Iterator[str]:
+        for name, field in model.model_fields.items():
+            yield f"{before}{name}"
+            for block in _models(field.annotation)[:1]:
+                if block is field.annotation:  # a block of its own, not one in a list or under names that a user chose
+                    yield from below(block, f"{before}{name}.")
+
+    parts: tuple[tuple[type[BaseModel], str], ...] = ((Params, ""), (Config, "config."), (Schema, "schema."))
+    return tuple(place for model, before in parts for place in below(model, before))
+
+
 def _models(annotation: Any) -> list[type[BaseModel]]:
     """Return the closed types that an annotation is made of."""
     if hasattr(annotation, "model_fields"):
@@ -336,6 +382,10 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _nearest(key: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    """Return a question for the key meant: nearly so called here, so called elsewhere, or like it; else all of here."""
     names = [str(name) for name in known]
+    elsewhere = [place for place in _places() if place.rpartition(".")[2] == key]
+    if elsewhere and not difflib.get_close_matches(key, names, n=1, cutoff=0.8):
+        return f"Did you mean {' or '.join(elsewhere)}?"
     close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     return f"Did you mean {close[0]}?" if close else f"Known: {', '.join(names)}."
