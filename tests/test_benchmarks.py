@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import bench  # noqa: E402
+from monitor import judge_bulk  # noqa: E402
+from pipeline import judge  # noqa: E402
 
 BENCHMARKS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
 ALL_AT_ONCE = """
@@ -70,6 +72,20 @@ def test_a_missed_target_is_named_and_fails(capsys, most, least, code):
     said = capsys.readouterr().out
     assert (f"missed: a 1 ms (asked at most {most:g})" in said) == (not most >= 1)
     assert (f"missed: b 1 (asked at least {least:g})" in said) == (least > 1)
+
+
+@pytest.mark.parametrize(("whole", "without", "code"), [(10_000, 20_000, 0), (9_999, 20_000, 1), (10_000, 19_999, 1)])
+def test_a_slow_day_of_many_people_fails_the_benchmark_of_the_monitor(whole, without, code):
+    judge_bulk(targets := bench.Targets(), {"people": 9, "rows_per_s": whole, "rows_per_s_without_forecast": without})
+
+    assert code == targets.end()
+
+
+@pytest.mark.parametrize(("size", "code"), [(4_000_000, 0), (4_000_001, 1), (0, 1)])
+def test_models_of_more_than_four_megabytes_or_none_fail_the_benchmark_of_the_pipeline(size, code):
+    judge(targets := bench.Targets(), 1.0, 1, 1.0, size)
+
+    assert code == targets.end()
 
 
 def test_nothing_measured_is_no_success():
