@@ -25,20 +25,32 @@ GROUP_ROWS = 100_000  # persons are packed into a row group until it holds this 
 DAMAGED = "Make it again with the stage that wrote it, or restore it from a copy."
 PARQUET = {"compression": "zstd", "compression_level": 1, "write_page_checksum": True}
 
+PASSING = (".tmp-", ".ingest-")  # names that `store.temporary` and `ingest` give
+IMPOSSIBLE = (errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EIO, errno.ENODEV, errno.ENXIO)
+
 
 @contextmanager
 def storing(where: Path) -> Iterator[None]:
-    """Turn a full disk, a missing permission or a file in the way into a StoreError that names the place."""
+    """Turn a full disk, a missing permission, an impossible place into a StoreError that names what will last of it."""
     try:
         yield
     except OSError as error:
+        where = lasting(where)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StoreError(where, "the disk is full", "Free some space, nothing half-written was kept.") from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             raise StoreError(where, "is no folder, or lies in a file", "Name another folder.") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(where, "cannot be written (no permission)", "Name another folder or change it.") from error
+        if error.errno in IMPOSSIBLE:
+            raise StoreError(where, f"cannot be made or written ({error.strerror})", "Name another folder.") from error
         raise
+
+
+def lasting(path: Path) -> Path:
+    """Return the path up to what a command makes for its own time: nobody finds that afterwards."""
+    passing = next((i for i, part in enumerate(path.parts) if part.startswith(PASSING)), len(path.parts))
+    return Path(*path.parts[:passing])
 
 
 def append(blocks: Iterable[NDArray[Any]], folder: Path, name: str, buckets: int) -> None:

@@ -42,9 +42,14 @@ def test_a_run_stays_as_it_is(served, tiny_bundle, tmp_path):
     assert served.do("replay", "--run", "first").code == 3
 
 
-def test_without_refused_rows_it_says_so(served, tmp_path):
-    for words in (("replay",), ("replay", "--run", "first"), ("replay", "--folder", str(tmp_path))):
+def test_without_refused_rows_it_says_so_and_nothing_failed(served, place, tmp_path):
+    for words in (("replay",), ("replay", "--run", "first")):
         answer = served.do(*words)
-        assert answer.code == 1
+        assert (0, "") == (answer.code, answer.err)
+        assert "There is nothing to replay: no refused row of" in answer.out
+    assert 0 == served.do("replay", "--json").json["read"]
+    for words in (("replay", "--run", "another"), ("replay", "--folder", str(tmp_path))):
+        answer = served.do(*words)
+        assert 1 == answer.code
         assert "not found" in answer.err
     assert served.do("replay", "--run", "a", "--folder", "b").code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 
@@ -241,6 +242,78 @@ def test_an_earlier_result_survives_a_failed_call(served, tmp_path):
 
     assert served.do("score", "--source", str(bad), "--out", str(tmp_path / "out")).code == 4
     assert (tmp_path / "out" / "scores.parquet").read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["alarms.parquet", "scores.parquet", "score.json"])
+def test_killed_while_results_change_places_no_list_vouches_for_a_mixture(served, tmp_path, file):
+    old, new = csv_of(tmp_path / "old.csv", day_of("anna")), csv_of(tmp_path / "new.csv", day_of("bert"))
+    out = tmp_path / "out"
+    words = ("score", "--source", str(new), "--out", str(out))
+    served.do("score", "--source", str(old), "--out", str(out))
+    killed = served.call(*words, sets=(), VITALWATCH_FAILPOINT=f"before-{file}")
+    left = {path.name for path in out.iterdir()}
+    again = served.call(*words, sets=())
+
+    assert (-9, 0) == (killed.code, again.code)
+    assert "score.json" not in left
+    assert "score.unfinished" in left
+    assert {"scores.parquet", "alarms.parquet", "forecasts.parquet", "score.json"} == {
+        one.name for one in out.iterdir()
+    }
+    assert ["bert"] == pq.read_table(out / "scores.parquet")["person"].unique().to_pylist()
+
+
+@pytest.mark.slow
+def test_a_folder_in_which_the_first_call_was_killed_can_be_used_again(served, tmp_path):
+    words = ("score", "--source", str(csv_of(tmp_path / "own.csv", day_of("anna"))), "--out", str(tmp_path / "out"))
+    killed = served.call(*words, sets=(), VITALWATCH_FAILPOINT="before-alarms.parquet")
+
+    assert -9 == killed.code
+    assert 0 == served.do(*words).code
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_folder_that_holds_nothing_but_what_a_killed_call_worked_on_can_be_used(served, tmp_path):
+    (tmp_path / "out" / ".tmp-score-1-2").mkdir(parents=True)
+    source = csv_of(tmp_path / "own.csv", day_of("anna"))
+
+    assert 0 == served.do("score", "--source", str(source), "--out", str(tmp_path / "out")).code
+    assert not (tmp_path / "out" / ".tmp-score-1-2").exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("/proc/none/out", "cannot be made or written (No such file or directory)"),
+        ("x" * 300, "cannot be made or written (File name too long)"),
+        ("file/out", "is no folder, or lies in a file"),
+    ],
+)
+def test_a_place_where_nothing_can_be_is_told_in_a_sentence(served, tmp_path, where, told):
+    (tmp_path / "file").write_text("a file")
+    source = csv_of(tmp_path / "own.csv", day_of("anna"))
+    answer = served.do("score", "--source", str(source), "--out", str(tmp_path / where))
+
+    assert 1 == answer.code
+    (line,) = answer.err.strip().splitlines()
+    assert told in line
+    assert "unexpected" not in line
+
+
+def test_a_full_disk_is_told_with_the_folder_asked_for_and_not_one_that_passes(served, tmp_path, monkeypatch):
+    source = csv_of(tmp_path / "own.csv", day_of("anna"))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    for command in (("score", "--out", str(tmp_path / "out")), ("evaluate",)):
+        answer = served.do(*command, "--source", str(source))
+        assert 1 == answer.code
+        assert "the disk is full" in answer.err
+        assert ".tmp-" not in answer.err
+        assert ".ingest-" not in answer.err
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(served, tmp_path):

@@ -21,10 +21,14 @@ def replay(given: Namespace, desk: Desk) -> Outcome:
     A run never changes, so its refused rows are copied to artifacts/replay/<run> first; a second replay goes on there.
 
     Raises:
-        NotFound: No such run or folder, or no row was refused.
+        NotFound: No such run or folder.
         StoreError: The folder cannot be written.
     """
     folder = _folder(given, desk)
+    if folder is None or not (folder / FILE).stat().st_size:
+        whose = f"run {given.run}" if given.run else f"{given.folder}" if given.folder else "any run"
+        desk.screen.say(f"There is nothing to replay: no refused row of {whose} is left.")
+        return Outcome(DONE, {"read": 0, "accepted": 0, "folder": None, "recording": None, "command": None})
     ahead = minutes(desk.settings.params.ingest.max_clock_ahead) * MINUTE
     counts = replay_folder(folder, desk.settings.schema, now_ms=desk.now_ms(), max_ahead_ms=ahead)
     left = {reason: count for reason, count in counts.items() if reason not in ("read", "accepted")}
@@ -48,13 +52,16 @@ def replay(given: Namespace, desk: Desk) -> Outcome:
     return Outcome(SOME_REFUSED if left else DONE, data)
 
 
-def _folder(given: Namespace, desk: Desk) -> Path:
+def _folder(given: Namespace, desk: Desk) -> Path | None:
+    """Return where the refused rows lie, None where there are none; raises NotFound or StoreError."""
     if given.folder is not None:
         if not (given.folder / FILE).is_file():
             raise NotFound(f"{FILE} in {given.folder}", "Name the quarantine folder of a run or of `score`.")
         folder: Path = given.folder
         return folder
     run = _run(given.run, desk)
+    if run is None:
+        return None
     copy = desk.store.artifacts / "replay" / run
     if not (copy / FILE).is_file():
         with storing(copy):
@@ -65,13 +72,11 @@ def _folder(given: Namespace, desk: Desk) -> Path:
     return copy
 
 
-def _run(name: str | None, desk: Desk) -> str:
-    """Return the run asked for, else the newest one that refused rows."""
+def _run(name: str | None, desk: Desk) -> str | None:
+    """Return the run asked for, else the newest one, where it refused rows."""
     runs = [name] if name else [run.id for run in desk.store.runs()]
     for run in runs:
         rejects = desk.store.folder(run) / "quarantine" / FILE
         if rejects.is_file() and rejects.stat().st_size:
             return run
-    raise NotFound(
-        f"A refused row of run {name}" if name else "A refused row", "Name a quarantine folder with --folder."
-    )
+    return None

@@ -18,19 +18,18 @@ from vitalwatch.clearing import Clearing
 from vitalwatch.commands.books import code_of, tell_books, tell_refused
 from vitalwatch.commands.desk import Desk, Outcome, Told
 from vitalwatch.commands.models import Place, ingested, place_of, scratch, served_settings, told
+from vitalwatch.commands.replacing import LIST, QUARANTINE, check_place, replaced
 from vitalwatch.commands.run import sources_of
 from vitalwatch.commands.spacing import Spacing
 from vitalwatch.early_warning import Risk, last_known
-from vitalwatch.errors import DONE, SOME_REFUSED, StoreError
+from vitalwatch.errors import DONE, SOME_REFUSED
 from vitalwatch.quarantine import FILE
-from vitalwatch.recordings import PARQUET, iter_people, people, read_profiles, settle, storing
-from vitalwatch.store import sweep, temporary
+from vitalwatch.recordings import PARQUET, iter_people, people, read_profiles, storing
 from vitalwatch.tables import Answers, Care, Profile, Readings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LIST = "score.json"  # says what lies beside it
 TABLES = ("scores", "alarms", "forecasts")
 TOP = 3  # vitals named among the contributions
 MANY = 4  # people from which other processes are worth their start
@@ -48,12 +47,9 @@ def score(given: Namespace, desk: Desk) -> Outcome:
     """
     sources, place = sources_of(given, desk), place_of(desk, given.run)
     settings = served_settings(place.open(), desk)
-    if given.out.exists() and not given.out.is_dir():
-        raise StoreError(given.out, "is a file", "Name a folder with --out.")
-    if given.out.is_dir() and any(given.out.iterdir()) and not (given.out / LIST).is_file():
-        raise StoreError(given.out, "holds something that `score` did not write", "Name an empty or a new folder.")
+    check_place(given.out)
     with (
-        _written(given.out) as out,
+        replaced(given.out) as out,
         scratch(desk) as folder,
         desk.screen.progress() as move,
         contextlib.ExitStack() as closing,
@@ -66,13 +62,14 @@ def score(given: Namespace, desk: Desk) -> Outcome:
         known = len(people(folder / "readings.parquet"))
         jobs = settings.config.jobs if known >= MANY else 1
         counts = _write(out, _answered(place, everybody, profiles, beside, jobs), known, move, spacing)
-        if report["quarantined"]:
-            (out / "quarantine").mkdir()
-            shutil.copyfile(folder / "quarantine" / FILE, out / "quarantine" / FILE)
-            (out / "quarantine" / FILE).chmod(0o600)
         report["notes"] += spacing.notes()
         data = {"run": place.run, "out": str(given.out), "tables": counts, "assessed": spacing.assessed, **told(report)}
-        (out / LIST).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        with storing(given.out):
+            if report["quarantined"]:
+                (out / QUARANTINE).mkdir()
+                shutil.copyfile(folder / "quarantine" / FILE, out / QUARANTINE / FILE)
+                (out / QUARANTINE / FILE).chmod(0o600)
+            (out / LIST).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     _tell(data, report, given.out, desk)
     return Outcome(max(code_of(report), SOME_REFUSED if spacing.too_far else DONE), data)
 
@@ -250,32 +247,6 @@ class _File:
         self._flush()
         if self._writer is not None:
             self._writer.close()
-
-
-@contextlib.contextmanager
-def _written(out: Path) -> Iterator[Path]:
-    """Yield a folder inside `out` whose files take their places there when the block ends well, else it goes."""
-    made = not out.exists()
-    with storing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        sweep(out)
-        temp = out / temporary("score")
-        temp.mkdir()
-    try:
-        yield temp
-        with storing(out):
-            shutil.rmtree(out / "quarantine", ignore_errors=True)  # of an earlier call
-            for path in sorted(temp.iterdir(), key=lambda one: (one.name == LIST, one.name)):  # what lists them last
-                if path.is_dir():
-                    path.replace(out / path.name)
-                else:
-                    settle(path, out / path.name)
-    except BaseException:
-        if made:
-            shutil.rmtree(out, ignore_errors=True)
-        raise
-    finally:
-        shutil.rmtree(temp, ignore_errors=True)
 
 
 def _tell(data: Mapping[str, Any], report: Mapping[str, Any], out: Path, desk: Desk) -> None:
