@@ -25,7 +25,7 @@ from vitalwatch.schema import Schema
 from vitalwatch.tables import Floats, Times
 from vitalwatch.timestamps import parse_time, parse_times
 
-BLOCK = 16 << 20  # bytes of text in memory at once
+BLOCK = 1 << 20  # bytes of text typed at once; the parser reads up to 32 of them ahead
 HEAD = 1 << 20
 MAX_MEMBER, MAX_RATIO = 256 << 20, 400  # of a file in a zip archive: bytes, and times its packed size
 ZIPPED = (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, zlib.error)
