@@ -220,6 +220,20 @@ def test_no_readings_no_rows(tiny_monitor: Monitor) -> None:
     assert (0, 5, 4, 3) == answers.forecast.shape
 
 
+def test_a_vital_measured_too_long_ago_to_be_carried_forward_is_not_forecast(tiny_monitor: Monitor) -> None:
+    readings = somebody(7, days=3).readings
+    rates = readings.column("heart_rate").copy()
+    rates[-24:-1] = np.nan  # the last reading tells that time went on
+    readings = replace(readings, values={**readings.values, "heart_rate": rates})
+    told = tiny_monitor.answer(readings)
+    rate = told.forecast_vitals.index("heart_rate")
+    known = np.isfinite(told.grid.column("heart_rate"))
+
+    assert not known.all()
+    assert np.isfinite(told.forecast[known, rate]).all()
+    assert np.isnan(told.forecast[~known, rate]).all()
+
+
 def test_without_a_forecast_the_other_answers_are_the_same(tiny_monitor: Monitor) -> None:
     readings = somebody(1).readings.rows(slice(0, 400))
     fast, whole = tiny_monitor.answer(readings, forecast=False), tiny_monitor.answer(readings)

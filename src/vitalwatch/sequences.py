@@ -188,6 +188,8 @@ class Stream:
     def advance(self, tail: Tail, grid: Grid, person: Floats, *, ask: bool) -> tuple[Tail, Floats]:
         """Return the next tail, and the quantiles at each row of `grid`: float32 (n, v, h, 3), NaN unless asked for.
 
+        A vital that the row does not know, as it was measured too long ago to be carried forward, is not forecast.
+
         Args:
             tail: From `begin` or an earlier call.
             grid: New rows.
@@ -214,7 +216,7 @@ class Stream:
         else:
             x, last = _from_last(rows.take(np.arange(n)[:, None] + layout.window, axis=0), layout)
         told = ahead(self._model, x, person, last, self._blend)
-        told += last[:, :, None, None]
+        told += new[:, : len(self.vitals), None, None]  # where the row knows a vital, that is `last`
         told += self._outwards
         kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._adapting)
         return Tail(following, kept), _possibly(told, *self._limits)
