@@ -24,6 +24,7 @@ LINES = {
     "constant": "one constant for all",
     "person_mean": "person's mean",
     "reserve_formula": "heart-rate-reserve formula",
+    "plain_boosting": "boosting without anything of the person's own",
     "linear": "linear regression",
     "raw_isolation_forest": "isolation forest on raw vitals",
     "max_abs_z": "largest deviation from own normal (max |z|)",

@@ -128,7 +128,7 @@ def test_four_wearers_are_judged_on_their_last_days_beside_the_lines(worn: Answe
         assert row["rows"] > 1000
         assert row["mae"]["value"] > 0
     everything = own["expected_heart_rate"]["all"]
-    assert {"constant", "person_mean", "reserve_formula", "linear"} == set(everything["lines"])
+    assert {"constant", "person_mean", "reserve_formula", "linear", "plain_boosting"} == set(everything["lines"])
     assert everything["lines"]["person_mean"]["skill"]["value"] > 0  # activity explains some of it, clocks being right
 
 

@@ -359,7 +359,7 @@ def test_persistence_has_no_skill_against_itself(settings, results):
 def test_the_expected_rate_stands_beside_its_lines(tables):
     table = tables["expected_heart_rate"]["all"]
 
-    assert {"constant", "person_mean", "reserve_formula", "linear"} == set(table["lines"])
+    assert {"constant", "person_mean", "reserve_formula", "linear", "plain_boosting"} == set(table["lines"])
     assert table["lines"]["person_mean"]["skill"]["low"] > 0
     assert table["rows"] > tables["expected_heart_rate"]["awake"]["rows"]
 

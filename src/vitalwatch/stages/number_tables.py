@@ -10,6 +10,7 @@ import numpy as np
 from vitalwatch.lines import expected, forecast
 from vitalwatch.metrics import regression
 from vitalwatch.metrics.bootstrap import Estimate, estimate, plain, ratio, weights
+from vitalwatch.models.plain_heart_rate import PlainTrees
 from vitalwatch.settings import Settings
 from vitalwatch.stages.judging import PersonResult, not_assessable
 from vitalwatch.stages.number_groups import by_group, errors, in_fault
@@ -19,7 +20,8 @@ QUANTILES = np.array([0.1, 0.5, 0.9])
 NOMINAL_COVERAGE = 0.8
 FORECAST_LINES = ("persistence", "seasonal_24h", "person_hour_mean", "ridge")
 LAST_READING = ("last_reading", "ridge_last_reading")  # lines that see what the model alone saw before: heart rate only
-EXPECTED_LINES = ("constant", "person_mean", "reserve_formula", "linear")
+EXPECTED_LINES = ("constant", "person_mean", "reserve_formula", "linear", "plain_boosting")
+PLAIN_EVERY = 12  # rows from one that plain trees learn from to the next: neighbours say the same
 REST_CADENCE, EXERCISE_CADENCE = 5.0, 60.0  # steps/min, now and at t + h: what counts as going from rest to exercise
 REST_INTENSITY, EXERCISE_INTENSITY = 0.15, 0.45  # shares, where steps say nothing (cycling)
 
@@ -226,7 +228,7 @@ def expected_heart_rate(
     if not told:
         return not_assessable("no expected heart rate was told")
     step = settings.schema.step_minutes
-    constant, linear = _fit_expected([*told, *learners], step)
+    constant, linear, plainly = _fit_expected([*told, *learners], step, settings.config.jobs)
     sums = Sums(len(told))
     for i, result in enumerate(told):
         grid, learn, rows = result.answers.grid, learnt_rows(result), judged_rows(result)
@@ -235,12 +237,14 @@ def expected_heart_rate(
         resting = _or(expected.resting_rate(rate, learn), constant)
         true = np.where(rows & np.isfinite(result.answers.expected_heart_rate), rate, np.nan)
         awake = np.where(grid.column("sleep") == 0, true, np.nan)  # whose sleep nobody measured may be asleep
+        x = expected.design(grid, result.profile, mean, step)
         values = {
             "model": result.answers.expected_heart_rate,
             "constant": np.full(len(grid), constant),
             "person_mean": np.full(len(grid), mean),
             "reserve_formula": expected.reserve_formula(grid, result.profile, resting),
-            "linear": expected.design(grid, result.profile, mean, step) @ linear,
+            "linear": x @ linear,
+            "plain_boosting": plainly.predict(x[:, 1:-1]),
         }
         for name, guess in values.items():
             sums.put(i, ("all", name), regression.error_sums(true, guess))
@@ -259,18 +263,24 @@ def _or(value: float, otherwise: float) -> float:
     return value if np.isfinite(value) else otherwise
 
 
-def _fit_expected(results: Sequence[PersonResult], step_minutes: int) -> tuple[float, Doubles]:
-    """Return the mean heart rate and the linear line's coefficients, from rows that may be learnt from."""
+def _fit_expected(
+    results: Sequence[PersonResult], step_minutes: int, threads: int
+) -> tuple[float, Doubles, PlainTrees]:
+    """Return the mean heart rate, the linear line's coefficients and plain trees, from rows that may be learnt from."""
     model, total, count = None, 0.0, 0
+    drawn: list[tuple[Doubles, Doubles]] = []
     for result in results:
         grid, learn = result.answers.grid, learnt_rows(result)
         rate = np.where(learn, forecast.measured(grid, "heart_rate"), np.nan)
         x = expected.design(grid, result.profile, _or(expected.person_mean(rate, learn), 0.0), step_minutes)
         model = model or forecast.Ridge(x.shape[1], 1)
         model.add(x, [rate])
+        some = np.flatnonzero(np.isfinite(rate))[::PLAIN_EVERY]
+        drawn.append((x[some, 1:-1], rate[some].astype(np.float64)))
         total, count = total + float(np.nansum(rate, dtype=np.float64)), count + int(np.isfinite(rate).sum())
     assert model is not None, "somebody was told an expected heart rate"
-    return (total / count if count else float("nan")), model.coefficients()[0]
+    trees = PlainTrees(np.concatenate([x for x, _ in drawn]), np.concatenate([y for _, y in drawn]), threads)
+    return (total / count if count else float("nan")), model.coefficients()[0], trees
 
 
 UNMEASURED = {
