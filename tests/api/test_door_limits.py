@@ -182,7 +182,7 @@ def test_a_long_body_of_lines_is_taken_in_parts_and_every_line_is_told_of(server
 
     assert (2_400, [2_401]) == (told["accepted"], told["duplicates"])
     assert [(2_400, "not_json"), (2_402, "event_id_conflict")] == [(r["position"], r["code"]) for r in told["rejected"]]
-    assert {"read": 2_403, "accepted": 2_400, "duplicate": 1, "refused": 2} == told["lines"]
+    assert {"read": 2_403, "accepted": 2_400, "duplicate": 1, "refused": 2, "late": 0} == told["lines"]
 
 
 @pytest.mark.slow

@@ -122,7 +122,8 @@ def _objects(raw: bytes, most: int) -> tuple[bool, list[Any]]:
         raise Problem("not_json" if reason == "empty" else reason)
     if reason:
         found = items(raw, MOST)
-        apart = [one[: MAX_BYTES + 1] for one in found or ()]  # enough to say that it is too long
+        long = reason if reason == "too_deep" else "too_large"  # the one that is too long is the one that is too deep
+        apart = [one if len(one) <= MAX_BYTES else Unread(one[:MAX_BYTES], long) for one in found or ()]
         return (False, apart) if apart else (True, [Unread(raw[:MAX_BYTES], reason)])
     if isinstance(value, list):
         return False, [one if isinstance(one, dict) else b"[]" for one in value]
