@@ -62,7 +62,7 @@ def _shoot(browser: Browser, url: str, name: str, scheme: Scheme, size: tuple[in
     page = context.new_page()
     page.set_default_timeout(90_000)
     page.goto(url)
-    page.get_by_text("no medical device").wait_for(state="attached")
+    page.get_by_text("vitalwatch is no medical device").wait_for(state="attached")
     _prepare(page, name)
     page.wait_for_timeout(5_000)
     file = DOCS / f"{name}.png"
