@@ -57,6 +57,8 @@ def dripped(one: socket.socket, data: bytes, every: float = 0.2) -> tuple[float,
         try:
             one.sendall(bytes([byte]))
             told = one.recv(65_536)
+            while told and not told.endswith(b"}"):  # head and body may come one after the other
+                told += one.recv(65_536)
             break
         except TimeoutError:
             continue
