@@ -105,9 +105,10 @@ def _merge(features: Sequence[Feature]) -> tuple[Feature, ...]:
 
 FEATURES: tuple[Feature, ...] = _merge(
     [
-        *_means("heart_rate", (10, 30, 60, 90), "cardiac"),
+        *_means("heart_rate", (10, 30, 60, 90)),
+        *_means("heart_rate", (60,), "cardiac"),
         *_means("heart_rate_quiet", (30, 90), "cardiac"),
-        Feature("heart_rate_spread_60min", "heart_rate", "spread", 60, "z", ("cardiac",)),
+        Feature("heart_rate_spread_60min", "heart_rate", "spread", 60, "z", ()),
         *_means("heart_rate_spread", (10, 30, 60, 90, 180), "rhythm"),
         *_means("heart_rate_variability_rmssd", (30, 60, 90, 180), "rhythm"),
         *_means("heart_rate", (60,), "rhythm"),
@@ -116,7 +117,8 @@ FEATURES: tuple[Feature, ...] = _merge(
         Feature("oxygen_saturation_min_lowest_30min", "oxygen_saturation_min", "lowest", 30, "z", ("oxygen",)),
         *_means("blood_pressure_systolic", (60, 180, 360), "pressure"),
         *_means("blood_pressure_diastolic", (60, 180, 360), "pressure"),
-        *_means("heart_rate_active", (30, 60, 180), "exertion"),
+        *_means("heart_rate_active", (30, 60), "exertion"),
+        *_means("heart_rate_active", (180,)),
         *_means("respiratory_rate", (10, 30, 60, 180), "respiration"),
         *_means("heart_rate_quiet", (360, 720, 1440), "slow"),
         *_means("body_temperature", (180, 360, 720, 1440), "slow"),
@@ -135,8 +137,8 @@ FEATURES: tuple[Feature, ...] = _merge(
         *_means("heart_rate_quiet", (60, 180)),
         Feature("heart_rate_shortfall_30min", "heart_rate_active", "shortfall", 30, "share", ()),
         Feature("heart_rate_shortfall_60min", "heart_rate_active", "shortfall", 60, "share", ()),
-        _above("heart_rate_quiet", 30, 1440),
-        _above("heart_rate_quiet", 90, 1440),
+        _above("heart_rate_quiet", 30, 1440, "cardiac"),
+        _above("heart_rate_quiet", 90, 1440, "cardiac"),
         _above("heart_rate_quiet", 180, 1440),
         _above("heart_rate", 60, 1440),
         _above("heart_rate_variability_rmssd", 60, 1440),

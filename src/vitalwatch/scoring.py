@@ -66,8 +66,8 @@ class Calibration:
     """What calibration people taught.
 
     Attributes:
-        surprise: By state and group, knots (2, g, k).
-        rarity: Channel A's score -> minus log10 of the share of normal rows at least as high, knots (k,).
+        surprise: By state (awake, asleep) and group, knots (2, g, k).
+        rarity: By context, channel A's score -> minus log10 of the share of its normal rows at least as high, (3, k).
         level: By kind, log-odds -> channel B's scale, knots (kinds, k); None without labels.
         known_rarity: As `rarity` for channel B, None without labels.
         either_rarity: The larger of both -> the same of it: the smaller of two p-values is small more often than one.
@@ -139,7 +139,7 @@ class Scores:
         known: Channel B's score, minus log10 of false alarms a day (n,), NaN without supervised heads.
         kind: Index of its kind (n,), -1 without supervised heads.
         probability: Of any labelled kind, at the share of calibration people's rows (n,); NaN without heads.
-        p_value: Share of normal calibration rows whose rarer channel is at least as rare, (0, 1] (n,).
+        p_value: Share of normal calibration rows in this context whose rarer channel is at least as rare, (0, 1] (n,).
     """
 
     unusual: Floats
@@ -174,10 +174,10 @@ class Detector:
         self._columns = self._groups + (len(calibration.level.knots) + 1 if self._known and calibration.level else 0)
         self._surprise = Scales(calibration.surprise)
         self._level = Scales(_one_state(calibration.level)) if calibration.level else None
-        self._rarity = Line.of(calibration.rarity)
+        self._rarity = Scales(one_group(calibration.rarity))
         self._chance = Line.of(calibration.chance) if calibration.chance else None
         both = calibration.known_rarity, calibration.either_rarity
-        self._both = (Line.of(both[0]), Line.of(both[1])) if both[0] and both[1] else None
+        self._both = (Scales(one_group(both[0])), Scales(one_group(both[1]))) if both[0] and both[1] else None
 
     def begin(self) -> Kept:
         """Return what `advance` remembers of somebody of whom nothing is known."""
@@ -200,7 +200,8 @@ class Detector:
         kept, mean = averaging.advance(kept, np.column_stack(self._outputs(x)), assessable, ALONE)
         surprise = self.surprise(mean[:, : self._groups], x)
         unusual = np.maximum.reduce(surprise, axis=1)
-        rarity = self._rarity.look_up_all(unusual)
+        context = context_of(x)
+        rarity = self._rarity.look_up(unusual[:, None], context)
         told = np.full((4, n), np.nan, np.float32)
         kind = np.full(n, -1, np.int16)
         if self._known is not None:
@@ -210,27 +211,29 @@ class Detector:
             told[2] = self._chance.look_up_all(mean[:, -1]) if self._chance else np.nan
             if self._both is not None:
                 of_known, either = self._both
-                rarity = either.look_up_all(np.maximum(rarity, of_known.look_up_all(known)))
+                rarity = either.look_up(np.maximum(rarity, of_known.look_up(known[:, None], context)), context)
         told[0] = unusual
-        told[3] = 10.0 ** -np.minimum(rarity, RAREST)
+        told[3] = 10.0 ** -np.minimum(rarity[:, 0], RAREST)
         np.copyto(told, np.nan, where=~assessable)
         return kept, Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], kind, told[2], told[3])
 
     def _advance_one(self, kept: Kept, x: Floats, assessable: bool) -> tuple[Kept, Scores]:
         """Return `advance` of one row, in plain numbers."""
         kept, mean = averaging.advance_one(kept, [part.ravel() for part in self._outputs(x)], assessable, ALONE)
-        surprise = self._surprise.look_up_one(mean[: self._groups], x.item(ASLEEP) > 0)
+        asleep = x.item(ASLEEP) > 0
+        context = features.ASLEEP if asleep else features.ACTIVE if x.item(ACTIVE) > 0 else features.AT_REST
+        surprise = self._surprise.look_up_one(mean[: self._groups], asleep)
         lift = LIFTS.item(int(WHOLE.dot(x[0] != 0.0)))
         surprise = [value + lift for value in surprise]
         unusual, known, kind, probability = max(surprise), nan, -1, nan
-        rarity = self._rarity.look_up(unusual)
+        (rarity,) = self._rarity.look_up_one([unusual], context)
         if self._known is not None and self._level is not None:
             level = self._level.look_up_one(mean[self._groups : -1], False)
             known, probability = max(level), self._chance.look_up(mean[-1]) if self._chance else nan
             kind = level.index(known)
             if self._both is not None:
                 of_known, either = self._both
-                rarity = either.look_up(max(rarity, of_known.look_up(known)))
+                (rarity,) = either.look_up_one([max(rarity, *of_known.look_up_one([known], context))], context)
         p_value = np.power(10.0, -min(rarity, RAREST))  # numpy's, whose last bit is not always that of `**`
         told = np.array([[unusual], [known], [probability], [p_value]], np.float32)
         if not assessable:
@@ -295,7 +298,20 @@ def _one_state(scale: Scale) -> Scale:
     return Scale(scale.knots[None], scale.values[None])
 
 
-ASLEEP = features.NAMES.index("asleep")
+def one_group(scale: Scale) -> Scale:
+    """Return a scale by state, knots (s, k), as one of a single group, (s, 1, k)."""
+    return Scale(scale.knots[:, None], scale.values[:, None])
+
+
+ASLEEP, ACTIVE = features.NAMES.index("asleep"), features.NAMES.index("active")
+
+
+def context_of(x: Floats) -> NDArray[np.intp]:
+    """Return the context of each row of features, an index into `baseline.CONTEXTS`, (n,)."""
+    awake = np.where(x[:, ACTIVE] > 0, features.ACTIVE, features.AT_REST)
+    return np.where(x[:, ASLEEP] > 0, features.ASLEEP, awake)
+
+
 ALONE = tuple(
     number
     for number, columns in enumerate(features.GROUPS.values())
@@ -348,7 +364,7 @@ class Scales:
 
         Args:
             score: (n, g).
-            state: 0 or 1, (n,).
+            state: Number of the state, (n,).
         """
         state = state.astype(np.intp)
         wanted = np.empty(score.shape, np.complex128)
@@ -357,7 +373,7 @@ class Scales:
         np.maximum(place, self._first[state], out=place)  # a score below all knots belongs to the first
         return _on_line(score, self._knots.take(place), self._values.take(place), self._slopes.take(place))
 
-    def look_up_one(self, score: list[float], state: bool) -> list[float]:
+    def look_up_one(self, score: list[float], state: int) -> list[float]:
         """Return `look_up` of one row's scores, g of them."""
         told = []
         for line, value in zip(self._lines[state], score, strict=True):  # `Line.look_up`, called less

@@ -229,7 +229,7 @@ class Answers:
     Attributes:
         time: Start of each grid step, UTC ms (n,).
         score: Unusualness in [0, 1], high = unusual, NaN where not assessable (n,).
-        p_value: Share of normal rows at least as unusual, in (0, 1] (n,).
+        p_value: Share of normal rows in the same context (asleep, at rest, active) at least as unusual, in (0, 1] (n,).
         is_anomaly: An alarm of channel A or B covers this row (n,).
         unusual: Channel A, score by the forests on the person's own level, higher is more unusual (n,); threshold in
             the bundle's card.

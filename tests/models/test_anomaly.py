@@ -9,7 +9,7 @@ from tiny import small_settings
 from vitalwatch import features
 from vitalwatch.models import anomaly
 from vitalwatch.runtime import Model
-from vitalwatch.scoring import ASLEEP, Detector, Scale
+from vitalwatch.scoring import ASLEEP, Detector, Scale, Scales, one_group
 from vitalwatch.tables import MINUTE
 
 DETECTOR = small_settings().params.detector
@@ -142,3 +142,26 @@ def test_an_uncalibrated_detector_raises_no_alarm():
 
     assert [np.inf, np.inf] == [limits.unusual_threshold, limits.known_threshold]
     assert () == limits.kinds
+
+
+def test_rare_means_the_same_asleep_at_rest_and_active():
+    """Scores of somebody active are twice as high as asleep: one scale for all would call every third moment rare."""
+    rng = np.random.default_rng(12)
+    context = rng.integers(0, 3, 60_000)
+    normal, new = (rng.gamma(2.0, size=60_000) * (1 + context) for _ in range(2))
+    rarity, of_known, of_either = anomaly.rarity_scales(normal, rng.normal(size=60_000), context)
+    assert of_known is not None
+    assert of_either is not None
+    p = 10.0 ** -Scales(one_group(rarity)).look_up(new[:, None], context)[:, 0]
+
+    for code in range(3):
+        for promised in (0.1, 0.01):
+            assert promised == pytest.approx((p[context == code] <= promised).mean(), rel=0.2)
+
+
+def test_a_context_that_nobody_was_in_borrows_from_all():
+    rng = np.random.default_rng(13)
+    score, context = rng.gamma(2.0, size=4000), rng.integers(0, 2, 4000)
+    rarity, *_ = anomaly.rarity_scales(score, None, context)
+
+    assert np.array_equal(anomaly.rarity_scale(score).knots, rarity.knots[2])

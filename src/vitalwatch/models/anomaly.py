@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import features, params
+from vitalwatch.baseline import CONTEXTS
 from vitalwatch.export import forests_to_onnx
 from vitalwatch.models.heart_rate import sample
 from vitalwatch.scoring import Calibration, Line, Scale
@@ -90,20 +91,37 @@ def rarity_scale(score: NDArray[np.floating]) -> Scale:
     return Scale(knots, -np.log10(share))
 
 
-def rarity_scales(unusual: Doubles, known: Doubles | None) -> tuple[Scale, Scale | None, Scale | None]:
-    """Return the rarity of channel A's score, of channel B's, and of the rarer of both.
+def rarity_scales(
+    unusual: Doubles, known: Doubles | None, context: NDArray[np.intp]
+) -> tuple[Scale, Scale | None, Scale | None]:
+    """Return, by context, the rarity of channel A's score, of channel B's, and of the rarer of both.
 
-    The smaller of two p-values is small more often than either; on the third scale it is as rare as it says.
+    The smaller of two p-values is small more often than either; on the third scale it is as rare as it says. A context
+    that calibration people were hardly ever in borrows from all rows.
 
     Args:
         unusual, known: Scores of normal rows, (n,); None without channel B.
+        context: Index into `baseline.CONTEXTS`, (n,).
     """
-    of_unusual = rarity_scale(unusual)
+    parts = [context == code for code in range(len(CONTEXTS))]
+    parts = [rows if rows.sum() >= RARITY_KNOTS else np.ones_like(rows) for rows in parts]
+    of_unusual = _stacked([rarity_scale(unusual[rows]) for rows in parts])
     if known is None:
         return of_unusual, None, None
-    of_known = rarity_scale(known)
-    rarer = np.maximum(Line.of(of_unusual).look_up_all(unusual), Line.of(of_known).look_up_all(known))
-    return of_unusual, of_known, rarity_scale(rarer)
+    of_known = _stacked([rarity_scale(known[rows]) for rows in parts])
+    rarer = [
+        np.maximum(_of(of_unusual, code).look_up_all(unusual[rows]), _of(of_known, code).look_up_all(known[rows]))
+        for code, rows in enumerate(parts)
+    ]
+    return of_unusual, of_known, _stacked([rarity_scale(one) for one in rarer])
+
+
+def _stacked(scales: Sequence[Scale]) -> Scale:
+    return Scale(np.stack([scale.knots for scale in scales]), np.stack([scale.values for scale in scales]))
+
+
+def _of(scale: Scale, code: int) -> Line:
+    return Line.of(Scale(scale.knots[code], scale.values[code]))
 
 
 def blocks(time: Times, person: NDArray[np.int64], block_ms: int) -> NDArray[np.int64]:
@@ -113,5 +131,5 @@ def blocks(time: Times, person: NDArray[np.int64], block_ms: int) -> NDArray[np.
 
 def uncalibrated(scale: Scale, level: Scale | None = None) -> Calibration:
     """Return a calibration that only puts groups, and kinds, on one scale: what thresholds are then chosen with."""
-    nothing = Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))
+    nothing = _stacked([Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))] * len(CONTEXTS))
     return Calibration(scale, nothing, level, None, None, None, float("inf"), float("inf"), ())

@@ -15,7 +15,7 @@ from vitalwatch.models import anomaly, episodes
 from vitalwatch.own_level import Usual
 from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector
+from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector, context_of
 from vitalwatch.settings import Settings
 from vitalwatch.tables import MINUTE, Bools, Doubles, Floats, Times
 
@@ -80,7 +80,9 @@ def calibrate(
         score = detector.level(margin).max(axis=1)
         known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
     unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, params.detector.budget * share, settings)
-    rarity, known_rarity, either_rarity = anomaly.rarity_scales(unusual[quiet], None if score is None else score[quiet])
+    rarity, known_rarity, either_rarity = anomaly.rarity_scales(
+        unusual[quiet], None if score is None else score[quiet], context_of(held.x[quiet])
+    )
     return Calibration(
         surprise=scale,
         rarity=rarity,

@@ -1,7 +1,6 @@
 """Whether rare means rare: how often p-values of people never seen are as small as they say, outside every episode.
 
-Forests are calibrated asleep and awake apart, heads in one; by context it shows whether rare means the same at rest as
-on the move.
+By context it shows whether rare means the same at rest as on the move.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ import numpy as np
 
 from vitalwatch import learning
 from vitalwatch.baseline import CONTEXTS
+from vitalwatch.features import Codes
 from vitalwatch.metrics.bootstrap import estimate, ratio, weights
 from vitalwatch.monitor import Monitor
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import RAREST, Line
+from vitalwatch.scoring import RAREST, Scales, one_group
 from vitalwatch.settings import Settings
 from vitalwatch.stages.judging import PersonResult, not_assessable
 from vitalwatch.tables import MINUTE, Answers, Bools, Doubles
@@ -24,7 +24,7 @@ from vitalwatch.tables import MINUTE, Answers, Bools, Doubles
 TOLD = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 TOLD_BY_CONTEXT = (0.01, 0.1)
 
-PValue = Callable[[Answers], Doubles]
+PValue = Callable[[Answers, Codes], Doubles]
 
 
 def tables(
@@ -41,17 +41,19 @@ def tables(
     if not sum(one.sum() for one in rows):
         return not_assessable("no normal rows of test people")
     draws = weights(len(judged), settings.params.evaluation.draws, rng)
-    rarity = Line.of(monitor.detector.calibration.rarity)
+    rarity = Scales(one_group(monitor.detector.calibration.rarity))
+    contexts = [learning.moments_of(result.answers.grid, settings.schema.step_minutes)[1] for result in judged]
 
-    def of_unusual(answers: Answers) -> Doubles:
+    def of_unusual(answers: Answers, context: Codes) -> Doubles:
         score = answers.unusual * answers.own_level[:, 0]  # own levels hold for alarms, rarity before them
-        return np.power(10.0, -np.minimum(rarity.look_up_all(score), RAREST))
+        return np.power(10.0, -np.minimum(rarity.look_up(score[:, None], context)[:, 0], RAREST))
 
-    def as_served(answers: Answers) -> Doubles:
+    def as_served(answers: Answers, _: Codes) -> Doubles:
         return answers.p_value.astype(np.float64)
 
     def shares(p_value: PValue, kept: Sequence[Bools], small: Sequence[float]) -> list[dict[str, Any]]:
-        values = [p_value(result.answers)[keep] for result, keep in zip(judged, kept, strict=True)]
+        each = zip(judged, contexts, kept, strict=True)
+        values = [p_value(result.answers, context)[keep] for result, context, keep in each]
         found = []
         for told in small:
             sums = np.asarray([((one <= told).sum(), len(one)) for one in values], np.float64)
@@ -63,7 +65,6 @@ def tables(
         named = {"unusual": of_unusual, "served": as_served}
         return {"rows": int(sum(one.sum() for one in kept))} | {n: shares(p, kept, small) for n, p in named.items()}
 
-    contexts = [learning.moments_of(result.answers.grid, settings.schema.step_minutes)[1] for result in judged]
     by_context = {
         name: both([keep & (of == code) for keep, of in zip(rows, contexts, strict=True)], TOLD_BY_CONTEXT)
         for code, name in enumerate(CONTEXTS)
