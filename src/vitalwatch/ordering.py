@@ -20,6 +20,7 @@ from vitalwatch.production import Served
 from vitalwatch.recall import Recall
 from vitalwatch.rehearsal import MOST_READINGS
 from vitalwatch.replaying import Writing
+from vitalwatch.store import failpoint
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,16 @@ class Ordering:
             if person.behind or person.run != served.run or self._since(connection, person, first, served) != since:
                 self._later(no, first)
                 return 0
+            failpoint("order-begun")
             count, now = readings.mark_in_order(connection, person, since), self.now()
+            failpoint("order-marked")
             snapshots.forget(connection, person, since)
+            failpoint("order-snapshots-forgotten")
             held = replace(before, judged=self.alarming.remembered(connection, person, served.run, parts))
             keep({no: self.intake.put_in_order(connection, person, held, since, served, now)})
             outbox.add(connection, now, [(outbox.ORDERED, person, {"first": since, "readings": count})])
+            failpoint("order-told")
+        failpoint("order-committed")
         return count
 
     def _later(self, no: int, first: int) -> None:
