@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi.exceptions import StarletteHTTPException as HTTPException
 from fastapi.routing import Match, routing
 from pydantic import BaseModel
 
@@ -73,18 +74,19 @@ class Route(routing.Route):
 
     def __init__(self, operation: Operation) -> None:
         super().__init__(operation.path, operation.answer, methods=[operation.method], name=operation.name)
-        self.methods, self.operation = {operation.method}, operation  # Starlette would add HEAD to GET
+        self.answers, self.operation = frozenset(self.methods or ()), operation  # HEAD beside GET (RFC 9110, 9.1)
 
     async def handle(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Answer, if the method is the operation's."""
-        if self.methods and scope["method"] not in self.methods:
-            await super().handle(scope, receive, send)
-            return
+        """Answer, if the method is the operation's; of a HEAD the door sends no body."""
+        if scope["method"] not in self.answers:
+            there = (route for route in scope["app"].routes if route.matches(scope)[0] is not Match.NONE)
+            known = sorted({method for route in there for method in route.methods})
+            raise HTTPException(405, headers={"Allow": ", ".join(known)})
         await answered(self.operation, self.desk, scope, receive, send)
 
     def matches(self, scope: Scope) -> tuple[Match, dict[str, Any]]:
         """Return whether path and method are the operation's."""
-        if scope.get("path") == self.path and scope["method"] == self.operation.method:  # no parameters: most requests
+        if scope.get("path") == self.path and scope["method"] in self.answers:  # no parameters: most requests
             return Match.FULL, {"endpoint": self.endpoint, "path_params": {}, "route": self}
         match, found = super().matches(scope)
         return match, dict(found)
