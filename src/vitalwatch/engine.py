@@ -84,11 +84,11 @@ class Engine:
         self.tally, self.accounts = Tally(self.audit), Accounts(database, secret)
         self.promotion = Promotion(settings.artifacts, trusted, self.production, self.audit)
         self._secret, self._layouts = secret, Layouts()
-        self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand)
+        within_ms = minutes(settings.config.database.late_within) * MINUTE
+        self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand, within_ms)
         self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
         self.receivers = names_of(settings)
         self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
-        within_ms = minutes(settings.config.database.late_within) * MINUTE
         self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm, within_ms)
         self.came_late: Callable[[int], None] = nobody_asks
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
@@ -330,8 +330,7 @@ class Engine:
             found = self._person(connection, person, wards)
             change = {"before": people.limits_of(connection, self._secret, found) or {}, "after": told}
             people.set_limits(connection, self._secret, found, told)
-            if tried is not None:
-                self._alarming.adopt(connection, found, tried)
+            self._alarming.adopt(connection, found, tried)
             detail = audit.sealed(self._secret, found.pseudonym, change)
             self.audit.write(connection, actor, "limits.set", found.pseudonym, detail)
         return tried

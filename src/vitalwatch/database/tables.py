@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD = "0003"  # newest migration
+HEAD = "0004"  # newest migration
 
 metadata = MetaData()
 
@@ -117,6 +117,16 @@ snapshots = Table(  # what the monitor remembers of a person up to a reading; th
     Column("newest", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
+landmarks = Table(  # the same well before the newest row, with what rules remembered: where late readings begin
+    "landmarks",
+    metadata,
+    Column("person", BigInteger, primary_key=True, autoincrement=False),
+    Column("newest", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", String(64), nullable=False),
+    Column("through", BigInteger, nullable=False),
+    Column("judged", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
 alarms = Table(
     "alarms",
     metadata,
@@ -150,6 +160,14 @@ outbox = Table(
     Column("person", BigInteger, nullable=False, index=True),
     Column("ward", String(64), nullable=False),
     Column("body", Text, nullable=False),
+)
+raised = Table(  # how many alerts there ever were
+    "raised",
+    metadata,
+    Column("priority", String(16), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("rule", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
 )
 judgements = Table(  # what rules remember of a person
     "judgements",
