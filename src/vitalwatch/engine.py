@@ -32,10 +32,10 @@ from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import OLDEST, Quarantined, Which
 from vitalwatch.database.readings import Late
 from vitalwatch.database.scores import Timeline
-from vitalwatch.database.tally import Tally, What, names_read
+from vitalwatch.database.tally import Tally, names_read
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, judge
-from vitalwatch.errors import DatabaseBusy, DatabaseError, NotAllowed, NotEnoughHistory
+from vitalwatch.errors import DatabaseBusy, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
 from vitalwatch.intake import Intake, nobody_asks
 from vitalwatch.monitor import Monitor, State
@@ -203,7 +203,7 @@ class Engine:
 
     def people(self, wards: Wards = None, *, names_for: str = "") -> list[Seen]:
         """Return everybody at a glance, worst first; names once the audit log says that `names_for` reads them."""
-        secret = self._secret if names_for and self._noted(names_read(names_for)) else None
+        secret = self._secret if names_for and self.tally.noted(names_read(names_for)) else None
         with self.database.reading() as connection:
             return views.people_of(connection, self._layouts, secret, wards, self.vigil.wear())
 
@@ -228,6 +228,14 @@ class Engine:
         with self.database.reading() as connection:
             found, used = self._scored(connection, person, wards)
             return used.monitor.again(self._recall.of(connection, found, used).state)
+
+    def known(self, person: str, wards: Wards = None) -> tuple[Served, State]:
+        """Return who judges a person, and their state, of nobody known where none is; raises NotAllowed, NoModelYet."""
+        served = self.production.served()
+        with self.database.reading() as connection:
+            found = self._person(connection, person, wards)
+            used = self.production.loaded(found.run) or served
+            return used, self._recall.of(connection, found, used).state
 
     def course(self, person: str, since: int, wards: Wards = None) -> tuple[Monitor, State, Answers]:
         """Return who judges a person, their state before a time (UTC ms), what is said from then on; as `forecast`."""
@@ -403,16 +411,6 @@ class Engine:
             return access.any_made(connection)
 
     # inner
-
-    def _noted(self, what: What) -> bool:
-        """Return whether something that is read stands in the audit log."""
-        try:
-            if self.tally.note(what):
-                self.tally.write()
-        except DatabaseError as error:
-            log.error("not written into the audit log, so not told: %s", error)
-            return False
-        return True
 
     def _take(self, judged: Sequence[Judged], now: int, served: Served | None) -> list[Receipt]:
         with self._transaction() as (connection, keep):

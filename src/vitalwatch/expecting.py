@@ -7,14 +7,17 @@ columns that readings give, and the model that answers is the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import features, moment
+from vitalwatch import features, habits, moment
 from vitalwatch.baseline import CONTEXTS
 from vitalwatch.tables import Doubles, Floats
+
+if TYPE_CHECKING:
+    from vitalwatch.monitor import Monitor, State
 
 AWAKE, ASLEEP = 15.0, 180.0  # minutes that an activity, and sleep, lasted where nobody tells
 REST = CONTEXTS.index("at rest")
@@ -66,6 +69,22 @@ class Moments:
         """The same hours, awake and at rest."""
         nothing = np.zeros(len(self))
         return Moments(nothing, nothing, nothing, np.full(len(self), AWAKE), self.clock)
+
+
+def of_known(monitor: Monitor, state: State, moments: Moments) -> tuple[Doubles, Doubles, bool]:
+    """Return the heart rate that a known person's own days let expect, the usual spread (bpm, (n,) each), whether there
+    are such days: else the population's normal holds, as `Monitor.expected` tells it.
+
+    Args:
+        monitor: Which made the state.
+        state: After the newest row of the person.
+        moments: What they do.
+    """
+    rows, n, context = state.body.rows, len(moments), moments.context
+    lift = monitor.lift(np.concatenate((moments.columns, state.person[None].repeat(n, axis=0)), axis=1))
+    minute, every = moments.clock.astype(np.int16), np.zeros(n, np.intp)
+    rate, _ = habits.of_many([rows.habits], every, context, lift, minute)
+    return rate.astype(np.float64), rows.own.spread[context, 0], rows.own.days > 0
 
 
 def _means(value: Doubles, lasted: Doubles, windows: tuple[int, ...]) -> Doubles:

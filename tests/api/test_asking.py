@@ -10,6 +10,7 @@ import pytest
 from serving_world import RUN, messages
 from tiny import somebody
 from vitalwatch.api.asking import ahead
+from vitalwatch.expecting import Moments, of_known
 from vitalwatch.tables import Profile
 
 
@@ -422,3 +423,73 @@ def test_a_known_persons_own_limits_hold_for_what_asks_to_look_now(own):
 
     assert "heart_rate" not in {one["vital"] for one in before}
     assert "below the limit of 60" in {one["vital"]: one["sentence"] for one in after}["heart_rate"]
+
+
+def test_a_known_person_is_told_by_own_days_once_there_are_some(own):
+    life = somebody(0).readings
+    moments = [{"local_time": "03:00", "asleep": True}, {"local_time": "15:00"}, {"steps_per_minute": 90.0}]
+    known = [{**one, "person": "anna"} for one in moments]
+    own.ask("POST", "/readings", [*messages(life.rows(slice(0, 40)))])
+    (anna,) = own.ask("GET", "/people").json["people"]
+    own.ask("PUT", f"/people/{anna['person']}/profile", {"age": 70})
+    cold = own.ask("POST", "/predict", known).json["predictions"]
+    assert own.ask("POST", "/predict", [{**one, "age": 70} for one in moments]).json["predictions"] == cold
+    assert ["borrowed"] * 3 == [one["basis"] for one in cold]
+
+    for start in range(40, 3_000, 740):
+        own.ask("POST", "/readings", messages(life.rows(slice(start, start + 740))))
+    warm = own.ask("POST", "/predict", known).json["predictions"]
+    line = own.engine.timeline("anna", int(life.time[1_500]), 1 << 60)
+    asleep = line.values["heart_rate"][line.values["sleep"] > 0.5]
+    assert ["own"] * 3 == [one["basis"] for one in warm]
+    apart = [abs(told[0]["expected_heart_rate"] - np.nanmean(asleep)) for told in (warm, cold)]
+    assert apart[0] < min(apart[1], 3.0)
+    assert own.ask("POST", "/predict", {**moments[0], "person": anna["person"]}).json == warm[0]
+
+
+def test_what_a_known_person_is_told_is_what_the_monitor_says_of_such_a_row(own):
+    """The same sums that a row is judged by: at a moment whose windows are those of the row."""
+    own.ask("POST", "/readings", messages(somebody(0).readings.rows(slice(0, 900))))
+    used, state = own.engine.known("anna")
+    moments = Moments(*(np.array([0.0, 60.0]) for _ in range(3)), np.array([15.0, 30.0]), np.array([600, 700]))
+    rate, spread, known = of_known(used.monitor, state, moments)
+    whom = state.person[None].repeat(2, axis=0)
+    lift = used.monitor.lift(np.concatenate((moments.columns, whom), axis=1))
+    own_habits = state.body.rows.habits
+    by_hand = lift * own_habits.factor + own_habits.offset[moments.context, moments.clock // 180]
+
+    assert known
+    np.testing.assert_allclose(by_hand, rate, rtol=1e-6)
+    assert state.body.rows.own.spread[moments.context, 0].tolist() == spread.tolist()
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ([{"person": "anna"}, {"person": "bert"}], "too_many"),
+        ([{"person": "anna"}, {}], "too_many"),
+        ({"person": "anna", "age": 50}, "unknown_field"),
+        ({"person": "anna", "resting_heart_rate": 50.0}, "unknown_field"),
+        ({"person": "an na"}, "unknown_value"),
+    ],
+)
+def test_a_moment_of_a_known_person_has_no_other_and_no_profile(own, body, code):
+    own.ask("POST", "/readings", [row(person="anna"), row(person="bert")])
+    answer = own.ask("POST", "/predict", body)
+
+    assert (422, code) == (answer.status, answer.code)
+
+
+def test_moments_of_somebody_known_take_the_keys_that_other_questions_about_them_take(own):
+    own.ask("POST", "/readings", [row(person="anna")])
+    (anna,) = own.ask("GET", "/people").json["people"]
+    north, south, reader = (own.key(scopes, frozenset({ward}) if ward else None) for scopes, ward in (
+        (["read"], "north"), (["read", "ingest"], "south"), (["read"], ""),
+    ))  # fmt: skip
+    names = own.key(["read", "ingest"])
+
+    for key, person, status in (
+        (reader, anna["person"], 200), (reader, "anna", 404), (names, "anna", 200), (names, "nobody", 404),
+        (north, anna["person"], 404), (south, anna["person"], 404), (south, "anna", 404),
+    ):  # fmt: skip
+        assert status == own.ask("POST", "/predict", {"person": person}, key=key).status, (person, status)

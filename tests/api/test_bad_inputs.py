@@ -459,6 +459,7 @@ def test_row_7_a_reading_too_late_to_be_scored_is_told_by_its_place_counted_and_
         late = own.ask("GET", address).json["late"]
         assert (2, [times[1], times[3]]) == (late["count"], [one["time"] for one in late["readings"]])
         assert 39.5 == late["readings"][0]["values"]["body_temperature"]
+    assert [{"count": 2}] == [one["late"] for one in own.ask("GET", "/people").json["people"]]
 
 
 def test_late_lines_are_counted_over_all_parts(own):

@@ -22,12 +22,13 @@ from vitalwatch.api.windows import SOMEBODY, care_of, readings_of
 from vitalwatch.clinical import oxygen
 from vitalwatch.database.access import ADMIN, INGEST
 from vitalwatch.errors import NotAllowed
-from vitalwatch.expecting import Moments
+from vitalwatch.expecting import Moments, of_known
 from vitalwatch.monitor import Monitor
-from vitalwatch.tables import Answers, Care, Profile, Readings
+from vitalwatch.tables import Answers, Care, Doubles, Profile, Readings
 
 NAN = float("nan")
 KNOWS_NAMES = frozenset({INGEST, ADMIN})  # scopes of who sends people's readings, or may see their names
+ABOUT_SOMEBODY = (*(name for name in Profile.__dataclass_fields__ if name != "person"), "resting_heart_rate")
 _PERSON = re.compile(PSEUDONYM)
 Q = TypeVar("Q", bound=Window)
 
@@ -45,29 +46,67 @@ async def predict(call: Call) -> Reply:
             told = call.desk.forms.moments.validate_python(value if many else [value])
         except ValidationError as error:
             raise of_validation(error, around=0 if many else 1) from None
-        monitor, run = call.desk.monitor()
-        with call.desk.metrics.inference[HEART_RATE].time():
-            found = expected(monitor, told, run)
+        whom = _known(told)
+        if whom is None:
+            monitor, run = call.desk.monitor()
+            with call.desk.metrics.inference[HEART_RATE].time():
+                found = expected(monitor, told, run)
+    if whom is not None:
+        found = await _of_known(call, told, whom)
     call.desk.metrics.predictions.labels("heart_rate", "answered").inc(len(found))
     return reply({"predictions": found} if many else found[0])
 
 
+def _known(told: list[Any]) -> str | None:
+    """Return the known person that all moments are of, None where none names anybody; raises Problem."""
+    named = {one.person for one in told}
+    if len(named) > 1:
+        detail = "All moments of a request are of one known `person`, or name nobody."
+        raise Problem("too_many", detail, faults=[Fault("", "too_many")])
+    (whom,) = named
+    about = next((name for one in told for name in ABOUT_SOMEBODY if name in one.model_fields_set), "")
+    if whom is not None and about:
+        detail = "A known person has a profile and days here."
+        raise Problem("unknown_field", detail, faults=[Fault(f"/{about}", "unknown_field")])
+    return None if whom is None else str(whom)
+
+
+async def _of_known(call: Call, told: list[Any], whom: str) -> list[dict[str, Any]]:
+    """Return the heart rate that somebody's own days let expect in each moment, as JSON."""
+    desk = call.desk
+    _may_name(call, whom)
+    used, state = await desk.ask(desk.engine.known, whom, call.caller.wards)
+    async with desk.compute:
+        with desk.metrics.inference[HEART_RATE].time():
+            rate, spread, own = of_known(used.monitor, state, moments_of(told))
+    return _predictions(rate, spread, ["own" if own else "borrowed"] * len(told), used.run)
+
+
 def expected(monitor: Monitor, told: list[Any], run: str) -> list[dict[str, Any]]:
     """Return the heart rate expected in each moment, as JSON."""
+    persons = np.array([monitor.person_row(profile_of(one)) for one in told])
+    resting = np.array([NAN if one.resting_heart_rate is None else one.resting_heart_rate for one in told])
+    rate, spread = monitor.expected(moments_of(told), persons, resting)
+    basis = ["borrowed" if one.resting_heart_rate is None else "told" for one in told]
+    return _predictions(rate, spread, basis, run)
+
+
+def moments_of(told: list[Any]) -> Moments:
+    """Return moments as the models take them."""
     clock = [int(one.local_time[:2]) * 60 + int(one.local_time[3:]) for one in told]
-    moments = Moments(
+    return Moments(
         steps=np.array([one.steps_per_minute for one in told]),
         intensity=np.array([one.intensity for one in told]),
         asleep=np.array([float(one.asleep) for one in told]),
         minutes=np.array([NAN if one.minutes is None else one.minutes for one in told]),
         clock=np.array(clock),
     )
-    persons = np.array([monitor.person_row(profile_of(one)) for one in told])
-    resting = np.array([NAN if one.resting_heart_rate is None else one.resting_heart_rate for one in told])
-    rate, spread = monitor.expected(moments, persons, resting)
+
+
+def _predictions(rate: Doubles, spread: Doubles, basis: list[str], run: str) -> list[dict[str, Any]]:
     return [
-        {"expected_heart_rate": round(mean, 1), "spread": round(around, 1), "unit": "bpm", "model": run}
-        for mean, around in zip(rate.tolist(), spread.tolist(), strict=True)
+        {"expected_heart_rate": round(mean, 1), "spread": round(around, 1), "unit": "bpm", "basis": word, "model": run}
+        for mean, around, word in zip(rate.tolist(), spread.tolist(), basis, strict=True)
     ]
 
 

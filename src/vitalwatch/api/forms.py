@@ -103,6 +103,7 @@ class Moment(Form):
     model_config = example(
         {"age": 54, "sex": "female", "steps_per_minute": 100, "intensity": 0.4, "local_time": "17:30"}
     )
+    person: Somebody | None = None
     local_time: str = Field("12:00", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="of the day")
     steps_per_minute: float = Field(0.0, ge=0, le=300)
     intensity: float = Field(0.0, ge=0, le=1, description="0 is rest, 1 as hard as possible")

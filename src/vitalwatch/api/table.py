@@ -42,7 +42,10 @@ CHANGE_FORM = "PersonChange"
 
 def _asking() -> list[Operation]:
     alone: dict[str, Any] = {"deprecated": True, "tag": ASK}
-    about: dict[str, Any] = {"told": "Person and activity in, one or up to 1,000 as an array; heart rate out."}
+    about: dict[str, Any] = {
+        "told": "Person and activity in, one or up to 1,000 as an array; heart rate out. A known `person` (one "
+        "in a request, without profile) is told by own days; `basis` says by what."
+    }
     judged: dict[str, Any] = {
         "told": "`readings` (one, or a window of up to 1,000) with a profile, or a known `person`. `is_anomaly` is of "
         "the learnt channels (`unusual`, `known`) alone: clinical rules (limits, NEWS2) and sensors stand in `alarms` "
@@ -54,7 +57,6 @@ def _asking() -> list[Operation]:
         "answer": asking.predict,
         "body": MOMENT_FORM,
         "scope": READ,
-        "wards": NONE,
     }
     anomaly: dict[str, Any] = {"answer": asking.anomaly, "body": AnomalyQuestion, "scope": READ}
     return [

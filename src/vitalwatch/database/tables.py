@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 HEAD = "0004"  # newest migration
@@ -84,6 +85,7 @@ readings = Table(
     Column("layout", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index("readings_of_person", "person", "time"),
+    Index("readings_late", "person", "time", sqlite_where=text("late IS 1"), postgresql_where=text("late IS true")),
 )
 changes = Table(  # where a person's normal began anew; numbered among the readings
     "changes",
