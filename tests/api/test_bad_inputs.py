@@ -177,16 +177,6 @@ def test_a_thousand_full_readings_fit_into_one_batch(own):
     assert (202, 1000) == (told.status, told.json["accepted"])
 
 
-@pytest.mark.parametrize("address", ["/predict", "/anomaly", "/forecast", "/readings", "/v1/timeseries/forecast"])
-def test_what_is_too_large_is_refused_with_a_length_and_without(api, address):
-    chunk = b" " * 65_536
-    with_length = api.ask("POST", address, chunk * 40)
-    chunked = api.ask("POST", address, chunks=[chunk] * 40)
-
-    assert (413, "too_large") == (with_length.status, with_length.code)
-    assert (413, "too_large") == (chunked.status, chunked.code)
-
-
 @pytest.mark.parametrize(
     "headers",
     [

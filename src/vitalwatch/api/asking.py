@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from vitalwatch import clearances, prognosis
 from vitalwatch.api import answers
 from vitalwatch.api.attention import look_now
-from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
+from vitalwatch.api.calls import Call, Reply, checked, reply
 from vitalwatch.api.forms import MOST, PSEUDONYM, AnomalyQuestion, ForecastQuestion, Window
 from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
 from vitalwatch.api.operations import now_ms
@@ -35,10 +35,9 @@ Q = TypeVar("Q", bound=Window)
 
 async def predict(call: Call) -> Reply:
     """Answer with the heart rate expected in one moment, or in up to a thousand."""
-    most = call.desk.chosen.max_batch_body
-    raw = await call.raw(most)
+    raw = await call.raw()
     async with call.desk.compute:
-        value = parsed(raw, most)
+        value = call.parsed(raw)
         many = isinstance(value, list)
         if many and not 0 < len(value) <= MOST:
             raise Problem("too_many" if value else "too_few", f"1 to {MOST} moments in one request.")
@@ -148,10 +147,9 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
 
     A request has one turn at the processor, from its bytes to its answer: one that was read is never sent away.
     """
-    desk, most = call.desk, call.desk.chosen.max_batch_body
-    raw = await call.raw(most)
+    desk, raw = call.desk, await call.raw()
     async with desk.compute:
-        asked = checked(form, parsed(raw, most))
+        asked = checked(form, call.parsed(raw))
         if (asked.person is None) == (asked.readings is None):
             detail = "Send either `readings` or a known `person`."
             raise Problem("missing_field", detail, faults=[Fault("", "missing_field")])

@@ -14,7 +14,7 @@ import numpy as np
 
 from vitalwatch.api import answers
 from vitalwatch.api.asking import ahead
-from vitalwatch.api.calls import CODE, Call, Reply, checked, parsed, reply
+from vitalwatch.api.calls import CODE, Call, Reply, checked, reply
 from vitalwatch.api.forms import InferQuestion, Series, SeriesQuestion, Tensor
 from vitalwatch.api.metrics import FORECAST
 from vitalwatch.api.operations import now_ms
@@ -99,10 +99,9 @@ async def infer(call: Call) -> Reply:
     if unknown := _unknown(call):
         return unknown
     try:
-        most = call.desk.chosen.max_batch_body
-        raw = await call.raw(most)
+        raw = await call.raw()
         async with call.desk.compute:
-            asked = checked(InferQuestion, parsed(raw, most))
+            asked = checked(InferQuestion, call.parsed(raw))
             rows = _rows(asked.inputs)
             readings = readings_of(rows, call.desk.settings.schema, now_ms(), call.desk.ahead_ms, "/inputs")
             monitor, run = call.desk.monitor()
@@ -124,10 +123,9 @@ async def infer(call: Call) -> Reply:
 
 async def series(call: Call) -> Reply:
     """Answer KServe's question for a forecast."""
-    most = call.desk.chosen.max_batch_body
-    raw = await call.raw(most)
+    raw = await call.raw()
     async with call.desk.compute:
-        asked = checked(SeriesQuestion, parsed(raw, most))
+        asked = checked(SeriesQuestion, call.parsed(raw))
         _can_be_answered(asked, call.desk.settings.schema.vitals)
         monitor, _ = call.desk.monitor()
         with call.desk.metrics.inference[FORECAST].time():

@@ -19,6 +19,7 @@ from vitalwatch.api.desk import Desk
 from vitalwatch.api.limits import place_of
 from vitalwatch.api.problem import MEDIA, Problem, in_protocol, of_error
 from vitalwatch.errors import VitalsError
+from vitalwatch.settings import Api
 
 log = logging.getLogger("vitalwatch.api")
 OWN, HOUSE, NONE = "own", "all", "none"  # what an operation has to do with wards
@@ -43,6 +44,8 @@ class Operation:
         deprecated: Whether something newer does the same.
         wards: OWN where it is about people, of whom a key sees those of its wards; HOUSE where it is about everybody
             at once, so that it takes a key of all wards; NONE where it is about nobody.
+        many: Whether the body holds up to a thousand of something, and so may be `config.api.max_batch_body` long, not
+            `max_body`.
     """
 
     method: str
@@ -61,6 +64,11 @@ class Operation:
     told: str = ""
     headers: tuple[str, ...] = ()
     wards: str = OWN
+    many: bool = False
+
+    def most(self, chosen: Api) -> int:
+        """Return how many bytes the body may have, whether its length is told or not."""
+        return chosen.max_batch_body if self.many else chosen.max_body
 
 
 class Route(routing.Route):
@@ -96,8 +104,9 @@ async def answered(operation: Operation, desk: Desk, scope: Scope, receive: Any,
     """Answer one request."""
     scope["vitalwatch.operation"] = operation.name
     call = Call(
-        scope, receive, send, desk, ANYBODY, dict(scope["headers"]), scope["path_params"], scope["vitalwatch.id"]
-    )
+        scope, receive, send, desk, ANYBODY, dict(scope["headers"]), scope["path_params"], scope["vitalwatch.id"],
+        operation.most(desk.chosen),
+    )  # fmt: skip
     try:
         client = (scope.get("client") or ("",))[0]
         if operation.scope == PUBLIC:
