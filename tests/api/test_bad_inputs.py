@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from vitalwatch.api.limits import Rate
+from vitalwatch.timestamps import rfc3339
 
 ECHOES = ("Schmidt", "123-45-6789", "1e400", "72bpm", "98.6")
 
@@ -450,6 +451,31 @@ def test_row_7_a_reading_too_late_to_be_scored_is_told_by_its_place_counted_and_
         assert (2, [times[1], times[3]]) == (late["count"], [one["time"] for one in late["readings"]])
         assert 39.5 == late["readings"][0]["values"]["body_temperature"]
     assert [{"count": 2}] == [one["late"] for one in own.ask("GET", "/people").json["people"]]
+
+
+@pytest.mark.parametrize("year", [2020, 2025])
+def test_row_8_a_clock_in_the_past_is_taken_with_the_time_it_came_and_told_as_late(own, year):
+    own.ask("POST", "/readings", good(time="2026-01-05T09:30:00Z"))
+    (before,) = own.ask("GET", "/people").json["people"]
+    old = f"{year}-01-05T09:30:00Z"
+    answer = own.ask("POST", "/readings", good(time=old, heart_rate=190))
+    assert (202, 1, [0]) == (answer.status, answer.json["accepted"], answer.json["late"])
+    assert 0 == own.engine.ordering.run(own.engine.production.answering())
+
+    (after,) = own.ask("GET", "/people").json["people"]
+    assert (before["time"], before["vitals"], []) == (after["time"], after["vitals"], after["alarms"])
+    stretch = f"since={year}-01-05T09:00:00Z&until={year}-01-05T10:00:00Z"
+    (told,) = own.ask("GET", f"/people/{before['person']}/timeline?{stretch}").json["late"]["readings"]
+    assert (old, rfc3339(own.engine.now())[:16]) == (told["time"], told["received"][:16])
+
+
+def test_row_8_a_first_reading_of_long_ago_begins_a_life_that_todays_goes_on(own):
+    own.ask("POST", "/readings", good(time="2020-01-05T09:30:00Z"))
+    answer = own.ask("POST", "/readings", good(time="2026-01-05T09:30:00Z"))
+    (told,) = own.ask("GET", "/people").json["people"]
+
+    assert (202, []) == (answer.status, answer.json["late"])
+    assert ("2026-01-05T09:30:00Z", []) == (told["time"], told["alarms"])
 
 
 def test_late_lines_are_counted_over_all_parts(own):
