@@ -1,4 +1,4 @@
-"""L6: values that cannot stand beside each other, a thousand readings each: refused, emptied, taken. `-s` prints shares.
+"""L6: values that cannot stand beside each other, a thousand readings each: refused, emptied, taken. `-s` prints it.
 
 What is taken as it comes is measured all the same, so that nobody takes it for caught.
 """
