@@ -37,6 +37,7 @@ from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, judge
 from vitalwatch.errors import DatabaseBusy, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
+from vitalwatch.handed import Handed
 from vitalwatch.intake import Intake, nobody_asks
 from vitalwatch.monitor import Monitor, State
 from vitalwatch.opening import opened, utc_ms
@@ -68,6 +69,7 @@ class Engine:
         audit: Who did what; see `database.audit`.
         tally: The same of what happens often.
         accounts: What accounts of an identity provider are called here.
+        handed: Seals what is remembered of windows that nobody keeps here.
         promotion: Runs, and moving production among them.
         vigil: The watch over the database, which one process has.
         intake: Takes readings in; `took` is told how long models need.
@@ -81,7 +83,7 @@ class Engine:
         trusted = [settings.path(path) for path in settings.config.signing.trusted]
         self.production = Production(Store(settings.artifacts), trusted)
         self.audit = audit.Book(database, secret, settings.path(settings.config.database.anchor), now)
-        self.tally, self.accounts = Tally(self.audit), Accounts(database, secret)
+        self.tally, self.accounts, self.handed = Tally(self.audit), Accounts(database, secret), Handed(secret)
         self.promotion = Promotion(settings.artifacts, trusted, self.production, self.audit)
         self._secret, self._layouts = secret, Layouts()
         within_ms = minutes(settings.config.database.late_within) * MINUTE

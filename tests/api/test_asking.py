@@ -10,8 +10,8 @@ import pytest
 from serving_world import RUN, messages
 from tiny import somebody
 from vitalwatch.api.asking import ahead
+from vitalwatch.api.forms import MOST_MEMORY
 from vitalwatch.expecting import Moments, of_known
-from vitalwatch.tables import Profile
 
 
 def window(start: int = 0, n: int = 288) -> list[dict]:
@@ -120,7 +120,7 @@ def test_a_stuck_sensor_is_a_technical_finding(api):
 
 def test_a_forecast_is_the_monitors(api, tiny_monitor):
     told = api.ask("POST", "/forecast", {"readings": window(0, 100)}).json
-    alone = ahead(tiny_monitor, somebody(0).readings.rows(slice(0, 100)), Profile("a"))
+    alone = ahead(tiny_monitor, somebody(0).readings.rows(slice(0, 100)), tiny_monitor.begin("a"))
 
     beats = told["forecast"]["heart_rate"]
     assert list(tiny_monitor.horizons) == [step["minutes"] for step in beats["steps"]]
@@ -493,3 +493,53 @@ def test_moments_of_somebody_known_take_the_keys_that_other_questions_about_them
         (north, anna["person"], 404), (south, anna["person"], 404), (south, "anna", 404),
     ):  # fmt: skip
         assert status == own.ask("POST", "/predict", {"person": person}, key=key).status, (person, status)
+
+
+def test_a_window_in_pieces_is_judged_as_in_one_piece(api):
+    told = window(0, 900)
+    memory: dict = {"profile": {"age": 60}}
+    whole = api.ask("POST", "/anomaly", {"readings": told, "series": True, "profile": {"age": 60}}).json
+    parts = []
+    for start in range(0, 900, 300):
+        piece = {"readings": told[start : start + 300], "series": True, "remember": True, "profile": {"age": 60}}
+        parts.append(api.ask("POST", "/anomaly", piece | memory).json)
+        memory = {"memory": parts[-1].pop("memory")}
+
+    for name, column in whole["series"].items():
+        assert column == [value for part in parts for value in part["series"][name]], name
+    for name in whole.keys() - {"series", "alarms", "early_warning"}:
+        assert whole[name] == parts[-1][name], name
+    ahead = {"readings": told[600:], "profile": {"age": 60}}
+    assert api.ask("POST", "/forecast", {"readings": told, "profile": {"age": 60}}).json == api.ask(
+        "POST", "/forecast", ahead | {"memory": api.ask("POST", "/anomaly", {
+            "readings": told[:600], "remember": True, "profile": {"age": 60},
+        }).json["memory"]},
+    ).json  # fmt: skip
+
+
+def test_a_memory_that_was_not_made_here_or_is_of_another_run_is_refused_and_never_opened(own):
+    told = window(0, 60)
+    memory = own.ask("POST", "/anomaly", {"readings": told[:30], "remember": True}).json["memory"]
+    middle = len(memory) // 2
+    changed = memory[:middle] + ("A" if memory[middle] != "A" else "B") + memory[middle + 1 :]
+    elsewhere = own.engine.handed.give("000000000009", own.engine.monitor().begin("x"))
+    for wrong in ("", "AAAA", "no base 64 at all", changed, memory[:-8], elsewhere):
+        answer = own.ask("POST", "/anomaly", {"readings": told[30:], "memory": wrong})
+        assert (422, "unknown_value") == (answer.status, answer.code), wrong[:20]
+
+    answer = own.ask("POST", "/anomaly", {"readings": told[:2], "memory": memory})
+    assert (422, "too_few") == (answer.status, answer.code)
+    own.ask("POST", "/readings", [row(person="anna")])
+    for more in ({"memory": memory}, {"remember": True}):
+        answer = own.ask("POST", "/anomaly", {"person": "anna", **more})
+        assert (422, "unknown_field") == (answer.status, answer.code)
+
+
+def test_what_is_remembered_of_a_month_fits_into_the_body_of_the_next_question(own):
+    memory: dict = {}
+    for start in range(0, 3_000, 1_000):
+        piece = {"readings": window(start, 1_000), "remember": True}
+        memory = {"memory": own.ask("POST", "/anomaly", piece | memory).json["memory"]}
+
+    assert len(memory["memory"]) < MOST_MEMORY / 2
+    assert len(json.dumps({"readings": window(0, 1_000), **memory})) < own.app.state.desk.chosen.max_batch_body

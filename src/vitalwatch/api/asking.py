@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -23,7 +23,7 @@ from vitalwatch.clinical import oxygen
 from vitalwatch.database.access import ADMIN, INGEST
 from vitalwatch.errors import NotAllowed
 from vitalwatch.expecting import Moments, of_known
-from vitalwatch.monitor import Monitor
+from vitalwatch.monitor import Monitor, State
 from vitalwatch.tables import Answers, Care, Doubles, Profile, Readings
 
 NAN = float("nan")
@@ -111,13 +111,15 @@ def _predictions(rate: Doubles, spread: Doubles, basis: list[str], run: str) -> 
 
 async def anomaly(call: Call) -> Reply:
     """Answer with how unusual the newest reading is, and why."""
-    asked, found, run, (clears, risks) = await _answers(call, AnomalyQuestion)
+    asked, found, run, (clears, risks, memory) = await _answers(call, AnomalyQuestion)
     stored = await _stored(call, asked)
     scale, given = oxygen(stored, scale=asked.spo2_scale, given=asked.supplemental_oxygen)
     context = {"consciousness": asked.consciousness, "supplemental_oxygen": given, "spo2_scale": scale}
     told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
     told["look_now"] = look_now(found, call.desk.settings.schema, told["news2"], stored.get("limits") or {})
     told["early_warning"] = risks
+    if memory:
+        told["memory"] = memory
     for place, sentence in clears.items():
         told["alarms"][place]["clears"] = sentence
     outcome = "anomaly" if told["is_anomaly"] else "usual" if told["assessable"] else "too_little"
@@ -139,7 +141,12 @@ async def forecast(call: Call) -> Reply:
     return reply(answers.forecast(found, call.desk.settings.schema, run))
 
 
-More = tuple[dict[int, str], dict[str, Any] | None]  # what would clear alarms, by their place; the early warning
+class More(NamedTuple):
+    """What an anomaly's answer has beside: what would clear alarms, by their place; the early warning; the memory."""
+
+    clears: dict[int, str] = {}  # noqa: RUF012 - never changed
+    risks: dict[str, Any] | None = None
+    memory: str = ""
 
 
 async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
@@ -156,9 +163,10 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
         if asked.readings is not None:
             return asked, *_of_readings(call, asked, asked.readings)
     _may_name(call, asked.person)
-    if asked.profile is not None:
-        detail = "A known person has a profile here."
-        raise Problem("unknown_field", detail, faults=[Fault("/profile", "unknown_field")])
+    for name in ("profile", "memory", "remember"):
+        if getattr(asked, name, None):
+            detail = "A known person has a profile and a memory here."
+            raise Problem("unknown_field", detail, faults=[Fault(f"/{name}", "unknown_field")])
     found = await desk.ask(desk.engine.forecast, asked.person, call.caller.wards)
     clears: dict[int, str] = {}
     risks = None
@@ -166,7 +174,7 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
         clears = await desk.ask(clearances.of_person, desk.engine, asked.person, found, call.caller.wards)
         care = beside(call, asked, desk.engine.monitor())
         risks = await desk.ask(prognosis.of_person, desk.engine, asked.person, call.caller.wards, care)
-    return asked, found, desk.engine.run(), (clears, risks)
+    return asked, found, desk.engine.run(), More(clears, risks)
 
 
 def _may_name(call: Call, person: str | None) -> None:
@@ -193,19 +201,30 @@ def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, s
     profile = profile_of(profile_form(call, asked.profile))
     readings = readings_of(rows, desk.settings.schema, now_ms(), desk.ahead_ms)
     monitor, run = desk.monitor()
+    before = monitor.begin(SOMEBODY, profile)
+    if asked.memory is not None:
+        before = replace(desk.engine.handed.take(run, asked.memory), person=before.person)
     if isinstance(asked, ForecastQuestion):
         with desk.metrics.inference[FORECAST].time():
-            return ahead(monitor, readings, profile), run, ({}, None)
+            return ahead(monitor, readings, before), run, More()
     care = beside(call, asked, monitor) if isinstance(asked, AnomalyQuestion) else None
     with desk.metrics.inference[ANOMALY].time():
-        found = monitor.answer(readings, profile, forecast=False)
+        goes_on = asked.memory is not None or (isinstance(asked, AnomalyQuestion) and asked.remember)
+        if goes_on:
+            state, found = monitor.advance(before, readings, forecast=False)
+        else:
+            state, found = before, monitor.answer(readings, profile, forecast=False)
         risks = prognosis.risks(monitor, readings, profile, care)
-    return found, run, (clearances.of_window(monitor, found, profile), risks)
+    if not len(found):
+        raise Problem("too_few", "The readings are not behind the window that `memory` is of.")
+    clears = clearances.of_window(monitor, found, profile, before if goes_on else None)
+    wanted = isinstance(asked, AnomalyQuestion) and asked.remember
+    return found, run, More(clears, risks, desk.engine.handed.give(run, state) if wanted else "")
 
 
-def ahead(monitor: Monitor, readings: Readings, profile: Profile) -> Answers:
+def ahead(monitor: Monitor, readings: Readings, before: State) -> Answers:
     """Return the answers for the newest row, with its forecast."""
-    state, _ = monitor.advance(monitor.begin(SOMEBODY, profile), readings, forecast=False, detect=False)
+    state, _ = monitor.advance(before, readings, forecast=False, detect=False)
     return monitor.again(state, detect=False)
 
 

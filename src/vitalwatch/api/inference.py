@@ -160,7 +160,7 @@ def _forecast(call: Call, monitor: Monitor, one: Series, asked: SeriesQuestion, 
         first = when[0]
     rows = [{"time": rfc3339(first + i * every), one.name: value} for i, value in enumerate(one.series)]
     readings = readings_of(rows, schema, now_ms(), call.desk.ahead_ms, f"/inputs/{place}/series")
-    found = ahead(monitor, readings, Profile(SOMEBODY))
+    found = ahead(monitor, readings, monitor.begin(SOMEBODY))
     told: dict[str, Any] = {"type": "time_series_forecast", "id": str(place), "error": None}
     vital = found.forecast_vitals.index(one.name) if one.name in found.forecast_vitals else -1
     told_ahead = found.forecast[-1, vital] if vital >= 0 else np.full((1, 3), np.nan)
@@ -199,7 +199,7 @@ def _rows(inputs: list[Tensor]) -> list[dict[str, Any]]:
 
 def _outputs(name: str, monitor: Monitor, readings: Readings) -> list[dict[str, Any]]:
     if name == "forecast":
-        found = ahead(monitor, readings, Profile(SOMEBODY))
+        found = ahead(monitor, readings, monitor.begin(SOMEBODY))
         table = found.forecast[-1]  # vitals x horizons x quantiles
         parameters = {"vitals": list(found.forecast_vitals), "minutes": list(found.horizons)}
         return [

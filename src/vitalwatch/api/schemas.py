@@ -151,9 +151,10 @@ JUDGEMENT = closed(
         "late": told(COUNT, "readings left out because they came after the step that followed theirs"),
         "early_warning": maybe(EARLY_WARNING),
         "series": SERIES,
+        "memory": told(TEXT, "where asked for: sealed, to be sent with the readings that follow"),
         "model": TEXT,
     },
-    ("series",),
+    ("series", "memory"),
 )
 FORECAST = closed(
     {
