@@ -6,18 +6,16 @@ columns that readings give, and the model that answers is the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import features, habits, moment
+from vitalwatch import features, habits, moment, residuals
 from vitalwatch.baseline import CONTEXTS
 from vitalwatch.tables import Doubles, Floats
-
-if TYPE_CHECKING:
-    from vitalwatch.monitor import Monitor, State
 
 AWAKE, ASLEEP = 15.0, 180.0  # minutes that an activity, and sleep, lasted where nobody tells
 REST = CONTEXTS.index("at rest")
@@ -71,20 +69,23 @@ class Moments:
         return Moments(nothing, nothing, nothing, np.full(len(self), AWAKE), self.clock)
 
 
-def of_known(monitor: Monitor, state: State, moments: Moments) -> tuple[Doubles, Doubles, bool]:
+def of_known(
+    lift: Callable[[Floats], Floats], person: Floats, known: residuals.State, moments: Moments
+) -> tuple[Doubles, Doubles, bool]:
     """Return the heart rate that a known person's own days let expect, the usual spread (bpm, (n,) each), whether there
     are such days: else the population's normal holds, as `Monitor.expected` tells it.
 
     Args:
-        monitor: Which made the state.
-        state: After the newest row of the person.
+        lift: `Monitor.lift`.
+        person: PERSON columns, (7,).
+        known: Of the person, after their newest row.
         moments: What they do.
     """
-    rows, n, context = state.body.rows, len(moments), moments.context
-    lift = monitor.lift(np.concatenate((moments.columns, state.person[None].repeat(n, axis=0)), axis=1))
+    n, context = len(moments), moments.context
+    added = lift(np.concatenate((moments.columns, person[None].repeat(n, axis=0)), axis=1))
     minute, every = moments.clock.astype(np.int16), np.zeros(n, np.intp)
-    rate, _ = habits.of_many([rows.habits], every, context, lift, minute)
-    return rate.astype(np.float64), rows.own.spread[context, 0], rows.own.days > 0
+    rate, _ = habits.of_many([known.habits], every, context, added, minute)
+    return rate.astype(np.float64), known.own.spread[context, 0], known.own.days > 0
 
 
 def _means(value: Doubles, lasted: Doubles, windows: tuple[int, ...]) -> Doubles:

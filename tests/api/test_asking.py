@@ -452,7 +452,7 @@ def test_what_a_known_person_is_told_is_what_the_monitor_says_of_such_a_row(own)
     own.ask("POST", "/readings", messages(somebody(0).readings.rows(slice(0, 900))))
     used, state = own.engine.known("anna")
     moments = Moments(*(np.array([0.0, 60.0]) for _ in range(3)), np.array([15.0, 30.0]), np.array([600, 700]))
-    rate, spread, known = of_known(used.monitor, state, moments)
+    rate, spread, known = of_known(used.monitor.lift, state.person, state.body.rows, moments)
     whom = state.person[None].repeat(2, axis=0)
     lift = used.monitor.lift(np.concatenate((moments.columns, whom), axis=1))
     own_habits = state.body.rows.habits

@@ -77,7 +77,7 @@ async def _of_known(call: Call, told: list[Any], whom: str) -> list[dict[str, An
     used, state = await desk.ask(desk.engine.known, whom, call.caller.wards)
     async with desk.compute:
         with desk.metrics.inference[HEART_RATE].time():
-            rate, spread, own = of_known(used.monitor, state, moments_of(told))
+            rate, spread, own = of_known(used.monitor.lift, state.person, state.body.rows, moments_of(told))
     return _predictions(rate, spread, ["own" if own else "borrowed"] * len(told), used.run)
 
 
