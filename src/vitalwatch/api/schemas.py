@@ -135,7 +135,9 @@ JUDGEMENT = closed(
     {
         "time": told(TIME, "start of the newest row"),
         "score": maybe(told(NUMBER, "0 to 1, high is unusual; null where it cannot be judged")),
-        "p_value": maybe(told(NUMBER, "share of normal rows asleep, at rest or active, as this one is, that are at least as unusual")),
+        "p_value": maybe(
+            told(NUMBER, "share of normal rows asleep, at rest or active, as this one is, that are at least as unusual")
+        ),
         "is_anomaly": told(
             YES, "an alarm of the learnt channels (unusual, known) covers the row; rules are in `alarms`"
         ),
