@@ -3,8 +3,10 @@
     python benchmarks/kill.py [--kills 50] [--batches 120]
 
 A child takes batches of 100 readings of four people in; it is killed at each of the twelve named places of a
-transaction, and then at random moments after an acknowledgement. What is there in the end is compared with a run of the
-same batches that nobody disturbed: readings, scores to the bit, alerts as they stand. A small bundle made here answers.
+transaction, and then at random moments after an acknowledgement. Another child takes batches in of which some readings
+come late; it is killed at each of the ten named places of the transaction that puts them in order, and then at random.
+What is there in the end is compared with a run of the same batches that nobody disturbed: readings, scores to the bit,
+alerts as they stand. A small bundle made here answers.
 """
 
 from __future__ import annotations
@@ -32,25 +34,41 @@ def main() -> int:
     given = asked.parse_args()
     sys.path.insert(0, str(ROOT / "tests"))
     import tiny
-    from killing import PLACES, killed
     from postgres import binaries, running
 
     programs = binaries()
     with tempfile.TemporaryDirectory() as temp:
         folder = Path(temp)
-        bundle = tiny.write_tiny(folder / "tiny", tiny.small_settings())
-        (folder / "sqlite").mkdir()
-        url = f"sqlite:///{folder / 'sqlite' / 'ward.db'}"
-        targets = Targets()
-        told(targets, "sqlite", killed(folder / "sqlite", url, bundle, given.batches, given.kills, PLACES))
+        bundle, targets = tiny.write_tiny(folder / "tiny", tiny.small_settings()), Targets()
+        for late in (False, True):
+            place = folder / f"sqlite-{late}"
+            measured(targets, "sqlite", place, f"sqlite:///{place / 'ward.db'}", bundle, given, late=late)
         if programs is None:
             print("No PostgreSQL here: install requirements-dev.txt to measure it too")
             return targets.end()
         with running(programs) as server:
-            (folder / "pg").mkdir()
-            found = killed(folder / "pg", server.database(), bundle, given.batches, given.kills, PLACES)
-            told(targets, "postgresql", found)
+            for late in (False, True):
+                measured(targets, "postgresql", folder / f"pg-{late}", server.database(), bundle, given, late=late)
     return targets.end()
+
+
+def measured(
+    targets: Targets,
+    database: str,
+    folder: Path,
+    url: str,
+    bundle: tuple[Path, Path],
+    given: argparse.Namespace,
+    *,
+    late: bool,
+) -> None:
+    """Kill at the named places of taking in, or of putting in order what is `late`, and then at random; note it."""
+    from killing import ORDER_PLACES, PLACES, killed
+
+    folder.mkdir()
+    places = ORDER_PLACES if late else PLACES
+    found = killed(folder, url, bundle, given.batches, given.kills, places, late=late)
+    told(targets, f"{database}, some late" if late else database, found)
 
 
 def told(targets: Targets, database: str, found: Found) -> None:

@@ -137,7 +137,7 @@ class House:
     def ask(self, one: Asked, words: dict[str, str], **more: Any) -> list[Answer]:
         """Return the answers, one for each media type; of a stream what comes at once."""
         if "events" == one.name:
-            return [self.api.ask("GET", "/events?after=0", leaves_after=0.01, **more)]
+            return [self.api.ask(one.method, "/events?after=0", leaves_after=0.01, **more)]
         found = one.requests(words)
         return [self.api.ask(one.method, address, body, media=media, **more) for address, body, media in found]
 

@@ -35,15 +35,32 @@ PLACES = (
     "before-commit",
     "after-commit",
 )
+ORDER_PLACES = (  # of the transaction that puts late readings in order
+    "order-begun",
+    "order-marked",
+    "order-snapshots-forgotten",
+    "order-scores-written",
+    "order-people-moved",
+    "order-events-written",
+    "order-alarms-written",
+    "order-snapshots-written",
+    "order-told",
+    "order-committed",
+)
+ROWS_LATE = (
+    12  # of a batch where some come late: after it they are less than two hours behind, also for who starts anew
+)
+HELD_BACK = (ROWS_LATE - 4, ROWS_LATE - 2)  # rows of such a batch that come with the next one
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is wrong after all the killing; nothing should be."""
+    """What is wrong after all the killing; nothing should be. `in_order` readings came late and were put in order."""
 
     kills: int
     acknowledged: int
+    in_order: int
     lost: int
     doubled: int
     alarms: int
@@ -52,24 +69,36 @@ class Found:
     scores_other: int
 
 
-def batch(number: int) -> tuple[list[Any], int]:
-    """Return the messages of a batch, one of them broken, and the clock at which it comes, UTC ms."""
+def batch(number: int, *, late: bool = False) -> tuple[list[Any], int]:
+    """Return the messages of a batch, one of them broken, and the clock at which it comes, UTC ms.
+
+    Where some come `late`, two rows of each person come with the next batch.
+    """
     from serving_world import messages
     from tiny import somebody
 
     told: list[Any] = []
     newest = 0
     for who in range(PEOPLE):
-        some = somebody(who).readings.rows(slice(number * ROWS, (number + 1) * ROWS))
+        rows = range(number * ROWS, (number + 1) * ROWS) if not late else _held_back(number)
+        some = somebody(who).readings.rows(np.asarray(rows))
         told += messages(some, f"person-{who}", f"{who}-{number}-")
         newest = max(newest, int(some.time[-1]))
     return [*told, b"{broken"], newest + 1000
 
 
-def child(folder: Path, url: str) -> None:
-    """Take in batches from the first one that was not acknowledged, until killed or done.
+def _held_back(number: int) -> list[int]:
+    """Return the rows of a batch where some come late."""
+    first = number * ROWS_LATE
+    before = [first - ROWS_LATE + row for row in HELD_BACK if number > 0]
+    return before + [first + row for row in range(ROWS_LATE) if row not in HELD_BACK]
 
-    Imports what serving needs and no more: a process that trains takes seconds to start.
+
+def child(folder: Path, url: str) -> None:
+    """Take in batches from the first one that was not acknowledged, put in order what is late, until killed or done.
+
+    Imports what serving needs and no more: a process that trains takes seconds to start. What the process before left
+    to be put in order is so at the time of its last batch, as it would have been.
     """
     from dataclasses import replace
 
@@ -81,18 +110,23 @@ def child(folder: Path, url: str) -> None:
     now, log = [0], folder / "acknowledged"
     engine = Engine.open(replace(settings, root=folder), now=lambda: now[0])
     batches = (folder / "batches.jsonl").read_text().splitlines()
+    now[0] = max((one.heard for one in engine.people()), default=0)
+    engine.ordering.everybody()
+    engine.ordering.run(engine.production.answering())
     with log.open("ab", buffering=0) as acknowledged:
         for number in range(len(log.read_bytes().splitlines()), len(batches)):
             told = json.loads(batches[number])
             now[0] = told["now"]
             engine.accept([one.encode() if isinstance(one, str) else one for one in told["sent"]], "test", "nurse")
             acknowledged.write(b"%d\n" % number)
+            engine.ordering.run(engine.production.answering())
 
 
-def take(ward: Any, number: int) -> None:
-    """Take one batch in, at its time."""
-    told, ward.clock.ms = batch(number)
+def take(ward: Any, number: int, *, late: bool) -> None:
+    """Take one batch in, at its time, and put in order what is late."""
+    told, ward.clock.ms = batch(number, late=late)
     ward.send(told)
+    ward.engine.ordering.run(ward.engine.production.answering())
 
 
 def ward_of(folder: Path, url: str, bundle: tuple[Path, Path] | None = None) -> Any:
@@ -102,7 +136,14 @@ def ward_of(folder: Path, url: str, bundle: tuple[Path, Path] | None = None) -> 
 
 
 def killed(
-    folder: Path, url: str, bundle: tuple[Path, Path], batches: int, kills: int, places: tuple[str, ...] = ()
+    folder: Path,
+    url: str,
+    bundle: tuple[Path, Path],
+    batches: int,
+    kills: int,
+    places: tuple[str, ...] = (),
+    *,
+    late: bool = False,
 ) -> Found:
     """Run and kill: first at each of the named places, then at any moment; return what was found.
 
@@ -113,13 +154,14 @@ def killed(
         batches: To take in.
         kills: In all, fewer where the batches are over before.
         places: Where to kill first.
+        late: Whether some readings come with the next batch.
     """
     ward_of(folder, url, bundle).engine.close()
     log, rng, done = folder / "acknowledged", np.random.default_rng(kills), 0
     log.touch()
     with (folder / "batches.jsonl").open("w") as file:
         for number in range(batches):
-            sent, now = batch(number)
+            sent, now = batch(number, late=late)
             plain = [one.decode() if isinstance(one, bytes) else one for one in sent]
             file.write(json.dumps({"now": now, "sent": plain}) + "\n")
     for place in places:
@@ -129,7 +171,7 @@ def killed(
         if len(log.read_bytes().splitlines()) >= batches:
             break
     _run(folder, url, lambda process: process.wait(timeout=600))
-    return compared(folder, url, bundle, batches, done)
+    return compared(folder, url, bundle, batches, done, late=late)
 
 
 def _run(folder: Path, url: str, until: Callable[[Any], Any], **environ: str) -> int:
@@ -154,7 +196,7 @@ def _kill_soon(process: Any, log: Path, seconds: float) -> None:
     process.kill()
 
 
-def compared(folder: Path, url: str, bundle: tuple[Path, Path], batches: int, kills: int) -> Found:
+def compared(folder: Path, url: str, bundle: tuple[Path, Path], batches: int, kills: int, *, late: bool) -> Found:
     """Compare what is there with a run that nobody disturbed."""
     from vitalwatch.database.tables import quarantine, readings
 
@@ -162,22 +204,24 @@ def compared(folder: Path, url: str, bundle: tuple[Path, Path], batches: int, ki
     calm_folder.mkdir()
     calm = ward_of(calm_folder, f"sqlite:///{calm_folder / 'calm.db'}", bundle)
     for number in range(batches):
-        take(calm, number)
+        take(calm, number, late=late)
     ward = ward_of(folder, url)
     with ward.engine.database.reading() as connection:
         pairs = select(readings.c.person, readings.c.time).distinct().subquery()
         count = connection.execute(select(func.count()).select_from(readings)).scalar_one()
         distinct = connection.execute(select(func.count()).select_from(pairs)).scalar_one()
         refused = connection.execute(select(func.count()).select_from(quarantine)).scalar_one()
-    sent = sum(len(batch(number)[0]) - 1 for number in range(batches))
+    sent = sum(len(batch(number, late=late)[0]) - 1 for number in range(batches))
     assert refused >= batches, "a refused message was lost"
     told, expected = alerts(ward), alerts(calm)
+    in_order = [one.body["readings"] for one in ward.engine.events(0, most=10**6) if one.kind == "ordered"]
     other = sum(scores(ward, who) != scores(calm, who) for who in range(PEOPLE))
     ward.engine.close()
     calm.engine.close()
     return Found(
-        kills, sent, sent - distinct, count - distinct, len(expected), len(expected - told), len(told - expected), other
-    )
+        kills, sent, sum(in_order), sent - distinct, count - distinct,
+        len(expected), len(expected - told), len(told - expected), other,
+    )  # fmt: skip
 
 
 def alerts(ward: Any) -> set[str]:

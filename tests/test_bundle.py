@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from vitalwatch import bundle, store
 from vitalwatch.bundle import SigningKey
@@ -149,6 +151,22 @@ def test_signed_by_a_stranger_it_is_refused(tmp_path, trusted):
 
     with pytest.raises(BundleRefused, match="by none of the trusted keys"):
         bundle.load(tmp_path / "bundle", trusted)
+
+
+@pytest.mark.parametrize("what", [None, b"no key", b"of another kind"])
+def test_where_trusted_keys_lie_is_not_told(what, folder, tmp_path):
+    there = tmp_path / "house" / "signing.pub"
+    there.parent.mkdir()
+    if what == b"of another kind":
+        public = serialization.PublicFormat.SubjectPublicKeyInfo
+        what = ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(serialization.Encoding.PEM, public)
+    if what is not None:
+        there.write_bytes(what)
+
+    with pytest.raises(BundleRefused) as error:
+        bundle.load(folder, [there])
+    assert "signing.pub" in error.value.check
+    assert "/" not in error.value.check + error.value.hint
 
 
 def test_while_keys_are_rotated_both_are_trusted(folder, tmp_path, trusted, key):

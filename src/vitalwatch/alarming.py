@@ -20,7 +20,7 @@ from vitalwatch.alerting.lifecycle import NEW, REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
 from vitalwatch.alerting.system import Found
 from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
-from vitalwatch.database import alarms, facts, judgements, notices, outbox, people, scores
+from vitalwatch.database import alarms, facts, judgements, landmarks, notices, outbox, people, scores
 from vitalwatch.database.audit import Book
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.vault import Secret
@@ -84,9 +84,11 @@ class Alarming:
         self._step(connection, persons, observed, (), now)
         return memories
 
-    def remembered(self, connection: Connection, person: Person, run: str, parts: Sequence[Answers]) -> Memory:
-        """Return what rules remember after a person's rows, in as many parts as they came, had they always been."""
-        judge, memory = self._judge(person.no, judgements.limits(connection, [person]).get(person.no), run), Memory()
+    def remembered(
+        self, connection: Connection, person: Person, run: str, memory: Memory, parts: Sequence[Answers]
+    ) -> Memory:
+        """Return what rules remember after more of a person's rows, in as many parts as they came."""
+        judge = self._judge(person.no, judgements.limits(connection, [person]).get(person.no), run)
         for part in parts:
             memory = judge.look(memory, part)[0]
         return memory
@@ -95,10 +97,12 @@ class Alarming:
         """Return what clinicians set for a person, as it is in force."""
         return self._personal(person.no, judgements.limits(connection, [person]).get(person.no))
 
-    def adopt(self, connection: Connection, person: Person, tried: Rehearsal) -> None:
+    def adopt(self, connection: Connection, person: Person, tried: Rehearsal | None) -> None:
         """Have changed rules remember what they would, had they always been: a mean over days is known at once."""
-        before = judgements.read(connection, [person]).get(person.no, Memory())
-        judgements.write(connection, {person.no: before.adopting(tried.memory, tried.changed)})
+        landmarks.forget(connection, person)  # they know nothing of changed rules; the readings do
+        if tried is not None:
+            before = judgements.read(connection, [person]).get(person.no, Memory())
+            judgements.write(connection, {person.no: before.adopting(tried.memory, tried.changed)})
 
     def act(self, connection: Connection, person: Person, action: Action, now: int) -> dict[str, Any]:
         """Do what somebody asks for and return the alert as plain values; raises AlarmRefused."""

@@ -287,12 +287,12 @@ def _trusted(refuse: _Refusal, paths: Sequence[Path]) -> dict[str, Ed25519Public
         except FileNotFoundError:
             continue
         except (OSError, ValueError, TypeError):
-            raise refuse(f"{path} cannot be read as a public key", "Mend config.signing.trusted.") from None
+            raise refuse(f"{path.name} cannot be read as a public key", "Mend config.signing.trusted.") from None
         if not isinstance(key, Ed25519PublicKey):
-            raise refuse(f"{path} is not an Ed25519 key", "Mend config.signing.trusted.")
+            raise refuse(f"{path.name} is not an Ed25519 key", "Mend config.signing.trusted.")
         keys[_key_id(key)] = key
     if not keys:
-        shown = ", ".join(map(str, paths)) or "none is named"
+        shown = ", ".join(path.name for path in paths) or "none is named"  # where they lie is nobody's business
         raise refuse(
             f"no trusted public key is there ({shown})", "Put the signer's .pub where config.signing.trusted says."
         )

@@ -8,16 +8,19 @@ from dataclasses import replace
 from vitalwatch.clearing import Clearing
 from vitalwatch.database.people import Wards
 from vitalwatch.engine import Engine
-from vitalwatch.monitor import Monitor
+from vitalwatch.monitor import Monitor, State
 from vitalwatch.tables import DAY, Answers, Profile
 
 
-def of_window(monitor: Monitor, found: Answers, profile: Profile) -> dict[int, str]:
-    """Return what would clear the alarms that are on, by their place in the answers; of others nothing is left."""
+def of_window(monitor: Monitor, found: Answers, profile: Profile, before: State | None = None) -> dict[int, str]:
+    """Return what would clear the alarms that are on, by their place in the answers; of others nothing is left.
+
+    `before` is what was remembered where the window goes on with another.
+    """
     still = on(found, monitor.schema.step_ms)
     if not still:
         return {}
-    return _sentences(still, monitor.clearing(_only(found, found, still), profile))
+    return _sentences(still, monitor.clearing(_only(found, found, still), profile, state=before))
 
 
 def of_person(engine: Engine, person: str, found: Answers, wards: Wards = None) -> dict[int, str]:

@@ -32,11 +32,12 @@ from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import OLDEST, Quarantined, Which
 from vitalwatch.database.readings import Late
 from vitalwatch.database.scores import Timeline
-from vitalwatch.database.tally import Tally, What, names_read
+from vitalwatch.database.tally import Tally, names_read
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, judge
-from vitalwatch.errors import DatabaseBusy, DatabaseError, NotAllowed, NotEnoughHistory
+from vitalwatch.errors import DatabaseBusy, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
+from vitalwatch.handed import Handed
 from vitalwatch.intake import Intake, nobody_asks
 from vitalwatch.monitor import Monitor, State
 from vitalwatch.opening import opened, utc_ms
@@ -68,6 +69,7 @@ class Engine:
         audit: Who did what; see `database.audit`.
         tally: The same of what happens often.
         accounts: What accounts of an identity provider are called here.
+        handed: Seals what is remembered of windows that nobody keeps here.
         promotion: Runs, and moving production among them.
         vigil: The watch over the database, which one process has.
         intake: Takes readings in; `took` is told how long models need.
@@ -81,14 +83,14 @@ class Engine:
         trusted = [settings.path(path) for path in settings.config.signing.trusted]
         self.production = Production(Store(settings.artifacts), trusted)
         self.audit = audit.Book(database, secret, settings.path(settings.config.database.anchor), now)
-        self.tally, self.accounts = Tally(self.audit), Accounts(database, secret)
+        self.tally, self.accounts, self.handed = Tally(self.audit), Accounts(database, secret), Handed(secret)
         self.promotion = Promotion(settings.artifacts, trusted, self.production, self.audit)
         self._secret, self._layouts = secret, Layouts()
-        self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand)
+        within_ms = minutes(settings.config.database.late_within) * MINUTE
+        self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand, within_ms)
         self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
         self.receivers = names_of(settings)
         self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
-        within_ms = minutes(settings.config.database.late_within) * MINUTE
         self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm, within_ms)
         self.came_late: Callable[[int], None] = nobody_asks
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
@@ -203,7 +205,7 @@ class Engine:
 
     def people(self, wards: Wards = None, *, names_for: str = "") -> list[Seen]:
         """Return everybody at a glance, worst first; names once the audit log says that `names_for` reads them."""
-        secret = self._secret if names_for and self._noted(names_read(names_for)) else None
+        secret = self._secret if names_for and self.tally.noted(names_read(names_for)) else None
         with self.database.reading() as connection:
             return views.people_of(connection, self._layouts, secret, wards, self.vigil.wear())
 
@@ -228,6 +230,14 @@ class Engine:
         with self.database.reading() as connection:
             found, used = self._scored(connection, person, wards)
             return used.monitor.again(self._recall.of(connection, found, used).state)
+
+    def known(self, person: str, wards: Wards = None) -> tuple[Served, State]:
+        """Return who judges a person, and their state, of nobody known where none is; raises NotAllowed, NoModelYet."""
+        served = self.production.served()
+        with self.database.reading() as connection:
+            found = self._person(connection, person, wards)
+            used = self.production.loaded(found.run) or served
+            return used, self._recall.of(connection, found, used).state
 
     def course(self, person: str, since: int, wards: Wards = None) -> tuple[Monitor, State, Answers]:
         """Return who judges a person, their state before a time (UTC ms), what is said from then on; as `forecast`."""
@@ -330,8 +340,7 @@ class Engine:
             found = self._person(connection, person, wards)
             change = {"before": people.limits_of(connection, self._secret, found) or {}, "after": told}
             people.set_limits(connection, self._secret, found, told)
-            if tried is not None:
-                self._alarming.adopt(connection, found, tried)
+            self._alarming.adopt(connection, found, tried)
             detail = audit.sealed(self._secret, found.pseudonym, change)
             self.audit.write(connection, actor, "limits.set", found.pseudonym, detail)
         return tried
@@ -404,16 +413,6 @@ class Engine:
             return access.any_made(connection)
 
     # inner
-
-    def _noted(self, what: What) -> bool:
-        """Return whether something that is read stands in the audit log."""
-        try:
-            if self.tally.note(what):
-                self.tally.write()
-        except DatabaseError as error:
-            log.error("not written into the audit log, so not told: %s", error)
-            return False
-        return True
 
     def _take(self, judged: Sequence[Judged], now: int, served: Served | None) -> list[Receipt]:
         with self._transaction() as (connection, keep):

@@ -64,7 +64,7 @@ class NotEnoughData(VitalsError):
 
 
 class BundleRefused(VitalsError):
-    """A model bundle was not loaded: which, which check failed, what to do."""
+    """A model bundle was not loaded: which, which check failed (told over REST, so without places), what to do."""
 
     def __init__(self, bundle: str, check: str, hint: str) -> None:
         super().__init__(bundle, check, hint)

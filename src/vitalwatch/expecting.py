@@ -6,13 +6,14 @@ columns that readings give, and the model that answers is the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import features, moment
+from vitalwatch import features, habits, moment, residuals
 from vitalwatch.baseline import CONTEXTS
 from vitalwatch.tables import Doubles, Floats
 
@@ -66,6 +67,25 @@ class Moments:
         """The same hours, awake and at rest."""
         nothing = np.zeros(len(self))
         return Moments(nothing, nothing, nothing, np.full(len(self), AWAKE), self.clock)
+
+
+def of_known(
+    lift: Callable[[Floats], Floats], person: Floats, known: residuals.State, moments: Moments
+) -> tuple[Doubles, Doubles, bool]:
+    """Return the heart rate that a known person's own days let expect, the usual spread (bpm, (n,) each), whether there
+    are such days: else the population's normal holds, as `Monitor.expected` tells it.
+
+    Args:
+        lift: `Monitor.lift`.
+        person: PERSON columns, (7,).
+        known: Of the person, after their newest row.
+        moments: What they do.
+    """
+    n, context = len(moments), moments.context
+    added = lift(np.concatenate((moments.columns, person[None].repeat(n, axis=0)), axis=1))
+    minute, every = moments.clock.astype(np.int16), np.zeros(n, np.intp)
+    rate, _ = habits.of_many([known.habits], every, context, added, minute)
+    return rate.astype(np.float64), known.own.spread[context, 0], known.own.days > 0
 
 
 def _means(value: Doubles, lasted: Doubles, windows: tuple[int, ...]) -> Doubles:

@@ -165,7 +165,7 @@ class Intake:
         number = take(connection, "reading", 1)  # what other processes have at hand is of an earlier one
         moved = replace(person, stored=number, scored=number)
         scored = self._score(moved, before, rest.readings, number, served)
-        return self._tell(connection, [replace(scored, before=person.newest, again=True)], {}, now)[person.no]
+        return self._tell(connection, [replace(scored, before=person.newest, again=True)], {}, now, "order-")[person.no]
 
     def _people(
         self, connection: Connection, good: Sequence[tuple[Batch, Sent, Reading]], now: int
@@ -297,9 +297,9 @@ class Intake:
         return Scored(moved, held.state.newest, after, answers)
 
     def _tell(
-        self, connection: Connection, scored: Sequence[Scored], latest: dict[int, New], now: int
+        self, connection: Connection, scored: Sequence[Scored], latest: dict[int, New], now: int, why: str = ""
     ) -> dict[int, Held]:
-        """Write what the monitor said, the alarms of it, and events for those who listen."""
+        """Write what the monitor said, the alarms of it, and events for those who listen; `why` names failpoints."""
         rows: list[tuple[Any, ...]] = []
         again: list[tuple[int, int]] = []
         for one in scored:
@@ -308,20 +308,20 @@ class Intake:
                 if one.answers.time.item(0) <= one.before:
                     again.append((one.person.no, one.answers.time.item(0)))
         scores.write(connection, rows, again)
-        failpoint("scores-written")
+        failpoint(why + "scores-written")
         people.move(connection, [one.person for one in scored])
-        failpoint("people-moved")
+        failpoint(why + "people-moved")
         told = [(outbox.READING, new.person, _reading(new)) for new in latest.values()]
         told += [(outbox.SCORE, one.person, score_of(one.answers)) for one in scored if len(one.answers)]
         outbox.add(connection, now, told)
-        failpoint("events-written")
+        failpoint(why + "events-written")
         judged = self._alarming(connection, scored, now)
-        failpoint("alarms-written")
+        failpoint(why + "alarms-written")
         held = {}
         for one in scored:
             kept = replace(one.held, judged=judged.get(one.person.no, one.held.judged))
             held[one.person.no] = self._recall.write(connection, one.person, kept) if kept.due else kept
-        failpoint("snapshots-written")
+        failpoint(why + "snapshots-written")
         return held
 
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from vitalwatch.alarming import Alarming
-from vitalwatch.database import changes, outbox, people, readings, snapshots
+from vitalwatch.database import changes, landmarks, outbox, people, readings, snapshots
 from vitalwatch.database.connection import Database
 from vitalwatch.database.people import Person
 from vitalwatch.intake import Intake
 from vitalwatch.production import Served
 from vitalwatch.recall import Recall
-from vitalwatch.rehearsal import MOST_READINGS
 from vitalwatch.replaying import Writing
+from vitalwatch.store import failpoint
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Ordering:
         database, recall, intake, alarming: Of the engine.
         writing: Yields the writer, and what takes states to put at hand once everything is committed.
         now: The clock, UTC ms.
-        look_after: Is called after each person: a state may take seconds to make anew, and alarms wait for nobody.
+        look_after: Is called after each person and each day of readings: a state may take seconds to make anew, and
+            alarms wait for nobody.
     """
 
     database: Database
@@ -70,7 +71,7 @@ class Ordering:
             since = self._since(connection, person, first, served)
             if since is None:
                 return 0
-            before, parts = self.recall.before(connection, person, served, since)
+            before = self.recall.before(connection, person, served, since, self.look_after)
         with self.writing() as (connection, keep):
             person = people.numbered(connection, no)
             if person is None:  # erased meanwhile
@@ -78,11 +79,18 @@ class Ordering:
             if person.behind or person.run != served.run or self._since(connection, person, first, served) != since:
                 self._later(no, first)
                 return 0
+            failpoint("order-begun")
             count, now = readings.mark_in_order(connection, person, since), self.now()
+            failpoint("order-marked")
             snapshots.forget(connection, person, since)
-            held = replace(before, judged=self.alarming.remembered(connection, person, served.run, parts))
+            landmarks.forget(connection, person, since)
+            failpoint("order-snapshots-forgotten")
+            judged = self.alarming.remembered(connection, person, served.run, before.judged, before.parts)
+            held = replace(before.held, judged=judged)
             keep({no: self.intake.put_in_order(connection, person, held, since, served, now)})
             outbox.add(connection, now, [(outbox.ORDERED, person, {"first": since, "readings": count})])
+            failpoint("order-told")
+        failpoint("order-committed")
         return count
 
     def _later(self, no: int, first: int) -> None:
@@ -92,16 +100,11 @@ class Ordering:
     def _since(self, connection: Connection, person: Person, floor: int, served: Served) -> int | None:
         """Return the start of the step of a person's earliest late reading from a time on, None where none is.
 
-        What is behind another medication or device stays late: what was normal before it counts no more. So do those
-        of somebody who has sent more than MOST_READINGS in the days that are looked back at.
+        What is behind another medication or device stays late: what was normal before it counts no more.
         """
         step_ms = served.monitor.schema.step_ms
         begun = changes.of_person(connection, person)
         if begun:
             floor = max(floor, (readings.newest_until(connection, person, begun[-1].no) // step_ms + 1) * step_ms)
         first = readings.disorder(connection, person, floor)
-        if first is None or readings.time_of_newest(connection, person, MOST_READINGS) > self.recall.first(
-            first, served
-        ):
-            return None
-        return first // step_ms * step_ms
+        return None if first is None else first // step_ms * step_ms

@@ -51,6 +51,8 @@ def refusal(store: Store, run: str, trusted: Sequence[Path]) -> str:
         open_run(store, run, trusted)
     except BundleRefused as error:
         return error.check
+    except StoreError as error:
+        return error.problem
     except VitalsError as error:
         return str(error)
     return ""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from vitalwatch import memory
 from vitalwatch.alerting.judging import Memory
-from vitalwatch.database import changes, readings, snapshots
+from vitalwatch.database import changes, landmarks, readings, snapshots
+from vitalwatch.database.landmarks import Landmark
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
 from vitalwatch.database.snapshots import Snapshot
@@ -66,16 +68,31 @@ class Held:
         ), answers
 
 
+class Before(NamedTuple):
+    """What is known of a person before a grid step.
+
+    Attributes:
+        held: The state.
+        judged: What rules remembered where this begins.
+        parts: What is said of the rows from there on.
+    """
+
+    held: Held
+    judged: Memory
+    parts: list[Answers]
+
+
 class Recall:
     """States of the people heard of last.
 
     Args:
         layouts, secret: Of the database.
         most: States at hand; one takes about 0.2 MB.
+        behind_ms: So far behind a person's newest row readings may begin anew.
     """
 
-    def __init__(self, layouts: Layouts, secret: Secret, most: int) -> None:
-        self._layouts, self._secret, self._most = layouts, secret, most
+    def __init__(self, layouts: Layouts, secret: Secret, most: int, behind_ms: int) -> None:
+        self._layouts, self._secret, self._most, self._behind_ms = layouts, secret, most, behind_ms
         self._held: OrderedDict[int, Held] = OrderedDict()
         self._turn = threading.Lock()
 
@@ -111,23 +128,39 @@ class Recall:
             held, since = self.changed(connection, person, served, held, one.no), max(since, held.state.newest)
         yield from self._stretches(connection, person, served, held, since, person.scored)
 
-    def before(self, connection: Connection, person: Person, served: Served, end: int) -> tuple[Held, list[Answers]]:
-        """Return the state before a grid step (its start, UTC ms) and what is said of the days before, from readings.
+    def before(
+        self,
+        connection: Connection,
+        person: Person,
+        served: Served,
+        end: int,
+        each: Callable[[], None],
+    ) -> Before:
+        """Return what is known before a grid step (its start, UTC ms), from a landmark or from the readings.
 
-        The step is behind every change of medication or device.
+        The step is behind every change of medication or device. `each` is called after each day of readings.
         """
-        profile = changes.profile_after(connection, self._secret, person, 0)
-        held, since = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), self.first(end, served)
-        parts: list[Answers] = []
-        for one in changes.of_person(connection, person, after=0, through=person.scored):
+        begun = self._landmark(connection, person, served, end)
+        held, since, parts = begun.held, max(begun.held.state.newest, self.first(end, served)), list[Answers]()
+        for one in changes.of_person(connection, person, after=held.through, through=person.scored):
             for newer, answers in self._stretches(connection, person, served, held, since, one.no):
                 held = newer
                 parts.append(answers)
+                each()
             held, since = self.changed(connection, person, served, held, one.no), max(since, held.state.newest)
         for newer, answers in self._stretches(connection, person, served, held, since, person.scored, end):
             held = newer
             parts.append(answers)
-        return held, parts
+            each()
+        return Before(held, begun.judged, parts)
+
+    def _landmark(self, connection: Connection, person: Person, served: Served, end: int) -> Before:
+        """Return the nearest landmark before a grid step; where there is none, nobody known yet."""
+        kept = landmarks.before(connection, person, served.run, end)
+        if kept is not None and (held := self._unpacked(connection, person, served, kept.snapshot)) is not None:
+            return Before(held, kept.judged, [])
+        profile = changes.profile_after(connection, self._secret, person, 0)
+        return Before(Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), Memory(), [])
 
     def course(self, connection: Connection, person: Person, served: Served, since: int) -> tuple[State, Answers]:
         """Return the state before a time (UTC ms), and what is said of a person's scored readings from then on.
@@ -202,25 +235,32 @@ class Recall:
                 self._held.pop(no, None)
 
     def write(self, connection: Connection, person: Person, held: Held) -> Held:
-        """Keep a snapshot in the database."""
-        body = memory.pack(held.state)
-        snapshots.write(connection, person, Snapshot(held.run, held.through, held.state.newest, body))
+        """Keep a snapshot in the database, and as a landmark where it is known what rules remember."""
+        snapshot = Snapshot(held.run, held.through, held.state.newest, memory.pack(held.state))
+        snapshots.write(connection, person, snapshot)
+        if held.judged is not None:
+            landmarks.write(connection, person, Landmark(snapshot, held.judged), self._behind_ms)
         return replace(held, rows=0, count=0)
 
     def _start(self, connection: Connection, person: Person, served: Served) -> tuple[Held, int]:
         """Return a state to go on from, and the time from which later readings are."""
         kept = snapshots.read(connection, person, served.run)
         if kept is not None and kept.through <= person.scored:
-            try:
-                state = memory.unpack(kept.body)
-                profile = changes.profile_after(connection, self._secret, person, kept.through)
-                state = replace(state, person=served.monitor.person_row(profile))
-                return Held(served.run, kept.through, state), kept.newest
-            except memory.ForgottenState:
-                pass  # of an older version: the readings say it again
+            held = self._unpacked(connection, person, served, kept)
+            if held is not None:
+                return held, kept.newest
         profile = changes.profile_after(connection, self._secret, person, 0)
         begun = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile))
         return begun, self.first(person.newest, served)
+
+    def _unpacked(self, connection: Connection, person: Person, served: Served, kept: Snapshot) -> Held | None:
+        """Return what a snapshot holds; None where it is of an older version: the readings say it again."""
+        try:
+            state = memory.unpack(kept.body)
+        except memory.ForgottenState:
+            return None
+        profile = changes.profile_after(connection, self._secret, person, kept.through)
+        return Held(served.run, kept.through, replace(state, person=served.monitor.person_row(profile)))
 
     @staticmethod
     def first(time: int, served: Served) -> int:

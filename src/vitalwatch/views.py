@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from vitalwatch.database import people as persons
-from vitalwatch.database import vault
+from vitalwatch.database import readings, vault
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Wards
 from vitalwatch.database.scores import ANOMALY, ASSESSABLE, OWN, WORN
@@ -36,6 +36,7 @@ class Seen:
         is_anomaly, own_baseline, worn: Of that row.
         waiting: Whether readings wait to be scored.
         wear: worn, silent or not_worn, as the watchdog sees it; empty where none looks.
+        late: Readings of the day up to that row that came too late to stand in any.
         alarms: Open alerts, most urgent first.
         priority: Of the most urgent one, empty for none.
     """
@@ -54,6 +55,7 @@ class Seen:
     waiting: bool
     alarms: tuple[dict[str, Any], ...] = field(default=())
     wear: str = ""
+    late: int = 0
 
     @property
     def priority(self) -> str:
@@ -75,7 +77,7 @@ def people_of(
     """
     everyone = persons.everyone(connection, wards)
     rows = _newest_rows(connection, layouts, wards)
-    alerts = _open_alerts(connection, wards)
+    alerts, late = _open_alerts(connection, wards), readings.late_by_person(connection, wards)
     names = vault.names_of(connection, secret, [one.pseudonym for one in everyone]) if secret is not None else {}
     seen = []
     for one in everyone:
@@ -97,6 +99,7 @@ def people_of(
                 waiting=one.behind,
                 alarms=tuple(sorted(alerts.get(one.pseudonym, ()), key=_urgency, reverse=True)),
                 wear=wear.get(one.pseudonym, ""),
+                late=late.get(one.no, 0),
             )
         )
     return sorted(seen, key=lambda one: (-URGENCY[one.priority], one.p_value if one.p_value is not None else 2.0))

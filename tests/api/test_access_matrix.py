@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastapi.routing import routing
 
-from api_world import Api
-from house_world import WARDS, House, built, operations
+from api_world import Answer, Api
+from house_world import WARDS, Asked, House, built, operations
 from serving_world import RUN
 from vitalwatch.api.operations import Route
 from vitalwatch.api.table import OPERATIONS
@@ -48,6 +49,8 @@ def undeclared(api: Api) -> list[str]:
     missing = []
     for route in api.app.routes:
         for method in route.methods:
+            if "HEAD" == method and "GET" in route.methods:
+                continue  # declared with its GET
             one = declared.pop((method, route.path), None)
             if (
                 one is None
@@ -109,6 +112,36 @@ def test_what_is_in_another_ward_is_answered_as_if_it_were_unknown(house):
             same = [{k: v for k, v in each.json.items() if "instance" != k} for each in (answer, unknown)]
             assert 404 == answer.status == unknown.status, (one.name, where)
             assert same[0] == same[1], one.name
+
+
+def test_whoever_asks_for_the_head_alone_is_answered_as_whoever_gets_the_whole(house):
+    looks = [one for one in operations(house.api) if "GET" == one.method]
+    keys = ["", *(house.keys[scope, where] for scope in ("", *SCOPES) for where in (*WARDS, "all"))]
+    for one, about in itertools.product(looks, WARDS):
+        for key in keys:
+            for whole, head in zip(
+                house.ask(one, house.words(about), key=key),
+                house.ask(replace(one, method="HEAD"), house.words(about), key=key),
+                strict=True,
+            ):
+                assert whole.status == head.status, (one.name, about)
+                assert b"" == head.body, one.name
+                assert lasting(whole, one) == lasting(head, one), one.name
+                if "events" != one.name:
+                    assert "content-length" in head.headers, one.name
+
+
+def lasting(answer: Answer, one: Asked) -> dict[str, str]:
+    """Return headers that two equal questions have in common; figures count what was asked meanwhile."""
+    other = {"x-request-id"} | ({"content-length"} if "metrics" == one.name else set())
+    return {name: value for name, value in answer.headers.items() if name not in other}
+
+
+def test_a_method_that_a_path_does_not_have_is_told_those_that_it_has(house):
+    address = f"/people/{house.people['north']}/profile"
+
+    assert "GET, HEAD, PUT" == house.api.ask("DELETE", address).headers["allow"]
+    assert "POST" == house.api.ask("HEAD", "/predict").headers["allow"]
 
 
 def test_what_is_about_everybody_takes_a_key_of_all_wards(house):

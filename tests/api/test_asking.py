@@ -10,7 +10,8 @@ import pytest
 from serving_world import RUN, messages
 from tiny import somebody
 from vitalwatch.api.asking import ahead
-from vitalwatch.tables import Profile
+from vitalwatch.api.forms import MOST_MEMORY
+from vitalwatch.expecting import Moments, of_known
 
 
 def window(start: int = 0, n: int = 288) -> list[dict]:
@@ -119,7 +120,7 @@ def test_a_stuck_sensor_is_a_technical_finding(api):
 
 def test_a_forecast_is_the_monitors(api, tiny_monitor):
     told = api.ask("POST", "/forecast", {"readings": window(0, 100)}).json
-    alone = ahead(tiny_monitor, somebody(0).readings.rows(slice(0, 100)), Profile("a"))
+    alone = ahead(tiny_monitor, somebody(0).readings.rows(slice(0, 100)), tiny_monitor.begin("a"))
 
     beats = told["forecast"]["heart_rate"]
     assert list(tiny_monitor.horizons) == [step["minutes"] for step in beats["steps"]]
@@ -422,3 +423,123 @@ def test_a_known_persons_own_limits_hold_for_what_asks_to_look_now(own):
 
     assert "heart_rate" not in {one["vital"] for one in before}
     assert "below the limit of 60" in {one["vital"]: one["sentence"] for one in after}["heart_rate"]
+
+
+def test_a_known_person_is_told_by_own_days_once_there_are_some(own):
+    life = somebody(0).readings
+    moments = [{"local_time": "03:00", "asleep": True}, {"local_time": "15:00"}, {"steps_per_minute": 90.0}]
+    known = [{**one, "person": "anna"} for one in moments]
+    own.ask("POST", "/readings", [*messages(life.rows(slice(0, 40)))])
+    (anna,) = own.ask("GET", "/people").json["people"]
+    own.ask("PUT", f"/people/{anna['person']}/profile", {"age": 70})
+    cold = own.ask("POST", "/predict", known).json["predictions"]
+    assert own.ask("POST", "/predict", [{**one, "age": 70} for one in moments]).json["predictions"] == cold
+    assert ["borrowed"] * 3 == [one["basis"] for one in cold]
+
+    for start in range(40, 3_000, 740):
+        own.ask("POST", "/readings", messages(life.rows(slice(start, start + 740))))
+    warm = own.ask("POST", "/predict", known).json["predictions"]
+    line = own.engine.timeline("anna", int(life.time[1_500]), 1 << 60)
+    asleep = line.values["heart_rate"][line.values["sleep"] > 0.5]
+    assert ["own"] * 3 == [one["basis"] for one in warm]
+    apart = [abs(told[0]["expected_heart_rate"] - np.nanmean(asleep)) for told in (warm, cold)]
+    assert apart[0] < min(apart[1], 3.0)
+    assert own.ask("POST", "/predict", {**moments[0], "person": anna["person"]}).json == warm[0]
+
+
+def test_what_a_known_person_is_told_is_what_the_monitor_says_of_such_a_row(own):
+    """The same sums that a row is judged by: at a moment whose windows are those of the row."""
+    own.ask("POST", "/readings", messages(somebody(0).readings.rows(slice(0, 900))))
+    used, state = own.engine.known("anna")
+    moments = Moments(*(np.array([0.0, 60.0]) for _ in range(3)), np.array([15.0, 30.0]), np.array([600, 700]))
+    rate, spread, known = of_known(used.monitor.lift, state.person, state.body.rows, moments)
+    whom = state.person[None].repeat(2, axis=0)
+    lift = used.monitor.lift(np.concatenate((moments.columns, whom), axis=1))
+    own_habits = state.body.rows.habits
+    by_hand = lift * own_habits.factor + own_habits.offset[moments.context, moments.clock // 180]
+
+    assert known
+    np.testing.assert_allclose(by_hand, rate, rtol=1e-6)
+    assert state.body.rows.own.spread[moments.context, 0].tolist() == spread.tolist()
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ([{"person": "anna"}, {"person": "bert"}], "too_many"),
+        ([{"person": "anna"}, {}], "too_many"),
+        ({"person": "anna", "age": 50}, "unknown_field"),
+        ({"person": "anna", "resting_heart_rate": 50.0}, "unknown_field"),
+        ({"person": "an na"}, "unknown_value"),
+    ],
+)
+def test_a_moment_of_a_known_person_has_no_other_and_no_profile(own, body, code):
+    own.ask("POST", "/readings", [row(person="anna"), row(person="bert")])
+    answer = own.ask("POST", "/predict", body)
+
+    assert (422, code) == (answer.status, answer.code)
+
+
+def test_moments_of_somebody_known_take_the_keys_that_other_questions_about_them_take(own):
+    own.ask("POST", "/readings", [row(person="anna")])
+    (anna,) = own.ask("GET", "/people").json["people"]
+    north, south, reader = (own.key(scopes, frozenset({ward}) if ward else None) for scopes, ward in (
+        (["read"], "north"), (["read", "ingest"], "south"), (["read"], ""),
+    ))  # fmt: skip
+    names = own.key(["read", "ingest"])
+
+    for key, person, status in (
+        (reader, anna["person"], 200), (reader, "anna", 404), (names, "anna", 200), (names, "nobody", 404),
+        (north, anna["person"], 404), (south, anna["person"], 404), (south, "anna", 404),
+    ):  # fmt: skip
+        assert status == own.ask("POST", "/predict", {"person": person}, key=key).status, (person, status)
+
+
+def test_a_window_in_pieces_is_judged_as_in_one_piece(api):
+    told = window(0, 900)
+    memory: dict = {"profile": {"age": 60}}
+    whole = api.ask("POST", "/anomaly", {"readings": told, "series": True, "profile": {"age": 60}}).json
+    parts = []
+    for start in range(0, 900, 300):
+        piece = {"readings": told[start : start + 300], "series": True, "remember": True, "profile": {"age": 60}}
+        parts.append(api.ask("POST", "/anomaly", piece | memory).json)
+        memory = {"memory": parts[-1].pop("memory")}
+
+    for name, column in whole["series"].items():
+        assert column == [value for part in parts for value in part["series"][name]], name
+    for name in whole.keys() - {"series", "alarms", "early_warning"}:
+        assert whole[name] == parts[-1][name], name
+    ahead = {"readings": told[600:], "profile": {"age": 60}}
+    assert api.ask("POST", "/forecast", {"readings": told, "profile": {"age": 60}}).json == api.ask(
+        "POST", "/forecast", ahead | {"memory": api.ask("POST", "/anomaly", {
+            "readings": told[:600], "remember": True, "profile": {"age": 60},
+        }).json["memory"]},
+    ).json  # fmt: skip
+
+
+def test_a_memory_that_was_not_made_here_or_is_of_another_run_is_refused_and_never_opened(own):
+    told = window(0, 60)
+    memory = own.ask("POST", "/anomaly", {"readings": told[:30], "remember": True}).json["memory"]
+    middle = len(memory) // 2
+    changed = memory[:middle] + ("A" if memory[middle] != "A" else "B") + memory[middle + 1 :]
+    elsewhere = own.engine.handed.give("000000000009", own.engine.monitor().begin("x"))
+    for wrong in ("", "AAAA", "no base 64 at all", changed, memory[:-8], elsewhere):
+        answer = own.ask("POST", "/anomaly", {"readings": told[30:], "memory": wrong})
+        assert (422, "unknown_value") == (answer.status, answer.code), wrong[:20]
+
+    answer = own.ask("POST", "/anomaly", {"readings": told[:2], "memory": memory})
+    assert (422, "too_few") == (answer.status, answer.code)
+    own.ask("POST", "/readings", [row(person="anna")])
+    for more in ({"memory": memory}, {"remember": True}):
+        answer = own.ask("POST", "/anomaly", {"person": "anna", **more})
+        assert (422, "unknown_field") == (answer.status, answer.code)
+
+
+def test_what_is_remembered_of_a_month_fits_into_the_body_of_the_next_question(own):
+    memory: dict = {}
+    for start in range(0, 3_000, 1_000):
+        piece = {"readings": window(start, 1_000), "remember": True}
+        memory = {"memory": own.ask("POST", "/anomaly", piece | memory).json["memory"]}
+
+    assert len(memory["memory"]) < MOST_MEMORY / 2
+    assert len(json.dumps({"readings": window(0, 1_000), **memory})) < own.app.state.desk.chosen.max_batch_body

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from vitalwatch.api.limits import Rate
+from vitalwatch.timestamps import rfc3339
 
 ECHOES = ("Schmidt", "123-45-6789", "1e400", "72bpm", "98.6")
 
@@ -175,16 +176,6 @@ def test_a_thousand_full_readings_fit_into_one_batch(own):
     told = own.ask("POST", "/readings", batch)
 
     assert (202, 1000) == (told.status, told.json["accepted"])
-
-
-@pytest.mark.parametrize("address", ["/predict", "/anomaly", "/forecast", "/readings", "/v1/timeseries/forecast"])
-def test_what_is_too_large_is_refused_with_a_length_and_without(api, address):
-    chunk = b" " * 65_536
-    with_length = api.ask("POST", address, chunk * 40)
-    chunked = api.ask("POST", address, chunks=[chunk] * 40)
-
-    assert (413, "too_large") == (with_length.status, with_length.code)
-    assert (413, "too_large") == (chunked.status, chunked.code)
 
 
 @pytest.mark.parametrize(
@@ -459,6 +450,32 @@ def test_row_7_a_reading_too_late_to_be_scored_is_told_by_its_place_counted_and_
         late = own.ask("GET", address).json["late"]
         assert (2, [times[1], times[3]]) == (late["count"], [one["time"] for one in late["readings"]])
         assert 39.5 == late["readings"][0]["values"]["body_temperature"]
+    assert [{"count": 2}] == [one["late"] for one in own.ask("GET", "/people").json["people"]]
+
+
+@pytest.mark.parametrize("year", [2020, 2025])
+def test_row_8_a_clock_in_the_past_is_taken_with_the_time_it_came_and_told_as_late(own, year):
+    own.ask("POST", "/readings", good(time="2026-01-05T09:30:00Z"))
+    (before,) = own.ask("GET", "/people").json["people"]
+    old = f"{year}-01-05T09:30:00Z"
+    answer = own.ask("POST", "/readings", good(time=old, heart_rate=190))
+    assert (202, 1, [0]) == (answer.status, answer.json["accepted"], answer.json["late"])
+    assert 0 == own.engine.ordering.run(own.engine.production.answering())
+
+    (after,) = own.ask("GET", "/people").json["people"]
+    assert (before["time"], before["vitals"], []) == (after["time"], after["vitals"], after["alarms"])
+    stretch = f"since={year}-01-05T09:00:00Z&until={year}-01-05T10:00:00Z"
+    (told,) = own.ask("GET", f"/people/{before['person']}/timeline?{stretch}").json["late"]["readings"]
+    assert (old, rfc3339(own.engine.now())[:16]) == (told["time"], told["received"][:16])
+
+
+def test_row_8_a_first_reading_of_long_ago_begins_a_life_that_todays_goes_on(own):
+    own.ask("POST", "/readings", good(time="2020-01-05T09:30:00Z"))
+    answer = own.ask("POST", "/readings", good(time="2026-01-05T09:30:00Z"))
+    (told,) = own.ask("GET", "/people").json["people"]
+
+    assert (202, []) == (answer.status, answer.json["late"])
+    assert ("2026-01-05T09:30:00Z", []) == (told["time"], told["alarms"])
 
 
 def test_late_lines_are_counted_over_all_parts(own):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from serving_world import OTHER, RUN, Ward, messages
 from tiny import somebody
 from vitalwatch.api.table import OPERATIONS
 from vitalwatch.bundle import FORMAT
+from vitalwatch.database.connection import take
 from vitalwatch.database.people import waiting
 
 SICK = {"oxygen_saturation": 80.0, "heart_rate": 180.0}
@@ -48,7 +50,32 @@ def of(series: Series, **labels: str) -> float:
     return series[tuple(sorted(labels.items()))]
 
 
-def test_alerts_are_counted_by_priority_and_kind_and_stay_counted_when_they_are_over(house: Api) -> None:
+def sum_of(series: Series, **labels: str) -> float:
+    return sum(value for each, value in series.items() if labels.items() <= dict(each).items())
+
+
+def test_the_rules_of_one_person_are_counted_under_one_label(house: Api) -> None:
+    house.ask("POST", "/readings", house.rows[:1])
+    (who,) = house.ask("GET", "/people").json["people"]
+    when = {"vital": "heart_rate", "above": 30}
+    own = {f"own_{n}": {"when": when, "priority": "low"} for n in (1, 42)}
+    assert 200 == house.ask("PUT", f"/people/{who['person']}/limits", {"own": own}).status
+    house.ask("POST", "/readings", house.rows[1:])
+
+    told = looked(house)["vitals_alerts_total"]
+    assert {"own_1", "own_42"} <= {one["rule"] for one in house.engine.alarms()}
+    assert 2 == sum_of(told, rule="own")
+    assert [] == [each for each in told if any(who["person"] in value or "own_" in value for _, value in each)]
+
+
+def test_alerts_that_were_counted_before_rules_were_have_none(house: Api) -> None:
+    with house.engine.database.writing() as connection:
+        take(connection, "alert.medium.clinical", 3)
+
+    assert 3 == of(looked(house)["vitals_alerts_total"], priority="medium", kind="clinical", rule="")
+
+
+def test_alerts_are_counted_by_priority_kind_and_rule_and_stay_counted_when_they_are_over(house: Api) -> None:
     before = looked(house)
     assert {0.0} == set(before["vitals_alerts_total"].values()) == set(before["vitals_alarms_open"].values())
     house.ask("POST", "/readings", house.rows)
@@ -59,7 +86,11 @@ def test_alerts_are_counted_by_priority_and_kind_and_stay_counted_when_they_are_
     for priority in ("low", "medium", "high"):
         n = sum(one["priority"] == priority for one in clinical)
         assert n == of(after["vitals_alarms_open"], priority=priority, kind="clinical")
-        assert n == of(after["vitals_alerts_total"], priority=priority, kind="clinical")
+        assert n == sum_of(after["vitals_alerts_total"], priority=priority, kind="clinical")
+    for rule, n in Counter(one["rule"] for one in there).items():
+        assert n == sum_of(after["vitals_alerts_total"], rule=rule)
+    new = after["vitals_alerts_total"].keys() - before["vitals_alerts_total"].keys()
+    assert {"backlog"} == {dict(each)["rule"] for each in new}  # not of rules.yaml: there once it was raised
 
     for one in there:
         house.engine.act(one["id"], "resolve", "nurse")

@@ -37,6 +37,10 @@ def test_a_server_answers_over_a_socket_and_stops_on_ctrl_c_with_a_stream_open(s
     assert 202 == httpx.post(f"{server.address}/readings", json=reading).status_code
     assert 1 == len(httpx.get(f"{server.address}/people").json()["people"])
     assert 404 == httpx.get(f"{server.address}/people/Zotterbach").status_code
+    with httpx.Client(base_url=server.address) as one:  # a body after a head would be the answer to what comes next
+        heads = [one.head(path) for path in ("/health/live", "/events", "/nowhere", "/people")]
+        assert [200, 200, 404, 200] == [head.status_code for head in heads]
+        assert [b""] * 4 == [head.content for head in heads]
     with httpx.stream("GET", f"{server.address}/events?after=0", timeout=10) as stream:
         first = next(stream.iter_lines())
         start = time.monotonic()

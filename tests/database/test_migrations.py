@@ -140,12 +140,13 @@ def test_rows_of_every_table_of_every_version_survive_up_down_and_up(database):
 
 def told(ward: Ward) -> None:
     """Have somebody's whole life stored: alarms with a receiver, limits, a discharge, a change of medication."""
+    ward.send([{"person": "anna", "time": "2026-01-05T00:00:00Z", "heart_rate": 70}])
+    ward.engine.set_limits("anna", {"limits": {"heart_rate": {"high": 120}}}, "nurse")
     ward.send([*messages(somebody(0).readings.rows(slice(0, 900))), b"{"])
     ward.send([{"person": "bert", "time": "2026-01-05T08:00:00Z", "heart_rate": 70}])
     with ward.engine.database.writing() as connection:
         _, token = access.make(connection, ward.engine._secret, "ward", ["read"], None, 1, None)
     assert ward.engine.key(token) is not None
-    ward.engine.set_limits("anna", {"limits": {"heart_rate": {"high": 120}}}, "nurse")
     ward.engine.set_profile("anna", {"age": 54.0}, "nurse")
     ward.engine.change("anna", "medication", {"medication": ["beta_blocker"]}, "nurse")
     ward.engine.discharge("bert", "nurse")
@@ -165,7 +166,14 @@ def test_a_ward_survives_every_version_down_and_up_and_goes_on(tmp_path, tiny_bu
         downgrade(ward.engine.database, version)
     upgrade(ward.engine.database)
     after = content(ward.engine.database)
-    later = {"judgements", "discharges", "notices", "changes"}  # of newer versions than the oldest
+    later = {
+        "judgements",
+        "discharges",
+        "notices",
+        "changes",
+        "landmarks",
+        "raised",
+    }  # of newer versions than the oldest
 
     assert [] == [name for name, rows in before.items() if not rows]
     assert later == {name for name, rows in after.items() if not rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from killing import PLACES, Found, killed
+from killing import HELD_BACK, ORDER_PLACES, PEOPLE, PLACES, Found, killed
 from killing_rest import killed as killed_over_rest
 
 BATCHES = 60
@@ -16,7 +16,19 @@ def test_killed_at_every_named_place_and_at_any_moment_nothing_is_lost_or_double
 
     assert found.kills >= len(PLACES) + 1
     assert found.alarms > 0
-    assert found == Found(found.kills, found.acknowledged, 0, 0, found.alarms, 0, 0, 0)
+    assert found == Found(found.kills, found.acknowledged, 0, 0, 0, found.alarms, 0, 0, 0)
+
+
+@pytest.mark.slow
+def test_killed_while_late_readings_are_put_in_order_the_next_process_ends_where_a_calm_one_does(
+    tmp_path, tiny_bundle, both
+):
+    found = killed(tmp_path, both, tiny_bundle, BATCHES, len(ORDER_PLACES) + 3, ORDER_PLACES, late=True)
+
+    assert found.kills >= len(ORDER_PLACES)
+    assert (BATCHES - 1) * PEOPLE * len(HELD_BACK) == found.in_order
+    assert found.alarms > 0
+    assert found == Found(found.kills, found.acknowledged, found.in_order, 0, 0, found.alarms, 0, 0, 0)
 
 
 @pytest.mark.slow

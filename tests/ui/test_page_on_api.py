@@ -189,7 +189,7 @@ def without_run(house: House, folder: Path) -> There:
 def test_your_data_says_who_judges_it_where_the_page_has_no_run(house: House, tmp_path: Path) -> None:
     over = shown(data_page, house, without_run(house, tmp_path))
 
-    assert "Judged by the API in stretches of 1,000 time steps (3 days)" in text_of(over)
+    assert "Judged by the API, 1,000 time steps (3 days) at a time" in text_of(over)
     assert {"Read the files", "Use the sample"} <= labels(over)
     assert "Judged by the API" not in text_of(shown(data_page, house, house.visitor("read")))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -134,31 +135,33 @@ def test_a_form_is_answered_alike(both: tuple[Here, There]) -> None:
     assert ours.course.expected[-1] == pytest.approx(theirs.course.expected[-1], abs=0.06)
 
 
-def test_a_long_recording_is_judged_in_stretches_each_as_it_is_by_itself(both: tuple[Here, There]) -> None:
-    here, there = both
+def test_a_long_recording_over_an_api_is_judged_as_one_here_to_the_digits_that_it_tells(
+    both: tuple[Here, There],
+) -> None:
     life = somebody(2).readings.rows(slice(0, 2400))
     readings = replace(life, person="form", time=life.time - 30 * DAY)  # before now
-    ours = [here.judged(one, Profile("form")).course for one in stretches(readings, here.schema)]
-    whole = there.judged(readings, Profile("form"))
-    known, scores, times, own = -1, [], [], []
-    for one in ours:
-        own += [of for of, moment in zip(one.own_baseline, one.time, strict=True) if moment > known]
-        times += [moment for moment in one.time if moment > known]
-        scores += [s if a else None for s, a, t in zip(one.score, one.assessable, one.time, strict=True) if t > known]
-        known = one.time[-1]
+    ours, theirs = (one.judged(readings, Profile("form", age=50.0)) for one in both)
+    alone, over = ours.course, theirs.course
 
-    assert 3 == len(ours)
-    assert times == whole.course.time
-    assert {*readings.time.tolist()} <= {*times}
-    assert {int(offset) * MINUTE for offset in readings.offset} == {
-        local - time for local, time in zip(whole.course.local, times, strict=True)
-    }
-    told = [score for score, assessable in zip(whole.course.score, whole.course.assessable, strict=True) if assessable]
-    assert told == pytest.approx([score for score in scores if score is not None], abs=1e-4)
-    assert len(told) > 2000
-    assert own == whole.course.own_baseline
-    assert whole.ahead is not None
-    assert all(isinstance(one["end"], int) for one in whole.alarms)
+    assert 3 == len(stretches(readings))
+    assert alone.time == over.time
+    assert alone.local == over.local
+    for name in ("anomaly", "assessable", "own_baseline"):
+        assert getattr(alone, name) == getattr(over, name), name
+    assert 1_000 < sum(over.own_baseline)
+    judged = np.asarray(alone.assessable)
+    told = [np.asarray([np.nan if value is None else value for value in each.score])[judged] for each in (alone, over)]
+    assert 2_000 < len(told[0])
+    np.testing.assert_array_equal(*(np.round(each, 4) for each in told))
+    assert alone.expected == pytest.approx(over.expected, abs=0.051)
+    ends = [{(one["channel"], one["kind"], one["start"], one["end"]) for one in each.alarms} for each in (ours, theirs)]
+    assert ends[0] == {(channel, kind or "", start, end) for channel, kind, start, end in ends[1]}
+    assert ours.ahead is not None
+    assert theirs.ahead is not None
+    assert ours.ahead.time == theirs.ahead.time
+    assert ours.ahead.vitals.keys() == theirs.ahead.vitals.keys()
+    for vital, steps in ours.ahead.vitals.items():  # medians; /forecast asks once, so its ends know no earlier misses
+        np.testing.assert_allclose(np.asarray(steps)[:, 2], np.asarray(theirs.ahead.vitals[vital])[:, 2], atol=0.051)
 
 
 @pytest.mark.parametrize("resting", [None, 48.0])

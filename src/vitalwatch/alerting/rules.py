@@ -170,6 +170,11 @@ class Rule(Closed):
         """Its comparisons."""
         return (self.when,) if self.when is not None else (*self.all, *self.any)
 
+    @property
+    def technical(self) -> bool:
+        """Whether it is about sensors, not about the person."""
+        return self.sensor is not None or self.channel == "technical"
+
 
 class Loudness(Closed):
     """Timers of a priority: alarm again after an acknowledgement, escalate what nobody acts on; null is never."""

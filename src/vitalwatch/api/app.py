@@ -70,7 +70,7 @@ def attach(app: FastAPI, desk: Desk) -> None:
 
     def openapi() -> dict[str, Any]:
         if not made:
-            made.append(described(desk.forms))
+            made.append(described(desk.forms, desk.chosen))
         return made[0]
 
     app.openapi = openapi  # type: ignore[method-assign]

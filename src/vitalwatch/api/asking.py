@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from vitalwatch import clearances, prognosis
 from vitalwatch.api import answers
 from vitalwatch.api.attention import look_now
-from vitalwatch.api.calls import Call, Reply, checked, parsed, reply
+from vitalwatch.api.calls import Call, Reply, checked, reply
 from vitalwatch.api.forms import MOST, PSEUDONYM, AnomalyQuestion, ForecastQuestion, Window
 from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
 from vitalwatch.api.operations import now_ms
@@ -22,22 +22,22 @@ from vitalwatch.api.windows import SOMEBODY, care_of, readings_of
 from vitalwatch.clinical import oxygen
 from vitalwatch.database.access import ADMIN, INGEST
 from vitalwatch.errors import NotAllowed
-from vitalwatch.expecting import Moments
-from vitalwatch.monitor import Monitor
-from vitalwatch.tables import Answers, Care, Profile, Readings
+from vitalwatch.expecting import Moments, of_known
+from vitalwatch.monitor import Monitor, State
+from vitalwatch.tables import Answers, Care, Doubles, Profile, Readings
 
 NAN = float("nan")
 KNOWS_NAMES = frozenset({INGEST, ADMIN})  # scopes of who sends people's readings, or may see their names
+ABOUT_SOMEBODY = (*(name for name in Profile.__dataclass_fields__ if name != "person"), "resting_heart_rate")
 _PERSON = re.compile(PSEUDONYM)
 Q = TypeVar("Q", bound=Window)
 
 
 async def predict(call: Call) -> Reply:
     """Answer with the heart rate expected in one moment, or in up to a thousand."""
-    most = call.desk.chosen.max_batch_body
-    raw = await call.raw(most)
+    raw = await call.raw()
     async with call.desk.compute:
-        value = parsed(raw, most)
+        value = call.parsed(raw)
         many = isinstance(value, list)
         if many and not 0 < len(value) <= MOST:
             raise Problem("too_many" if value else "too_few", f"1 to {MOST} moments in one request.")
@@ -45,41 +45,81 @@ async def predict(call: Call) -> Reply:
             told = call.desk.forms.moments.validate_python(value if many else [value])
         except ValidationError as error:
             raise of_validation(error, around=0 if many else 1) from None
-        monitor, run = call.desk.monitor()
-        with call.desk.metrics.inference[HEART_RATE].time():
-            found = expected(monitor, told, run)
+        whom = _known(told)
+        if whom is None:
+            monitor, run = call.desk.monitor()
+            with call.desk.metrics.inference[HEART_RATE].time():
+                found = expected(monitor, told, run)
+    if whom is not None:
+        found = await _of_known(call, told, whom)
     call.desk.metrics.predictions.labels("heart_rate", "answered").inc(len(found))
     return reply({"predictions": found} if many else found[0])
 
 
+def _known(told: list[Any]) -> str | None:
+    """Return the known person that all moments are of, None where none names anybody; raises Problem."""
+    named = {one.person for one in told}
+    if len(named) > 1:
+        detail = "All moments of a request are of one known `person`, or name nobody."
+        raise Problem("too_many", detail, faults=[Fault("", "too_many")])
+    (whom,) = named
+    about = next((name for one in told for name in ABOUT_SOMEBODY if name in one.model_fields_set), "")
+    if whom is not None and about:
+        detail = "A known person has a profile and days here."
+        raise Problem("unknown_field", detail, faults=[Fault(f"/{about}", "unknown_field")])
+    return None if whom is None else str(whom)
+
+
+async def _of_known(call: Call, told: list[Any], whom: str) -> list[dict[str, Any]]:
+    """Return the heart rate that somebody's own days let expect in each moment, as JSON."""
+    desk = call.desk
+    _may_name(call, whom)
+    used, state = await desk.ask(desk.engine.known, whom, call.caller.wards)
+    async with desk.compute:
+        with desk.metrics.inference[HEART_RATE].time():
+            rate, spread, own = of_known(used.monitor.lift, state.person, state.body.rows, moments_of(told))
+    return _predictions(rate, spread, ["own" if own else "borrowed"] * len(told), used.run)
+
+
 def expected(monitor: Monitor, told: list[Any], run: str) -> list[dict[str, Any]]:
     """Return the heart rate expected in each moment, as JSON."""
+    persons = np.array([monitor.person_row(profile_of(one)) for one in told])
+    resting = np.array([NAN if one.resting_heart_rate is None else one.resting_heart_rate for one in told])
+    rate, spread = monitor.expected(moments_of(told), persons, resting)
+    basis = ["borrowed" if one.resting_heart_rate is None else "told" for one in told]
+    return _predictions(rate, spread, basis, run)
+
+
+def moments_of(told: list[Any]) -> Moments:
+    """Return moments as the models take them."""
     clock = [int(one.local_time[:2]) * 60 + int(one.local_time[3:]) for one in told]
-    moments = Moments(
+    return Moments(
         steps=np.array([one.steps_per_minute for one in told]),
         intensity=np.array([one.intensity for one in told]),
         asleep=np.array([float(one.asleep) for one in told]),
         minutes=np.array([NAN if one.minutes is None else one.minutes for one in told]),
         clock=np.array(clock),
     )
-    persons = np.array([monitor.person_row(profile_of(one)) for one in told])
-    resting = np.array([NAN if one.resting_heart_rate is None else one.resting_heart_rate for one in told])
-    rate, spread = monitor.expected(moments, persons, resting)
+
+
+def _predictions(rate: Doubles, spread: Doubles, basis: list[str], run: str) -> list[dict[str, Any]]:
     return [
-        {"expected_heart_rate": round(mean, 1), "spread": round(around, 1), "unit": "bpm", "model": run}
-        for mean, around in zip(rate.tolist(), spread.tolist(), strict=True)
+        {"expected_heart_rate": round(mean, 1), "spread": round(around, 1), "unit": "bpm", "basis": word, "model": run}
+        for mean, around, word in zip(rate.tolist(), spread.tolist(), basis, strict=True)
     ]
 
 
 async def anomaly(call: Call) -> Reply:
     """Answer with how unusual the newest reading is, and why."""
-    asked, found, run, (clears, risks) = await _answers(call, AnomalyQuestion)
+    asked, found, run, (clears, risks, memory) = await _answers(call, AnomalyQuestion)
     stored = await _stored(call, asked)
     scale, given = oxygen(stored, scale=asked.spo2_scale, given=asked.supplemental_oxygen)
     context = {"consciousness": asked.consciousness, "supplemental_oxygen": given, "spo2_scale": scale}
     told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
     told["look_now"] = look_now(found, call.desk.settings.schema, told["news2"], stored.get("limits") or {})
     told["early_warning"] = risks
+    if memory:
+        told["memory"] = memory
     for place, sentence in clears.items():
         told["alarms"][place]["clears"] = sentence
     outcome = "anomaly" if told["is_anomaly"] else "usual" if told["assessable"] else "too_little"
@@ -101,7 +141,12 @@ async def forecast(call: Call) -> Reply:
     return reply(answers.forecast(found, call.desk.settings.schema, run))
 
 
-More = tuple[dict[int, str], dict[str, Any] | None]  # what would clear alarms, by their place; the early warning
+class More(NamedTuple):
+    """What an anomaly's answer has beside: what would clear alarms, by their place; the early warning; the memory."""
+
+    clears: dict[int, str] = {}  # noqa: RUF012 - never changed
+    risks: dict[str, Any] | None = None
+    memory: str = ""
 
 
 async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
@@ -109,19 +154,19 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
 
     A request has one turn at the processor, from its bytes to its answer: one that was read is never sent away.
     """
-    desk, most = call.desk, call.desk.chosen.max_batch_body
-    raw = await call.raw(most)
+    desk, raw = call.desk, await call.raw()
     async with desk.compute:
-        asked = checked(form, parsed(raw, most))
+        asked = checked(form, call.parsed(raw))
         if (asked.person is None) == (asked.readings is None):
             detail = "Send either `readings` or a known `person`."
             raise Problem("missing_field", detail, faults=[Fault("", "missing_field")])
         if asked.readings is not None:
             return asked, *_of_readings(call, asked, asked.readings)
     _may_name(call, asked.person)
-    if asked.profile is not None:
-        detail = "A known person has a profile here."
-        raise Problem("unknown_field", detail, faults=[Fault("/profile", "unknown_field")])
+    for name in ("profile", "memory", "remember"):
+        if getattr(asked, name, None):
+            detail = "A known person has a profile and a memory here."
+            raise Problem("unknown_field", detail, faults=[Fault(f"/{name}", "unknown_field")])
     found = await desk.ask(desk.engine.forecast, asked.person, call.caller.wards)
     clears: dict[int, str] = {}
     risks = None
@@ -129,7 +174,7 @@ async def _answers(call: Call, form: type[Q]) -> tuple[Q, Answers, str, More]:
         clears = await desk.ask(clearances.of_person, desk.engine, asked.person, found, call.caller.wards)
         care = beside(call, asked, desk.engine.monitor())
         risks = await desk.ask(prognosis.of_person, desk.engine, asked.person, call.caller.wards, care)
-    return asked, found, desk.engine.run(), (clears, risks)
+    return asked, found, desk.engine.run(), More(clears, risks)
 
 
 def _may_name(call: Call, person: str | None) -> None:
@@ -156,19 +201,30 @@ def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, s
     profile = profile_of(profile_form(call, asked.profile))
     readings = readings_of(rows, desk.settings.schema, now_ms(), desk.ahead_ms)
     monitor, run = desk.monitor()
+    before = monitor.begin(SOMEBODY, profile)
+    if asked.memory is not None:
+        before = replace(desk.engine.handed.take(run, asked.memory), person=before.person)
     if isinstance(asked, ForecastQuestion):
         with desk.metrics.inference[FORECAST].time():
-            return ahead(monitor, readings, profile), run, ({}, None)
+            return ahead(monitor, readings, before), run, More()
     care = beside(call, asked, monitor) if isinstance(asked, AnomalyQuestion) else None
     with desk.metrics.inference[ANOMALY].time():
-        found = monitor.answer(readings, profile, forecast=False)
+        goes_on = asked.memory is not None or (isinstance(asked, AnomalyQuestion) and asked.remember)
+        if goes_on:
+            state, found = monitor.advance(before, readings, forecast=False)
+        else:
+            state, found = before, monitor.answer(readings, profile, forecast=False)
         risks = prognosis.risks(monitor, readings, profile, care)
-    return found, run, (clearances.of_window(monitor, found, profile), risks)
+    if not len(found):
+        raise Problem("too_few", "The readings are not behind the window that `memory` is of.")
+    clears = clearances.of_window(monitor, found, profile, before if goes_on else None)
+    wanted = isinstance(asked, AnomalyQuestion) and asked.remember
+    return found, run, More(clears, risks, desk.engine.handed.give(run, state) if wanted else "")
 
 
-def ahead(monitor: Monitor, readings: Readings, profile: Profile) -> Answers:
+def ahead(monitor: Monitor, readings: Readings, before: State) -> Answers:
     """Return the answers for the newest row, with its forecast."""
-    state, _ = monitor.advance(monitor.begin(SOMEBODY, profile), readings, forecast=False, detect=False)
+    state, _ = monitor.advance(before, readings, forecast=False, detect=False)
     return monitor.again(state, detect=False)
 
 

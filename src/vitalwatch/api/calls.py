@@ -58,6 +58,7 @@ class Call:
         headers: Lower-case names; of several with one name the last.
         path: Values in the path.
         request: Its id.
+        most: Bytes that its body may have.
     """
 
     scope: Scope
@@ -68,6 +69,7 @@ class Call:
     headers: dict[bytes, bytes]
     path: dict[str, str] = field(default_factory=dict)
     request: str = ""
+    most: int = 0
 
     @property
     def media(self) -> str:
@@ -84,33 +86,38 @@ class Call:
         except ValidationError as error:
             raise of_validation(error) from None
 
-    async def json(self, form: type[M], most: int | None = None) -> M:
+    async def json(self, form: type[M]) -> M:
         """Return the body as a form; raises Problem."""
-        return checked(form, await self.value(most))
+        return checked(form, await self.value())
 
     async def optional(self, form: type[M]) -> M:
         """Return the body as a form, its defaults where nothing is sent; raises Problem."""
         if not self.headers.get(b"content-type"):
             return form()
-        most = self.desk.chosen.max_body
-        raw = await self.raw(most)
+        raw = await self.raw()
         if not raw:
             return form()
         async with self.desk.compute:
-            return checked(form, parsed(raw, most))
+            return checked(form, self.parsed(raw))
 
-    async def value(self, most: int | None = None) -> Any:
+    async def value(self) -> Any:
         """Return the body as strict JSON; raises Problem."""
-        most = most or self.desk.chosen.max_body
-        raw = await self.raw(most)
+        raw = await self.raw()
         async with self.desk.compute:
-            return parsed(raw, most)
+            return self.parsed(raw)
 
-    async def raw(self, most: int) -> bytes:
+    def parsed(self, raw: bytes) -> Any:
+        """Return a body as strict JSON; raises Problem."""
+        value, reason = strict(raw, self.most)
+        if reason:
+            raise Problem("not_json" if reason == "empty" else reason)
+        return value
+
+    async def raw(self) -> bytes:
         """Return the body of a question that needs the processor; raises Problem, before the body is read if busy."""
         self.expect(JSON)
         self.desk.compute.admit()
-        return await self.body(most)
+        return await self.body()
 
     def expect(self, *media: str) -> None:
         """Raise Problem unless the body is of one of these media types, UTF-8 and uncompressed."""
@@ -120,9 +127,9 @@ class Call:
         if kind.strip() not in media or not plain or self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise Problem("media_type", f"Send {' or '.join(media)} in UTF-8, without content-encoding.")
 
-    async def body(self, most: int) -> bytes:
-        """Return the whole body; raises Problem where it is longer than `most` bytes, or comes too slowly."""
-        told = self.headers.get(b"content-length")
+    async def body(self) -> bytes:
+        """Return the whole body; raises Problem where it is longer than it may be, or comes too slowly."""
+        most, told = self.most, self.headers.get(b"content-length")
         if told is not None and int(told) > most:
             raise too_large(most)
         message = await self._first()
@@ -165,14 +172,6 @@ class Call:
 
 class Gone(Exception):
     """The one who asked has hung up."""
-
-
-def parsed(raw: bytes, most: int) -> Any:
-    """Return bytes as strict JSON; raises Problem."""
-    value, reason = strict(raw, most)
-    if reason:
-        raise Problem("not_json" if reason == "empty" else reason)
-    return value
 
 
 def checked(form: type[M], value: Any) -> M:

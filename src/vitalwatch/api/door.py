@@ -50,6 +50,8 @@ class Door:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *added]
+            elif scope["method"] == "HEAD":  # the head of the answer to a GET, and nothing behind it
+                message["body"] = b""
             await send(message)
 
         try:

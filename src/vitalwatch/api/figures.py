@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from vitalwatch.alerting.alerts import PRIORITIES
+from vitalwatch.alerting.alerts import PHYSIOLOGICAL, PRIORITIES, TECHNICAL
 from vitalwatch.bundle import FORMAT
 from vitalwatch.database import alarms, notices, people
 from vitalwatch.database.readings import waiting_since
@@ -42,7 +42,7 @@ async def figures(engine: Engine, waiting: int) -> list[Metric]:
 def of_database(engine: Engine) -> list[Metric]:
     """Return what the database knows; raises DatabaseError."""
     with engine.database.reading() as connection:
-        raised, there = alarms.raised(connection), alarms.open_ones(connection)
+        raised, there = alarms.counted(connection), alarms.open_ones(connection)
         outgoing = notices.waiting(connection)
         behind = [one for one in people.everyone(connection) if one.behind]
         oldest = waiting_since(connection, behind)
@@ -50,9 +50,9 @@ def of_database(engine: Engine) -> list[Metric]:
         (priority, kind): 0.0 for priority in PRIORITIES for kind in alarms.KINDS.values()
     }
     shown: Counter[tuple[str, ...]] = Counter((one["priority"], alarms.KINDS[one["category"]]) for one in there)
-    told = CounterMetricFamily("vitals_alerts", "Alerts raised", labels=["priority", "kind"])
-    for labels in known:
-        told.add_metric(labels, raised.get(labels, 0))
+    told = CounterMetricFamily("vitals_alerts", "Alerts raised", labels=["priority", "kind", "rule"])
+    for each in sorted({*of_rules(engine), *raised}):
+        told.add_metric(each, raised.get(each, 0))
     age = 0.0 if oldest is None else max(engine.now() - oldest, 0) / 1000
     of_all = {name: outgoing.get(name, 0) for name in engine.receivers}
     return [
@@ -61,6 +61,17 @@ def of_database(engine: Engine) -> list[Metric]:
         _gauge("vitals_notices_waiting", "Notices not accepted yet", {(k,): v for k, v in of_all.items()}, "receiver"),
         _gauge("vitals_ingest_waiting_people", "People with readings that are not scored yet", {(): len(behind)}),
         _gauge("vitals_ingest_waiting_seconds", "Age of the oldest reading that is not scored yet", {(): age}),
+    ]
+
+
+def of_rules(engine: Engine) -> list[tuple[str, str, str]]:
+    """Return labels of alerts that may be raised: of every rule of rules.yaml, and OWN_RULE for all own rules."""
+    rules = {name: TECHNICAL if rule.technical else PHYSIOLOGICAL for name, rule in engine.rules.rules.items()}
+    rules[alarms.OWN_RULE] = PHYSIOLOGICAL
+    return [
+        (priority, alarms.KINDS[category], alarms.rule_label(name))
+        for name, category in rules.items()
+        for priority in PRIORITIES
     ]
 
 

@@ -52,6 +52,7 @@ Somebody = Annotated[
 ]
 PersonId = Annotated[str, Field(pattern=PSEUDONYM, description="Pseudonym of a known person, as /people tells it")]
 
+MOST_MEMORY = 400_000  # characters: three times those of a month of every vital
 ONE = {"time": "2026-01-05T08:00:00+01:00", "heart_rate": 118, "oxygen_saturation": 96, "steps": 0}
 HISTORY = [
     {"time": f"2026-01-05T07:{minute:02d}:00+01:00", "heart_rate": 62 + minute % 3, "steps": 0}
@@ -66,6 +67,9 @@ class Window(Form):
     person: Somebody | None = None
     profile: Any = Field(None, json_schema_extra={FORM: "Profile"})
     readings: Rows | None = None
+    memory: str | None = Field(
+        None, max_length=MOST_MEMORY, description="Of the answer before, where `readings` go on with its window"
+    )
 
 
 class Beside(Form):
@@ -88,6 +92,7 @@ class AnomalyQuestion(Window):
     care: list[Beside] | None = Field(
         None, min_length=1, max_length=MOST, description="For the early warning of a run that learnt one; else refused"
     )
+    remember: bool = Field(False, description="Tell in `memory` what is remembered, for the readings that follow")
     series: bool = Field(False, description="Tell every row of the grid, not only the newest")
 
 
@@ -103,6 +108,7 @@ class Moment(Form):
     model_config = example(
         {"age": 54, "sex": "female", "steps_per_minute": 100, "intensity": 0.4, "local_time": "17:30"}
     )
+    person: Somebody | None = None
     local_time: str = Field("12:00", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="of the day")
     steps_per_minute: float = Field(0.0, ge=0, le=300)
     intensity: float = Field(0.0, ge=0, le=1, description="0 is rest, 1 as hard as possible")

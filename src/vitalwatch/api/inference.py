@@ -14,7 +14,7 @@ import numpy as np
 
 from vitalwatch.api import answers
 from vitalwatch.api.asking import ahead
-from vitalwatch.api.calls import CODE, Call, Reply, checked, parsed, reply
+from vitalwatch.api.calls import CODE, Call, Reply, checked, reply
 from vitalwatch.api.forms import InferQuestion, Series, SeriesQuestion, Tensor
 from vitalwatch.api.metrics import FORECAST
 from vitalwatch.api.operations import now_ms
@@ -99,10 +99,9 @@ async def infer(call: Call) -> Reply:
     if unknown := _unknown(call):
         return unknown
     try:
-        most = call.desk.chosen.max_batch_body
-        raw = await call.raw(most)
+        raw = await call.raw()
         async with call.desk.compute:
-            asked = checked(InferQuestion, parsed(raw, most))
+            asked = checked(InferQuestion, call.parsed(raw))
             rows = _rows(asked.inputs)
             readings = readings_of(rows, call.desk.settings.schema, now_ms(), call.desk.ahead_ms, "/inputs")
             monitor, run = call.desk.monitor()
@@ -124,10 +123,9 @@ async def infer(call: Call) -> Reply:
 
 async def series(call: Call) -> Reply:
     """Answer KServe's question for a forecast."""
-    most = call.desk.chosen.max_batch_body
-    raw = await call.raw(most)
+    raw = await call.raw()
     async with call.desk.compute:
-        asked = checked(SeriesQuestion, parsed(raw, most))
+        asked = checked(SeriesQuestion, call.parsed(raw))
         _can_be_answered(asked, call.desk.settings.schema.vitals)
         monitor, _ = call.desk.monitor()
         with call.desk.metrics.inference[FORECAST].time():
@@ -162,7 +160,7 @@ def _forecast(call: Call, monitor: Monitor, one: Series, asked: SeriesQuestion, 
         first = when[0]
     rows = [{"time": rfc3339(first + i * every), one.name: value} for i, value in enumerate(one.series)]
     readings = readings_of(rows, schema, now_ms(), call.desk.ahead_ms, f"/inputs/{place}/series")
-    found = ahead(monitor, readings, Profile(SOMEBODY))
+    found = ahead(monitor, readings, monitor.begin(SOMEBODY))
     told: dict[str, Any] = {"type": "time_series_forecast", "id": str(place), "error": None}
     vital = found.forecast_vitals.index(one.name) if one.name in found.forecast_vitals else -1
     told_ahead = found.forecast[-1, vital] if vital >= 0 else np.full((1, 3), np.nan)
@@ -201,7 +199,7 @@ def _rows(inputs: list[Tensor]) -> list[dict[str, Any]]:
 
 def _outputs(name: str, monitor: Monitor, readings: Readings) -> list[dict[str, Any]]:
     if name == "forecast":
-        found = ahead(monitor, readings, Profile(SOMEBODY))
+        found = ahead(monitor, readings, monitor.begin(SOMEBODY))
         table = found.forecast[-1]  # vitals x horizons x quantiles
         parameters = {"vitals": list(found.forecast_vitals), "minutes": list(found.horizons)}
         return [

@@ -26,6 +26,7 @@ from vitalwatch.api.table import (
     READING_EXAMPLES,
     READING_FORM,
 )
+from vitalwatch.settings import Api
 
 REF = "#/components/schemas/"
 EXAMPLES = Path(__file__).with_name("examples.yaml")
@@ -49,8 +50,8 @@ MORE = {
 }
 
 
-def described(forms: Forms) -> dict[str, Any]:
-    """Return the OpenAPI file."""
+def described(forms: Forms, chosen: Api) -> dict[str, Any]:
+    """Return the OpenAPI file of a server with these limits."""
     used: list[type[BaseModel]] = [forms.profile, forms.change, forms.moment, Personal]
     used += [one.body for one in OPERATIONS if isinstance(one.body, type)]
     _, told = models_json_schema([(form, "validation") for form in dict.fromkeys(used)], ref_template=REF + "{model}")
@@ -65,7 +66,7 @@ def described(forms: Forms) -> dict[str, Any]:
     answers = examples()
     paths: dict[str, dict[str, Any]] = {}
     for one in OPERATIONS:
-        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas, answers)
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, schemas, answers, chosen)
     return {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION},
@@ -89,7 +90,7 @@ def examples() -> dict[str, Any]:
     return found
 
 
-def _operation(one: Operation, schemas: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
+def _operation(one: Operation, schemas: dict[str, Any], answers: dict[str, Any], chosen: Api) -> dict[str, Any]:
     told: dict[str, Any] = {
         "operationId": one.name,
         "tags": [one.tag],
@@ -105,6 +106,7 @@ def _operation(one: Operation, schemas: dict[str, Any], answers: dict[str, Any])
         told["deprecated"] = True
     if one.body is not None:
         told["requestBody"] = {"required": one.tag != "Alarms", "content": _content(one, schemas)}
+        told["x-max-body"] = one.most(chosen)  # bytes; of lines config.api.max_lines_body
     return told
 
 

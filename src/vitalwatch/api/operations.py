@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fastapi.exceptions import StarletteHTTPException as HTTPException
 from fastapi.routing import Match, routing
 from pydantic import BaseModel
 
@@ -18,6 +19,7 @@ from vitalwatch.api.desk import Desk
 from vitalwatch.api.limits import place_of
 from vitalwatch.api.problem import MEDIA, Problem, in_protocol, of_error
 from vitalwatch.errors import VitalsError
+from vitalwatch.settings import Api
 
 log = logging.getLogger("vitalwatch.api")
 OWN, HOUSE, NONE = "own", "all", "none"  # what an operation has to do with wards
@@ -42,6 +44,8 @@ class Operation:
         deprecated: Whether something newer does the same.
         wards: OWN where it is about people, of whom a key sees those of its wards; HOUSE where it is about everybody
             at once, so that it takes a key of all wards; NONE where it is about nobody.
+        many: Whether the body holds up to a thousand of something, and so may be `config.api.max_batch_body` long, not
+            `max_body`.
     """
 
     method: str
@@ -60,6 +64,11 @@ class Operation:
     told: str = ""
     headers: tuple[str, ...] = ()
     wards: str = OWN
+    many: bool = False
+
+    def most(self, chosen: Api) -> int:
+        """Return how many bytes the body may have, whether its length is told or not."""
+        return chosen.max_batch_body if self.many else chosen.max_body
 
 
 class Route(routing.Route):
@@ -73,18 +82,19 @@ class Route(routing.Route):
 
     def __init__(self, operation: Operation) -> None:
         super().__init__(operation.path, operation.answer, methods=[operation.method], name=operation.name)
-        self.methods, self.operation = {operation.method}, operation  # Starlette would add HEAD to GET
+        self.answers, self.operation = frozenset(self.methods or ()), operation  # HEAD beside GET (RFC 9110, 9.1)
 
     async def handle(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Answer, if the method is the operation's."""
-        if self.methods and scope["method"] not in self.methods:
-            await super().handle(scope, receive, send)
-            return
+        """Answer, if the method is the operation's; of a HEAD the door sends no body."""
+        if scope["method"] not in self.answers:
+            there = (route for route in scope["app"].routes if route.matches(scope)[0] is not Match.NONE)
+            known = sorted({method for route in there for method in route.methods})
+            raise HTTPException(405, headers={"Allow": ", ".join(known)})
         await answered(self.operation, self.desk, scope, receive, send)
 
     def matches(self, scope: Scope) -> tuple[Match, dict[str, Any]]:
         """Return whether path and method are the operation's."""
-        if scope.get("path") == self.path and scope["method"] == self.operation.method:  # no parameters: most requests
+        if scope.get("path") == self.path and scope["method"] in self.answers:  # no parameters: most requests
             return Match.FULL, {"endpoint": self.endpoint, "path_params": {}, "route": self}
         match, found = super().matches(scope)
         return match, dict(found)
@@ -94,8 +104,9 @@ async def answered(operation: Operation, desk: Desk, scope: Scope, receive: Any,
     """Answer one request."""
     scope["vitalwatch.operation"] = operation.name
     call = Call(
-        scope, receive, send, desk, ANYBODY, dict(scope["headers"]), scope["path_params"], scope["vitalwatch.id"]
-    )
+        scope, receive, send, desk, ANYBODY, dict(scope["headers"]), scope["path_params"], scope["vitalwatch.id"],
+        operation.most(desk.chosen),
+    )  # fmt: skip
     try:
         client = (scope.get("client") or ("",))[0]
         if operation.scope == PUBLIC:

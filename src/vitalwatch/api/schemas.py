@@ -60,6 +60,7 @@ PREDICTION = closed(
         "expected_heart_rate": told(NUMBER, "bpm"),
         "spread": told(NUMBER, "bpm, usual around it"),
         "unit": {"const": "bpm"},
+        "basis": {"enum": ["own", "told", "borrowed"], "description": "own days, a resting heart rate, people alike"},
         "model": told(TEXT, "run that answers"),
     }
 )
@@ -150,9 +151,10 @@ JUDGEMENT = closed(
         "late": told(COUNT, "readings left out because they came after the step that followed theirs"),
         "early_warning": maybe(EARLY_WARNING),
         "series": SERIES,
+        "memory": told(TEXT, "where asked for: sealed, to be sent with the readings that follow"),
         "model": TEXT,
     },
-    ("series",),
+    ("series", "memory"),
 )
 FORECAST = closed(
     {
@@ -244,6 +246,7 @@ SEEN_FIELDS: dict[str, Schema] = {
     "worn": YES,
     "wear": maybe({"enum": ["worn", "silent", "not_worn"]}),
     "waiting": told(YES, "readings wait to be scored"),
+    "late": told(closed({"count": COUNT}), "readings of the day before `time` that came too late to stand in a row"),
     "priority": maybe(PRIORITY),
     "alarms": many(ref("Alert")),
 }

@@ -34,6 +34,9 @@ async def events(call: Call) -> Reply | None:
     try:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
         await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+        if call.scope["method"] == "HEAD":
+            await call.send({"type": "http.response.body", "body": b""})
+            return None
         await call.send({"type": "http.response.body", "body": b"retry: 1000\n\n" + first, "more_body": True})
         gone = asyncio.ensure_future(_gone(call))
         try:

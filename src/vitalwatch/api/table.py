@@ -42,7 +42,10 @@ CHANGE_FORM = "PersonChange"
 
 def _asking() -> list[Operation]:
     alone: dict[str, Any] = {"deprecated": True, "tag": ASK}
-    about: dict[str, Any] = {"told": "Person and activity in, one or up to 1,000 as an array; heart rate out."}
+    about: dict[str, Any] = {
+        "told": "Person and activity in, one or up to 1,000 as an array; heart rate out. A known `person` (one "
+        "in a request, without profile) is told by own days; `basis` says by what."
+    }
     judged: dict[str, Any] = {
         "told": "`readings` (one, or a window of up to 1,000) with a profile, or a known `person`. `is_anomaly` is of "
         "the learnt channels (`unusual`, `known`) alone: clinical rules (limits, NEWS2) and sensors stand in `alarms` "
@@ -54,15 +57,16 @@ def _asking() -> list[Operation]:
         "answer": asking.predict,
         "body": MOMENT_FORM,
         "scope": READ,
-        "wards": NONE,
+        "many": True,
     }
-    anomaly: dict[str, Any] = {"answer": asking.anomaly, "body": AnomalyQuestion, "scope": READ}
+    anomaly: dict[str, Any] = {"answer": asking.anomaly, "body": AnomalyQuestion, "scope": READ, "many": True}
     return [
         Operation("POST", "/predict", "predict", tag=ASK, summary="Expected heart rate", **about, **predict),
         Operation("POST", "/anomaly", "anomaly", tag=ASK, summary="Is this unusual, and why?", **judged, **anomaly),
         Operation(
             "POST", "/forecast", "forecast", READ, ASK, "The next hour, with 80 % intervals", asking.forecast,
-            ForecastQuestion, told="5 to 60 minutes ahead; `readings` of the last hours, or a known `person`.",
+            ForecastQuestion, many=True,
+            told="5 to 60 minutes ahead; `readings` of the last hours, or a known `person`.",
         ),
         Operation("POST", "/predict_heart_rate", "predict_heart_rate", summary="Use /predict", **predict, **alone),
         Operation("POST", "/detect_anomaly", "detect_anomaly", summary="Use /anomaly", **anomaly, **alone),
@@ -158,7 +162,7 @@ def _protocols() -> list[Operation]:
     one = "/v2/models/{model}"
     of: dict[str, Any] = {"tag": OIP, "scope": READ}
     version = one + "/versions/{version}"
-    infer: dict[str, Any] = {"answer": inference.infer, "body": InferQuestion}
+    infer: dict[str, Any] = {"answer": inference.infer, "body": InferQuestion, "many": True}
     told: dict[str, Any] = {
         "told": "Models `anomaly` and `forecast`; inputs are columns of readings, `time` among them."
     }
@@ -177,7 +181,8 @@ def _protocols() -> list[Operation]:
         Operation("POST", f"{version}/infer", "v2_infer_version", summary="Ask a version", **infer, **of, **told),
         Operation(
             "POST", "/v1/timeseries/forecast", "timeseries_forecast", READ, OIP, "KServe's forecast", inference.series,
-            SeriesQuestion, told="`frequency` second, minute or hour, up to an hour ahead; quantiles 0.1, 0.5 and 0.9.",
+            SeriesQuestion, many=True,
+            told="`frequency` second, minute or hour, up to an hour ahead; quantiles 0.1, 0.5 and 0.9.",
         ),
     ]  # fmt: skip
 
@@ -219,7 +224,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_asking()[:3],
     Operation(
         "POST", "/readings", "readings", INGEST, SEND, "Send readings", taking.readings, READING_FORM, (JSON, NDJSON),
-        statuses=(200, 202), headers=("Idempotency-Key",),
+        statuses=(200, 202), headers=("Idempotency-Key",), many=True,
         told="One, an array (up to 1,000 and 1 MB), or a line each (NDJSON, up to 64 MB, taken in parts). 202: on the "
         "disk and scored. "
         "`event_id` or `Idempotency-Key` make a repetition a duplicate (200). Refused ones are named and kept.",

@@ -26,8 +26,7 @@ async def readings(call: Call) -> Reply:
     call.desk.readings.admit()
     if call.media == NDJSON:
         return await _by_lines(call)
-    most = call.desk.chosen.max_batch_body
-    one, messages = _objects(await call.body(most), most)
+    one, messages = _objects(await call.body(), call.most)
     if not 0 < len(messages) <= MOST:
         raise Problem("too_many" if messages else "too_few", f"1 to {MOST} readings in one request.")
     return _told(await _taken(call, messages, _idempotency(call)), one)

@@ -278,6 +278,7 @@ def _seen(one: Seen) -> dict[str, Any]:
         "worn": one.worn,
         "wear": one.wear or None,
         "waiting": one.waiting,
+        "late": {"count": one.late},
         "priority": one.priority or None,
         "alarms": [alert(each) for each in one.alarms],
     }

@@ -7,16 +7,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL
+from vitalwatch.alerting.rules import OWN
 from vitalwatch.database.connection import take
 from vitalwatch.database.people import AT_ONCE, Person, Wards
-from vitalwatch.database.tables import alarms, counters, transitions
+from vitalwatch.database.tables import alarms, counters, raised, transitions
 from vitalwatch.errors import NotAllowed
 
 KINDS = {PHYSIOLOGICAL: "clinical", TECHNICAL: "technical"}  # of alarms, in the words of a ward
-COUNTED = "alert."  # how counters of alerts begin
+COUNTED = "alert."  # how counters of alerts began before version 0004 of the tables
+OWN_RULE = "own"
 Told = Mapping[str, Any]  # an alert or a transition as plain values
 _CONCERNING = select(alarms.c.body).where(
     alarms.c.person.in_(bindparam("persons", expanding=True)), alarms.c.open | (alarms.c.changed >= bindparam("since"))
@@ -48,17 +50,29 @@ def write(connection: Connection, told: Sequence[tuple[Person, Told]], steps: Se
 
 
 def count(connection: Connection, told: Iterable[Told]) -> None:
-    """Count alerts that were raised, in the transaction that did it; `raised` says how many there ever were."""
-    for (priority, kind), n in Counter((alert["priority"], KINDS[alert["category"]]) for alert in told).items():
-        take(connection, f"{COUNTED}{priority}.{kind}", n)
+    """Count alerts that were raised, in the transaction that did it; `counted` says how many there ever were."""
+    c = raised.c
+    found = Counter((alert["priority"], KINDS[alert["category"]], rule_label(alert["rule"])) for alert in told)
+    for (priority, kind, rule), n in found.items():
+        mine = (c.priority == priority, c.kind == kind, c.rule == rule)
+        if not connection.execute(update(raised).where(*mine).values(value=c.value + n)).rowcount:
+            connection.execute(raised.insert().values(priority=priority, kind=kind, rule=rule, value=n))
 
 
-def raised(connection: Connection) -> dict[tuple[str, ...], int]:
-    """Return how many alerts were ever raised, by priority and kind."""
+def counted(connection: Connection) -> dict[tuple[str, str, str], int]:
+    """Return how many alerts were ever raised, by priority, kind and rule (see `rule_label`; empty: before 0004)."""
+    rows = connection.execute(select(raised.c.priority, raised.c.kind, raised.c.rule, raised.c.value))
+    found = {(priority, kind, rule): int(value) for priority, kind, rule, value in rows}
     c = counters.c
-    rows = connection.execute(select(c.name, c.value).where(c.name.startswith(COUNTED, autoescape=True)))
-    parts = {name.removeprefix(COUNTED).partition("."): int(value) for name, value in rows}
-    return {(priority, kind): value for (priority, _, kind), value in parts.items()}
+    for name, value in connection.execute(select(c.name, c.value).where(c.name.startswith(COUNTED, autoescape=True))):
+        priority, _, kind = name.removeprefix(COUNTED).partition(".")
+        found[priority, kind, ""] = int(value)
+    return found
+
+
+def rule_label(rule: str) -> str:
+    """Return what a rule is counted under: its name, or OWN_RULE for the numbered rules of one person."""
+    return OWN_RULE if OWN.fullmatch(rule) else rule[:64]
 
 
 def one(connection: Connection, alarm: str) -> tuple[int, str, dict[str, Any]] | None:

@@ -12,7 +12,16 @@ from vitalwatch.database import changes, people, quarantine, readings, scores, v
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
-from vitalwatch.database.tables import alarms, discharges, judgements, notices, outbox, snapshots, transitions
+from vitalwatch.database.tables import (
+    alarms,
+    discharges,
+    judgements,
+    landmarks,
+    notices,
+    outbox,
+    snapshots,
+    transitions,
+)
 from vitalwatch.database.tables import changes as changes_table
 from vitalwatch.database.tables import people as people_table
 from vitalwatch.database.tables import quarantine as refused
@@ -30,6 +39,7 @@ OWNED = (
     changes_table,
     scores_table,
     snapshots,
+    landmarks,
     alarms,
     transitions,
     outbox,

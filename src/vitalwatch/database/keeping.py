@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select, text
 from vitalwatch.database import people
 from vitalwatch.database.connection import Database
 from vitalwatch.database.people import Person
-from vitalwatch.database.tables import alarms, outbox, quarantine, readings, scores, snapshots, transitions
+from vitalwatch.database.tables import alarms, landmarks, outbox, quarantine, readings, scores, snapshots, transitions
 
 DAY_MS = 86_400_000
 KINDS = ("readings", "scores", "alarms", "events", "quarantine")
@@ -49,12 +49,14 @@ def retain(database: Database, days: Mapping[str, int], now: int) -> dict[str, i
 
 def _old_readings(connection: Connection, person: Person, before: int) -> int:
     """Delete a person's old readings; a snapshot that needs one of them goes with it, as nobody could continue it."""
-    c, s = readings.c, snapshots.c
+    c = readings.c
     old = (c.person == person.no) & (c.time < before)
     newest = connection.execute(select(func.max(c.no)).where(old)).scalar()
     if newest is None:
         return 0
-    connection.execute(delete(snapshots).where(s.person == person.no, s.through < newest, s.newest < before))
+    for kept in (snapshots, landmarks):
+        s = kept.c
+        connection.execute(delete(kept).where(s.person == person.no, s.through < newest, s.newest < before))
     return connection.execute(delete(readings).where(old)).rowcount
 
 

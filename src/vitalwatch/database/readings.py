@@ -11,9 +11,9 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from vitalwatch.database.connection import bulk
 from vitalwatch.database.layouts import Layouts
-from vitalwatch.database.people import AT_ONCE, Person
-from vitalwatch.database.tables import readings
-from vitalwatch.tables import Readings
+from vitalwatch.database.people import AT_ONCE, Person, Wards, within
+from vitalwatch.database.tables import people, readings
+from vitalwatch.tables import DAY, Readings
 
 LOOKED_AT = 20  # people, of those with readings that wait
 Content = tuple[int, int, int, int, bytes]  # person, time, utc_offset, layout, body: what a reading says
@@ -131,6 +131,14 @@ def late(connection: Connection, layouts: Layouts, person: Person, since: int, u
     found = Readings(person.pseudonym, np.asarray(time, np.int64), np.asarray(offset, np.int16), values)
     count = len(rows) if len(rows) < most else connection.execute(select(func.count()).where(*mine)).scalar_one()
     return Late(int(count), np.asarray(received, np.int64), found)
+
+
+def late_by_person(connection: Connection, wards: Wards) -> dict[int, int]:
+    """Return by number how many readings of the day up to a person's newest row came too late; those without none."""
+    c, p = readings.c, people.c
+    mine = readings.join(people, (c.person == p.no) & (c.time >= p.newest - DAY) & (c.time < p.newest))
+    which = select(c.person, func.count()).select_from(mine).where(c.late.is_(True), *within(wards))
+    return {int(no): int(count) for no, count in connection.execute(which.group_by(c.person))}
 
 
 def first_time(connection: Connection, person: Person, *, since: int, after: int, through: int) -> int | None:

@@ -18,9 +18,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
-HEAD = "0003"  # newest migration
+HEAD = "0004"  # newest migration
 
 metadata = MetaData()
 
@@ -84,6 +85,7 @@ readings = Table(
     Column("layout", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index("readings_of_person", "person", "time"),
+    Index("readings_late", "person", "time", sqlite_where=text("late IS 1"), postgresql_where=text("late IS true")),
 )
 changes = Table(  # where a person's normal began anew; numbered among the readings
     "changes",
@@ -115,6 +117,16 @@ snapshots = Table(  # what the monitor remembers of a person up to a reading; th
     Column("run", String(64), primary_key=True),
     Column("through", BigInteger, nullable=False),
     Column("newest", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+landmarks = Table(  # the same well before the newest row, with what rules remembered: where late readings begin
+    "landmarks",
+    metadata,
+    Column("person", BigInteger, primary_key=True, autoincrement=False),
+    Column("newest", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", String(64), nullable=False),
+    Column("through", BigInteger, nullable=False),
+    Column("judged", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
 alarms = Table(
@@ -150,6 +162,14 @@ outbox = Table(
     Column("person", BigInteger, nullable=False, index=True),
     Column("ward", String(64), nullable=False),
     Column("body", Text, nullable=False),
+)
+raised = Table(  # how many alerts there ever were
+    "raised",
+    metadata,
+    Column("priority", String(16), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("rule", String(64), primary_key=True),
+    Column("value", BigInteger, nullable=False),
 )
 judgements = Table(  # what rules remember of a person
     "judgements",

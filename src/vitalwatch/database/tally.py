@@ -7,6 +7,7 @@ yet written is lost when the process is killed: the count, never the first.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from vitalwatch.database.audit import Book
+from vitalwatch.errors import DatabaseError
+
+log = logging.getLogger(__name__)
 
 WINDOW, HOUR = 60.0, 3600.0  # seconds
 MOST = 64  # of who and what, counted at a time
@@ -77,6 +81,16 @@ class Tally:
             else:
                 window.again += 1
             return not window.told
+
+    def noted(self, what: What) -> bool:
+        """Count one that may not happen unless it stands in the audit log; return whether it does."""
+        try:
+            if self.note(what):
+                self.write()
+        except DatabaseError as error:
+            log.error("not written into the audit log, so not told: %s", error)
+            return False
+        return True
 
     def write(self, *, all_of_it: bool = False) -> None:
         """Write the first ones, and the counts of minutes that are over (or all counts); raises DatabaseError.

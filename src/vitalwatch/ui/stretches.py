@@ -1,7 +1,7 @@
 """A long recording judged in stretches, as an API takes no more readings at once, and put together again.
 
-Each stretch but the first begins with readings of the one before: windows of the models reach back into them, and what
-is said of them again is left out. Own days count within their stretch only: else the population's normal holds.
+Each stretch but the first goes on with what the API remembered of those before (`memory` of /anomaly): own days count
+as they do in one piece.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from vitalwatch.schema import Schema
 from vitalwatch.tables import Readings
 from vitalwatch.ui.course import Course
 from vitalwatch.ui.trying import Judged
@@ -18,11 +17,9 @@ from vitalwatch.ui.trying import Judged
 MOST = 1_000  # readings in one question (docs/api.md)
 
 
-def stretches(readings: Readings, schema: Schema) -> list[Readings]:
-    """Return readings, one a grid step, in stretches of up to MOST, each behind a day (at most half of it) known."""
-    again = min(schema.steps_per_day, MOST // 2)
-    starts = range(0, max(len(readings) - again, 1), MOST - again)
-    return [readings.rows(slice(start, start + MOST)) for start in starts]
+def stretches(readings: Readings) -> list[Readings]:
+    """Return readings, one a grid step, in stretches of up to MOST."""
+    return [readings.rows(slice(start, start + MOST)) for start in range(0, max(len(readings), 1), MOST)]
 
 
 def joined(parts: Sequence[Judged], step_ms: int) -> Judged:

@@ -210,19 +210,21 @@ class There:
     def judged(self, readings: Readings, profile: Profile) -> Judged:
         """As `Source.judged`."""
         shift = (wall() - self.now()) // DAY * DAY  # the API judges on the wall's clock, a demonstration shows another
-        parts = stretches(readings, self.schema)
-        bodies = [{"readings": _messages(one, shift), "profile": _profile(profile)} for one in parts]
-        found = [self._judged(body, one, shift) for body, one in zip(bodies, parts, strict=True)]
+        parts = stretches(readings)
+        body: dict[str, Any] = {}
+        found, memory = list[Judged](), dict[str, Any]()
+        for one in parts:
+            body = {"readings": _messages(one, shift), "profile": _profile(profile), **memory}
+            more = {} if one is parts[-1] else {"remember": True}
+            told = self._post("/anomaly", {**body, "series": True, **more})
+            alarms = tuple(_of_window(alarm, shift) for alarm in told["alarms"])
+            found.append(Judged(_course(told, one, shift), alarms, None, _warning(told)))
+            memory = {"memory": told["memory"]} if more else {}
         try:
-            ahead = _ahead(self._post("/forecast", bodies[-1]), shift)
+            ahead = _ahead(self._post("/forecast", body), shift)
         except ApiError:
             ahead = None
         return replace(joined(found, self.schema.step_ms), ahead=ahead)
-
-    def _judged(self, body: Mapping[str, Any], readings: Readings, shift: int) -> Judged:
-        told = self._post("/anomaly", {**body, "series": True})
-        alarms = tuple(_of_window(one, shift) for one in told["alarms"])
-        return Judged(_course(told, readings, shift), alarms, None, _warning(told))
 
     def expected(self, moments: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
         """As `Source.expected`."""

@@ -28,9 +28,8 @@ def show() -> None:
     models = source().models()
     if models is None:
         st.caption(
-            f"Judged by the API in stretches of {stretches.MOST:,} time steps ({days():.0f} days), each by itself: own "
-            "days count within their stretch only, else the population's normal does. Sent there are summaries by "
-            "time step, without names; the API keeps none of them."
+            f"Judged by the API, {stretches.MOST:,} time steps ({days():.0f} days) at a time, as one recording. Sent "
+            "there are summaries by time step, without names; the API keeps none of them."
         )
     files = st.file_uploader("Files of one recording", upload.SUFFIXES, accept_multiple_files=True, key="files")
     with st.container(horizontal=True):
