@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import cleaning, features, learning, recordings, sequences, synthetic
+from vitalwatch import cleaning, features, lags, learning, recordings, sequences, synthetic
 from vitalwatch.learning import Person
 from vitalwatch.lines import forecast as lines
 from vitalwatch.models import forecast, forecast_linear, forecast_trees
@@ -167,7 +167,7 @@ def by_day(person: Person, fitted: Trained, others: Sequence[Person], settings: 
     served = stream.advance(stream.begin(), grid, rows.static, ask=True)[1][:, 0]
     x, last = sequences.windows(grid, np.arange(len(grid)), params.forecaster, schema)
     plain = sequences.forecast(fitted.model, fitted.widening, x, rows.static, last, params.forecaster, schema)[:, 0]
-    trees = fitted.blend.trees.run(x=sequences.lagged(x, rows.static, last, 0))["value"] + last[:, :1]
+    trees = fitted.blend.trees.run(x=lags.lagged(x, rows.static, last, 0))["value"] + last[:, :1]
     ridge, ridge_newest = (
         lines_ridge(others, schema.step_minutes, how) for how in (lines.design, lines.design_with_newest)
     )

@@ -17,6 +17,7 @@ from vitalwatch.tables import Doubles, Floats
 
 MISS = 0.1  # of each side: 80 % inside
 RATE = 0.03  # of an interval's half width, for a miss: about a day to settle
+SELDOM_RATE = 0.05  # where only one row an hour is forecast: about a week
 LEAST, MOST = 0.3, 4.0  # bounds of a factor, so that nobody's interval vanishes or becomes the whole scale
 
 
@@ -64,7 +65,7 @@ def begin(plan: Plan) -> Kept:
     return Kept(np.ones((v, h, 2)), np.full((plan.most, v, h, 3), np.nan, np.float32))
 
 
-def advance(kept: Kept, told: Floats, measured: Floats, plan: Plan) -> tuple[Kept, Floats]:
+def advance(kept: Kept, told: Floats, measured: Floats, plan: Plan, *, seldom: bool = False) -> tuple[Kept, Floats]:
     """Return the next state and the stretched intervals of new rows, (n, v, h, 3).
 
     Args:
@@ -72,13 +73,14 @@ def advance(kept: Kept, told: Floats, measured: Floats, plan: Plan) -> tuple[Kep
         told: Quantiles of new rows in each vital's unit, (n, v, h, 3); NaN where not forecast.
         measured: What was measured in these rows, (n, v); NaN where nothing was.
         plan: From `Plan.of`.
+        seldom: Whether only one row an hour is forecast, so that each teaches more.
     """
-    n = len(told)
+    n, steps = len(told), SELDOM_STEPS if seldom else STEPS
     new = told.copy()
     wide = new[..., ::2] = _widths(told)
     so_far = np.concatenate((kept.waiting, new))
     waiting = so_far[n:] if n <= plan.most else so_far[n:].copy()
-    factors = _followed(kept.factor, *_misses(so_far, measured, plan))
+    factors = _followed(kept.factor, *_misses(so_far, measured, plan), steps)
     stretched = wide * factors
     stretched *= SIDES
     stretched += told[..., 1:2]
@@ -88,7 +90,9 @@ def advance(kept: Kept, told: Floats, measured: Floats, plan: Plan) -> tuple[Kep
 
 SIDES = np.array([-1, 1], np.float32)  # below, above
 LEAST_WIDTH = np.float32(1e-3)  # in the vital's unit
-STEPS = np.array([0.0, -RATE * MISS, RATE * (1 - MISS)])  # of a factor: nothing known, inside, outside
+STEPS, SELDOM_STEPS = (  # of a factor: nothing known, inside, outside
+    np.array([0.0, -rate * MISS, rate * (1 - MISS)]) for rate in (RATE, SELDOM_RATE)
+)
 
 
 def _widths(told: Floats) -> Floats:
@@ -108,23 +112,23 @@ def _misses(so_far: Floats, measured: Floats, plan: Plan) -> tuple[Floats, Float
     return away, past[..., ::2]
 
 
-def _followed(factor: Doubles, away: Floats, wide: Floats) -> Doubles:
+def _followed(factor: Doubles, away: Floats, wide: Floats, steps: Doubles) -> Doubles:
     """Return the factors after each new row, (n, v, h, 2)."""
     known = away == away  # NaN is not equal to itself
     if not np.count_nonzero(known):
         return np.broadcast_to(factor, away.shape)
     code = known.view(np.int8)
     if len(away) == 1:
-        return _next(factor, code, away, wide)
+        return _next(factor, code, away, wide, steps)
     factors = np.empty(away.shape)
     for row in range(len(away)):
-        factors[row] = factor = _next(factor, code[row], away[row], wide[row])
+        factors[row] = factor = _next(factor, code[row], away[row], wide[row], steps)
     return factors
 
 
-def _next(factor: Doubles, known: NDArray[np.int8], away: Floats, wide: Floats) -> Doubles:
+def _next(factor: Doubles, known: NDArray[np.int8], away: Floats, wide: Floats, steps: Doubles) -> Doubles:
     """Return factors after what came at one moment; `known` is 1 where anything did."""
-    step = STEPS.take(known + (away > wide * factor))  # what is not known is not away
+    step = steps.take(known + (away > wide * factor))  # what is not known is not away
     step += factor
     np.maximum(step, LEAST, out=step)
     return np.minimum(step, MOST, out=step)

@@ -82,6 +82,7 @@ class Asked:
 
     forecast: bool
     detect: bool
+    follow: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class Monitor:
         return State(about, cleaning.begin(person, self.schema), self._nobody, self._nobody)
 
     def advance(
-        self, state: State, new: Readings, *, forecast: bool = True, detect: bool = True
+        self, state: State, new: Readings, *, forecast: bool = True, detect: bool = True, follow: bool = False
     ) -> tuple[State, Answers]:
         """Return the next state and the answers for every grid row that the new readings add or change.
 
@@ -189,8 +190,9 @@ class Monitor:
                 late: they are left out and counted in `Answers.late`.
             forecast: Whether to forecast at each row (an LSTM run a row).
             detect: Whether to score rows and raise alarms; without, scores are NaN, and alarms stay as they were.
+            follow: Whether intervals learn from one row an hour where none is forecast, for whoever asks later.
         """
-        asked = Asked(forecast, detect)
+        asked = Asked(forecast, detect, follow)
         late = 0
         if len(new) and new.time.item(0) < state.newest:
             on_time = new.time >= state.newest
@@ -210,8 +212,7 @@ class Monitor:
     def again(self, state: State, *, detect: bool = True) -> Answers:
         """Return the answers for the newest row once more, with its forecast."""
         told = state.cleaning
-        nothing = told.open.rows(slice(0, 0))
-        cleaned = cleaning.State(nothing, told.before, told.before)
+        cleaned = cleaning.State(told.open.rows(slice(0, 0)), told.before, told.before)
         return self.advance(State(state.person, cleaned, state.before, state.before), told.open, detect=detect)[1]
 
     def answer(
@@ -330,7 +331,7 @@ class Monitor:
 
     def _rows(self, body: Body, person: Floats, grid: Grid, asked: Asked, late: int) -> tuple[Body, Answers]:
         state, rows = self._residuals(body, person, grid)
-        recent, ahead = self._stream.advance(body.recent, grid, rows.static, ask=asked.forecast)
+        recent, ahead = self._stream.advance(body.recent, grid, rows.static, ask=asked.forecast, follow=asked.follow)
         if asked.detect:
             scored, scores = self.detector.advance(body.scored, rows.features, rows.assessable)
             levels, scores, own = self._on_own_level(body.levels, scores, grid.time)

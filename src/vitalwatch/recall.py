@@ -57,7 +57,7 @@ class Held:
 
     def advanced(self, served: Served, new: Readings, through: int) -> tuple[Held, Answers]:
         """Return what is held after new readings, and the answers."""
-        state, answers = served.monitor.advance(self.state, new, forecast=False)
+        state, answers = served.monitor.advance(self.state, new, forecast=False, follow=True)
         return replace(
             self,
             run=served.run,
@@ -180,7 +180,7 @@ class Recall:
         rest = readings.of_person(
             connection, self._layouts, person, step_ms, since=since, after=after, through=person.scored
         )
-        return held.state, served.monitor.advance(held.state, rest.readings, forecast=False)[1]
+        return held.state, served.monitor.advance(held.state, rest.readings, forecast=False, follow=True)[1]
 
     def changed(self, connection: Connection, person: Person, served: Served, held: Held, no: int) -> Held:
         """Return a state after the change of this number: what was normal before counts no more."""

@@ -17,19 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import adaptive
+from vitalwatch.lags import CONTEXT, lagged
 from vitalwatch.params import Forecaster
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema, minutes
-from vitalwatch.tables import Doubles, Floats, Grid
+from vitalwatch.tables import MINUTE, Doubles, Floats, Grid, Times
 
-CONTEXT = ("steps", "intensity", "sleep")
 TURN = "heart_rate_turn"  # last heart rate of a step minus its mean: where it is heading
 TURN_SCALE = 10.0  # bpm that count as one
 HALF_STEPS = 60.0  # steps/min at which the steps channel is 0.5: a slow walk
 TREES = "forecast_trees.onnx"
 QUANTILES = (0.1, 0.5, 0.9)
+FOLLOWED = 60 * MINUTE  # one row in so long is forecast for a person's intervals to learn from, where nobody asks
 AT_ONCE = 1024  # windows a run of the model: more are slower (caches) and take memory
 
+_NOBODY = np.empty(0, np.intp)
 _ANGLE = 2 * np.pi * np.arange(1440) / 1440
 CLOCK = np.stack([np.sin(_ANGLE), np.cos(_ANGLE)], axis=1).astype(np.float32)  # by local minute of the day, (1440, 2)
 
@@ -185,7 +187,9 @@ class Stream:
         """Return the tail of somebody of whom nothing is known."""
         return Tail(np.empty((0, 0), np.float32), adaptive.begin(self._adapting))
 
-    def advance(self, tail: Tail, grid: Grid, person: Floats, *, ask: bool) -> tuple[Tail, Floats]:
+    def advance(
+        self, tail: Tail, grid: Grid, person: Floats, *, ask: bool, follow: bool = False
+    ) -> tuple[Tail, Floats]:
         """Return the next tail, and the quantiles at each row of `grid`: float32 (n, v, h, 3), NaN unless asked for.
 
         A vital that the row does not know, as it was measured too long ago to be carried forward, is not forecast.
@@ -195,31 +199,44 @@ class Stream:
             grid: New rows.
             person: As in `forecast`, (n, s).
             ask: Whether to forecast.
+            follow: Whether to forecast the first row of each hour where nobody asks: for intervals to learn from.
         """
         layout, n = self._laid(grid.names), len(grid)
+        some = self._some(grid.time, ask, follow)
         before = tail.rows
         if not len(before) and layout.length > 1:
             before = _nothing(layout)
         waits = not ask and bool(np.isfinite(tail.kept.waiting).any())
-        first = 0 if ask or waits else max(n - layout.length, 0)  # nobody looks at the rows before
+        first = 0 if len(some) or waits else max(n - layout.length, 0)  # nobody looks at the rows before
         new = _row(grid, layout) if n == 1 else _table(grid, first, n, layout)[: n - first]
         rows = np.concatenate((before, new)) if len(before) else new
         following = rows[len(rows) - layout.length + 1 :]
         following = following.copy() if n > layout.length else following  # a month of rows can be forgotten
-        if not ask or self._model is None or not n:
-            kept, told = tail.kept, self._unknown(n)
+        told = self._unknown(n)
+        if not len(some):
+            kept = tail.kept
             if n and waits:  # without forecasts that wait there is nothing to learn
-                kept = adaptive.advance(kept, told, self._measured(new), self._adapting)[0]
+                kept = adaptive.advance(kept, told, self._measured(new), self._adapting, seldom=follow)[0]
             return Tail(following, kept), told
+        assert self._model is not None
         if n == 1:
             x, last = _from_last_of_one(rows, layout)
         else:
-            x, last = _from_last(rows.take(np.arange(n)[:, None] + layout.window, axis=0), layout)
-        told = ahead(self._model, x, person, last, self._blend)
-        told += new[:, : len(self.vitals), None, None]  # where the row knows a vital, that is `last`
-        told += self._outwards
-        kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._adapting)
-        return Tail(following, kept), _possibly(told, *self._limits)
+            x, last = _from_last(rows.take(some[:, None] + layout.window, axis=0), layout)
+        found = ahead(self._model, x, person[some], last, self._blend)
+        found += new[some, : len(self.vitals), None, None]  # where the row knows a vital, that is `last`
+        found += self._outwards
+        told[some] = found
+        kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._adapting, seldom=not ask)
+        return Tail(following, kept), _possibly(told, *self._limits) if ask else self._unknown(n)
+
+    def _some(self, time: Times, ask: bool, follow: bool) -> NDArray[np.intp]:
+        """Return the rows to forecast, of those that start at these times, UTC ms."""
+        if self._model is None or not (ask or follow):
+            return _NOBODY
+        if ask:
+            return np.arange(len(time))
+        return np.flatnonzero(time % FOLLOWED < self._schema.step_ms)
 
     def _measured(self, rows: Floats) -> Floats:
         """Return the vitals of new rows, NaN where they were not measured in that very step, (n, v)."""
@@ -298,72 +315,6 @@ def ahead(model: Runs, x: Floats, person: Floats, last: Floats, blend: Blend | N
         moved *= blend.share
         mine += moved[..., None]
     return told
-
-
-LAGS = (1, 2, 3, 4, 5, 6, 8, 11, 17, 23)  # rows back
-RECENT = (0, 1, 2, 3, 5)
-MEANS = (3, 6, 12, 24)  # rows
-
-
-def lagged(x: Floats, person: Floats, last: Floats, at: int) -> Floats:
-    """Return what trees see of windows: lags and means of heart rate and activity, clock, usual rates; (n, k).
-
-    Args:
-        x: From `windows`, (n, T, c).
-        person: As the model's, own and usual heart rates and the expected one last, (n, s).
-        last: From `windows`, (n, v).
-        at: Place of the heart rate among the vitals.
-    """
-    n, length, width = x.shape
-    places = _lagged_places(length, width, at)
-    flat = x.reshape(n, length * width)
-    stretches = np.add.reduceat(flat.take(places.moving, axis=1).reshape(n, length, -1), places.starts, axis=1)
-    means = np.add.accumulate(stretches[:, ::-1], axis=1).take(places.window, axis=1)
-    means /= places.rows
-    rate = last[:, at : at + 1]
-    own = person[:, -OWN:] - rate
-    return np.concatenate((flat.take(places.as_it_is, axis=1), means.reshape(n, -1), own, rate), axis=1)
-
-
-@dataclass(frozen=True)
-class _Lagged:
-    """Places in a flat window, worked out once.
-
-    Attributes:
-        as_it_is: What trees see as it is.
-        moving: What they see means of, row by row.
-        starts: First rows of the stretches between one window of means and the next, oldest first.
-        window: Stretches, newest first, that reach as far back as each window, (w,).
-        rows: In each window, (w, 1).
-    """
-
-    as_it_is: NDArray[np.intp]
-    moving: NDArray[np.intp]
-    starts: NDArray[np.intp]
-    window: NDArray[np.intp]
-    rows: Floats
-
-
-@lru_cache(maxsize=8)
-def _lagged_places(length: int, width: int, at: int) -> _Lagged:
-    newest, context = length - 1, width - 3 - len(CONTEXT)
-    places = [(max(newest - lag, 0), at) for lag in LAGS]
-    places += [(max(newest - lag, 0), context + i) for lag in RECENT for i in (0, 1)]
-    places += [(max(newest - lag, 0), width - 3) for lag in (0, 1)]  # the turn
-    places += [(newest, width - 2), (newest, width - 1)]  # the clock
-    moving = np.array((at, context, context + 1, context + 2), np.intp)
-    starts = sorted({max(length - rows, 0) for rows in MEANS})
-    window = [len(starts) - 1 - starts.index(max(length - rows, 0)) for rows in MEANS]
-    return _Lagged(
-        as_it_is=np.array([row * width + column for row, column in places], np.intp),
-        moving=(np.arange(length)[:, None] * width + moving).ravel(),
-        starts=np.array(starts, np.intp),
-        window=np.array(window, np.intp),
-        rows=np.array(MEANS, np.float32)[:, None],
-    )
-
-
-OWN = 7  # last columns of `person` that are heart rates: own by context, usual by hour, expected
 
 
 def static(person: Floats, last: Floats) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vitalwatch import sequences
+from vitalwatch import lags, sequences
 from vitalwatch.models import forecast_trees
 from vitalwatch.residuals import STATIC
 from vitalwatch.runtime import Model
@@ -40,10 +40,10 @@ def test_each_horizon_learns_its_own_answer(settings: Settings) -> None:
 
 def test_columns_are_equal_to_the_bit_alone_and_in_bulk(settings: Settings) -> None:
     x, person, _, last = windows(settings, 40)
-    many = sequences.lagged(x, person, last, 0)
+    many = lags.lagged(x, person, last, 0)
 
     for i in range(40):
-        np.testing.assert_array_equal(many[[i]], sequences.lagged(x[[i]], person[[i]], last[[i]], 0))
+        np.testing.assert_array_equal(many[[i]], lags.lagged(x[[i]], person[[i]], last[[i]], 0))
 
 
 def test_too_few_rows_or_no_heart_rate_give_no_trees(settings: Settings) -> None:

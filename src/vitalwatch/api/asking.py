@@ -211,7 +211,7 @@ def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, s
     with desk.metrics.inference[ANOMALY].time():
         goes_on = asked.memory is not None or (isinstance(asked, AnomalyQuestion) and asked.remember)
         if goes_on:
-            state, found = monitor.advance(before, readings, forecast=False)
+            state, found = monitor.advance(before, readings, forecast=False, follow=True)
         else:
             state, found = before, monitor.answer(readings, profile, forecast=False)
         risks = prognosis.risks(monitor, readings, profile, care)
@@ -224,7 +224,7 @@ def _of_readings(call: Call, asked: Window, rows: list[Any]) -> tuple[Answers, s
 
 def ahead(monitor: Monitor, readings: Readings, before: State) -> Answers:
     """Return the answers for the newest row, with its forecast."""
-    state, _ = monitor.advance(before, readings, forecast=False, detect=False)
+    state, _ = monitor.advance(before, readings, forecast=False, detect=False, follow=True)
     return monitor.again(state, detect=False)
 
 

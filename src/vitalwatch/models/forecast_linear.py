@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch.sequences import CLOCK, CONTEXT, Beside, static
+from vitalwatch.lags import CONTEXT
+from vitalwatch.sequences import CLOCK, Beside, static
 from vitalwatch.tables import Doubles, Floats
 
 MOST = 30_000  # rows of a vital and horizon: a line needs no more

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from vitalwatch import params
 from vitalwatch.export import several_to_onnx
+from vitalwatch.lags import lagged
 from vitalwatch.models.boosting import steady
-from vitalwatch.sequences import lagged
 from vitalwatch.tables import Floats
 
 LEAST = 500  # rows with a target that every horizon needs
@@ -28,7 +28,7 @@ class Drawn:
     """Rows that trees learn from.
 
     Attributes:
-        x: Columns of `sequences.lagged`, float32 (n, k).
+        x: Columns of `lags.lagged`, float32 (n, k).
         moved: Heart rate at each horizon minus the last one, bpm (n, h); NaN where it was not measured.
     """
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import learning, sequences
+from vitalwatch import lags, learning, sequences
 from vitalwatch.baseline import Normal
 from vitalwatch.learning import Person
 from vitalwatch.metrics import regression
@@ -91,7 +91,7 @@ class Parts:
         if self.line_share is not None:
             found["line"] = told["lines"][:, mine]
         if self.trees is not None:
-            found["trees"] = self.trees.run(x=sequences.lagged(x, person, last, self.at))["value"]
+            found["trees"] = self.trees.run(x=lags.lagged(x, person, last, self.at))["value"]
         return found
 
 

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from vitalwatch import sequences
+from vitalwatch import lags, sequences
 from vitalwatch.metrics.regression import error_sums
 from vitalwatch.models import forecast, forecast_linear, forecast_trees
 from vitalwatch.models.forecast import Fitted
@@ -171,7 +171,7 @@ class Forecasters:
         def ahead(windows: Windows) -> Floats:
             x = windows.x.astype(np.float32)
             parts = [
-                model.run(x=sequences.lagged(x[rows], windows.person[rows], windows.last[rows], at))["value"]
+                model.run(x=lags.lagged(x[rows], windows.person[rows], windows.last[rows], at))["value"]
                 for rows in blocks(len(x))
             ]
             return np.concatenate(parts)
