@@ -12,7 +12,7 @@ from typing import Any
 
 from vitalwatch import features
 from vitalwatch.drawing import words
-from vitalwatch.wording import GROUPS, NONE, Json, detector, fixed, missing, percent, ranged, value_of
+from vitalwatch.wording import GROUPS, NONE, Json, beside_best, detector, fixed, missing, percent, ranged, value_of
 
 STATISTICS = {
     "mean": "mean of {window}",
@@ -47,7 +47,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
             "Where fewer than a quarter of the last hour's heart rates were measured nothing is judged.",
         ],
         "negative_results": [
-            "The plain largest deviation from own normal, without any forest, comes close: see the lines to beat.",
+            "Simple rules on the same residuals come close: what they reach stands beside its figures.",
         ],
     },
     "known": {
@@ -168,12 +168,8 @@ def _channel(name: str, evaluation: Json) -> Rows:
         f"{ranged(row.get('recall'))}, {ranged(row.get('false_alarms_per_day'))} false alarms per worn person-day, on "
         f"{detection.get('people', NONE)} people with {detection.get('episodes', NONE)} episodes.",
     )
-    lines = {name: one["event_f1"] for name, one in detection.get("lines", {}).items() if value_of(one.get("event_f1"))}
-    if lines:
-        best = max(lines, key=lambda line: lines[line]["value"])
-        gap = detection["lines"][best].get("event_f1_ours_minus_this")
-        ours = f"; both channels together minus it {ranged(gap)}" if gap else ""
-        yield "Beside it", f"Best line to beat, {detector(best)}: event F1 {ranged(lines[best])}{ours}."
+    if told := beside_best(detection, name):
+        yield "Beside it", told
     kinds = detection.get("by_kind", {}).get(name, {})
     if kinds:
         order = sorted(kinds, key=lambda kind: value_of(kinds[kind]["recall"]) or 0.0)

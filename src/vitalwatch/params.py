@@ -185,6 +185,7 @@ class Gates(Closed):
     min_event_f1_unusual: Share
     min_event_f1_known: Share
     max_false_alarms: Positive
+    min_gain_over_best_line: float
     min_forecast_skill: float
     min_forecast_skill_others: float
     min_regressor_skill: float

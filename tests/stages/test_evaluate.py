@@ -167,7 +167,22 @@ def test_every_channel_stands_beside_every_line(tables):
 
     assert expected == set(lines)
     assert all(set(tables["detection"]["channels"]["both"]) <= set(line) for line in lines.values())
-    assert all(line["event_f1_ours_minus_this"]["low"] > 0 for line in lines.values())
+    for line in lines.values():
+        beside = line["ours_beside"]
+
+        assert {"unusual", "known", "both"} == set(beside)
+        assert all(one["ours_minus_this"]["low"] > 0 for one in beside.values())
+    assert {"ewma_z_heart_rate", "personal_z_heart_rate", "max_abs_z"} == {
+        name for name, line in lines.items() if line["mean_of"]
+    }
+
+
+def test_a_line_has_the_budget_of_the_channel_that_it_stands_beside(tables):
+    beside = tables["detection"]["lines"]["personal_z_heart_rate"]["ours_beside"]
+    promised = {name: row["nominal"] for name, row in tables["detection"]["nominal"].items()}
+
+    assert promised == {name: one["budget"] for name, one in beside.items()}
+    assert beside["unusual"]["false_alarms_per_day"]["value"] <= beside["both"]["false_alarms_per_day"]["value"]
 
 
 @pytest.mark.parametrize("detector", ["random", "constant"])

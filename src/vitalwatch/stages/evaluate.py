@@ -19,6 +19,7 @@ from vitalwatch.stages.judging import (
     world_of,
 )
 from vitalwatch.stages.number_tables import estimates
+from vitalwatch.wording import best_line
 
 __all__ = ["PersonResult", "Thresholds", "gates_of", "tables_of"]
 
@@ -143,6 +144,7 @@ def gates_of(tables: Mapping[str, Any], chosen: params.Gates, champion: Mapping[
         _at_most(
             "known_probability_off", detection.get("known_probability", {}).get("off"), chosen.max_probability_off
         ),
+        *_above_lines(detection, chosen.min_gain_over_best_line),
         *_promises(detection),
         *_leakage(detection),
         *_against_champion(tables, champion, chosen),
@@ -153,6 +155,16 @@ def headline_of(tables: Mapping[str, Any]) -> str:
     """Return the channel whose figures stand for the run: both where there are two, else the one there is."""
     channels = tables["detection"].get("channels", {})
     return next((name for name in ("both", "unusual", "known") if "event_f1" in channels.get(name, {})), "both")
+
+
+def _above_lines(detection: Mapping[str, Any], limit: float) -> list[Gate]:
+    """Return what each channel's event F1 has above the best line to beat that was given the same budget."""
+    found = []
+    for name in ("unusual", "known", "both"):
+        best = best_line(detection, name)
+        gain = None if best is None else best[1]["ours_minus_this"]["value"]
+        found.append(_at_least(f"gain_over_best_line_{name}", gain, limit))
+    return found
 
 
 def _promises(detection: Mapping[str, Any]) -> list[Gate]:
