@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from report_world import NASTY, result
-from vitalwatch import drawing
+from vitalwatch import drawing, reliability
 from vitalwatch.drawing import Example
 
 DETECTION = {
@@ -110,17 +110,26 @@ def test_coverage_stands_beside_what_is_promised():
 
 
 def test_reliability_says_what_was_told_and_what_came_true():
-    rows = [{"from": 0.0, "to": 0.1, "rows": 9, "told": 0.05, "true": 0.02}]
+    rows = [{"from": 0, "to": 0.1, "rows": 9123, "told": 0.05, "true": {"value": 0.02, "low": 0.01, "high": 0.04}}]
+    picture = reliability.known({"reliability": rows}, "as served")
 
-    assert "Reliability: told 0.05 came true 0.02." == drawing.reliability({"reliability": rows}).alt
+    assert "Reliability: told 0.05 came true 0.02." == picture.alt
+    assert "9,123" in texts(picture.svg)
 
 
 def test_nothing_judged_draws_nothing():
-    empty = (drawing.event_f1, drawing.curve, drawing.reliability, drawing.forecast_skill, drawing.forecast_coverage)
+    empty = (
+        drawing.event_f1,
+        drawing.curve,
+        drawing.precision_recall,
+        drawing.forecast_skill,
+        drawing.forecast_coverage,
+    )
 
     assert [None] * 5 == [draw({"not_assessable": "no labels"}) for draw in empty]
     assert None is drawing.forecast_skill(FORECAST)
     assert None is drawing.recall_by_kind({})
+    assert None is reliability.known({"not_assessable": "no labels"}, "as served")
 
 
 def test_an_example_shows_band_episodes_and_alarms_with_units(example):

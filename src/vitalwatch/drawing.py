@@ -154,20 +154,6 @@ def curve(detection: Mapping[str, Any]) -> Picture | None:
     return as_picture(figure, "curve", f"Lines of recall by false-alarm budget for {', '.join(curves)}.", caption)
 
 
-def reliability(probability: Mapping[str, Any]) -> Picture | None:
-    """Draw how often the known channel was right against how sure it said it was."""
-    rows = probability.get("reliability") or []
-    if not rows:
-        return None
-    figure, ax = sheet(4.6, 3.6)
-    ax.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, label="as promised")
-    ax.plot([row["told"] for row in rows], [row["true"] for row in rows], "-o", color=GREEN, label="known channel")
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability told (0 to 1)", ylabel="share that came true (0 to 1)")
-    legend(ax)
-    told = ", ".join(f"told {row['told']:.2f} came true {row['true']:.2f}" for row in rows)
-    return as_picture(figure, "reliability", f"Reliability: {told}.", "Reliability of the known channel's probability.")
-
-
 def precision_recall(detection: Mapping[str, Any]) -> Picture | None:
     """Draw precision against recall of episodes over thresholds, where we serve, and where the lines to beat stand."""
     curves = {

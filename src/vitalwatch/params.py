@@ -191,6 +191,8 @@ class Gates(Closed):
     min_regressor_skill: float
     max_unrealistic: Share
     max_probability_off: Share
+    min_probability_skill: float
+    max_probability_told_beside_true: Annotated[float, Field(ge=0)]
     min_warning_gain_over_news2: float
     min_warning_gain_over_stay: float
     max_warning_auroc_of_dealt_outcomes: Share

@@ -20,6 +20,28 @@ def p_values(told: Mapping[str, Any]) -> Picture | None:
     return _against(lines, axes, "p-values", "How often p-values are as small as told.")
 
 
+def known(table: Mapping[str, Any], where: str) -> Picture | None:
+    """Draw how often the known channel was right against how sure it said it was, with intervals and rows a point."""
+    found = [(row, figure) for row in table.get("reliability", ()) if (figure := figure_of(row["true"])) is not None]
+    if not found:
+        return None
+    points = [(row["told"], *figure.tolist()) for row, figure in found]
+    figure, ax = sheet(5.2, 3.8)
+    most = min(1.0, 1.1 * max(number for point in points for number in (point[0], point[3])))
+    ax.plot([0, most], [0, most], "--", color=INK, linewidth=1, label="as told")
+    x, y, low, high = (list(column) for column in zip(*points, strict=True))
+    ax.vlines(x, low, high, color=GREEN, linewidth=1.3)
+    ax.plot(x, y, "-o", color=GREEN, label="known channel, line: interval over people")
+    beside = {"xytext": (4, -2), "textcoords": "offset points", "fontsize": 7, "color": INK}
+    for (row, _), point in zip(found, points, strict=True):
+        ax.annotate(f"{row['rows']:,}", (point[0], point[2]), **beside)
+    ax.set(xlim=(0, most), ylim=(0, most), xlabel="probability told (0 to 1), with rows", ylabel="share that came true")
+    legend(ax)
+    told = ", ".join(f"told {point[0]:.2f} came true {point[1]:.2f}" for point in points)
+    caption = f"Reliability of the known channel's probability, {where}."
+    return as_picture(figure, f"reliability-{words(where).replace(' ', '-')}", f"Reliability: {told}.", caption)
+
+
 def tenths(table: Mapping[str, Any]) -> Picture | None:
     """Draw how often an outcome came against the risk that was told, in tenths of the rows."""
     lines: dict[str, Points] = {

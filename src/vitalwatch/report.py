@@ -37,6 +37,8 @@ GATES = {
     "gain_over_best_line_known": "channel B, event F1 above the best simple rule at its budget",
     "gain_over_best_line_both": "both channels, event F1 above the best simple rule at their budget",
     "known_probability_off": "channel B's probability beside what came true, mean distance",
+    "known_probability_skill_natural": "channel B's probability at natural prevalence, Brier skill over the rate",
+    "known_probability_told_beside_true_natural": "the same, share by which more or less is told than comes true",
     "forecast_skill_against_persistence": "heart-rate forecast, skill against persistence",
     "forecast_skill_of_other_vitals": "forecast of other vitals, least skill against persistence and the day before",
     "regressor_skill_against_person_mean": "expected heart rate, skill against the person's mean",

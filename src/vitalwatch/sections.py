@@ -268,17 +268,31 @@ def _probability(detection: Json) -> Blocks:
     if "brier" not in table:
         yield Note(missing(table) or missing(detection) or "No probability was judged.")
         return
+    natural = table.get("natural")
+    if natural:
+        yield Note(
+            "What is served holds where episodes are as rare as in life. These people have more of them: below, first "
+            "the scale that calibration people gave, on these people as they are, then what is served, with rows in "
+            "episodes counted for as much less as they are rarer in life."
+        )
+    yield from _reliability(table, "at the prevalence of these people")
+    if natural:
+        yield from _reliability(natural, "as served, at natural prevalence")
+
+
+def _reliability(table: Json, where: str) -> Blocks:
     yield Note(
-        f"Brier score {ranged(table['brier'], 4)}; a constant at the prevalence scores "
-        f"{ranged(table['brier_of_prevalence'], 4)} (lower is better). "
+        f"{where[0].upper()}{where[1:]}: {ranged(table['told'], 3)} was told in the mean where "
+        f"{ranged(table['true'], 3)} came true. Brier score {ranged(table['brier'], 4)}; "
+        f"a constant at the prevalence scores {ranged(table['brier_of_prevalence'], 4)} (lower is better). "
         f"Told and true are {fixed(table.get('off'), 3)} apart in the mean over rows."
     )
-    yield drawing.reliability(table)
+    yield reliability.known(table, where)
     rows = [
-        (f"{row['from']:g} to {row['to']:g}", f"{row['rows']:.0f}", fixed(row["told"], 3), fixed(row["true"], 3))
+        (f"{row['from']:g} to {row['to']:g}", f"{row['rows']:.0f}", fixed(row["told"], 3), ranged(row["true"], 3))
         for row in table["reliability"]
     ]
-    yield as_table("Reliability", "Probability|Rows|Mean told|Share that came true", rows)
+    yield as_table(f"Reliability, {where}", "Probability|Rows|Mean told|Share that came true", rows)
 
 
 def _rare(told: Json) -> Blocks:

@@ -14,6 +14,7 @@ import numpy as np
 from vitalwatch import bundle, report
 from vitalwatch.bundle import SigningKey
 from vitalwatch.errors import NotEnoughData
+from vitalwatch.models.episodes import odds_between
 from vitalwatch.monitor import Monitor
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
@@ -220,12 +221,10 @@ def _tables(
 ) -> dict[str, Any]:
     if not any(result.split == "test" and len(result.answers) for result in results):
         raise NotEnoughData("nobody with a reading to test on", "at least one")
-    limits = monitor.detector.calibration
-    known = limits.known_threshold if np.isfinite(limits.known_threshold) else None
     tables = tables_of(
         results,
         settings,
-        thresholds=Thresholds(limits.unusual_threshold, known, nominal=monitor.card["promised_false_alarms"]),
+        thresholds=thresholds_of(monitor),
         trained_on=monitor.card["trained_on"],
         rng=np.random.default_rng(settings.params.seed),
         split_note=note,
@@ -234,6 +233,14 @@ def _tables(
     )
     tables["p_values"] = p_values.tables(results, monitor, settings, np.random.default_rng(settings.params.seed))
     return tables
+
+
+def thresholds_of(monitor: Monitor) -> Thresholds:
+    """Return where a bundle's channels alarm, what they promise, and for which odds its probability is."""
+    limits, told = monitor.detector.calibration, monitor.card.get("prevalence")
+    known = limits.known_threshold if np.isfinite(limits.known_threshold) else None
+    odds = odds_between(told["calibration"], told["served"]) if told else 1.0
+    return Thresholds(limits.unusual_threshold, known, monitor.card["promised_false_alarms"], odds)
 
 
 def examples(results: Sequence[PersonResult], steps_per_day: int) -> list[report.Example]:

@@ -18,7 +18,7 @@ from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import DAYS, DETECTED, FALSE, EventScore, f1, f1_difference, natural_precision, recall
 from vitalwatch.schema import minutes
 from vitalwatch.stages import probabilities
-from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, not_assessable
+from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, not_assessable, stressed
 from vitalwatch.tables import DAY, Bools, Doubles, Floats, Profile
 
 BUDGETS = (0.05, 0.1, 0.2)  # false alarms per worn person-day
@@ -86,9 +86,9 @@ def detection(
     tables["false_alarms_by_cause"] = {name: by_cause(score, world) for name, score in scores.items()}
     tables["nominal"] = nominal(budgets, world, scores)
     tables["curve"] = {name: drawn(curve) for name, curve in curves.items()}
-    judged = {"known_probability": probabilities.probability, "kind_named": probabilities.kind_named}
-    for name, told in judged.items():
-        tables[name] = told(world) if "known" in ours else not_assessable("no supervised model")
+    nothing = not_assessable("no supervised model")
+    tables["known_probability"] = probabilities.probability(world, thresholds.odds) if "known" in ours else nothing
+    tables["kind_named"] = probabilities.kind_named(world) if "known" in ours else nothing
     tables["no_skill"] = no_skill(world, ours, surfaces, rng)
     return tables
 
@@ -108,12 +108,6 @@ def notes(world: World) -> list[str]:
             else []
         ),
     ]
-
-
-def stressed(world: World) -> bool:
-    """Return whether the people were made with more episodes than life has; real people have those that they have."""
-    made = all(case.result.bookkeeping is not None for case in world.cases)
-    return made and world.settings.params.synthetic.prevalence == "stress"
 
 
 def channels(world: World, thresholds: Thresholds) -> dict[str, Detector]:

@@ -144,6 +144,7 @@ def gates_of(tables: Mapping[str, Any], chosen: params.Gates, champion: Mapping[
         _at_most(
             "known_probability_off", detection.get("known_probability", {}).get("off"), chosen.max_probability_off
         ),
+        *_natural_probability(detection.get("known_probability", {}).get("natural", {}), chosen),
         *_above_lines(detection, chosen.min_gain_over_best_line),
         *_promises(detection),
         *_leakage(detection),
@@ -155,6 +156,19 @@ def headline_of(tables: Mapping[str, Any]) -> str:
     """Return the channel whose figures stand for the run: both where there are two, else the one there is."""
     channels = tables["detection"].get("channels", {})
     return next((name for name in ("both", "unusual", "known") if "event_f1" in channels.get(name, {})), "both")
+
+
+def _natural_probability(natural: Mapping[str, Any], chosen: params.Gates) -> list[Gate]:
+    """Return whether channel B's probability holds at natural prevalence: better than the rate, told as it came."""
+    if not natural:
+        return []
+    brier, plain_rate, told, true = (_value(natural, name) for name in ("brier", "brier_of_prevalence", "told", "true"))
+    skill = None if brier is None or not plain_rate else 1.0 - brier / plain_rate
+    apart = None if told is None or not true else abs(told / true - 1.0)
+    return [
+        _at_least("known_probability_skill_natural", skill, chosen.min_probability_skill),
+        _at_most("known_probability_told_beside_true_natural", apart, chosen.max_probability_told_beside_true),
+    ]
 
 
 def _above_lines(detection: Mapping[str, Any], limit: float) -> list[Gate]:

@@ -46,11 +46,13 @@ class Thresholds:
         unusual: Of `Answers.unusual`, None where there is no such channel.
         known: Of `Answers.known`, None where there is no supervised model.
         nominal: Channel -> promised false alarms per worn person-day; by default the budget's shares in params.yaml.
+        odds: Of channel B's probability as served, over those at calibration people's prevalence.
     """
 
     unusual: float | None
     known: float | None
     nominal: Mapping[str, float] = field(default_factory=dict)
+    odds: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,12 @@ def world_of(cases: Sequence[Case], settings: Settings, rng: np.random.Generator
         draws=bootstrap.weights(len(cases), settings.params.evaluation.draws, rng),
         rank_rows=np.concatenate(rows) if rows else np.zeros(0, np.bool_),
     )
+
+
+def stressed(world: World) -> bool:
+    """Return whether the people were made with more episodes than life has; real people have those that they have."""
+    made = all(case.result.bookkeeping is not None for case in world.cases)
+    return made and world.settings.params.synthetic.prevalence == "stress"
 
 
 def _rank_rows(case: Case) -> Bools:

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from vitalwatch.metrics import ranking
 from vitalwatch.metrics.bootstrap import estimate, plain, ratio
-from vitalwatch.stages.judging import World
+from vitalwatch.metrics.probability import Told
+from vitalwatch.models import episodes
+from vitalwatch.stages.judging import World, stressed
+
+TENTHS = tuple(i / 10 for i in range(11))
+RARE = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)  # where an episode is rare most is told below a tenth
 
 
-def probability(world: World) -> dict[str, Any]:
+def probability(world: World, odds: float) -> dict[str, Any]:
     """Return how far the supervised channel's probability can be believed: Brier score, reliability, and `off`.
 
-    That is the mean distance of told and true over rows, in tenths of the probability (expected calibration error).
+    That is the mean distance of told and true over rows, by bins of the probability (expected calibration error).
+    People who are ill more often than in life (stress) are judged on the scale of calibration people, and `natural`
+    judges what is served, as it is: rows in episodes stand for so few that the odds are those of life.
+
+    Args:
+        world: Labelled test people.
+        odds: What those of the served probability are multiplied by beside calibration people's.
     """
     keep = world.rank_rows
-    told = np.concatenate([case.result.answers.probability[case.judged] for case in world.cases])[keep]
-    labels = world.cohort.labels[keep]
-    owner = world.cohort.row_person[keep]
-    constant = np.where(np.isfinite(told), labels.mean(), np.nan)
-    table = ranking.reliability(labels, told)
-    off = sum(entry["rows"] * abs(entry["told"] - entry["true"]) for entry in table)
+    served = np.concatenate([case.result.answers.probability[case.judged] for case in world.cases])[keep]
+    labels, owner = world.cohort.labels[keep], world.cohort.row_person[keep]
+    rarer = stressed(world) and odds != 1.0
+    told = episodes.shifted(served, 1 / odds) if rarer else served
+    found = _judged(Told.of(labels, told, owner), TENTHS, world)
+    if rarer:
+        found["natural"] = _judged(Told.of(labels, served, owner, odds), RARE, world)
+    return found
+
+
+def _judged(told: Told, edges: Sequence[float], world: World) -> dict[str, Any]:
+    table = told.reliability(edges, world.draws, world.confidence)
+    true = told.mean(told.labels, world.draws, world.confidence)
     return {
-        "off": plain(off / max(sum(entry["rows"] for entry in table), 1)),
-        "brier": ranking.brier_estimate(labels, told, owner, world.draws, world.confidence).table(),
-        "brier_of_prevalence": ranking.brier_estimate(labels, constant, owner, world.draws, world.confidence).table(),
-        "reliability": [{key: plain(value) for key, value in entry.items()} for entry in table],
+        "off": plain(sum(entry["share"] * abs(entry["told"] - entry["true"]["value"]) for entry in table)),
+        "told": told.mean(told.probability, world.draws, world.confidence).table(),
+        "true": true.table(),
+        "brier": told.brier(world.draws, world.confidence).table(),
+        "brier_of_prevalence": told.instead(true.value).brier(world.draws, world.confidence).table(),
+        "reliability": [entry | {name: plain(entry[name]) for name in ("share", "told")} for entry in table],
     }
 
 
