@@ -271,12 +271,12 @@ class Monitor:
         return features.person_row(profile, self._learnt.usual_person)
 
     def lift(self, x: Floats) -> Floats:
-        """Return what moments add to a person's own heart rate, bpm (n,).
-
-        Args:
-            x: `features.EXPECTATION` columns, float32 (n, 28).
-        """
+        """Return what moments (`features.EXPECTATION`, float32 (n, 28)) add to a person's own heart rate, bpm (n,)."""
         return self._learnt.expectation.run(x=np.ascontiguousarray(x, np.float32))["value"].reshape(len(x))
+
+    def cold(self, x: Floats, context: NDArray[np.int8]) -> Doubles:
+        """Return the heart rate expected of people without own days, bpm (n,): x as of `lift`, contexts (n,)."""
+        return self._learnt.normal.centre[context, 0] + self.lift(x)
 
     def expected(self, moments: Moments, persons: Floats, resting: Doubles) -> tuple[Doubles, Doubles]:
         """Return the heart rate expected in moments that are told, and the usual spread around it, bpm (n,) each.
@@ -288,7 +288,7 @@ class Monitor:
         """
         normal = self._learnt.normal
         context = moments.context
-        found = normal.centre[context, 0] + self.lift(np.concatenate((moments.columns, persons), axis=1))
+        found = self.cold(np.concatenate((moments.columns, persons), axis=1), context)
         told = ~np.isnan(resting)
         if told.any():
             rest = self.lift(np.concatenate((moments.rest.columns, persons), axis=1)) + normal.centre[REST, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vitalwatch import casework, drawing, features, reliability
+from vitalwatch import casework, drawing, features, reliability, tradeoffs
 from vitalwatch.cards import cards, feature_words
 from vitalwatch.casework import Case
 from vitalwatch.data_sections import data, people
@@ -134,8 +134,8 @@ def _detection(detection: Json) -> Blocks:
     ]
     lower = ", and what natural prevalence does to precision" if in_life else ""
     yield as_table(f"Recall at a budget of false alarms{lower}", names, told)
-    yield drawing.curve(detection)
-    yield drawing.precision_recall(detection)
+    yield tradeoffs.curve(detection)
+    yield tradeoffs.precision_recall(detection)
     yield as_table(
         "As served: alarms that the monitor itself raised", "Figure|Value", pairs(detection.get("served", {}))
     )
@@ -220,12 +220,13 @@ def _false_alarms(detection: Json) -> Blocks:
             fixed(row["nominal"], 3),
             fixed(row.get("allowed"), 3),
             ranged(row["realised"], 3),
+            f"{fixed(row.get('met'), 2)}: {'yes' if row.get('met_both_sides') else 'no'}",
             "yes" if row["within"] else "no",
             "yes" if row["kept"] else "no",
         )
         for name, row in detection["nominal"].items()
     ]
-    names = "Channel|Promised|With room|Realised|Promise inside the interval|Promise kept"
+    names = "Channel|Promised|With room|Realised|Share; within 0.7 to 1.3|Promise inside the interval|Promise kept"
     yield as_table("Promised and realised false alarms per worn person-day", names, rows)
     for channel, causes in detection.get("false_alarms_by_cause", {}).items():
         if missing(causes):

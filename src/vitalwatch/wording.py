@@ -113,6 +113,36 @@ def value_of(found: Any) -> float | None:
     return found.get("value") if isinstance(found, Mapping) else None
 
 
+def beyond_chance(difference: Json | None) -> bool:
+    """Return whether an error is smaller beyond chance: its whole interval is below 0."""
+    high = (difference or {}).get("high")
+    return high is not None and high < 0
+
+
+def lost_at_starts(horizons: Json) -> str:
+    """Return where a forecast loses to a simple line from rest to exercise, and what holds there; empty where nowhere.
+
+    Such rows are picked by what comes after them: no forecast knows that they are such, and a line that says "more than
+    now" everywhere is right on them.
+    """
+    lost, held = [], []
+    for horizon, row in horizons.items():
+        found = row.get("rest_to_exercise", {})
+        worse = {
+            name: line["skill"] for name, line in found.get("lines", {}).items() if (value_of(line["skill"]) or 0.0) < 0
+        }
+        if worse:
+            told = ", ".join(f"{detector(name)} (skill {ranged(skill)})" for name, skill in worse.items())
+            lost.append(f"{horizon} min to {told}")
+            held.append(f"{percent(found.get('coverage'))} at {horizon} min")
+    if not lost:
+        return ""
+    return (
+        f"From rest to exercise the forecast loses to simple lines: {'; '.join(lost)}. Its interval holds "
+        f"{', '.join(held)} of these rows. They are picked by what comes after them, which no forecast knows."
+    )
+
+
 def best_line(detection: Json, channel: str) -> tuple[str, Json] | None:
     """Return the line to beat with the highest event F1 at a channel's budget, and how it does there."""
     told = {name: line.get("ours_beside", {}).get(channel, {}) for name, line in detection.get("lines", {}).items()}

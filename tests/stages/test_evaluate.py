@@ -340,6 +340,30 @@ def test_without_a_forecast_its_table_says_so(settings, results):
     assert "no forecast" in judge(settings, blank)["forecast"]["not_assessable"]
 
 
+def test_the_interval_stands_beside_that_of_persistence_which_holds_as_promised(tables):
+    for row in tables["forecast"]["vitals"]["heart_rate"].values():
+        beside = row["persistence_interval"]
+
+        assert 0.8 == pytest.approx(beside["coverage"]["value"], abs=0.05)
+        assert 1 - row["width"]["value"] / beside["width"]["value"] == pytest.approx(beside["width_saved"]["value"])
+
+
+def test_a_heart_expected_from_the_profile_alone_stands_beside_the_simplest_lines(settings, results):
+    cold = [dataclasses.replace(r, cold=r.answers.expected_heart_rate + np.float32(5)) for r in results]
+    found = judge(settings, cold)["expected_heart_rate"]["all"]
+
+    assert found["cold"]["rmse"]["value"] > found["rmse"]["value"]
+    assert {"constant", "person_mean", "plain_boosting"} == set(found["cold"]["skill_against"])
+    assert "cold" not in judge(settings, results)["expected_heart_rate"]["all"]
+
+
+def test_a_promise_is_told_from_both_sides(settings, results):
+    few = judge(settings, results, thresholds=Thresholds(99.0, 99.0, {"unusual": 0.1, "known": 0.1, "both": 0.1}))
+
+    assert all(row["kept"] and not row["met_both_sides"] for row in few["detection"]["nominal"].values())
+    assert all(gate["passed"] for name, gate in gates(few).items() if name.startswith("false_alarms_as_promised"))
+
+
 def test_nobody_to_test_gives_reasons_and_no_figures(settings, results):
     found = judge(settings, results[6:])
 

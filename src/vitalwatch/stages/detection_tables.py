@@ -26,6 +26,7 @@ CURVE = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 DAY_BANDS = ((0, 7), (7, 14), (14, None))  # days since judging began
 UNION_CHANNELS = ("unusual", "known")
 MOVES = 20  # how often labels are moved, and alarms are scattered, to see what chance reaches
+LEAST_MET, MOST_MET = 0.7, 1.3  # of what is promised: fewer false alarms than promised is recall that was not bought
 CALIBRATION_ROOM = 1.25  # thresholds rest on a sample of calibration people: the rate promised is itself uncertain
 FEW_ALARMS = 3  # where days are few, so many false alarms more than promised say nothing
 
@@ -391,6 +392,8 @@ def promised(world: World, thresholds: Thresholds) -> dict[str, float]:
 def nominal(promises: Mapping[str, float], world: World, scores: Mapping[str, EventScore]) -> dict[str, Any]:
     """Return promised and realised false alarms per worn person-day; `kept`: the interval does not lie above.
 
+    `met` is realised over promised, and `met_both_sides` whether that is near 1; told, not gated: too few harm nobody.
+
     `allowed` is the promise with room: a quarter more for calibration people being a sample, and a few alarms more
     where person-days are few.
     """
@@ -401,6 +404,8 @@ def nominal(promises: Mapping[str, float], world: World, scores: Mapping[str, Ev
             "nominal": plain(promises[name]),
             "allowed": plain(CALIBRATION_ROOM * promises[name] + float(ratio(FEW_ALARMS, score.person_days.sum()))),
             "realised": found.table(),
+            "met": plain(found.value / promises[name]),
+            "met_both_sides": bool(LEAST_MET <= found.value / promises[name] <= MOST_MET),
             "within": bool(found.low <= promises[name] <= found.high),
             "kept": bool(found.low <= promises[name]),
         }

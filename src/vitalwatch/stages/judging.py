@@ -12,7 +12,7 @@ from vitalwatch.metrics import bootstrap
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import Rule
 from vitalwatch.settings import Settings
-from vitalwatch.tables import DAY, Answers, Bools, Doubles, Event, Profile
+from vitalwatch.tables import DAY, Answers, Bools, Doubles, Event, Floats, Profile
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class PersonResult:
         bookkeeping: Sensor faults and harmless contexts that the simulator knows of, None where unknown.
         split: `train`, `calibration` or `test`; only `test` people are judged.
         answers: From the monitor; its rows are the grid's rows. Calibration people need no scores.
+        cold: Heart rate expected of somebody of whom nothing but the profile is known, bpm (n,), None where not asked.
         enrolled_until: UTC ms; rows before are not judged (and may be learnt from by the simple lines).
     """
 
@@ -36,6 +37,7 @@ class PersonResult:
     split: str
     answers: Answers
     enrolled_until: int
+    cold: Floats | None = None
 
 
 @dataclass(frozen=True)
