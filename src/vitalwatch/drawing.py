@@ -101,7 +101,7 @@ def recall_by_kind(by_kind: Mapping[str, Any]) -> Picture | None:
 
 def delay_by_kind(by_kind: Mapping[str, Any]) -> Picture | None:
     """Draw each channel's delay by kind: a mark at the median, a line to the 90th percentile."""
-    axis = "delay in minutes, mark: median, line: to the 90th percentile; under a minute is drawn at one"
+    axis = "delay, mark: median, line: to the 90th percentile"
     return _by_kind(by_kind, "delay-by-kind", axis, "Delay by kind", _delay)
 
 
@@ -138,7 +138,8 @@ def _by_kind(by_kind: Mapping[str, Any], name: str, axis: str, title: str, read:
     if read is _recall:
         ax.set_xlim(0, 1.02)
     else:  # minutes to days
-        marks = [m for m in DELAYS if m <= 2 * max(value[2] for value in points.values())]
+        ends = [float(end) for value in points.values() for end in (value[0], value[2])]
+        marks = [m for m in DELAYS if min(ends) / 3 <= m <= 3 * max(ends)]
         ax.set_xscale("log")
         ax.set_xticks(marks, [str(m) if m < 60 else f"{m // 60} h" for m in marks], minor=False)
         ax.minorticks_off()

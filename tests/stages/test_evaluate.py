@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from vitalwatch.cleaning import grid_columns
 from vitalwatch.settings import load_settings
 from vitalwatch.stages import detection_tables, evaluate, number_tables
+from vitalwatch.stages.detection_tables import BUDGETS
 from vitalwatch.stages.evaluate import PersonResult, Thresholds, gates_of, tables_of
 from vitalwatch.stages.judging import case_of, world_of
 from vitalwatch.stages.number_tables import learnt_rows, row_figures
@@ -193,6 +194,15 @@ def test_detectors_without_skill_score_chance_in_every_metric(tables, detector):
     assert chance == pytest.approx(found["average_precision"]["value"], rel=0.25)
     assert found["vus_pr"]["value"] < 2 * chance
     assert all(figure["value"] <= 0.25 for figure in found["recall_at"].values())
+
+
+def test_what_has_no_skill_finds_no_more_at_a_budget_than_alarms_anywhere_would(tables):
+    found = gates(tables)
+    names = [f"{name}_detector_at_chance_recall_at_{budget}" for name in ("random", "always_on") for budget in BUDGETS]
+
+    assert all(found[name]["passed"] for name in names)
+    skilful = tables["detection"]["channels"]["both"]["recall_at"]
+    assert all(skilful[str(budget)]["value"] > found[names[0]]["limit"] for budget in BUDGETS)
 
 
 def test_always_on_pays_for_its_recall(tables):

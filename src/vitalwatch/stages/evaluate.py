@@ -12,6 +12,7 @@ from vitalwatch import params
 from vitalwatch.metrics.bootstrap import plain
 from vitalwatch.settings import Settings
 from vitalwatch.stages import detection_tables, number_tables
+from vitalwatch.stages.detection_tables import BUDGETS
 from vitalwatch.stages.judging import (
     PersonResult,
     Thresholds,
@@ -204,7 +205,24 @@ def _leakage(detection: Mapping[str, Any]) -> list[Gate]:
         limit = None if constant is None else NO_SKILL_ROOM * constant
         for name, where in (("random", ("no_skill", "random")), ("always_on", ("lines", "always_on"))):
             found.append(_at_most(f"{name}_detector_at_chance_{figure}", _value(detection, *where, figure), limit))
+    for budget in BUDGETS:
+        limit = _recall_by_chance(detection, budget)
+        for name, where in (("random", ("no_skill", "random")), ("always_on", ("lines", "always_on"))):
+            recall = _value(detection, *where, "recall_at", str(budget))
+            found.append(_at_most(f"{name}_detector_at_chance_recall_at_{budget}", recall, limit))
     return found
+
+
+def _recall_by_chance(detection: Mapping[str, Any], budget: float) -> float | None:
+    """Return what alarms anywhere may find at a budget: an alarm meets an episode as often as rows lie in one.
+
+    With a share s of rows in episodes, budget x s / (1 - s) alarms a day are no false ones, and each finds at most one.
+    """
+    share, episodes = detection.get("rows_in_episodes"), detection.get("episodes")
+    if share is None or not episodes or share >= 1.0:
+        return None
+    found = budget * share / (1.0 - share) * detection["person_days"] / episodes
+    return NO_SKILL_ROOM * found + 2 / (1 + episodes)
 
 
 def _against_champion(
