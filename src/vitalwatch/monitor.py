@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import cleaning, explaining, features, few_sensors, own_level, residuals, sequences
-from vitalwatch.attribution import Attribution
+from vitalwatch.attribution import FOREST_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
@@ -138,7 +138,7 @@ class Monitor:
         self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
         self._nobody = Body(residuals.begin(self._learnt.normal), self._stream.begin(), self.detector.begin())
         self.early_warning = EarlyWarning.of(files)
-        self._attribution = Attribution.of(files)
+        self._attribution = Attribution.of(files), Attribution.of(files, FOREST_FILE)
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self._rules = explaining.Rules.of(self.schema)
         self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)
@@ -264,7 +264,7 @@ class Monitor:
     ) -> Reasons:
         """Return why a row of `answers` scores as it does, in two views; worked out on demand as `clearing` is."""
         _, rows, said = self._behind(answers, profile, state)
-        return reasons_of(rows, row, said, self.detector, self._attribution)
+        return reasons_of(rows, row, said, self.detector, *self._attribution)
 
     def person_row(self, profile: Profile) -> Floats:
         """Return the PERSON columns of a profile, what is not told taken from the middle training person, (7,)."""

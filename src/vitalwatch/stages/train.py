@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vitalwatch import attribution, bundle, cards, features, few_sensors, learning, sequences
 from vitalwatch.errors import NotEnoughData
-from vitalwatch.export import one_against_rest_to_onnx
+from vitalwatch.export import forests_to_onnx, one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Track
 from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models import forecast as forecaster
@@ -84,7 +84,8 @@ def train(work: Work) -> dict[str, Any]:
         del windows
         give_back()
         clock.done("features")
-        forest = anomaly.fit(seen.x[even_rows(seen.time, stride, settings)], params.detector, params.seed)
+        forests = anomaly.forests(seen.x[even_rows(seen.time, stride, settings)], params.detector, params.seed)
+        forest, forest_trees = forests_to_onnx(forests, seen.x.shape[1]), anomaly.trees(forests)
         known, known_trees = _heads(seen, kinds, settings)
         del seen
         trees = forecast_trees.fit(tree_rows, params.forecaster, params.seed, settings.config.jobs)
@@ -110,6 +111,7 @@ def train(work: Work) -> dict[str, Any]:
         **warning,
         "heart_rate.onnx": expectation,
         **few_sensors.files_of("forest", forest),
+        attribution.FOREST_FILE: forest_trees,
         "forecast.onnx": forecast_onnx,
         **({sequences.TREES: trees} if trees else {}),
         **({**few_sensors.files_of("known", known), attribution.FILE: known_trees} if known and known_trees else {}),
