@@ -7,6 +7,7 @@ from typing import Any
 
 from vitalwatch.drawing import GREEN, INK, ORANGE, Picture, as_picture, figure_of, legend, sheet, words
 
+RARE = 0.1  # end of the lowest bin
 Points = Sequence[tuple[float, float, float, float]]  # told, came, and the interval of what came
 
 
@@ -27,15 +28,21 @@ def known(table: Mapping[str, Any], where: str) -> Picture | None:
         return None
     points = [(row["told"], *figure.tolist()) for row, figure in found]
     figure, ax = sheet(5.2, 3.8)
-    most = min(1.0, 1.1 * max(number for point in points for number in (point[0], point[3])))
-    ax.plot([0, most], [0, most], "--", color=INK, linewidth=1, label="as told")
+    rare = found[0][0]["to"] < RARE  # where hardly anything is told above, all of it would lie in a corner
+    least = min(number for point in points for number in point if number > 0) / 2 if rare else 0.0
+    ax.plot([least, 1], [least, 1], "--", color=INK, linewidth=1, label="as told")
     x, y, low, high = (list(column) for column in zip(*points, strict=True))
+    if rare:
+        ax.set(xscale="log", yscale="log")
+        low = [max(end, least) for end in low]
     ax.vlines(x, low, high, color=GREEN, linewidth=1.3)
     ax.plot(x, y, "-o", color=GREEN, label="known channel, line: interval over people")
     beside = {"xytext": (4, -2), "textcoords": "offset points", "fontsize": 7, "color": INK}
     for (row, _), point in zip(found, points, strict=True):
         ax.annotate(f"{row['rows']:,}", (point[0], point[2]), **beside)
-    ax.set(xlim=(0, most), ylim=(0, most), xlabel="probability told (0 to 1), with rows", ylabel="share that came true")
+    ax.set(
+        xlim=(least, 1), ylim=(least, 1), xlabel="probability told (0 to 1), with rows", ylabel="share that came true"
+    )
     legend(ax)
     told = ", ".join(f"told {point[0]:.2f} came true {point[1]:.2f}" for point in points)
     caption = f"Reliability of the known channel's probability, {where}."
