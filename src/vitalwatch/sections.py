@@ -348,8 +348,9 @@ def _worst(cases: Mapping[str, Sequence[Case]]) -> Blocks:
         yield Note("No false alarm and no miss of labelled test people was handed to this report.")
         return
     yield Note(
-        "Around each case: two vitals (those that the explanation names, or that the missed kind moves, first), as means over an hour or six, in own spreads; hours "
-        "from its start. An episode is the worse missed the further the scores stayed below the threshold."
+        "Around each case: two vitals, those that the explanation names or that the missed kind moves first, as means "
+        "over an hour or six, in own spreads; hours from its start. An episode is the worse missed the further the "
+        "scores stayed below the threshold."
     )
     yield casework.draw(alarms, "worst-alarms", "The worst false alarms: furthest above their threshold.")
     names = "Number|Channel and kind|Above threshold|Why it came|What would clear it"
