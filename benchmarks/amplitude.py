@@ -8,6 +8,9 @@ oxygen saturation of each step, without the heart rate's spread within it, and w
 between beats. Prints a JSON line each: recall of channel B as served, of all and by thirds of the size that
 episodes are drawn with, and the median delay in minutes; 95 % intervals over people. A mark would be found whatever
 the size, and without the sensor that the kind is about.
+
+`rests_on` tells of every detection, as worn, what the head of the kind rests on where it was surest: the log-odds that
+each feature adds (TreeSHAP) as shares of all that speaks for the kind, mean over detections, by feature and by signal.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from quality import FRESH, Table, in_production, rounded, show
-from vitalwatch import synthetic
+from vitalwatch import features, synthetic
 from vitalwatch.monitor import Monitor
 from vitalwatch.settings import Settings
 from vitalwatch.stages import detection_tables
@@ -45,6 +48,7 @@ WORN = {
     "no_spread": (("heart_rate_spread",), 0),
     "no_spread_and_variability": (("heart_rate_spread", "heart_rate_variability_rmssd"), 0),
 }
+NAMED = 8
 THIRDS = ("smallest third", "middle third", "largest third")
 
 
@@ -53,6 +57,7 @@ def main() -> None:
     asked.add_argument("--people", type=int, default=70)
     asked.add_argument("--artifacts", type=Path, help="folder of the store, by default the configured one")
     asked.add_argument("--trusted", type=Path, help="public key that signed the bundle")
+    asked.add_argument("--explained", type=int, default=1000, help="detections of a kind that are explained, at most")
     given = asked.parse_args()
     run, _, monitor, of_run = in_production(asked, given)
     seed = of_run.params.seed + FRESH
@@ -63,6 +68,8 @@ def main() -> None:
         cases = [answered(one, kept(one.readings, columns, every), monitor, of_run) for one in ill]
         thirds = [relabelled(case, of_run) for case in cases]
         show({name: {**recall(cases, monitor, of_run), **recall(thirds, monitor, of_run)}})
+        if name == "as_worn":
+            show({"rests_on": {kind: rests_on(kind, cases, monitor, given.explained) for kind in KINDS}})
 
 
 def kept(readings: Readings, columns: Sequence[str], every: int) -> Readings:
@@ -95,6 +102,37 @@ def relabelled(case: Case, settings: Settings) -> Case:
 def by_third(events: Iterable[Event]) -> Iterable[Event]:
     for event in events:
         yield replace(event, kind=f"{event.kind}, {THIRDS[min(int(3 * event.magnitude), 2)]}")
+
+
+def rests_on(kind: str, cases: Sequence[Case], monitor: Monitor, most: int) -> Table:
+    """Return what the head of a kind rests on over its detections: shares of what speaks for it, largest first."""
+    found: list[dict[str, float]] = []
+    for case in cases:
+        for start, end in detections(kind, case):
+            if len(found) < most:
+                rows = slice(*np.searchsorted(case.result.answers.time, (start, end)))
+                row = rows.start + int(np.nan_to_num(case.result.answers.known[rows], nan=-np.inf).argmax())
+                told = monitor.reasons(case.result.answers, row, case.result.profile).kind_by_feature
+                total = sum(max(adds, 0.0) for _, adds in told)
+                found.append({name: max(adds, 0.0) / total for name, adds in told})
+    mean = {name: float(np.mean([one[name] for one in found])) for name in (found[0] if found else {})}
+    signals: dict[str, float] = {}
+    for feature in features.FEATURES:
+        signals[feature.track] = signals.get(feature.track, 0.0) + mean.get(feature.name, 0.0)
+    return {"detections": len(found), "by_signal": largest(signals), "by_feature": largest(mean)}
+
+
+def detections(kind: str, case: Case) -> Iterable[tuple[int, int]]:
+    """Yield where alarms of channel B that name a kind lie within episodes of it."""
+    for event in case.result.events or ():
+        alarms = [a for a in case.result.answers.alarms if (a.channel, a.kind) == ("known", kind)]
+        met = [a for a in alarms if a.start < event.end and event.start < a.end]
+        if event.kind == kind and met:
+            yield max(met[0].start, event.start), min(met[-1].end, event.end)
+
+
+def largest(shares: Table) -> Table:
+    return {name: round(share, 3) for name, share in sorted(shares.items(), key=lambda one: -one[1])[:NAMED]}
 
 
 def recall(cases: Sequence[Case], monitor: Monitor, settings: Settings) -> Table:

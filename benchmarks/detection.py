@@ -8,16 +8,19 @@ nor those that settings were chosen on (the run's + 11 to + 13) are among those 
 calibration people allow; nothing is chosen on those judged.
 
 - `known`, `unusual`: a channel alone, at shares of the most false alarms allowed (0.12 a worn person-day), with
-  the false alarms met beside those promised, and recall by kind.
+  the false alarms met beside those promised, and recall by kind. Beside each: chance, an alarm that is always on, and
+  max |z| of the residuals, averaged and with a threshold for the same budget from the same people as the channel.
 - `hidden`: recall of a kind that training never saw, both channels together, at 0.12 and 0.20, by the share of the
   budget that channel A has. A head knows its kind and normal rows only, so leaving out its head leaves out its kind.
   Channel A never sees labels; of the rows that it learns from, those in episodes of a kind are a few in a hundred.
 - `unlabelled`: the same where the kind is there among all people and nobody labelled it: its episodes are normal to
   the other heads, and finding one of calibration people counts as a false alarm. Trains anew for each kind: minutes.
 - `shifted`: the same thresholds on people of the same seed in another world (`quality.SHIFTED`), with a reading every
-  five minutes, and every two (`quality.OTHER_RATE`).
+  five minutes, and every two (`quality.OTHER_RATE`); `drop` is of the same people in both worlds, paired.
 - `natural`: precision of channel B among people with the natural share of episodes, at the threshold that finds 0.65
   of the calibration people's episodes.
+
+Every interval draws people, 95 %; what is told of the same people twice is paired.
 """
 
 from __future__ import annotations
@@ -37,7 +40,10 @@ from joblib import Parallel, delayed
 
 from quality import MOST_FALSE_ALARMS, OTHER_RATE, ROOT, SHIFTED, rounded, show
 from vitalwatch import averaging, cleaning, learning, own_level, synthetic
-from vitalwatch.metrics import bootstrap
+from vitalwatch.baseline import VITALS
+from vitalwatch.lines.detection import Watched, detection_lines
+from vitalwatch.metrics import bootstrap, events
+from vitalwatch.metrics.bootstrap import Estimate
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import EventScore, Rule
 from vitalwatch.models import anomaly
@@ -51,13 +57,15 @@ from vitalwatch.splits import CALIBRATION, TRAIN
 from vitalwatch.stages import calibrating, train
 from vitalwatch.stages.calibrating import Seen
 from vitalwatch.stages.people import Member
-from vitalwatch.tables import Bools, Doubles
+from vitalwatch.tables import Bools, Doubles, Floats
 
 LEARN, CALIBRATE, JUDGE = 31, 32, 33  # added to the run's seed
+CONFIDENCE = 0.95
 BUDGETS = (0.03, 0.045, 0.065, 0.1)  # promised for a channel alone
 HIDDEN_AT = (0.12, 0.20)
 LARGER_SHARE = 0.6  # of those for channel A, beside the share that is served: the user's choice
 RECALL_AT_HOME = 0.65
+LINES = ("chance", "always_on", "max_abs_z")
 PARTS = ("known", "unusual", "hidden", "unlabelled", "shifted", "natural")
 
 Table = dict[str, Any]
@@ -72,6 +80,7 @@ class Scored:
         seen: The rows.
         unusual: Surprise (n,).
         known: Level of each kind (n, kinds).
+        lines: Persisted score of each of LINES (n,).
         trained: Who scored them.
     """
 
@@ -79,6 +88,7 @@ class Scored:
     seen: Seen
     unusual: Doubles
     known: Doubles
+    lines: Mapping[str, Doubles]
     trained: Trained
 
     def levels(self, without: int | None = None) -> dict[str, Doubles]:
@@ -119,7 +129,23 @@ class Trained:
             averaging.of_people(part, seen.sure, lengths, detector.calibration.rows, alone)
             for part, alone in zip(said, (ALONE, ()), strict=True)
         )
-        return Scored(cohort, seen, detector.surprise(by_group, seen.x).max(axis=1), detector.level(by_kind), self)
+        unusual, known = detector.surprise(by_group, seen.x).max(axis=1), detector.level(by_kind)
+        return Scored(cohort, seen, unusual, known, self._lines(members, seen, cohort), self)
+
+    def _lines(self, members: Sequence[Member], seen: Seen, cohort: Cohort) -> dict[str, Doubles]:
+        """Return the persisted score of each of LINES on judged rows of people, (n,)."""
+        params, schema = self.settings.params, self.settings.schema
+        rng, rows = np.random.default_rng(params.seed), self.detector.calibration.rows
+        chosen = [line for line in detection_lines((), rng, rows) if line.name in LINES]
+        found: dict[str, list[Floats]] = {line.name: [] for line in chosen}
+        for member, track in zip(members, cohort.tracks, strict=True):
+            told = learning.rows_of(member.until(CALIBRATION), self.learnt, params.baseline, schema.step_minutes)
+            watched = Watched(member.grid, told.z[:, : len(VITALS)].astype(np.float32), schema)
+            kept = np.isin(member.grid.time, track.time)
+            for line in chosen:
+                score = line.score(watched)
+                found[line.name].append(np.where(told.assessable, score, np.nan)[kept].astype(np.float32))
+        return {name: cohort.levels(scores) for name, scores in found.items()}
 
 
 def people(
@@ -185,13 +211,44 @@ class Desk:
         return self._held.cohort.thresholds_for_budgets(level, [budget], for_new_people=True)[0]
 
     def channel(self, name: str, judged: Scored) -> list[Table]:
-        """Return figures of a channel alone at each of BUDGETS."""
-        mine, theirs = self._held.levels()[name], judged.levels()[name]
+        """Return figures of a channel alone at each of BUDGETS, beside the lines at the same budget."""
         told = []
-        for budget in BUDGETS:
-            score = judged.cohort.score(theirs > self.threshold(mine, budget))
-            told.append({"promised": budget, **self.figures(score), "recall_by_kind": self.by_kind(score)})
+        for budget, score in self.scores(name, judged).items():
+            told.append(
+                {
+                    "promised": budget,
+                    **self.figures(score),
+                    "met_over_promised": self.met(score, budget),
+                    "recall_by_kind": self.by_kind(score),
+                    "lines": {line: self.line(line, judged, budget, score) for line in LINES},
+                }
+            )
         return told
+
+    def scores(self, name: str, judged: Scored) -> dict[float, EventScore]:
+        """Return what a channel alone finds of people at each of BUDGETS."""
+        mine, theirs = self._held.levels()[name], judged.levels()[name]
+        return {budget: judged.cohort.score(theirs > self.threshold(mine, budget)) for budget in BUDGETS}
+
+    def line(self, name: str, judged: Scored, budget: float, ours: EventScore) -> Table:
+        """Return figures of a line at a budget, and what a channel has more than it."""
+        score = self.of_line(name, judged, budget)
+        gain = events.f1_difference(ours, score, self._draws(len(score.person_days)), CONFIDENCE)
+        return {**self.figures(score), "channel_minus_this": rounded(gain.table())}
+
+    def of_line(self, name: str, judged: Scored, budget: float) -> EventScore:
+        """Return what a line finds of people at a budget; one that is always on has no threshold."""
+        limit = 0.0 if name == "always_on" else self.threshold(self._held.lines[name], budget)
+        return judged.cohort.score(judged.lines[name] > limit)
+
+    def drop(self, home: EventScore, away: EventScore) -> Table:
+        """Return how much event F1 the same people lose in another world."""
+        return rounded(events.f1_difference(home, away, self._draws(len(home.person_days)), CONFIDENCE).table())
+
+    def met(self, score: EventScore, promised: float) -> Table:
+        """Return false alarms met over those promised."""
+        found = score.estimates(self._draws(len(score.person_days)), CONFIDENCE)["false_alarms_per_day"]
+        return rounded(Estimate(found.value / promised, found.low / promised, found.high / promised).table())
 
     def either(self, judged: Scored, without: int | None = None) -> dict[tuple[float, float], EventScore]:
         """Return how both channels together do, without one of the heads, by false alarms promised and A's share."""
@@ -209,28 +266,44 @@ class Desk:
                 told[total, share] = over
         return told
 
-    def together(self, found: Mapping[str, Mapping[tuple[float, float], EventScore]]) -> list[Table]:
+    def together(self, found: Mapping[str, Mapping[tuple[float, float], EventScore]], judged: Scored) -> list[Table]:
         """Return recall of kinds, each by those who did not have it: kind -> what `either` told."""
         told = []
         for key in next(iter(found.values())):
-            scores = {kind: of[key] for kind, of in found.items()}
-            counts = {kind: score.of_kind(kind).counts[:, :2] for kind, score in scores.items()}
-            by_kind = {kind: round(float(c[:, 1].sum() / max(c[:, 0].sum(), 1)), 2) for kind, c in counts.items()}
-            pooled = np.stack(list(counts.values())).sum(axis=0)
-            draws = self._draws(len(pooled))
-            recall = bootstrap.estimate(lambda s: bootstrap.ratio(s[..., 1], s[..., 0]), pooled, draws, 0.95)
-            rates = [score.false_alarms_per_day for score in scores.values()]
-            told.append(
-                {
-                    "promised": key[0],
-                    "share_unusual": key[1],
-                    "recall": rounded(recall.table()),
-                    "mean_over_kinds": round(float(np.mean(list(by_kind.values()))), 3),
-                    "false_alarms_per_day": round(float(np.mean(rates)), 3),
-                    "recall_by_kind": by_kind,
-                }
-            )
+            scores = [of[key] for of in found.values()]
+            counts = {kind: of[key].of_kind(kind).counts for kind, of in found.items()}
+            told.append({"promised": key[0], "share_unusual": key[1], **self._hidden(scores, counts, judged, key[0])})
         return told
+
+    def _hidden(
+        self, scores: Sequence[EventScore], counts: Mapping[str, Doubles], judged: Scored, budget: float
+    ) -> Table:
+        """Return recall over kinds, each by those who did not have it, and what max |z| finds of all at the budget."""
+        pooled = np.stack(list(counts.values())).sum(axis=0)
+        every = np.stack([score.counts for score in scores]).mean(axis=0)
+        draws = self._draws(len(pooled))
+        each = [self._recall(one, draws) for one in counts.values()]
+        low, high = bootstrap.interval(np.nanmean([drawn for _, drawn in each], axis=0), CONFIDENCE)
+        mean = Estimate(float(np.mean([recall.value for recall, _ in each])), low, high)
+        rate = bootstrap.estimate(events.false_alarm_rate, every, draws, CONFIDENCE)
+        line = self.of_line("max_abs_z", judged, budget)
+        gain = bootstrap.difference(events.recall, pooled, line.counts, draws, CONFIDENCE)
+        return {
+            "recall": rounded(self._recall(pooled, draws)[0].table()),
+            "mean_over_kinds": rounded(mean.table()),
+            "false_alarms_per_day": rounded(rate.table()),
+            "met_over_promised": round(rate.value / budget, 3),
+            "recall_by_kind": {kind: self._kind(one, draws) for kind, one in counts.items()},
+            "max_abs_z": {**self.figures(line), "recall_ours_minus_this": rounded(gain.table())},
+        }
+
+    def _kind(self, counts: Doubles, draws: Doubles) -> Table:
+        episodes = int(counts[:, events.EPISODES].sum())
+        return {"episodes": episodes, **rounded(self._recall(counts, draws)[0].table())}
+
+    def _recall(self, counts: Doubles, draws: Doubles) -> tuple[Estimate, Doubles]:
+        """Return recall with its interval, and of each draw."""
+        return bootstrap.estimate(events.recall, counts, draws, CONFIDENCE), events.recall(draws @ counts)
 
     def natural(self, rare: Scored) -> Table:
         """Return precision of channel B among people with few episodes, at RECALL_AT_HOME of calibration people."""
@@ -247,11 +320,12 @@ class Desk:
     def figures(self, score: EventScore) -> Table:
         """Return event F1, precision, recall and false alarms a day with their intervals."""
         draws = self._draws(len(score.person_days))
-        return {name: rounded(found.table()) for name, found in score.estimates(draws, 0.95).items()}
+        return {name: rounded(found.table()) for name, found in score.estimates(draws, CONFIDENCE).items()}
 
-    def by_kind(self, score: EventScore) -> dict[str, float]:
-        """Return recall of each kind."""
-        return {kind: round(score.of_kind(kind).recall, 2) for kind in sorted(set(score.kinds.tolist()))}
+    def by_kind(self, score: EventScore) -> Table:
+        """Return episodes and recall of each kind."""
+        draws = self._draws(len(score.person_days))
+        return {kind: self._kind(score.of_kind(kind).counts, draws) for kind in sorted(set(score.kinds.tolist()))}
 
     def _draws(self, count: int) -> Doubles:
         params = self._settings.params
@@ -282,7 +356,7 @@ def main() -> None:
                      | limit | told)  # fmt: skip
         if "hidden" in given.only:
             found = {kind: desk.either(judged, number) for number, kind in enumerate(models.kinds)}
-            for told in desk.together(found):
+            for told in desk.together(found, judged):
                 show({"learn": count, "part": "hidden", **told})
         if "unlabelled" in given.only:
             found = {}
@@ -290,14 +364,16 @@ def main() -> None:
                 without = unlabelled(calibrators, kind)
                 blind = trained(unlabelled(learners[:count], kind), without, settings)
                 found[kind] = Desk(blind.scored(without), settings).either(blind.scored(fresh))
-            for told in desk.together(found):
+            for told in desk.together(found, judged):
                 show({"learn": count, "part": "unlabelled", **told})
         if "shifted" in given.only:
             for every in (None, OTHER_RATE):
                 moved = models.scored(people(given.judge, CALIBRATION, JUDGE, settings, SHIFTED, every))
                 for name in ("known", "unusual"):
+                    home, away = desk.scores(name, judged), desk.scores(name, moved)
                     for told in desk.channel(name, moved):
-                        show({"learn": count, "part": "shifted", "every": every, "channel": name, **told})
+                        drop = desk.drop(home[told["promised"]], away[told["promised"]])
+                        show({"learn": count, "part": "shifted", "every": every, "channel": name, "drop": drop, **told})
         if "natural" in given.only:
             rare = people(given.natural, CALIBRATION, JUDGE, settings, {"prevalence": "natural"})
             show({"learn": count, "part": "natural", **desk.natural(models.scored(rare))})

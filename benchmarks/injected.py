@@ -9,7 +9,9 @@ as many rounds as asked, each with other places and sizes. Only heart rate and s
 Prints JSON lines: event F1 and false alarms a worn person-day as served and by channel, and recall by kind, beside the
 same figures of the untouched recordings' alarms (`untouched`: every alarm there is false, as far as anybody knows).
 `unusual_at_budget_of_wearers` is channel A with a threshold that spends its share of the budget on the untouched
-recordings of the other wearers, never on the one judged: the bundle's is for people with every sensor.
+recordings of the other wearers, never on the one judged: the bundle's is for people with every sensor. `lines` are
+chance, an alarm that is always on, and max |z| of the residuals, averaged, with thresholds for A's share of the budget
+and for all of it from the same other wearers; `unusual_minus_this` is paired.
 Intervals are over wearers and rounds; the wearers are few, so they are too narrow for people in general.
 """
 
@@ -20,22 +22,26 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy looks
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from quality import CHANNELS, Table, beside, in_production, rounded, row, show
+from vitalwatch import features
+from vitalwatch.alarms import persisted
+from vitalwatch.lines.detection import Watched, detection_lines
 from vitalwatch.metrics.budget import threshold_for_budget
-from vitalwatch.metrics.events import EventScore, Rule
+from vitalwatch.metrics.events import EventScore, Rule, f1_difference
 from vitalwatch.monitor import Monitor
+from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.stages import detection_tables
 from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, world_of
 from vitalwatch.stages.people import enrolled_until
 from vitalwatch.stages.realism import wearers
 from vitalwatch.synthetic.injection import injected
-from vitalwatch.tables import Bools, Event, Profile, Readings
+from vitalwatch.tables import Bools, Event, Floats, Profile, Readings
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("VITALWATCH_REAL_DATA", ROOT.parent / "shared" / "data")) / "fitabase"
@@ -87,6 +93,7 @@ def judged(name: str, cases: Sequence[Case], untouched: Sequence[Case], monitor:
     tables = {channel: found[channel] for channel in CHANNELS if channel in found}
     scores = {channel: world.cohort.score(one.over) for channel, one in tables.items()}
     scores["unusual_at_budget_of_wearers"] = world.cohort.score(at_budget_of_others(cases, untouched, settings))
+    ours = scores["unusual_at_budget_of_wearers"]
     show(
         {
             name: {
@@ -94,6 +101,7 @@ def judged(name: str, cases: Sequence[Case], untouched: Sequence[Case], monitor:
                 "episodes": len(world.cohort.episodes),
                 "served": beside("served", detection_tables.served(world)),
                 **{channel: beside(channel, row(score, world)) for channel, score in scores.items()},
+                "lines": {line: told_of(score, ours, world) for line, score in lines(cases, untouched, world).items()},
                 "recall_by_kind": {channel: recall_by_kind(score, world) for channel, score in scores.items()},
             }
         }
@@ -102,15 +110,54 @@ def judged(name: str, cases: Sequence[Case], untouched: Sequence[Case], monitor:
 
 def at_budget_of_others(cases: Sequence[Case], untouched: Sequence[Case], settings: Settings) -> Bools:
     """Return the rows over a threshold of channel A that spends its budget on the other wearers' untouched days."""
-    chosen, rule = settings.params.detector, Rule.of_params(settings.params.alarms, settings.schema.step_ms)
-    over = []
+    budget = settings.params.detector.budget * settings.params.detector.share_unusual
+    return over_others(lambda case: case.result.answers.unusual[case.judged], cases, untouched, budget, settings)
+
+
+def over_others(
+    score: Callable[[Case], Floats], cases: Sequence[Case], untouched: Sequence[Case], budget: float, settings: Settings
+) -> Bools:
+    """Return the rows whose persisted score is over a threshold that spends a budget on the other wearers."""
+    rule, over = Rule.of_params(settings.params.alarms, settings.schema.step_ms), []
     for one in cases:
         others = [other for other in untouched if other.result.person != one.result.person]
-        scores = [other.result.answers.unusual[other.judged] for other in others]
-        budget = chosen.budget * chosen.share_unusual
-        limit = threshold_for_budget([other.track for other in others], scores, budget, rule)
-        over.append(one.result.answers.unusual[one.judged] > limit)
+        limit = threshold_for_budget(
+            [other.track for other in others], [score(other) for other in others], budget, rule
+        )
+        over.append(persisted(score(one), rule.need, rule.of) > limit)
     return np.concatenate(over)
+
+
+def lines(cases: Sequence[Case], untouched: Sequence[Case], world: World) -> dict[str, EventScore]:
+    """Return what simple rules find, at thresholds from the other wearers where they have none of their own."""
+    settings, chosen = world.settings, world.settings.params.detector
+    rows = features.rows_of(minutes(chosen.average), settings.schema.step_minutes)
+    of = {line.name: line for line in detection_lines((), np.random.default_rng(settings.params.seed), rows)}
+
+    def score(name: str) -> Callable[[Case], Floats]:
+        def told(case: Case) -> Floats:
+            answers = case.result.answers
+            found = of[name].score(Watched(answers.grid, answers.residual, settings.schema))
+            return np.where(answers.assessable, found, np.nan).astype(np.float32)[case.judged]
+
+        return told
+
+    always = np.concatenate([score("always_on")(case) > 0 for case in cases])
+    found = {"always_on": world.cohort.score(always)}
+    for name in ("chance", "max_abs_z"):
+        for share in (chosen.share_unusual, 1.0):
+            over = over_others(score(name), cases, untouched, chosen.budget * share, settings)
+            found[f"{name}_at_{chosen.budget * share:.3f}"] = world.cohort.score(over)
+    return found
+
+
+def told_of(score: EventScore, ours: EventScore, world: World) -> Table:
+    """Return figures of a line, and what channel A with a threshold from the same people has more."""
+    gain = f1_difference(ours, score, world.draws, world.confidence)
+    return {name: rounded(one) for name, one in row(score, world).items()} | {
+        "unusual_minus_this": rounded(gain.table()),
+        "recall_by_kind": recall_by_kind(score, world),
+    }
 
 
 def recall_by_kind(score: EventScore, world: World) -> Table:

@@ -11,6 +11,9 @@ least 0.50 (channel unusual) and 0.65 (channel known) at no more than 0.12 false
 - `shifted`: people of that seed in another world, with 1.5 times the sensor noise, time constants of the heart rate
   1.3 times as long, twice the sensor faults and a reading every two minutes; models, thresholds and their grid stay.
 
+- `natural`: as many people with the natural share of episodes: how often channel B's probability, which is told for
+  such people, comes true, beside the plain rate.
+
 `alone_at_whole_budget` tells what a channel does by itself: its threshold spends the whole budget of params.yaml on
 further people (the run's seed + 2, the simulator unchanged), never on those judged. Those thresholds are their own
 estimate from a few people, so the false alarms met with them are printed beside the F1.
@@ -45,7 +48,8 @@ from vitalwatch.monitor import Monitor
 from vitalwatch.params import Params
 from vitalwatch.schema import Schema
 from vitalwatch.settings import Settings, load_settings
-from vitalwatch.stages import detection_tables
+from vitalwatch.stages import detection_tables, probabilities
+from vitalwatch.stages.assess import thresholds_of
 from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, world_of
 from vitalwatch.stages.people import enrolled_until
 from vitalwatch.store import Store
@@ -57,6 +61,7 @@ MOST_FALSE_ALARMS = 0.12  # per worn person-day
 FRESH, CALIBRATION = 1, 2  # added to the run's seed
 SHIFTED = {"noise": 1.5, "time_constants": 1.3, "faults": 2.0}
 OTHER_RATE = "2min"  # between readings of the shifted world; the monitor keeps its grid
+NATURAL = {"prevalence": "natural"}
 FIGURES = ("event_f1", "false_alarms_per_day")
 
 Table = dict[str, Any]
@@ -91,11 +96,12 @@ def main() -> int:
     asked_of(targets, "held-out", held)
     clock = time.perf_counter()
     limits = whole_budget(cohort(monitor, of_run, given.calibration, CALIBRATION), of_run)
-    for name, moved in (("fresh", {}), ("shifted", SHIFTED)):
-        found = judged(cohort(monitor, of_run, given.people, FRESH, moved), monitor, of_run, limits)
+    for name, moved, every in (("fresh", {}, None), ("shifted", SHIFTED, OTHER_RATE)):
+        found = judged(cohort(monitor, of_run, given.people, FRESH, moved, every), monitor, of_run, limits)
         show({name: found})
         if not moved:  # of another world nothing is asked
             asked_of(targets, name, found["alone_at_whole_budget"] | {"served": found["served"]})
+    show({"natural": believed(cohort(monitor, of_run, given.people, FRESH, NATURAL, every=None), monitor, of_run)})
     show({"seconds": round(time.perf_counter() - clock, 1)})
     return targets.end()
 
@@ -153,7 +159,12 @@ def rounded(figure: Mapping[str, float | None]) -> Table:
 
 
 def cohort(
-    monitor: Monitor, settings: Settings, people: int, seed: int, moved: Mapping[str, float] | None = None
+    monitor: Monitor,
+    settings: Settings,
+    people: int,
+    seed: int,
+    moved: Mapping[str, float | str] | None = None,
+    every: str | None = None,
 ) -> list[Case]:
     """Return people made anew and answered, ready to be judged.
 
@@ -162,10 +173,11 @@ def cohort(
         settings: Of the run.
         people: How many.
         seed: Added to the run's.
-        moved: Settings of the simulator that differ; then readings come at another rate, too.
+        moved: Settings of the simulator that differ.
+        every: Time between readings, where it is not the grid's.
     """
     world = settings.params.synthetic.model_copy(update=dict(moved or {}))
-    step = {"step": OTHER_RATE} if moved else {}
+    step = {"step": every} if every else {}
     sensors = Schema.model_validate(settings.schema.model_dump() | step)
 
     def one(index: int) -> Case:
@@ -203,9 +215,7 @@ def whole_budget(cases: Sequence[Case], settings: Settings) -> dict[str, float]:
 def judged(cases: Sequence[Case], monitor: Monitor, settings: Settings, limits: Mapping[str, float]) -> Table:
     """Return figures of a cohort: as served, by channel as served, and of each channel alone."""
     world = world_of(cases, settings, np.random.default_rng(settings.params.seed))
-    told = monitor.detector.calibration
-    known = told.known_threshold if np.isfinite(told.known_threshold) else None
-    at_bundle = detection_tables.channels(world, Thresholds(told.unusual_threshold, known))
+    at_bundle = detection_tables.channels(world, thresholds_of(monitor))
     alone = detection_tables.channels(world, Thresholds(limits.get("unusual"), limits.get("known")))
     return {
         "people": len(cases),
@@ -218,6 +228,16 @@ def judged(cases: Sequence[Case], monitor: Monitor, settings: Settings, limits: 
             name: beside(name, row(world.cohort.score(alone[name].over), world)) for name in ASKED if name in alone
         },
     }
+
+
+def believed(cases: Sequence[Case], monitor: Monitor, settings: Settings) -> Table:
+    """Return how often channel B's probability comes true among people who are ill as often as people are."""
+    chosen = settings.params.model_copy(
+        update={"synthetic": settings.params.synthetic.model_copy(update={"prevalence": "natural"})}
+    )
+    world = world_of(cases, replace(settings, params=chosen), np.random.default_rng(settings.params.seed))
+    told = probabilities.probability(world, thresholds_of(monitor).odds)
+    return {"people": len(cases), "episodes": len(world.cohort.episodes), "probability": told}
 
 
 def row(score: EventScore, world: World) -> Table:

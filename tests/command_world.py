@@ -35,6 +35,7 @@ EASY = (  # so that a run of seconds passes; the checks against leakage stay as 
     "gates.min_event_f1_unusual=0",
     "gates.min_event_f1_known=0",
     "gates.max_false_alarms=1000",
+    "gates.min_gain_over_best_line=-1",
     "gates.min_forecast_skill=-1000",
     "gates.min_forecast_skill_others=-1000",
     "gates.min_regressor_skill=-1000",

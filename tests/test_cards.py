@@ -27,7 +27,33 @@ def test_a_channels_card_has_its_subgroups_kinds_and_the_best_line_beside_it() -
     assert rows["Figures"].startswith("Event F1 0.80 (0.80 to 0.80), precision ")
     assert "female" in rows["Event F1 by sex"]
     assert "bradycardia" in rows["Recall by kind"]
-    assert rows["Beside it"].startswith("Best line to beat, ")
+    assert "beside the best simple rule at the same budget" in rows["Beside it"]
+    assert all(what in rows["Beside it"] for what in ("paired difference", "average precision", "VUS-PR"))
+
+
+def test_a_card_tells_which_part_of_the_forecast_was_better_by_the_runs_own_figures() -> None:
+    better, alike = ({"value": -0.1, "low": -0.2, "high": high} for high in (-0.05, 0.05))
+    parts = {"5": {"trees_against_lstm": better}, "60": {"trees_against_lstm": alike}}
+    evaluation = small_evaluation()
+    told = evaluation | {"forecast": evaluation["forecast"] | {"parts": {"horizons": parts}}}
+    (card,) = [card for card in cards(CARD, told) if card.title == "Forecaster"]
+
+    assert "beat the LSTM alone on the heart rate beyond chance at 5 min (" in dict(card.rows)["Parts"]
+
+
+def test_a_card_says_where_a_forecast_loses_from_rest_to_exercise() -> None:
+    evaluation = small_evaluation()
+    row = evaluation["forecast"]["vitals"]["heart_rate"]["60"]
+    start = {"coverage": {"value": 0.5}, "lines": {"ridge": {"skill": {"value": -0.04, "low": -0.06, "high": -0.01}}}}
+    vitals = {"heart_rate": {"60": row | {"rest_to_exercise": start}}}
+    told = evaluation | {"forecast": evaluation["forecast"] | {"vitals": vitals}}
+    (card,) = [card for card in cards(CARD, told) if card.title == "Forecaster"]
+    lost = [text for _, text in card.rows if text.startswith("From rest to exercise")]
+
+    assert ["60 min to ridge regression (skill -0.04 (-0.06 to -0.01))"] == [
+        text.split("simple lines: ")[1].split(". Its")[0] for text in lost
+    ]
+    assert "holds 50.0% at 60 min" in lost[0]
 
 
 def test_without_labels_there_is_no_card_of_known_kinds() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from report_world import NASTY, result
-from vitalwatch import drawing
+from vitalwatch import drawing, reliability, tradeoffs
 from vitalwatch.drawing import Example
 
 DETECTION = {
@@ -99,7 +99,7 @@ def test_delay_leaves_out_a_kind_that_was_never_detected():
 
 
 def test_the_trade_off_is_drawn_where_a_budget_has_no_figure():
-    assert "false alarms per worn person-day" in texts(drawing.curve(DETECTION).svg)
+    assert "false alarms per worn person-day" in texts(tradeoffs.curve(DETECTION).svg)
 
 
 def test_coverage_stands_beside_what_is_promised():
@@ -110,17 +110,26 @@ def test_coverage_stands_beside_what_is_promised():
 
 
 def test_reliability_says_what_was_told_and_what_came_true():
-    rows = [{"from": 0.0, "to": 0.1, "rows": 9, "told": 0.05, "true": 0.02}]
+    rows = [{"from": 0, "to": 0.1, "rows": 9123, "told": 0.05, "true": {"value": 0.02, "low": 0.01, "high": 0.04}}]
+    picture = reliability.known({"reliability": rows}, "as served")
 
-    assert "Reliability: told 0.05 came true 0.02." == drawing.reliability({"reliability": rows}).alt
+    assert "Reliability: told 0.05 came true 0.02." == picture.alt
+    assert "9,123" in texts(picture.svg)
 
 
 def test_nothing_judged_draws_nothing():
-    empty = (drawing.event_f1, drawing.curve, drawing.reliability, drawing.forecast_skill, drawing.forecast_coverage)
+    empty = (
+        drawing.event_f1,
+        tradeoffs.curve,
+        tradeoffs.precision_recall,
+        drawing.forecast_skill,
+        drawing.forecast_coverage,
+    )
 
     assert [None] * 5 == [draw({"not_assessable": "no labels"}) for draw in empty]
     assert None is drawing.forecast_skill(FORECAST)
     assert None is drawing.recall_by_kind({})
+    assert None is reliability.known({"not_assessable": "no labels"}, "as served")
 
 
 def test_an_example_shows_band_episodes_and_alarms_with_units(example):
@@ -178,12 +187,28 @@ def test_precision_stands_against_recall_where_we_serve_and_where_lines_to_beat_
         "channels": {"known": {"recall": figure, "precision": figure}},
         "lines": {"chance": {"recall": figure, "precision": None}, "news2": {"recall": figure, "precision": figure}},
     }  # fmt: skip
-    picture = drawing.precision_recall(detection)
+    picture = tradeoffs.precision_recall(detection)
 
     assert picture is not None
     assert "Precision and recall: known recall 0.60, precision 0.60." == picture.alt
     assert "lines to beat" in picture.svg
-    assert drawing.precision_recall({}) is None
+    assert tradeoffs.precision_recall({}) is None
+
+
+def test_every_line_to_beat_is_named_where_it_stands():
+    line = {"recall": {"value": 0.2, "low": 0.1, "high": 0.3}, "precision": {"value": 0.3, "low": 0.2, "high": 0.4}}
+    detection = DETECTION | {
+        "lines": {"news2": line, "max_abs_z": line},
+        "curve": {"both": [{"budget": 0.1, "recall": 0.5, "precision": 0.6}]},
+    }
+
+    assert {"news2", "max abs z"} <= set(texts(tradeoffs.precision_recall(detection).svg))
+
+
+def test_delays_from_minutes_to_days_are_marked_in_hours():
+    row = {"recall": None, "delay_median_min": 40.0, "delay_p90_min": 700.0}
+
+    assert {"15", "1 h", "12 h"} <= set(texts(drawing.delay_by_kind({"both": {"fever": row}}).svg))
 
 
 def test_who_is_drawn_is_said_to_be_real_or_synthetic(example: Example) -> None:

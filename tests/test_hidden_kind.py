@@ -18,6 +18,11 @@ import detection
 
 pytestmark = pytest.mark.slow
 Key = tuple[float, float]
+# false alarms promised, channel A's share -> recall that must be reached. At 112 people to learn from .45 and .65 are
+# asked and .50 and .56 (.61 with the larger share) are found (docs/figures.md); with the 30 here .45, .48, .50 and .60
+# were, with an interval of .06 either way, and as many alarms at other hours find .21 to .26.
+LEAST = {(0.12, 0.35): 0.37, (0.12, 0.6): 0.40, (0.20, 0.35): 0.42, (0.20, 0.6): 0.54}
+MOST_MET = 1.3  # of the false alarms promised
 World = tuple[detection.Trained, detection.Desk, detection.Scored]
 
 
@@ -48,6 +53,8 @@ def test_kinds_that_nobody_had_are_found_above_chance_and_fewer_than_with_their_
         ]
         chance = judged.cohort.score(np.concatenate(later))
 
+        assert recall(hidden) >= LEAST[key]
+        assert np.mean([score.false_alarms_per_day for score in hidden.values()]) <= MOST_MET * key[0]
         assert recall(hidden) > 1.5 * chance.recall
         assert recall(hidden) < judged.cohort.score(whole).recall
 

@@ -9,6 +9,7 @@ from vitalwatch.lines.detection import Watched, detection_lines
 from vitalwatch.tables import MINUTE, Grid, Profile
 
 DAY_ROWS = 288
+AVERAGED = 3  # rows
 
 
 def grid(settings, rows: int, **columns: object) -> Grid:
@@ -37,7 +38,7 @@ def watched(settings, rows: int, **columns: object) -> Watched:
 
 
 def lines_of(settings, learn_on: list[Watched]) -> dict:
-    return {line.name: line for line in detection_lines(learn_on, np.random.default_rng(1))}
+    return {line.name: line for line in detection_lines(learn_on, np.random.default_rng(1), AVERAGED)}
 
 
 def rate(rows: int, seed: int = 1) -> np.ndarray:
@@ -77,6 +78,16 @@ def test_a_fast_heart_scores_higher_than_a_usual_one(settings, name):
     score = lines_of(settings, [person])[name].score(person)
 
     assert score[9 * DAY_ROWS + 12] > np.nanquantile(score[: 9 * DAY_ROWS], 0.99)
+
+
+def test_scores_in_own_spreads_are_means_of_the_last_rows_that_are_known(settings):
+    rates = np.full(12, 60, np.float32)
+    rates[[4, 6, 7]] = 90, np.nan, np.nan
+    score = lines_of(settings, [])["max_abs_z"].score(watched(settings, 12, heart_rate=rates))
+
+    assert [0, 0, 0, 0, 1, 1] == score[:6].tolist()
+    assert np.isnan(score[6:8]).all()
+    assert [0] * 4 == score[8:].tolist()
 
 
 def test_fixed_limits_alarm_outside_the_usual_range_only(settings):

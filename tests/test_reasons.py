@@ -90,6 +90,13 @@ def test_both_views_of_a_head_tell_of_the_same_row(tiny_bundle: tuple[Path, Path
     here = load(tiny_bundle[0], [tiny_bundle[1]])
     margin = Model(here.files["known.onnx"]).run(x=tiny_monitor.features(one)[row : row + 1])["margin"]
 
+    score = Model(here.files["forest.onnx"]).run(x=tiny_monitor.features(one)[row : row + 1])["score"]
+    group = list(features.GROUPS).index(found.group)
+    told = found.group_base + sum(adds for _, adds in found.group_by_feature)
+    assert np.log2(score[0, group]) == pytest.approx(told, abs=1e-4)
+    outside = set(range(len(features.NAMES))) - set(features.GROUPS[found.group])
+    assert all(adds == 0 for name, adds in found.group_by_feature if features.NAMES.index(name) in outside)
+
     head = tiny_monitor.detector.calibration.kinds.index(found.kind)
     assert margin[0, head] == pytest.approx(found.base + sum(adds for _, adds in found.kind_by_feature), abs=1e-4)
     assert set(features.NAMES) == {name for name, _ in found.kind_by_feature}
@@ -106,10 +113,13 @@ def test_a_row_in_the_midst_of_a_stream_has_the_same_reasons(tiny_monitor: Monit
     assert tiny_monitor.reasons(whole, 650) == tiny_monitor.reasons(rest, 650 - (len(whole) - len(rest)), state=state)
 
 
+OURS = (attribution.FILE, attribution.FOREST_FILE)
+
+
 def test_a_bundle_from_before_has_the_first_view_alone(tiny_bundle: tuple[Path, Path]) -> None:
     here = load(tiny_bundle[0], [tiny_bundle[1]])
-    before = Monitor({name: data for name, data in here.files.items() if name != attribution.FILE}, here.card)
+    before = Monitor({name: data for name, data in here.files.items() if name not in OURS}, here.card)
     found = before.reasons(before.answer(somebody(1).readings.rows(slice(0, 300)), forecast=False), 290)
 
-    assert () == found.kind_by_feature
+    assert () == found.kind_by_feature == found.group_by_feature
     assert found.kind_by_sensor

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vitalwatch import attribution, bundle, cleaning, few_sensors, learning, sequences
-from vitalwatch.export import one_against_rest_to_onnx
+from vitalwatch.export import forests_to_onnx, one_against_rest_to_onnx
 from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models.forecast import Fitted
 from vitalwatch.monitor import Monitor, probe_of
@@ -68,7 +68,8 @@ def train_tiny(
     kinds = tuple(sorted({event.kind for member in learning_from for event in member.events or ()}))
     seen, windows = train.see(learning_from, TRAIN, learnt, settings, kinds, 1000)
     drawn = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, 0)
-    forest = anomaly.fit(seen.x, chosen.detector, chosen.seed)
+    forests = anomaly.forests(seen.x, chosen.detector, chosen.seed)
+    forest = forests_to_onnx(forests, seen.x.shape[1])
     heads = episodes.heads(seen.x, seen.episode, seen.kind, len(kinds), chosen.supervised, chosen.seed, 1)
     known = one_against_rest_to_onnx(heads, seen.x.shape[1])
     held, probation = train.see(held_out, CALIBRATION, learnt, settings, kinds, 1000)
@@ -81,6 +82,7 @@ def train_tiny(
     files = {
         "heart_rate.onnx": expectation,
         **few_sensors.files_of("forest", forest),
+        attribution.FOREST_FILE: anomaly.trees(forests),
         "forecast.onnx": forecast,
         **few_sensors.files_of("known", known),
         attribution.FILE: attribution.told(heads),

@@ -1,4 +1,4 @@
-"""TreeSHAP in plain numpy: how much each feature moves a boosted head's log-odds, exactly, for rows that are asked for.
+"""TreeSHAP in plain numpy: how much each feature moves a head's log-odds or a forest's score, for rows asked for.
 
 Path-dependent Shapley values of trees (Lundberg et al. 2020, 10.1038/s42256-019-0138-9, algorithm 2 and its
 `pred_contrib` in LightGBM), written leaf by leaf: on the way to a leaf every feature is either followed by the row (o)
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from vitalwatch.tables import Bools, Doubles, Floats
 
 FILE = "known_trees.json"
+FOREST_FILE = "forest_trees.json"
 AT_ONCE = 64  # rows: all leaves of a head are looked at for each
 COLUMNS = ("feature", "threshold", "yes", "no", "missing", "value", "rows")
 
@@ -77,10 +78,10 @@ class _Leaves:
 
 
 class Attribution:
-    """The heads of channel B; each is taken apart when first asked for.
+    """The heads of channel B, or the forests of channel A; each is taken apart when first asked for.
 
     Args:
-        data: From `told`.
+        data: From `told`, or `models.anomaly.trees`.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -88,19 +89,19 @@ class Attribution:
         self._leaves: dict[int, _Leaves] = {}
 
     @staticmethod
-    def of(files: Mapping[str, bytes]) -> Attribution | None:
+    def of(files: Mapping[str, bytes], name: str = FILE) -> Attribution | None:
         """Return that of a bundle's files, None where they have none."""
-        return Attribution(files[FILE]) if FILE in files else None
+        return Attribution(files[name]) if name in files else None
 
     def adds(self, x: Floats, head: int) -> tuple[Doubles, float]:
         """Return what each feature adds to a head's log-odds, (n, f), and the log-odds that they are added to.
 
         Both together are the head's log-odds of a row; the same as LightGBM's `pred_contrib`, whose last column is
-        the second.
+        the second. Of a forest it is the binary logarithm of its score.
 
         Args:
             x: `features.NAMES` columns, float32 (n, f); NaN is not measured.
-            head: Number of the kind.
+            head: Number of the kind, or of the organ group.
         """
         if head not in self._leaves:
             self._leaves[head] = _leaves_of(json.loads(self._data)["heads"][head])

@@ -50,7 +50,7 @@ class Case:
         clearing: What would clear it, empty for a miss.
         cause: What the simulator knows of that time, empty where nobody does.
         rests: What the head of a known kind rests on, feature by feature (TreeSHAP); empty elsewhere.
-        vitals: Those to draw first: of a miss, what its label says that it moves.
+        vitals: Those to draw first: what the explanation names, of a miss what its label says that it moves.
     """
 
     person: str
@@ -69,7 +69,10 @@ class Case:
 
 
 def draw(cases: Sequence[Case], name: str, caption: str) -> Picture | None:
-    """Draw a numbered panel a case: the vitals furthest from usual, labelled episodes, alarms; None without cases."""
+    """Draw a numbered panel a case: two vitals, labelled episodes, alarms; None without cases.
+
+    The vitals are those that a false alarm's explanation names, or that a missed kind moves, then those furthest off.
+    """
     if not cases:
         return None
     down = -(-len(cases) // ACROSS)
@@ -94,14 +97,23 @@ def _panel(ax: Any, case: Case, number: int) -> None:
     z = np.where(answers.assessable[rows, None], answers.contribution[rows], np.nan)
     inside = (answers.time[rows] >= case.start) & (answers.time[rows] < case.end)
     size = np.nan_to_num(np.abs(z[inside] if inside.any() else z)).max(axis=0, initial=0.0)
-    first = np.asarray([vital in case.vitals for vital in answers.vitals])
-    for i in np.lexsort((-size, ~first))[:LEADING].tolist():
+    place = [
+        case.vitals.index(v) if v in case.vitals and case.channel else v not in case.vitals for v in answers.vitals
+    ]
+    for i in np.lexsort((-size, np.asarray(place, np.int64)))[:LEADING].tolist():
         ax.plot(hours, z[:, i], color=SERIES[i % len(SERIES)], linewidth=1.1)
     _marks(ax, case, (float(hours[0]), float(hours[-1])))
     local = case.start + shift
     when = f"{day_words(local // DAY)} {local % DAY // HOUR:02d}:{local % HOUR * 60 // HOUR:02d}"
     title = f"{number}. {words(case.kind or case.channel)}, {case.person}, {when}"
     ax.set_title(plain_text(title), fontsize=8, color=INK, loc="left")
+
+
+def _turn(case: Case, vital: str) -> int:
+    """Return when a vital is drawn: as an alarm names them, all that a missed kind moves together, others last."""
+    if vital not in case.vitals:
+        return len(case.vitals)
+    return case.vitals.index(vital) if case.channel else 0
 
 
 def _marks(ax: Any, case: Case, span: tuple[float, float]) -> None:

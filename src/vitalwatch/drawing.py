@@ -34,6 +34,8 @@ FANS = (13.0, 14.5, 16.0)  # local hours from which a forecast is drawn
 PAGE_REM_AN_INCH = 6.0  # 9 inches fill the page
 LEAST_REM = 34.0  # a wider figure scrolls on a phone, and stays readable
 LETTERS_AN_INCH = 13  # of a legend, at 9 points
+LEAST_MINUTES = 1.0  # a log has no 0
+DELAYS = (1, 5, 15, 30, 60, 120, 360, 720, 1440, 2880, 5760)  # minutes that are marked
 SPREADS = 2.0  # half width of the band of what is usual, in the person's own spreads
 
 
@@ -99,7 +101,7 @@ def recall_by_kind(by_kind: Mapping[str, Any]) -> Picture | None:
 
 def delay_by_kind(by_kind: Mapping[str, Any]) -> Picture | None:
     """Draw each channel's delay by kind: a mark at the median, a line to the 90th percentile."""
-    axis = "delay in minutes, mark: median, line: to the 90th percentile"
+    axis = "delay, mark: median, line: to the 90th percentile"
     return _by_kind(by_kind, "delay-by-kind", axis, "Delay by kind", _delay)
 
 
@@ -109,7 +111,8 @@ def _recall(row: Mapping[str, Any]) -> Doubles | None:
 
 def _delay(row: Mapping[str, Any]) -> Doubles | None:
     middle, late = row.get("delay_median_min"), row.get("delay_p90_min")
-    return None if middle is None else np.asarray([middle, middle, middle if late is None else late], np.float64)
+    ends = [middle, middle, middle if late is None else late]
+    return None if middle is None else np.maximum(np.asarray(ends, np.float64), LEAST_MINUTES)
 
 
 def _by_kind(by_kind: Mapping[str, Any], name: str, axis: str, title: str, read: Any) -> Picture | None:
@@ -132,73 +135,17 @@ def _by_kind(by_kind: Mapping[str, Any], name: str, axis: str, title: str, read:
         ax.plot(values[:, 0], places, MARKERS[i], color=CHANNELS[channel], markersize=6, label=words(channel))
     ax.set_yticks(range(len(kinds)), [plain_text(words(kind)) for kind in kinds])
     ax.set(ylim=(-0.6, len(kinds) - 0.4), xlabel=axis)
-    ax.set_xlim(0, 1.02 if read is _recall else None)
+    if read is _recall:
+        ax.set_xlim(0, 1.02)
+    else:  # minutes to days
+        ends = [float(end) for value in points.values() for end in (value[0], value[2])]
+        marks = [m for m in DELAYS if min(ends) / 3 <= m <= 3 * max(ends)]
+        ax.set_xscale("log")
+        ax.set_xticks(marks, [str(m) if m < 60 else f"{m // 60} h" for m in marks], minor=False)
+        ax.minorticks_off()
     legend(ax)
     told = "; ".join(f"{words(kind)}, {words(channel)}: {value[0]:.2f}" for (channel, kind), value in points.items())
     return as_picture(figure, name, f"{title}: {told}.", f"{title} of episode and channel.")
-
-
-def curve(detection: Mapping[str, Any]) -> Picture | None:
-    """Draw recall against false alarms per worn person-day, the trade-off that the budget chooses from."""
-    curves = {name: rows for name, rows in detection.get("curve", {}).items() if rows}
-    if not curves:
-        return None
-    figure, ax = sheet(7.2, 3.4)
-    for i, (name, rows) in enumerate(curves.items()):
-        x = [row["budget"] for row in rows]
-        y = [np.nan if row["recall"] is None else row["recall"] for row in rows]
-        ax.plot(x, y, f"-{MARKERS[i]}", color=CHANNELS.get(name, INK), markersize=4, label=plain_text(words(name)))
-    ax.set(ylim=(0, 1), xlim=(0, None), xlabel="false alarms per worn person-day", ylabel="recall (0 to 1)")
-    legend(ax)
-    caption = "Recall at each false-alarm budget; thresholds are set on the test people, so this is for choosing only."
-    return as_picture(figure, "curve", f"Lines of recall by false-alarm budget for {', '.join(curves)}.", caption)
-
-
-def reliability(probability: Mapping[str, Any]) -> Picture | None:
-    """Draw how often the known channel was right against how sure it said it was."""
-    rows = probability.get("reliability") or []
-    if not rows:
-        return None
-    figure, ax = sheet(4.6, 3.6)
-    ax.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, label="as promised")
-    ax.plot([row["told"] for row in rows], [row["true"] for row in rows], "-o", color=GREEN, label="known channel")
-    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability told (0 to 1)", ylabel="share that came true (0 to 1)")
-    legend(ax)
-    told = ", ".join(f"told {row['told']:.2f} came true {row['true']:.2f}" for row in rows)
-    return as_picture(figure, "reliability", f"Reliability: {told}.", "Reliability of the known channel's probability.")
-
-
-def precision_recall(detection: Mapping[str, Any]) -> Picture | None:
-    """Draw precision against recall of episodes over thresholds, where we serve, and where the lines to beat stand."""
-    curves = {
-        name: [(row["recall"], row["precision"]) for row in rows if None not in (row["recall"], row["precision"])]
-        for name, rows in detection.get("curve", {}).items()
-    }
-    curves = {name: points for name, points in curves.items() if points}
-    if not curves:
-        return None
-    figure, ax = sheet(7.2, 4.2)
-    told = []
-    for i, (name, points) in enumerate(curves.items()):
-        colour = CHANNELS.get(name, INK)
-        ax.plot(*zip(*points, strict=True), "-", color=colour, linewidth=1.3, label=plain_text(words(name)))
-        served = [figure_of(detection.get("channels", {}).get(name, {}).get(key)) for key in ("recall", "precision")]
-        if served[0] is not None and served[1] is not None:
-            ax.plot(
-                served[0][0], served[1][0], MARKERS[i], color=colour, markersize=9, label=f"{words(name)}, as served"
-            )
-            told.append(f"{words(name)} recall {served[0][0]:.2f}, precision {served[1][0]:.2f}")
-    others = [
-        (found[0][0], found[1][0])
-        for line in detection.get("lines", {}).values()
-        if (found := [one for key in ("recall", "precision") if (one := figure_of(line.get(key))) is not None])[1:]
-    ]
-    if others:
-        ax.plot(*zip(*others, strict=True), "x", color=INK, label="lines to beat")
-    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="recall of episodes (0 to 1)", ylabel="precision of alarms (0 to 1)")
-    legend(ax)
-    caption = "Precision and recall of episodes at budgets of 0.01 to 0.5 false alarms a day, and where we serve."
-    return as_picture(figure, "precision-recall", f"Precision and recall: {'; '.join(told)}.", caption)
 
 
 def forecast_skill(forecast: Mapping[str, Any]) -> Picture | None:
@@ -220,12 +167,25 @@ def forecast_coverage(forecast: Mapping[str, Any]) -> Picture | None:
         for vital, rows in forecast.get("vitals", {}).items()
     }
     promised = float(forecast.get("nominal_coverage") or np.nan)
-    caption = "Share of true values inside the forecast's interval, beside the share that is promised."
-    return _by_horizon(figures, "coverage", "share inside the interval (0 to 1)", promised, "promised", caption)
+    worst = {
+        vital: {h: row.get("coverage_worst_person") for h, row in rows.items()}
+        for vital, rows in forecast.get("vitals", {}).items()
+    }
+    caption = (
+        "Share of true values inside the forecast's interval, beside the share that is promised; a cross is the person "
+        "for whom it holds least."
+    )
+    return _by_horizon(figures, "coverage", "share inside the interval (0 to 1)", promised, "promised", caption, worst)
 
 
 def _by_horizon(
-    figures: Mapping[str, Mapping[str, Doubles | None]], name: str, axis: str, at: float, label: str, caption: str
+    figures: Mapping[str, Mapping[str, Doubles | None]],
+    name: str,
+    axis: str,
+    at: float,
+    label: str,
+    caption: str,
+    worst: Mapping[str, Mapping[str, float | None]] | None = None,
 ) -> Picture | None:
     known = {v: {int(h): one for h, one in row.items() if one is not None} for v, row in figures.items()}
     known = {vital: row for vital, row in known.items() if row}
@@ -241,6 +201,8 @@ def _by_horizon(
         _whiskers(ax, values, places, across=False, colour=colour)
         style = f"-{MARKERS[i % len(MARKERS)]}"
         ax.plot(places, values[:, 0], style, color=colour, markersize=5, label=plain_text(words(vital)))
+        crosses = [(worst or {}).get(vital, {}).get(str(horizon)) for horizon in mine]
+        ax.plot(places, [np.nan if cross is None else cross for cross in crosses], "x", color=colour, markersize=5)
     ax.set_xticks(range(len(horizons)), [str(horizon) for horizon in horizons])
     ax.set(xlabel="minutes ahead", ylabel=axis)
     legend(ax)

@@ -37,11 +37,11 @@ def forests_to_onnx(forests: Sequence[tuple[Any, Sequence[int]]], n_features: in
     nodes, factors = _Nodes(), []
     for target, (forest, columns) in enumerate(forests):
         _check(forest, columns, n_features)
-        depths = [_leaf_depths(tree.tree_) for tree in forest.estimators_]
+        depths = [leaf_depths(tree.tree_) for tree in forest.estimators_]
         unit = _exact_unit(depths)
         for tree, used, depth in zip(forest.estimators_, forest.estimators_features_, depths, strict=True):
             nodes.add(_sklearn_tree(tree.tree_, np.asarray(columns)[used], np.round(depth / unit) * unit), target)
-        factors.append(-1.0 / (len(depths) * _mean_depth(np.array([forest.max_samples_]))[0]))
+        factors.append(-1.0 / (len(depths) * mean_depth(np.array([forest.max_samples_]))[0]))
 
     from onnx import helper
 
@@ -391,7 +391,7 @@ def _sklearn_tree(tree: Any, columns: NDArray[np.int64], weight: NDArray[np.floa
     feature = np.where(leaf, -1, columns[np.where(leaf, 0, tree.feature)])
     return _Tree(
         feature=feature.astype(np.int64),
-        threshold=np.where(leaf, np.float32(0), _round_down(tree.threshold)).astype(np.float32),
+        threshold=np.where(leaf, np.float32(0), round_down(tree.threshold)).astype(np.float32),
         yes=np.where(leaf, 0, tree.children_left).astype(np.int64),
         no=np.where(leaf, 0, tree.children_right).astype(np.int64),
         missing_is_yes=~leaf & tree.missing_go_to_left.astype(bool),
@@ -419,20 +419,20 @@ def _lightgbm_tree(root: Mapping[str, Any]) -> _Tree:
 
     visit(root)
     feature, threshold, yes, no, missing, weight = (np.array(column) for column in zip(*rows, strict=True))
-    return _Tree(feature, _round_down(threshold), yes, no, missing, weight)
+    return _Tree(feature, round_down(threshold), yes, no, missing, weight)
 
 
-def _leaf_depths(tree: Any) -> NDArray[np.float64]:
+def leaf_depths(tree: Any) -> NDArray[np.float64]:
     """Return for each node its depth (edges) plus c(rows in it): the depth that an isolation tree credits."""
     depth = np.zeros(tree.node_count)
     for node in range(tree.node_count):  # parents come before their children
         if tree.children_left[node] >= 0:
             depth[[tree.children_left[node], tree.children_right[node]]] = depth[node] + 1
-    credited = depth + _mean_depth(tree.n_node_samples)
+    credited = depth + mean_depth(tree.n_node_samples)
     return np.where(tree.children_left < 0, credited, 0.0)
 
 
-def _mean_depth(rows: NDArray[Any]) -> NDArray[np.float64]:
+def mean_depth(rows: NDArray[Any]) -> NDArray[np.float64]:
     """Return c(rows), the mean depth of an unsuccessful search in a binary tree of that many rows (Liu 2008, eq. 1)."""
     n = rows.astype(np.float64)
     many = 2.0 * (np.log(np.maximum(n - 1.0, 1.0)) + np.euler_gamma) - 2.0 * (n - 1.0) / np.maximum(n, 1.0)
@@ -445,7 +445,7 @@ def _exact_unit(depths: Sequence[NDArray[np.float64]]) -> float:
     return float(2.0 ** (np.ceil(np.log2(max(largest, 1.0))) - 24))
 
 
-def _round_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
+def round_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return the largest float32 not above each threshold."""
     with np.errstate(
         over="ignore"

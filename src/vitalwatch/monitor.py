@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import cleaning, explaining, features, few_sensors, own_level, residuals, sequences
-from vitalwatch.attribution import Attribution
+from vitalwatch.attribution import FOREST_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
@@ -139,7 +139,7 @@ class Monitor:
         self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
         self._nobody = Body(residuals.begin(self._learnt.normal), self._stream.begin(), self.detector.begin())
         self.early_warning = EarlyWarning.of(files)
-        self._attribution = Attribution.of(files)
+        self._attribution = Attribution.of(files), Attribution.of(files, FOREST_FILE)
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self._rules = explaining.Rules.of(self.schema)
         self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)
@@ -265,19 +265,19 @@ class Monitor:
     ) -> Reasons:
         """Return why a row of `answers` scores as it does, in two views; worked out on demand as `clearing` is."""
         _, rows, said = self._behind(answers, profile, state)
-        return reasons_of(rows, row, said, self.detector, self._attribution)
+        return reasons_of(rows, row, said, self.detector, *self._attribution)
 
     def person_row(self, profile: Profile) -> Floats:
         """Return the PERSON columns of a profile, what is not told taken from the middle training person, (7,)."""
         return features.person_row(profile, self._learnt.usual_person)
 
     def lift(self, x: Floats) -> Floats:
-        """Return what moments add to a person's own heart rate, bpm (n,).
-
-        Args:
-            x: `features.EXPECTATION` columns, float32 (n, 28).
-        """
+        """Return what moments (`features.EXPECTATION`, float32 (n, 28)) add to a person's own heart rate, bpm (n,)."""
         return self._learnt.expectation.run(x=np.ascontiguousarray(x, np.float32))["value"].reshape(len(x))
+
+    def cold(self, x: Floats, context: NDArray[np.int8]) -> Doubles:
+        """Return the heart rate expected of people without own days, bpm (n,): x as of `lift`, contexts (n,)."""
+        return self._learnt.normal.centre[context, 0] + self.lift(x)
 
     def expected(self, moments: Moments, persons: Floats, resting: Doubles) -> tuple[Doubles, Doubles]:
         """Return the heart rate expected in moments that are told, and the usual spread around it, bpm (n,) each.
@@ -289,7 +289,7 @@ class Monitor:
         """
         normal = self._learnt.normal
         context = moments.context
-        found = normal.centre[context, 0] + self.lift(np.concatenate((moments.columns, persons), axis=1))
+        found = self.cold(np.concatenate((moments.columns, persons), axis=1), context)
         told = ~np.isnan(resting)
         if told.any():
             rest = self.lift(np.concatenate((moments.rest.columns, persons), axis=1)) + normal.centre[REST, 0]

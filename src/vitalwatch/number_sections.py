@@ -14,8 +14,10 @@ from vitalwatch.wording import (
     Note,
     Table,
     as_table,
+    beyond_chance,
     detector,
     fixed,
+    lost_at_starts,
     missing,
     percent,
     ranged,
@@ -43,11 +45,19 @@ def forecasts(forecast: Json, units: Json) -> Blocks:
         rows = [line for horizon, row in horizons.items() for line in _horizon_rows(horizon, row)]
         folded = vital != "heart_rate"
         yield as_table(words(vital), names, rows, folded=folded)
+        yield as_table(
+            f"{words(vital)}: the interval beside that of persistence with conformal quantiles of others' changes",
+            f"Minutes ahead|Width{unit}|Width saved|Pinball loss{unit}|Its pinball loss{unit}|Loss saved|Its coverage",
+            [line for horizon, row in horizons.items() for line in _interval_rows(horizon, row)],
+            folded=folded,
+        )
         starts = [line for horizon, row in horizons.items() for line in _start_rows(horizon, row)]
+        if told := lost_at_starts(horizons):
+            yield Note(f"{words(vital)}: {told}")
         if starts:
             yield as_table(
                 f"{words(vital)}: from rest to exercise",
-                f"Minutes ahead|Told by|MAE{unit}|Skill",
+                f"Minutes ahead|Told by|MAE{unit}|Skill|Interval holds",
                 starts,
                 folded=folded,
             )
@@ -94,12 +104,6 @@ def _parts(told: Json) -> Blocks:
     yield as_table("Heart rate: mean absolute error of each part, bpm", names, rows)
 
 
-def beyond_chance(difference: Json | None) -> bool:
-    """Return whether an error is smaller beyond chance: its whole interval is below 0."""
-    high = (difference or {}).get("high")
-    return high is not None and high < 0
-
-
 def _ahead(horizons: list[str]) -> str:
     return f"{', '.join(horizons)} minutes ahead" if horizons else "at no horizon"
 
@@ -137,9 +141,23 @@ def _start_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
     found = row.get("rest_to_exercise", {})
     if "mae" not in found:
         return
-    yield horizon, f"this forecast ({found['rows']} rows)", ranged(found["mae"]), NONE
+    yield horizon, f"this forecast ({found['rows']} rows)", ranged(found["mae"]), NONE, percent(found.get("coverage"))
     for name, line in found["lines"].items():
-        yield horizon, detector(name), ranged(line["mae"]), ranged(line["skill"])
+        yield horizon, detector(name), ranged(line["mae"]), ranged(line["skill"]), NONE
+
+
+def _interval_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
+    beside = row.get("persistence_interval")
+    if beside:
+        yield (
+            horizon,
+            ranged(row["width"]),
+            percent(beside["width_saved"]),
+            ranged(row["pinball"]),
+            ranged(beside["pinball"]),
+            percent(beside["pinball_saved"]),
+            percent(beside["coverage"]),
+        )
 
 
 def expected(table: Json) -> Blocks:
@@ -159,6 +177,12 @@ def expected(table: Json) -> Blocks:
             for name, one in row["lines"].items()
         ]
         names = "Told by|MAE, bpm|RMSE, bpm|R2|Skill of the model against it"
+        if cold := row.get("cold"):
+            told = (ranged(cold["mae"]), ranged(cold["rmse"]), ranged(cold["r2"], 3), NONE)
+            rows.insert(1, ("this model, nothing known but the profile (cold)", *told))
         yield as_table(f"{title} ({row['rows']})", names, rows)
+        if cold:
+            gains = "; ".join(f"{detector(name)} {ranged(skill)}" for name, skill in cold["skill_against"].items())
+            yield Note(f"Cold, {title.lower()}: share of a line's error that it saves, {gains}.")
         if "by_group" in row:
             yield _by_group("All rows, by group of people", row["by_group"], ", bpm", "person_mean")

@@ -185,11 +185,14 @@ class Gates(Closed):
     min_event_f1_unusual: Share
     min_event_f1_known: Share
     max_false_alarms: Positive
+    min_gain_over_best_line: float
     min_forecast_skill: float
     min_forecast_skill_others: float
     min_regressor_skill: float
     max_unrealistic: Share
     max_probability_off: Share
+    min_probability_skill: float
+    max_probability_told_beside_true: Annotated[float, Field(ge=0)]
     min_warning_gain_over_news2: float
     min_warning_gain_over_stay: float
     max_warning_auroc_of_dealt_outcomes: Share

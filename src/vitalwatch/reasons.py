@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from vitalwatch import features
 from vitalwatch.attribution import Attribution
 from vitalwatch.averaging import Kept
@@ -36,6 +34,9 @@ class Reasons:
         kind_by_sensor: The same of its score.
         kind_by_feature: What each feature adds to the head's log-odds (TreeSHAP); empty where the bundle has no trees.
         base: Log-odds that they are added to: those of the rows learnt from.
+        group_by_feature: What each feature adds to the binary logarithm of the group's score (TreeSHAP); 1 is twice as
+            unusual. Empty where the bundle has no trees.
+        group_base: What they are added to.
     """
 
     group: str
@@ -44,9 +45,13 @@ class Reasons:
     kind_by_sensor: Parts
     kind_by_feature: Parts
     base: float
+    group_by_feature: Parts
+    group_base: float
 
 
-def reasons_of(rows: Rows, row: int, said: Kept, detector: Detector, attribution: Attribution | None) -> Reasons:
+def reasons_of(
+    rows: Rows, row: int, said: Kept, detector: Detector, heads: Attribution | None, forests: Attribution | None
+) -> Reasons:
     """Return why a row scores as it does.
 
     Args:
@@ -54,7 +59,7 @@ def reasons_of(rows: Rows, row: int, said: Kept, detector: Detector, attribution
         row: Which of them.
         said: What the detector said before the first of them.
         detector: Of the bundle.
-        attribution: Of the bundle, None where it has none.
+        heads, forests: Of the bundle's boosted heads and forests, None where it has none.
     """
     x, judged = rows.features[: row + 1], rows.assessable[: row + 1]
     _, scores = detector.advance(said, x, judged)
@@ -63,17 +68,27 @@ def reasons_of(rows: Rows, row: int, said: Kept, detector: Detector, attribution
     group, kind = int(scores.group[row]), int(scores.kind[row])
     by_sensor = _by_sensor(window, detector.unusual_of, group)
     kinds = detector.calibration.kinds
+    by_feature, group_base = _by_feature(forests, x[row:], group)
     if not kinds:
-        return Reasons(GROUPS[group], by_sensor, "", (), (), float("nan"))
-    adds, base = attribution.adds(x[row:], kind) if attribution else (np.empty((1, 0)), float("nan"))
+        return Reasons(GROUPS[group], by_sensor, "", (), (), float("nan"), by_feature, group_base)
+    adds, base = _by_feature(heads, x[row:], kind)
     return Reasons(
         group=GROUPS[group],
         group_by_sensor=by_sensor,
         kind=kinds[kind],
         kind_by_sensor=_by_sensor(window, detector.known_of, kind),
-        kind_by_feature=_ordered(features.NAMES[: adds.shape[1]], adds[0]),
+        kind_by_feature=adds,
         base=base,
+        group_by_feature=by_feature,
+        group_base=group_base,
     )
+
+
+def _by_feature(attribution: Attribution | None, x: Floats, which: int) -> tuple[Parts, float]:
+    if attribution is None:
+        return (), float("nan")
+    adds, base = attribution.adds(x, which)
+    return _ordered(features.NAMES, adds[0]), base
 
 
 def _by_sensor(window: Floats, score: Callable[[Floats], Doubles], which: int) -> Parts:

@@ -7,6 +7,7 @@ from typing import Any
 
 from vitalwatch.drawing import GREEN, INK, ORANGE, Picture, as_picture, figure_of, legend, sheet, words
 
+RARE = 0.1  # end of the lowest bin
 Points = Sequence[tuple[float, float, float, float]]  # told, came, and the interval of what came
 
 
@@ -18,6 +19,34 @@ def p_values(told: Mapping[str, Any]) -> Picture | None:
     }
     axes = ("p-value told (at most)", "share of normal rows")
     return _against(lines, axes, "p-values", "How often p-values are as small as told.")
+
+
+def known(table: Mapping[str, Any], where: str) -> Picture | None:
+    """Draw how often the known channel was right against how sure it said it was, with intervals and rows a point."""
+    found = [(row, figure) for row in table.get("reliability", ()) if (figure := figure_of(row["true"])) is not None]
+    if not found:
+        return None
+    points = [(row["told"], *figure.tolist()) for row, figure in found]
+    figure, ax = sheet(5.2, 3.8)
+    rare = found[0][0]["to"] < RARE  # where hardly anything is told above, all of it would lie in a corner
+    least = min(number for point in points for number in point if number > 0) / 2 if rare else 0.0
+    ax.plot([least, 1], [least, 1], "--", color=INK, linewidth=1, label="as told")
+    x, y, low, high = (list(column) for column in zip(*points, strict=True))
+    if rare:
+        ax.set(xscale="log", yscale="log")
+        low = [max(end, least) for end in low]
+    ax.vlines(x, low, high, color=GREEN, linewidth=1.3)
+    ax.plot(x, y, "-o", color=GREEN, label="known channel, line: interval over people")
+    beside = {"xytext": (4, -2), "textcoords": "offset points", "fontsize": 7, "color": INK}
+    for (row, _), point in zip(found, points, strict=True):
+        ax.annotate(f"{row['rows']:,}", (point[0], point[2]), **beside)
+    ax.set(
+        xlim=(least, 1), ylim=(least, 1), xlabel="probability told (0 to 1), with rows", ylabel="share that came true"
+    )
+    legend(ax)
+    told = ", ".join(f"told {point[0]:.2f} came true {point[1]:.2f}" for point in points)
+    caption = f"Reliability of the known channel's probability, {where}."
+    return as_picture(figure, f"reliability-{words(where).replace(' ', '-')}", f"Reliability: {told}.", caption)
 
 
 def tenths(table: Mapping[str, Any]) -> Picture | None:

@@ -13,7 +13,19 @@ from vitalwatch.casework import Case
 from vitalwatch.drawing import Example, words
 from vitalwatch.hospital_sections import WARNED
 from vitalwatch.sections import sections
-from vitalwatch.wording import CHANNELS, NONE, Json, Table, as_table, fixed, missing, percent, ranged, value_of
+from vitalwatch.wording import (
+    CHANNELS,
+    NONE,
+    Json,
+    Table,
+    as_table,
+    best_line,
+    fixed,
+    line,
+    missing,
+    percent,
+    ranged,
+)
 
 __all__ = ["Example", "render", "summary"]
 
@@ -21,7 +33,12 @@ GATES = {
     "event_f1_unusual": "event F1 of channel A, unusual",
     "event_f1_known": "event F1 of channel B, known kinds",
     "false_alarms_per_day": "false alarms per worn person-day",
+    "gain_over_best_line_unusual": "channel A, event F1 above the best simple rule at its budget",
+    "gain_over_best_line_known": "channel B, event F1 above the best simple rule at its budget",
+    "gain_over_best_line_both": "both channels, event F1 above the best simple rule at their budget",
     "known_probability_off": "channel B's probability beside what came true, mean distance",
+    "known_probability_skill_natural": "channel B's probability at natural prevalence, Brier skill over the rate",
+    "known_probability_told_beside_true_natural": "the same, share by which more or less is told than comes true",
     "forecast_skill_against_persistence": "heart-rate forecast, skill against persistence",
     "forecast_skill_of_other_vitals": "forecast of other vitals, least skill against persistence and the day before",
     "regressor_skill_against_person_mean": "expected heart rate, skill against the person's mean",
@@ -153,11 +170,13 @@ def _detection_lines(detection: Json, whose: str) -> Iterator[str]:
             f"  {name}: F1 {ranged(row['event_f1'])}, {ranged(row.get('false_alarms_per_day'))} false alarms per "
             f"worn person-day ({fixed(promised, 3)} promised), median delay {fixed(row.get('delay_median_min'), 0)} min"
         )
-    known = {name: row["event_f1"] for name, row in others.items() if value_of(row.get("event_f1")) is not None}
-    if known:
-        best = max(known, key=lambda name: known[name]["value"])
-        chance = f"; chance: F1 {ranged(known['chance'])}" if "chance" in known else ""
-        yield f"  best line to beat, {words(best)}: F1 {ranged(known[best])}{chance}"
+    first = next(iter(ours))
+    if best := best_line(detection, first):
+        chance = f"; chance: F1 {ranged(others['chance'].get('event_f1'))}" if "chance" in others else ""
+        yield (
+            f"  best line to beat with the budget of {first}, {line(best[0], others[best[0]])}: F1 "
+            f"{ranged(best[1]['event_f1'])}, {first} minus it {ranged(best[1]['ours_minus_this'])}{chance}"
+        )
 
 
 def _forecast_line(evaluation: Json) -> Iterator[str]:

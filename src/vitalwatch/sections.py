@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vitalwatch import casework, drawing, features, reliability
+from vitalwatch import casework, drawing, features, reliability, tradeoffs
 from vitalwatch.cards import cards, feature_words
 from vitalwatch.casework import Case
 from vitalwatch.data_sections import data, people
@@ -21,9 +21,11 @@ from vitalwatch.wording import (
     Note,
     Table,
     as_table,
+    beside_best,
     detector,
     fixed,
     flat_rows,
+    line,
     missing,
     pairs,
     percent,
@@ -106,9 +108,10 @@ def _detection(detection: Json) -> Blocks:
         f"judging or nothing was worn); {percent(detection['rows_in_episodes'])} of the rows lie in an episode."
     )
     yield drawing.event_f1(detection)
+    yield from _beside_lines(detection)
     names = (
         "Detector|Event F1|Precision|Recall|Macro recall over kinds|False alarms per worn person-day|"
-        "Delay, median (90 %), min|Average precision|VUS-PR|Event F1, ours minus this|Threshold from"
+        "Delay, median (90 %), min|Average precision|VUS-PR|Threshold from"
     )
     judged = [(name, row) for name, row in rows.items() if "event_f1" in row]
     yield as_table("Our channels and the lines to beat", names, [_detector_row(name, row) for name, row in judged])
@@ -131,8 +134,8 @@ def _detection(detection: Json) -> Blocks:
     ]
     lower = ", and what natural prevalence does to precision" if in_life else ""
     yield as_table(f"Recall at a budget of false alarms{lower}", names, told)
-    yield drawing.curve(detection)
-    yield drawing.precision_recall(detection)
+    yield tradeoffs.curve(detection)
+    yield tradeoffs.precision_recall(detection)
     yield as_table(
         "As served: alarms that the monitor itself raised", "Figure|Value", pairs(detection.get("served", {}))
     )
@@ -145,8 +148,27 @@ def _detector_row(name: str, row: Json) -> tuple[str, ...]:
     figures = ("event_f1", "precision", "recall", "macro_recall", "false_alarms_per_day")
     delay = f"{fixed(row.get('delay_median_min'), 0)} ({fixed(row.get('delay_p90_min'), 0)})"
     ranks = (ranged(row.get("average_precision"), 3), ranged(row.get("vus_pr"), 3))
-    gap, source = ranged(row.get("event_f1_ours_minus_this")), str(row.get("threshold_from", NONE))
-    return (detector(name), *(ranged(row.get(figure)) for figure in figures), delay, *ranks, gap, source)
+    source = str(row.get("threshold_from", NONE))
+    return (line(name, row), *(ranged(row.get(figure)) for figure in figures), delay, *ranks, source)
+
+
+def _beside_lines(detection: Json) -> Blocks:
+    """Tell every channel beside every line to beat at the same budget of false alarms, the best one in a sentence."""
+    for channel in CHANNELS:
+        if told := beside_best(detection, channel):
+            yield Note(told)
+    rows = [
+        (
+            line(name, row),
+            *(
+                f"{ranged(one.get('event_f1'))}; {ranged(one.get('ours_minus_this'))}"
+                for one in (row.get("ours_beside", {}).get(channel, {}) for channel in CHANNELS)
+            ),
+        )
+        for name, row in detection.get("lines", {}).items()
+    ]
+    names = "Line to beat|At the budget of both channels|At that of channel A|At that of channel B"
+    yield as_table("Event F1 of the lines at our channels' budgets; ours minus it, paired", names, rows)
 
 
 def _no_skill(no_skill: Json) -> Table:
@@ -198,12 +220,13 @@ def _false_alarms(detection: Json) -> Blocks:
             fixed(row["nominal"], 3),
             fixed(row.get("allowed"), 3),
             ranged(row["realised"], 3),
+            f"{fixed(row.get('met'), 2)}: {'yes' if row.get('met_both_sides') else 'no'}",
             "yes" if row["within"] else "no",
             "yes" if row["kept"] else "no",
         )
         for name, row in detection["nominal"].items()
     ]
-    names = "Channel|Promised|With room|Realised|Promise inside the interval|Promise kept"
+    names = "Channel|Promised|With room|Realised|Share; within 0.7 to 1.3|Promise inside the interval|Promise kept"
     yield as_table("Promised and realised false alarms per worn person-day", names, rows)
     for channel, causes in detection.get("false_alarms_by_cause", {}).items():
         if missing(causes):
@@ -246,17 +269,31 @@ def _probability(detection: Json) -> Blocks:
     if "brier" not in table:
         yield Note(missing(table) or missing(detection) or "No probability was judged.")
         return
+    natural = table.get("natural")
+    if natural:
+        yield Note(
+            "What is served holds where episodes are as rare as in life. These people have more of them: below, first "
+            "the scale that calibration people gave, on these people as they are, then what is served, with rows in "
+            "episodes counted for as much less as they are rarer in life."
+        )
+    yield from _reliability(table, "at the prevalence of these people")
+    if natural:
+        yield from _reliability(natural, "as served, at natural prevalence")
+
+
+def _reliability(table: Json, where: str) -> Blocks:
     yield Note(
-        f"Brier score {ranged(table['brier'], 4)}; a constant at the prevalence scores "
-        f"{ranged(table['brier_of_prevalence'], 4)} (lower is better). "
+        f"{where[0].upper()}{where[1:]}: {ranged(table['told'], 3)} was told in the mean where "
+        f"{ranged(table['true'], 3)} came true. Brier score {ranged(table['brier'], 4)}; "
+        f"a constant at the prevalence scores {ranged(table['brier_of_prevalence'], 4)} (lower is better). "
         f"Told and true are {fixed(table.get('off'), 3)} apart in the mean over rows."
     )
-    yield drawing.reliability(table)
+    yield reliability.known(table, where)
     rows = [
-        (f"{row['from']:g} to {row['to']:g}", f"{row['rows']:.0f}", fixed(row["told"], 3), fixed(row["true"], 3))
+        (f"{row['from']:g} to {row['to']:g}", f"{row['rows']:.0f}", fixed(row["told"], 3), ranged(row["true"], 3))
         for row in table["reliability"]
     ]
-    yield as_table("Reliability", "Probability|Rows|Mean told|Share that came true", rows)
+    yield as_table(f"Reliability, {where}", "Probability|Rows|Mean told|Share that came true", rows)
 
 
 def _rare(told: Json) -> Blocks:
@@ -311,8 +348,9 @@ def _worst(cases: Mapping[str, Sequence[Case]]) -> Blocks:
         yield Note("No false alarm and no miss of labelled test people was handed to this report.")
         return
     yield Note(
-        "Around each case: the two vitals furthest from usual, as means over an hour or six, in own spreads; hours "
-        "from its start. An episode is the worse missed the further the scores stayed below the threshold."
+        "Around each case: two vitals, those that the explanation names or that the missed kind moves first, as means "
+        "over an hour or six, in own spreads; hours from its start. An episode is the worse missed the further the "
+        "scores stayed below the threshold."
     )
     yield casework.draw(alarms, "worst-alarms", "The worst false alarms: furthest above their threshold.")
     names = "Number|Channel and kind|Above threshold|Why it came|What would clear it"

@@ -235,7 +235,8 @@ class Answers:
             the bundle's card.
         known: Channel B, minus log10 of the false alarms a day that a threshold here would cost, on the person's own
             level, NaN where nothing was labelled to learn from (n,); threshold in the bundle's card.
-        probability: Of an episode of a known kind, NaN where nothing was labelled to learn from (n,).
+        probability: Of an episode of a known kind, where people are ill as often as in life (the card's `prevalence`),
+            NaN where nothing was labelled to learn from (n,).
         kind: Index into `kinds` for rows in a `known` alarm, else -1 (n,).
         kinds: Names that `kind` indexes.
         residual: z of each vital against the person's own normal, (n, v) in `vitals` order; NaN is not measured.

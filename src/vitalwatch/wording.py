@@ -69,6 +69,11 @@ Json = Mapping[str, Any]
 Blocks = Iterator[Table | Note | Picture | None]
 
 
+def line(name: str, row: Json) -> str:
+    """Return a line to beat in words, with how long its scores are averaged over."""
+    return f"{detector(name)}, mean of {row['mean_of']}" if row.get("mean_of") else detector(name)
+
+
 def detector(name: str) -> str:
     """Return a channel or line to beat in words."""
     return CHANNELS.get(name, LINES.get(name, words(name)))
@@ -106,6 +111,63 @@ def missing(table: Any) -> str:
 def value_of(found: Any) -> float | None:
     """Return a figure's value, None where there is none."""
     return found.get("value") if isinstance(found, Mapping) else None
+
+
+def beyond_chance(difference: Json | None) -> bool:
+    """Return whether an error is smaller beyond chance: its whole interval is below 0."""
+    high = (difference or {}).get("high")
+    return high is not None and high < 0
+
+
+def lost_at_starts(horizons: Json) -> str:
+    """Return where a forecast loses to a simple line from rest to exercise, and what holds there; empty where nowhere.
+
+    Such rows are picked by what comes after them: no forecast knows that they are such, and a line that says "more than
+    now" everywhere is right on them.
+    """
+    lost, held = [], []
+    for horizon, row in horizons.items():
+        found = row.get("rest_to_exercise", {})
+        worse = {
+            name: line["skill"] for name, line in found.get("lines", {}).items() if (value_of(line["skill"]) or 0.0) < 0
+        }
+        if worse:
+            told = ", ".join(f"{detector(name)} (skill {ranged(skill)})" for name, skill in worse.items())
+            lost.append(f"{horizon} min to {told}")
+            held.append(f"{percent(found.get('coverage'))} at {horizon} min")
+    if not lost:
+        return ""
+    return (
+        f"From rest to exercise the forecast loses to simple lines: {'; '.join(lost)}. Its interval holds "
+        f"{', '.join(held)} of these rows. They are picked by what comes after them, which no forecast knows."
+    )
+
+
+def best_line(detection: Json, channel: str) -> tuple[str, Json] | None:
+    """Return the line to beat with the highest event F1 at a channel's budget, and how it does there."""
+    told = {name: line.get("ours_beside", {}).get(channel, {}) for name, line in detection.get("lines", {}).items()}
+    known = {name: one for name, one in told.items() if value_of(one.get("event_f1")) is not None}
+    return max(known.items(), key=lambda item: float(item[1]["event_f1"]["value"])) if known else None
+
+
+def beside_best(detection: Json, channel: str) -> str:
+    """Return a channel beside the best line to beat at the same budget in words, empty where nothing was judged."""
+    ours, best = detection.get("channels", {}).get(channel, {}), best_line(detection, channel)
+    if best is None or value_of(ours.get("event_f1")) is None:
+        return ""
+    name, told = best
+    row = detection["lines"][name]
+    ranks = "; ".join(
+        f"{what} {ranged(ours.get(key), 3)} and {ranged(row.get(key), 3)}"
+        for key, what in (("average_precision", "average precision"), ("vus_pr", "VUS-PR"))
+    )
+    share = float(told["event_f1"]["value"]) / max(float(ours["event_f1"]["value"]), 1e-9)
+    return (
+        f"{detector(channel)[0].upper()}{detector(channel)[1:]} beside the best simple rule at the same budget "
+        f"({fixed(told['budget'], 3)} false alarms a day), {line(name, row)}: event F1 {ranged(ours['event_f1'])} and "
+        f"{ranged(told['event_f1'])}, so that the rule reaches {share:.0%} of it; paired difference "
+        f"{ranged(told['ours_minus_this'])}. Without a threshold, {ranks}."
+    )
 
 
 def fixed(value: float | None, digits: int) -> str:

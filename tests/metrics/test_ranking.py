@@ -6,6 +6,7 @@ from sklearn.metrics import brier_score_loss
 
 from vitalwatch.metrics import ranking
 from vitalwatch.metrics.bootstrap import weights
+from vitalwatch.metrics.probability import Told
 
 # What aeon 1.6.0 gives (range_pr_vus_score) for the worlds below at buffers 0, 8 and 24.
 AEON = [
@@ -84,7 +85,7 @@ def test_brier_is_scikit_learns_and_leaves_unknown_rows_out():
     labels, told = rng.random(500) < 0.3, rng.random(500)
     known = told.copy()
     told[::7] = np.nan
-    found = ranking.brier_estimate(labels, told, np.arange(500) % 5, weights(5, 100, rng), 0.95)
+    found = Told.of(labels, told, np.arange(500) % 5).brier(weights(5, 100, rng), 0.95)
 
     assert brier_score_loss(labels[np.isfinite(told)], known[np.isfinite(told)]) == pytest.approx(found.value)
     assert found.low <= found.value <= found.high
@@ -92,11 +93,22 @@ def test_brier_is_scikit_learns_and_leaves_unknown_rows_out():
 
 def test_reliability_shows_an_overconfident_probability():
     labels = np.array([True] * 5 + [False] * 5)
-    table = ranking.reliability(labels, np.full(10, 0.95))
+    told = Told.of(labels, np.full(10, 0.95), np.arange(10) % 2)
+    (row,) = told.reliability([0.0, 0.9, 1.0], weights(2, 200, np.random.default_rng(1)), 0.95)
 
-    assert 1 == len(table)
-    assert (0.9, 10, 0.5) == (table[0]["from"], table[0]["rows"], table[0]["true"])
-    assert 0.95 == pytest.approx(table[0]["told"])
+    assert (0.9, 1.0, 10, 0.5) == (row["from"], row["to"], row["rows"], row["true"]["value"])
+    assert 0.95 == pytest.approx(row["told"])
+    assert 0.4 == pytest.approx(row["true"]["low"])  # one of the two people has two of five rows true
+    assert 0.6 == pytest.approx(row["true"]["high"])
+
+
+def test_rows_in_episodes_that_stand_for_fewer_make_episodes_as_rare_as_in_life():
+    labels = np.array([True] * 20 + [False] * 80)
+    told = Told.of(labels, np.full(100, 0.2), np.zeros(100, int), weight_inside=0.1)
+    draws = weights(1, 3, np.random.default_rng(1))
+
+    assert 2 / 82 == pytest.approx(told.mean(told.labels, draws, 0.95).value)
+    assert 2 / 82 * 0.8**2 + 80 / 82 * 0.2**2 == pytest.approx(told.brier(draws, 0.95).value)
 
 
 def test_the_roc_area_of_a_known_order_and_of_no_order():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+
 import numpy as np
 import pytest
 
 from tiny import small_settings
 from vitalwatch import features
+from vitalwatch.attribution import Attribution
+from vitalwatch.export import forests_to_onnx
 from vitalwatch.models import anomaly
 from vitalwatch.runtime import Model
 from vitalwatch.scoring import ASLEEP, Detector, Scale, Scales, one_group
@@ -165,3 +170,40 @@ def test_a_context_that_nobody_was_in_borrows_from_all():
     rarity, *_ = anomaly.rarity_scales(score, None, context)
 
     assert np.array_equal(anomaly.rarity_scale(score).knots, rarity.knots[2])
+
+
+def test_what_features_add_gives_the_score_of_every_row_and_group():
+    x = rows(2000, 1)
+    found = anomaly.forests(x, DETECTOR, 1)
+    asked = rows(40, 2)
+    score = Model(forests_to_onnx(found, x.shape[1])).run(x=asked)["score"]
+    told = Attribution(anomaly.trees(found))
+
+    for group in range(len(found)):
+        adds, base = told.adds(asked, group)
+
+        assert np.log2(score[:, group]) == pytest.approx(adds.sum(axis=1) + base, abs=1e-5)
+
+
+def test_of_one_tree_a_features_part_is_its_shapley_value():
+    """Every order in which features become known, those not known followed by the shares of rows learnt from."""
+    x = rows(300, 5)[:, :3].copy()
+    found = anomaly.forests(x, DETECTOR.model_copy(update={"trees": 1, "sample": 64}), 3, {"all": (0, 1, 2)})
+    (tree,) = json.loads(anomaly.trees(found))["heads"][0]
+    row = rows(1, 6)[0, :3]
+    adds, _ = Attribution(anomaly.trees(found)).adds(row[None], 0)
+
+    def value(known: tuple[int, ...], node: int = 0) -> float:
+        feature, threshold, yes, no, _, told, count = (column[node] for column in tree)
+        if not yes:
+            return told
+        if feature in known:
+            return value(known, yes if row[feature] <= threshold else no)
+        return sum(tree[6][child] * value(known, child) for child in (yes, no)) / count
+
+    orders = list(itertools.permutations(range(3)))
+    for feature in range(3):
+        before = [order[: order.index(feature)] for order in orders]
+        part = np.mean([value((*known, feature)) - value(known) for known in before])
+
+        assert part == pytest.approx(adds[0, feature], abs=1e-9)

@@ -137,6 +137,33 @@ def test_fewer_normal_rows_than_asked_all_train():
     assert [3, 4] == sorted(episodes.normal_rows(np.asarray([0, 0, 0, -1, -1]), 9, seed=1).tolist())
 
 
+def test_a_probability_for_people_who_are_rarely_ill_holds_for_them():
+    """Rows of both classes look alike in both populations; only their shares differ: .2 and .03 in episodes."""
+    rng = np.random.default_rng(6)
+
+    def rows(prevalence: float) -> tuple[np.ndarray, np.ndarray]:
+        inside = rng.random(300_000) < prevalence
+        return 1 / (1 + np.exp(-rng.normal(np.where(inside, 1.5, -1.5), 1.5))), inside
+
+    scale = episodes.chance_scale(*rows(0.2))
+    told, inside = rows(0.03)
+    found = Line.of(episodes.at_prevalence(scale, episodes.odds_between(0.2, 0.03))).look_up_all(told)
+
+    assert 0.03 == pytest.approx(found.mean(), rel=0.05)
+    assert Line.of(scale).look_up_all(told).mean() > 0.08
+    for low, high in ((0.0, 0.05), (0.05, 0.3), (0.3, 1.0)):
+        some = (found >= low) & (found < high)
+        assert inside[some].mean() == pytest.approx(found[some].mean(), abs=0.04)
+    assert (np.diff(found[np.argsort(told)]) >= 0).all()
+
+
+def test_shifting_odds_there_and_back_changes_nothing():
+    told = np.asarray([0.0, 0.01, 0.5, 0.99, 1.0])
+
+    assert told == pytest.approx(episodes.shifted(episodes.shifted(told, 0.15), 1 / 0.15))
+    assert 0.15 / 1.15 == pytest.approx(episodes.shifted(0.5, 0.15))
+
+
 def test_a_chance_that_is_told_too_high_is_put_right_and_keeps_its_order():
     """Two heads that see the same thing, taken as independent: 1 - (1 - p)^2 in place of p."""
     rng = np.random.default_rng(5)

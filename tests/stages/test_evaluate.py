@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from vitalwatch.cleaning import grid_columns
 from vitalwatch.settings import load_settings
 from vitalwatch.stages import detection_tables, evaluate, number_tables
+from vitalwatch.stages.detection_tables import BUDGETS
 from vitalwatch.stages.evaluate import PersonResult, Thresholds, gates_of, tables_of
 from vitalwatch.stages.judging import case_of, world_of
 from vitalwatch.stages.number_tables import learnt_rows, row_figures
@@ -167,7 +168,22 @@ def test_every_channel_stands_beside_every_line(tables):
 
     assert expected == set(lines)
     assert all(set(tables["detection"]["channels"]["both"]) <= set(line) for line in lines.values())
-    assert all(line["event_f1_ours_minus_this"]["low"] > 0 for line in lines.values())
+    for line in lines.values():
+        beside = line["ours_beside"]
+
+        assert {"unusual", "known", "both"} == set(beside)
+        assert all(one["ours_minus_this"]["low"] > 0 for one in beside.values())
+    assert {"ewma_z_heart_rate", "personal_z_heart_rate", "max_abs_z"} == {
+        name for name, line in lines.items() if line["mean_of"]
+    }
+
+
+def test_a_line_has_the_budget_of_the_channel_that_it_stands_beside(tables):
+    beside = tables["detection"]["lines"]["personal_z_heart_rate"]["ours_beside"]
+    promised = {name: row["nominal"] for name, row in tables["detection"]["nominal"].items()}
+
+    assert promised == {name: one["budget"] for name, one in beside.items()}
+    assert beside["unusual"]["false_alarms_per_day"]["value"] <= beside["both"]["false_alarms_per_day"]["value"]
 
 
 @pytest.mark.parametrize("detector", ["random", "constant"])
@@ -178,6 +194,15 @@ def test_detectors_without_skill_score_chance_in_every_metric(tables, detector):
     assert chance == pytest.approx(found["average_precision"]["value"], rel=0.25)
     assert found["vus_pr"]["value"] < 2 * chance
     assert all(figure["value"] <= 0.25 for figure in found["recall_at"].values())
+
+
+def test_what_has_no_skill_finds_no_more_at_a_budget_than_alarms_anywhere_would(tables):
+    found = gates(tables)
+    names = [f"{name}_detector_at_chance_recall_at_{budget}" for name in ("random", "always_on") for budget in BUDGETS]
+
+    assert all(found[name]["passed"] for name in names)
+    skilful = tables["detection"]["channels"]["both"]["recall_at"]
+    assert all(skilful[str(budget)]["value"] > found[names[0]]["limit"] for budget in BUDGETS)
 
 
 def test_always_on_pays_for_its_recall(tables):
@@ -323,6 +348,30 @@ def test_without_a_forecast_its_table_says_so(settings, results):
     ]
 
     assert "no forecast" in judge(settings, blank)["forecast"]["not_assessable"]
+
+
+def test_the_interval_stands_beside_that_of_persistence_which_holds_as_promised(tables):
+    for row in tables["forecast"]["vitals"]["heart_rate"].values():
+        beside = row["persistence_interval"]
+
+        assert 0.8 == pytest.approx(beside["coverage"]["value"], abs=0.05)
+        assert 1 - row["width"]["value"] / beside["width"]["value"] == pytest.approx(beside["width_saved"]["value"])
+
+
+def test_a_heart_expected_from_the_profile_alone_stands_beside_the_simplest_lines(settings, results):
+    cold = [dataclasses.replace(r, cold=r.answers.expected_heart_rate + np.float32(5)) for r in results]
+    found = judge(settings, cold)["expected_heart_rate"]["all"]
+
+    assert found["cold"]["rmse"]["value"] > found["rmse"]["value"]
+    assert {"constant", "person_mean", "plain_boosting"} == set(found["cold"]["skill_against"])
+    assert "cold" not in judge(settings, results)["expected_heart_rate"]["all"]
+
+
+def test_a_promise_is_told_from_both_sides(settings, results):
+    few = judge(settings, results, thresholds=Thresholds(99.0, 99.0, {"unusual": 0.1, "known": 0.1, "both": 0.1}))
+
+    assert all(row["kept"] and not row["met_both_sides"] for row in few["detection"]["nominal"].values())
+    assert all(gate["passed"] for name, gate in gates(few).items() if name.startswith("false_alarms_as_promised"))
 
 
 def test_nobody_to_test_gives_reasons_and_no_figures(settings, results):

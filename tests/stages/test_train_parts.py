@@ -84,6 +84,16 @@ def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_b
     assert 0.25 < false_rate(held, unusual(held, forest, limits), limits.unusual_threshold) <= 0.5
 
 
+def test_simulated_people_under_stress_are_served_at_natural_prevalence_and_recorded_ones_at_their_own(held):
+    people = [Member(grid(name, 4), Profile(name), (), np.full(4, CALIBRATION, np.int8), False) for name in ("a", "b")]
+    share = float((held.episode[held.sure] >= 0).mean())
+    made, recorded = (train.prevalence_of(held, people, names, SETTINGS) for names in (("a", "b"), ("a",)))
+
+    assert {"calibration": share, "served": SETTINGS.params.synthetic.natural_share * share} == made
+    assert {"calibration": share, "served": share} == recorded
+    assert {} == train.prevalence_of(replace(held, episode=np.full(len(held.x), -1)), people, ("a", "b"), SETTINGS)
+
+
 def test_with_labels_the_channels_share_the_budget(held, forest, known):
     limits = calibrating.calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
     margin = averaged(held, Model(known).run(x=held.x)["margin"])

@@ -71,6 +71,18 @@ def test_a_miss_is_an_episode_without_alarm_and_says_what_the_vitals_did(cases) 
     assert "came furthest from usual" in case.told
 
 
+def test_a_panel_draws_what_the_explanation_names_first() -> None:
+    schema = small_settings().schema
+    variability = schema.columns["heart_rate_variability_rmssd"].label
+    told = f"Respiratory rate 30 /min, 6 above your usual; {variability} 20 ms, 15 below."
+
+    assert ("respiratory_rate", "heart_rate_variability_rmssd") == worst.named_first(told, schema)
+    assert ("oxygen_saturation", "heart_rate") == worst.named_first(
+        "Oxygen saturation 88 %; heart rate 99 /min.", schema
+    )
+    assert () == worst.named_first("NEWS2 is 7 of the vitals measured.", schema)
+
+
 def test_drawn_cases_are_numbered_and_told_in_words(cases) -> None:
     picture = draw(cases["false_alarms"], "worst-alarms", "The worst false alarms.")
 

@@ -51,9 +51,10 @@ def stages(sources: Sequence[Path], format: str | None, now_ms: int) -> tuple[St
         Stage(
             "train",
             _train,
-            reads=("grid.parquet", "splits.json", "readings.parquet", *PEOPLE, *HOSPITAL),
+            reads=("grid.parquet", "splits.json", "readings.parquet", *PEOPLE, *HOSPITAL, "bookkeeping.parquet"),
             writes=("models",),
             uses=(
+                "synthetic",
                 "cleaning",
                 "baseline",
                 "regressor",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vitalwatch import averaging
 from vitalwatch.clinical import URGENT, news2, usual_distance
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Bools, Doubles, Floats, Grid, Times
@@ -42,32 +43,47 @@ class Line:
         name: As in tables.
         score: Row scores, shape (n,).
         threshold: Its own, where the rule has one (rows above it are over); None: set from a budget.
+        averaged: Whether its score is the mean of the last rows, as that of our channels is.
     """
 
     name: str
     score: Callable[[Watched], Floats]
     threshold: float | None = None
+    averaged: bool = False
 
 
-def detection_lines(learn_on: Sequence[Watched], rng: np.random.Generator) -> tuple[Line, ...]:
+def detection_lines(learn_on: Sequence[Watched], rng: np.random.Generator, rows: int) -> tuple[Line, ...]:
     """Return all lines; the forest is fitted on raw vitals of `learn_on`, without labels.
 
     Args:
         learn_on: People to fit on; with nobody there is no forest.
         rng: For chance and the forest.
+        rows: How many the scores in own spreads (z) are averaged over; our channels are, too.
     """
     lines = (
         Line("chance", lambda watched: _chance(watched, rng)),
         Line("always_on", always_on, threshold=0.0),
         Line("fixed_limits", fixed_limits, threshold=1.0),
         Line("news2", news2_total, threshold=URGENT - 0.5),
-        Line("ewma_z_heart_rate", ewma_z),
-        Line("personal_z_heart_rate", personal_z),
+        averaged_line("ewma_z_heart_rate", ewma_z, rows),
+        averaged_line("personal_z_heart_rate", personal_z, rows),
         Line("night_rate_yellow", night_yellow, threshold=YELLOW - 1e-6),
         Line("night_rate_red", night_red, threshold=RED - 1e-6),
-        Line("max_abs_z", max_abs_z),
+        averaged_line("max_abs_z", max_abs_z, rows),
     )
     return (*lines, Line("raw_isolation_forest", fit_raw_forest(learn_on, rng))) if learn_on else lines
+
+
+def averaged_line(name: str, score: Callable[[Watched], Floats], rows: int) -> Line:
+    """Return a line that scores the mean of the last rows: one row is noisy, and our channels judge means."""
+    return Line(name, lambda watched: mean_of(score(watched), rows), averaged=True)
+
+
+def mean_of(score: Floats, rows: int) -> Floats:
+    """Return the mean of the last `rows` known scores at each row, (n,), NaN where the row itself is not known."""
+    known = np.isfinite(score)
+    means = averaging.of_people(np.where(known, score, 0.0)[:, None], known, [len(score)], rows)[:, 0]
+    return np.where(known, means, np.nan).astype(np.float32)
 
 
 def _chance(watched: Watched, rng: np.random.Generator) -> Floats:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch.metrics.bootstrap import Estimate, estimate, interval, ratio
+from vitalwatch.metrics.bootstrap import Estimate, interval, ratio
 from vitalwatch.tables import Bools, Doubles
 
 THRESHOLDS = 250  # of the original implementation
@@ -167,33 +167,3 @@ def _soften(labels: Bools, starts: NDArray[np.intp], ends: NDArray[np.intp], buf
         before = np.arange(max(start - half, 0), start)
         soft[before] += np.sqrt(1 - (start - before) / buffer)
     return np.minimum(soft, 1)
-
-
-def brier(sums: Doubles) -> Doubles:
-    """Return the mean squared error of probabilities from sums (..., 2): rows, squared errors."""
-    return ratio(sums[..., 1], sums[..., 0])
-
-
-def brier_estimate(
-    labels: Bools, probability: NDArray[np.floating], person: NDArray[np.intp], draws: Doubles, confidence: float
-) -> Estimate:
-    """Return the Brier score over rows with a probability, with its interval by person."""
-    known = np.isfinite(probability)
-    people = draws.shape[1]
-    square = (probability[known].astype(np.float64) - labels[known]) ** 2
-    owner = person[known]
-    sums = np.stack((np.bincount(owner, minlength=people), np.bincount(owner, square, people)), axis=1)
-    return estimate(brier, sums.astype(np.float64), draws, confidence)
-
-
-def reliability(labels: Bools, probability: NDArray[np.floating], bins: int = 10) -> list[dict[str, float]]:
-    """Return, for equal-width bins of the probability that occur: edges, rows, mean told, share that came true."""
-    known = np.isfinite(probability)
-    told, true = probability[known].astype(np.float64), labels[known]
-    which = np.minimum((told * bins).astype(np.int64), bins - 1)
-    rows = np.bincount(which, minlength=bins)
-    mean, share = (ratio(np.bincount(which, values, bins), rows) for values in (told, true.astype(np.float64)))
-    return [
-        {"from": i / bins, "to": (i + 1) / bins, "rows": int(rows[i]), "told": float(mean[i]), "true": float(share[i])}
-        for i in np.flatnonzero(rows)
-    ]

@@ -6,14 +6,16 @@ is high = unusual, and no label is ever asked of it (Liu, Ting and Zhou 2008, do
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import features, params
+from vitalwatch import attribution, features, params
 from vitalwatch.baseline import CONTEXTS
-from vitalwatch.export import forests_to_onnx
+from vitalwatch.export import forests_to_onnx, leaf_depths, mean_depth, round_down
 from vitalwatch.models.heart_rate import sample
 from vitalwatch.scoring import Calibration, Line, Scale
 from vitalwatch.tables import Bools, Doubles, Floats, Times
@@ -27,6 +29,16 @@ RARITY_KNOTS = 96
 def fit(x: Floats, chosen: params.Detector, seed: int, groups: Groups = features.GROUPS) -> bytes:
     """Train the forests on rows of training people, labels unseen, and return them as one ONNX model.
 
+    Arguments as of `forests`.
+    """
+    return forests_to_onnx(forests(x, chosen, seed, groups), x.shape[1])
+
+
+def forests(
+    x: Floats, chosen: params.Detector, seed: int, groups: Groups = features.GROUPS
+) -> list[tuple[Any, Sequence[int]]]:
+    """Return a fitted `IsolationForest` a group, and its columns.
+
     Args:
         x: Assessable rows, `features.NAMES` columns, float32 (n, f).
         chosen: Trees, sample a tree, most rows.
@@ -36,13 +48,43 @@ def fit(x: Floats, chosen: params.Detector, seed: int, groups: Groups = features
     from sklearn.ensemble import IsolationForest
 
     rows = x[sample(len(x), chosen.max_rows, seed)]
-    forests = []
+    found: list[tuple[Any, Sequence[int]]] = []
     for number, columns in enumerate(groups.values()):
         forest = IsolationForest(
             n_estimators=chosen.trees, max_samples=min(chosen.sample, len(rows)), random_state=seed + number
         )
-        forests.append((forest.fit(rows[:, list(columns)]), columns))
-    return forests_to_onnx(forests, x.shape[1])
+        found.append((forest.fit(rows[:, list(columns)]), columns))
+    return found
+
+
+def trees(found: Sequence[tuple[Any, Sequence[int]]]) -> bytes:
+    """Return the trees of `forests` as `attribution` reads them, a head a group.
+
+    A group's score is 2 to the power of what its leaves add up to: minus the depth that a leaf credits, over the number
+    of trees and the mean depth of a sample. So contributions are to the binary logarithm of the score.
+    """
+    heads = []
+    for forest, columns in found:
+        unit = -1.0 / (len(forest.estimators_) * mean_depth(np.array([forest.max_samples_]))[0])
+        pairs = zip(forest.estimators_, forest.estimators_features_, strict=True)
+        heads.append([_columns(one.tree_, np.asarray(columns)[used], unit) for one, used in pairs])
+    told = {"columns": attribution.COLUMNS, "heads": heads}
+    return json.dumps(told, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _columns(tree: Any, names: NDArray[np.intp], unit: float) -> list[list[Any]]:
+    """Return a tree as columns over its nodes, parents before children; `yes` is 0 at a leaf."""
+    leaf = tree.children_left < 0
+    threshold = round_down(np.where(leaf, 0.0, tree.threshold))
+    return [
+        np.where(leaf, -1, names[np.where(leaf, 0, tree.feature)]).tolist(),
+        [float(f"{one:.9g}") if one else 0 for one in threshold.tolist()],
+        np.where(leaf, 0, tree.children_left).tolist(),
+        np.where(leaf, 0, tree.children_right).tolist(),
+        (~leaf & tree.missing_go_to_left.astype(bool)).astype(int).tolist(),
+        [float(f"{one * unit:.7g}") if one else 0 for one in leaf_depths(tree).tolist()],
+        tree.n_node_samples.tolist(),
+    ]
 
 
 def surprise_scale(by_group: NDArray[np.floating], asleep: Bools, block: NDArray[np.int64]) -> Scale:

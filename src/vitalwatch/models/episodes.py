@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vitalwatch import params
 from vitalwatch.export import one_against_rest_to_onnx
@@ -23,6 +23,7 @@ from vitalwatch.tables import Bools, Doubles, Floats
 NAME = "episodes"
 LEVEL_KNOTS = 24
 CHANCE_KNOTS = 20  # of each half
+BETWEEN = 8  # straight pieces in place of one, where odds are shifted
 COMMONEST = 0.03  # share of normal rows above the lowest knot
 
 
@@ -126,6 +127,31 @@ def chance_scale(told: Floats, inside: Bools) -> Scale:
     share = np.concatenate((np.linspace(0.0, 0.9, CHANCE_KNOTS), 1.0 - np.geomspace(0.09, 1e-4, CHANCE_KNOTS), [1.0]))
     knots = np.unique(np.concatenate(([0.0], np.quantile(told.astype(np.float64), share), [1.0])))
     return Scale(knots, fitted.predict(knots))
+
+
+def at_prevalence(scale: Scale, odds: float) -> Scale:
+    """Return a scale of probabilities that holds where the odds of an episode are `odds` times those it was made at.
+
+    Between its knots a scale is a straight line and a shift of odds is none, so that it gets knots between the knots.
+    """
+    place = np.arange(len(scale.knots) * BETWEEN - BETWEEN + 1) / BETWEEN
+    knots, values = (np.interp(place, np.arange(len(scale.knots)), part) for part in (scale.knots, scale.values))
+    return Scale(knots, shifted(values, odds))
+
+
+def shifted(probability: ArrayLike, odds: float) -> Doubles:
+    """Return probabilities whose odds are multiplied, as rows of either class look alike wherever they are more common.
+
+    Elkan 2001 ("The foundations of cost-sensitive learning", IJCAI 17, theorem 2); Saerens, Latinne and Decaestecker
+    2002, doi 10.1162/089976602753284446.
+    """
+    told = np.asarray(probability, np.float64)
+    return odds * told / (1.0 - told + odds * told)
+
+
+def odds_between(prevalence: float, served: float) -> float:
+    """Return what odds are multiplied by to go from one share of rows in episodes to another; both within (0, 1)."""
+    return served / (1.0 - served) * (1.0 - prevalence) / prevalence
 
 
 def normal_rows(episode: NDArray[np.int64], most: int, seed: int) -> NDArray[np.intp]:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from vitalwatch import bundle, report
+from vitalwatch import bundle, learning, report
 from vitalwatch.bundle import SigningKey
 from vitalwatch.errors import NotEnoughData
+from vitalwatch.models.episodes import odds_between
 from vitalwatch.monitor import Monitor
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
@@ -24,7 +25,7 @@ from vitalwatch.stages.judging import PersonResult, Thresholds
 from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups, read_episodes
 from vitalwatch.stages.realism import realism_gate, realism_of
 from vitalwatch.stages.transform import read_splits
-from vitalwatch.tables import Event, Profile, Readings
+from vitalwatch.tables import Event, Floats, Grid, Profile, Readings
 
 MOST_LEARNERS = 12  # training people who are shown beside the test people in the classical table
 EXAMPLES = 3
@@ -176,12 +177,21 @@ def answer_all(
             split=parts[person],
             answers=answers,
             enrolled_until=max(enrolled, begins or 0),
+            cold=cold(monitor, answers.grid, profile) if part == "test" else None,
         )
 
     work = Parallel(n_jobs=settings.config.jobs, prefer="threads", return_as="generator", pre_dispatch="2*n_jobs")
     for done, result in enumerate(work(delayed(one)(readings) for readings in people), start=1):
         progress(done, total)
         yield result
+
+
+def cold(monitor: Monitor, grid: Grid, profile: Profile) -> Floats:
+    """Return the heart rate expected of rows from activity, sleep, clock and profile, no own day known, bpm (n,)."""
+    moments, context = learning.moments_of(grid, monitor.schema.step_minutes)
+    about = monitor.person_row(profile)
+    x = np.concatenate((moments, np.broadcast_to(about, (len(grid), len(about)))), axis=1)
+    return monitor.cold(x, context).astype(np.float32)
 
 
 def _realism(work: Work, parts: Mapping[str, str], known: Known) -> dict[str, Any]:
@@ -220,12 +230,10 @@ def _tables(
 ) -> dict[str, Any]:
     if not any(result.split == "test" and len(result.answers) for result in results):
         raise NotEnoughData("nobody with a reading to test on", "at least one")
-    limits = monitor.detector.calibration
-    known = limits.known_threshold if np.isfinite(limits.known_threshold) else None
     tables = tables_of(
         results,
         settings,
-        thresholds=Thresholds(limits.unusual_threshold, known, nominal=monitor.card["promised_false_alarms"]),
+        thresholds=thresholds_of(monitor),
         trained_on=monitor.card["trained_on"],
         rng=np.random.default_rng(settings.params.seed),
         split_note=note,
@@ -234,6 +242,14 @@ def _tables(
     )
     tables["p_values"] = p_values.tables(results, monitor, settings, np.random.default_rng(settings.params.seed))
     return tables
+
+
+def thresholds_of(monitor: Monitor) -> Thresholds:
+    """Return where a bundle's channels alarm, what they promise, and for which odds its probability is."""
+    limits, told = monitor.detector.calibration, monitor.card.get("prevalence")
+    known = limits.known_threshold if np.isfinite(limits.known_threshold) else None
+    odds = odds_between(told["calibration"], told["served"]) if told else 1.0
+    return Thresholds(limits.unusual_threshold, known, monitor.card["promised_false_alarms"], odds)
 
 
 def examples(results: Sequence[PersonResult], steps_per_day: int) -> list[report.Example]:

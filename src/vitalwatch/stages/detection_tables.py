@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalwatch import features
 from vitalwatch.alarms import Intervals, pieces, runs
 from vitalwatch.lines.detection import Line, Watched, detection_lines
 from vitalwatch.metrics import ranking
@@ -16,7 +17,8 @@ from vitalwatch.metrics.bootstrap import Estimate, estimate, interval, mean_over
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import DAYS, DETECTED, FALSE, EventScore, f1, f1_difference, natural_precision, recall
 from vitalwatch.schema import minutes
-from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, not_assessable
+from vitalwatch.stages import probabilities
+from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, not_assessable, stressed
 from vitalwatch.tables import DAY, Bools, Doubles, Floats, Profile
 
 BUDGETS = (0.05, 0.1, 0.2)  # false alarms per worn person-day
@@ -24,6 +26,7 @@ CURVE = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 DAY_BANDS = ((0, 7), (7, 14), (14, None))  # days since judging began
 UNION_CHANNELS = ("unusual", "known")
 MOVES = 20  # how often labels are moved, and alarms are scattered, to see what chance reaches
+LEAST_MET, MOST_MET = 0.7, 1.3  # of what is promised: fewer false alarms than promised is recall that was not bought
 CALIBRATION_ROOM = 1.25  # thresholds rest on a sample of calibration people: the rate promised is itself uncertain
 FEW_ALARMS = 3  # where days are few, so many false alarms more than promised say nothing
 
@@ -76,16 +79,17 @@ def detection(
     }
     if "known" not in ours:
         tables["channels"]["known"] = not_assessable("no supervised model: nothing was labelled to train it on")
-    reference = scores.get("both", next(iter(scores.values()), None))
-    tables["lines"] = lines(world, learners, surfaces, reference, rng)
+    budgets = promised(world, thresholds)
+    tables["lines"] = lines(world, learners, surfaces, {name: (budgets[name], scores[name]) for name in scores}, rng)
     tables["served"] = served(world)
     tables["by_kind"] = {name: by_kind(score, world) for name, score in scores.items()}
     tables["by_group"] = {name: by_group(score, world) for name, score in scores.items()}
     tables["false_alarms_by_cause"] = {name: by_cause(score, world) for name, score in scores.items()}
-    tables["nominal"] = nominal(world, thresholds, scores)
+    tables["nominal"] = nominal(budgets, world, scores)
     tables["curve"] = {name: drawn(curve) for name, curve in curves.items()}
-    tables["known_probability"] = probability(world) if "known" in ours else not_assessable("no supervised model")
-    tables["kind_named"] = kind_named(world) if "known" in ours else not_assessable("no supervised model")
+    nothing = not_assessable("no supervised model")
+    tables["known_probability"] = probabilities.probability(world, thresholds.odds) if "known" in ours else nothing
+    tables["kind_named"] = probabilities.kind_named(world) if "known" in ours else nothing
     tables["no_skill"] = no_skill(world, ours, surfaces, rng)
     return tables
 
@@ -105,12 +109,6 @@ def notes(world: World) -> list[str]:
             else []
         ),
     ]
-
-
-def stressed(world: World) -> bool:
-    """Return whether the people were made with more episodes than life has; real people have those that they have."""
-    made = all(case.result.bookkeeping is not None for case in world.cases)
-    return made and world.settings.params.synthetic.prevalence == "stress"
 
 
 def channels(world: World, thresholds: Thresholds) -> dict[str, Detector]:
@@ -207,30 +205,54 @@ def lines(
     world: World,
     learners: Sequence[PersonResult],
     surfaces: Sequence[ranking.Surface | None],
-    reference: EventScore | None,
+    ours: Mapping[str, tuple[float, EventScore]],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Return one row for every line to beat; each is also compared with ours, paired."""
-    schema, rule = world.settings.schema, world.cohort.rule
+    """Return one row for every line to beat, and what each of our channels has more, at that channel's own budget.
+
+    Lines without a rule of their own get their thresholds as our channels do: from calibration people, for new people.
+
+    Args:
+        world: Labelled test people.
+        learners: Calibration people.
+        surfaces: Of the test people.
+        ours: Channel -> the false alarms promised, and its events.
+        rng: For chance and the raw forest.
+    """
+    schema, chosen = world.settings.schema, world.settings.params.detector
     labelled = [case_of(result, schema.step_ms) for result in learners if result.events is not None]
     calibrators = labelled or list(world.cases)
     told = "calibration people" if labelled else "the test people themselves, which flatters this line"
-    cohort = Cohort([case.track for case in calibrators], rule)
+    cohort = Cohort([case.track for case in calibrators], world.cohort.rule)
+    budgets = [chosen.budget, *(budget for budget, _ in ours.values())]
+    averaged = features.rows_of(minutes(chosen.average), schema.step_minutes)
     tables = {}
-    for line in detection_lines([_watched(case, world) for case in calibrators], rng):
+    for line in detection_lines([_watched(case, world) for case in calibrators], rng, averaged):
         scores = _line_scores(line, world.cases, world)
-        levels, threshold, source = world.cohort.levels(scores), line.threshold, "its own rule"
-        if threshold is None:
+        levels = world.cohort.levels(scores)
+        if line.threshold is None:
             theirs = cohort.levels(_line_scores(line, calibrators, world)) if labelled else levels
-            (threshold,) = cohort.thresholds_for_budgets(theirs, [world.settings.params.detector.budget])
+            limits = cohort.thresholds_for_budgets(theirs, budgets, for_new_people=bool(labelled))
             source = f"the budget, on {told}"
-        found = Detector(scores, levels, levels > threshold, threshold, source)
-        score = world.cohort.score(found.over)
-        tables[line.name] = row(world, found, score, points(world, levels, BUDGETS), surfaces)
-        if reference is not None:
-            gap = f1_difference(reference, score, world.draws, world.confidence)
-            tables[line.name]["event_f1_ours_minus_this"] = gap.table()
+        else:
+            limits, source = (line.threshold,) * len(budgets), "its own rule"
+        first, *others = (Detector(scores, levels, levels > limit, limit, source) for limit in limits)
+        table = row(world, first, world.cohort.score(first.over), points(world, levels, BUDGETS), surfaces)
+        table |= {"mean_of": chosen.average if line.averaged else None, "ours_beside": {}}
+        for (name, (budget, score)), other in zip(ours.items(), others, strict=True):
+            table["ours_beside"][name] = _beside(world, budget, score, world.cohort.score(other.over))
+        tables[line.name] = table
     return tables
+
+
+def _beside(world: World, budget: float, ours: EventScore, line: EventScore) -> dict[str, Any]:
+    """Return how a line does at a channel's budget, and what the channel has more, paired."""
+    found = line.estimates(world.draws, world.confidence)
+    return {
+        "budget": plain(budget),
+        **{name: found[name].table() for name in ("event_f1", "false_alarms_per_day")},
+        "ours_minus_this": f1_difference(ours, line, world.draws, world.confidence).table(),
+    }
 
 
 def _watched(case: Case, world: World) -> Watched:
@@ -238,7 +260,13 @@ def _watched(case: Case, world: World) -> Watched:
 
 
 def _line_scores(line: Line, cases: Sequence[Case], world: World) -> list[Floats]:
-    return [line.score(_watched(case, world))[case.judged] for case in cases]
+    """Return a line's scores over judged rows; an averaged one says nothing where our channels cannot, either."""
+
+    def score(case: Case) -> Floats:
+        found = line.score(_watched(case, world))
+        return np.where(case.result.answers.assessable, found, np.nan).astype(np.float32) if line.averaged else found
+
+    return [score(case)[case.judged] for case in cases]
 
 
 def served(world: World) -> dict[str, Any]:
@@ -348,27 +376,38 @@ def by_cause(score: EventScore, world: World) -> dict[str, Any]:
     }
 
 
-def nominal(world: World, thresholds: Thresholds, scores: Mapping[str, EventScore]) -> dict[str, Any]:
-    """Return promised and realised false alarms per worn person-day; `kept`: the interval does not lie above.
+def promised(world: World, thresholds: Thresholds) -> dict[str, float]:
+    """Return the false alarms per worn person-day that each channel promises.
 
-    Without a supervised model the unusual channel has the whole budget. `allowed` is the promise with room: a quarter
-    more for calibration people being a sample, and a few alarms more where person-days are few.
+    Without a supervised model the unusual channel has the whole budget.
     """
     chosen = world.settings.params.detector
-    promised = {
+    return {
         "unusual": chosen.budget * (1.0 if thresholds.known is None else chosen.share_unusual),
         "known": chosen.budget * (1 - chosen.share_unusual),
         "both": chosen.budget,
     } | dict(thresholds.nominal)
+
+
+def nominal(promises: Mapping[str, float], world: World, scores: Mapping[str, EventScore]) -> dict[str, Any]:
+    """Return promised and realised false alarms per worn person-day; `kept`: the interval does not lie above.
+
+    `met` is realised over promised, and `met_both_sides` whether that is near 1; told, not gated: too few harm nobody.
+
+    `allowed` is the promise with room: a quarter more for calibration people being a sample, and a few alarms more
+    where person-days are few.
+    """
     tables = {}
     for name, score in scores.items():
         found = score.estimates(world.draws, world.confidence)["false_alarms_per_day"]
         tables[name] = {
-            "nominal": plain(promised[name]),
-            "allowed": plain(CALIBRATION_ROOM * promised[name] + float(ratio(FEW_ALARMS, score.person_days.sum()))),
+            "nominal": plain(promises[name]),
+            "allowed": plain(CALIBRATION_ROOM * promises[name] + float(ratio(FEW_ALARMS, score.person_days.sum()))),
             "realised": found.table(),
-            "within": bool(found.low <= promised[name] <= found.high),
-            "kept": bool(found.low <= promised[name]),
+            "met": plain(found.value / promises[name]),
+            "met_both_sides": bool(LEAST_MET <= found.value / promises[name] <= MOST_MET),
+            "within": bool(found.low <= promises[name] <= found.high),
+            "kept": bool(found.low <= promises[name]),
         }
     return tables
 
@@ -379,41 +418,6 @@ def drawn(curve: Mapping[float, EventScore]) -> list[dict[str, float | None]]:
         {"budget": budget, "recall": plain(score.recall), "precision": plain(score.precision)}
         for budget, score in curve.items()
     ]
-
-
-def probability(world: World) -> dict[str, Any]:
-    """Return how far the supervised channel's probability can be believed: Brier score, reliability, and `off`.
-
-    That is the mean distance of told and true over rows, in tenths of the probability (expected calibration error).
-    """
-    keep = world.rank_rows
-    told = np.concatenate([case.result.answers.probability[case.judged] for case in world.cases])[keep]
-    labels = world.cohort.labels[keep]
-    owner = world.cohort.row_person[keep]
-    constant = np.where(np.isfinite(told), labels.mean(), np.nan)
-    table = ranking.reliability(labels, told)
-    off = sum(entry["rows"] * abs(entry["told"] - entry["true"]) for entry in table)
-    return {
-        "off": plain(off / max(sum(entry["rows"] for entry in table), 1)),
-        "brier": ranking.brier_estimate(labels, told, owner, world.draws, world.confidence).table(),
-        "brier_of_prevalence": ranking.brier_estimate(labels, constant, owner, world.draws, world.confidence).table(),
-        "reliability": [{key: plain(value) for key, value in entry.items()} for entry in table],
-    }
-
-
-def kind_named(world: World) -> dict[str, Any]:
-    """Return how often the kind named most within an episode is the true one, among episodes with a named row."""
-    sums = np.zeros((len(world.cases), 2))
-    for i, case in enumerate(world.cases):
-        answers, grace = case.result.answers, world.cohort.rule.grace_ms
-        for (start, end), kind in zip(case.track.episodes, case.track.kinds, strict=True):
-            rows = answers.kind[slice(*np.searchsorted(answers.time, (start, end + grace)))]
-            named = rows[rows >= 0]
-            if len(named):
-                most = answers.kinds[int(np.bincount(named).argmax())]
-                sums[i] += (1, most == kind)
-    share = estimate(lambda total: ratio(total[..., 1], total[..., 0]), sums, world.draws, world.confidence)
-    return {"episodes": int(sums[:, 0].sum()), "right": share.table()}
 
 
 def no_skill(

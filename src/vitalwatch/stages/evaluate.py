@@ -12,6 +12,7 @@ from vitalwatch import params
 from vitalwatch.metrics.bootstrap import plain
 from vitalwatch.settings import Settings
 from vitalwatch.stages import detection_tables, number_tables
+from vitalwatch.stages.detection_tables import BUDGETS
 from vitalwatch.stages.judging import (
     PersonResult,
     Thresholds,
@@ -19,6 +20,7 @@ from vitalwatch.stages.judging import (
     world_of,
 )
 from vitalwatch.stages.number_tables import estimates
+from vitalwatch.wording import best_line
 
 __all__ = ["PersonResult", "Thresholds", "gates_of", "tables_of"]
 
@@ -143,6 +145,8 @@ def gates_of(tables: Mapping[str, Any], chosen: params.Gates, champion: Mapping[
         _at_most(
             "known_probability_off", detection.get("known_probability", {}).get("off"), chosen.max_probability_off
         ),
+        *_natural_probability(detection.get("known_probability", {}).get("natural", {}), chosen),
+        *_above_lines(detection, chosen.min_gain_over_best_line),
         *_promises(detection),
         *_leakage(detection),
         *_against_champion(tables, champion, chosen),
@@ -153,6 +157,29 @@ def headline_of(tables: Mapping[str, Any]) -> str:
     """Return the channel whose figures stand for the run: both where there are two, else the one there is."""
     channels = tables["detection"].get("channels", {})
     return next((name for name in ("both", "unusual", "known") if "event_f1" in channels.get(name, {})), "both")
+
+
+def _natural_probability(natural: Mapping[str, Any], chosen: params.Gates) -> list[Gate]:
+    """Return whether channel B's probability holds at natural prevalence: better than the rate, told as it came."""
+    if not natural:
+        return []
+    brier, plain_rate, told, true = (_value(natural, name) for name in ("brier", "brier_of_prevalence", "told", "true"))
+    skill = None if brier is None or not plain_rate else 1.0 - brier / plain_rate
+    apart = None if told is None or not true else abs(told / true - 1.0)
+    return [
+        _at_least("known_probability_skill_natural", skill, chosen.min_probability_skill),
+        _at_most("known_probability_told_beside_true_natural", apart, chosen.max_probability_told_beside_true),
+    ]
+
+
+def _above_lines(detection: Mapping[str, Any], limit: float) -> list[Gate]:
+    """Return what each channel's event F1 has above the best line to beat that was given the same budget."""
+    found = []
+    for name in ("unusual", "known", "both"):
+        best = best_line(detection, name)
+        gain = None if best is None else best[1]["ours_minus_this"]["value"]
+        found.append(_at_least(f"gain_over_best_line_{name}", gain, limit))
+    return found
 
 
 def _promises(detection: Mapping[str, Any]) -> list[Gate]:
@@ -178,7 +205,24 @@ def _leakage(detection: Mapping[str, Any]) -> list[Gate]:
         limit = None if constant is None else NO_SKILL_ROOM * constant
         for name, where in (("random", ("no_skill", "random")), ("always_on", ("lines", "always_on"))):
             found.append(_at_most(f"{name}_detector_at_chance_{figure}", _value(detection, *where, figure), limit))
+    for budget in BUDGETS:
+        limit = _recall_by_chance(detection, budget)
+        for name, where in (("random", ("no_skill", "random")), ("always_on", ("lines", "always_on"))):
+            recall = _value(detection, *where, "recall_at", str(budget))
+            found.append(_at_most(f"{name}_detector_at_chance_recall_at_{budget}", recall, limit))
     return found
+
+
+def _recall_by_chance(detection: Mapping[str, Any], budget: float) -> float | None:
+    """Return what alarms anywhere may find at a budget: an alarm meets an episode as often as rows lie in one.
+
+    With a share s of rows in episodes, budget x s / (1 - s) alarms a day are no false ones, and each finds at most one.
+    """
+    share, episodes = detection.get("rows_in_episodes"), detection.get("episodes")
+    if share is None or not episodes or share >= 1.0:
+        return None
+    found = budget * share / (1.0 - share) * detection["person_days"] / episodes
+    return NO_SKILL_ROOM * found + 2 / (1 + episodes)
 
 
 def _against_champion(

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from vitalwatch.early_warning import QUESTIONS, VARIANTS, EarlyWarning, columns_of
 from vitalwatch.metrics.bootstrap import Estimate, estimate, interval, plain, ratio, weights
+from vitalwatch.metrics.probability import Told
 from vitalwatch.metrics.ranking import (
     auroc,
     auroc_draws,
     auroc_estimate,
     average_precision_estimate,
-    brier_estimate,
 )
 from vitalwatch.params import Gates
 from vitalwatch.settings import Settings
@@ -236,7 +236,7 @@ def figures(
         found[f"auroc_gain_over_{name}"] = Estimate(value, *interval(gain, confidence)).table()
     if probability:
         rate = float(happens.mean())
-        brier = brier_estimate(happens, score, person, draws, confidence)
+        brier = Told.of(happens, score, person).brier(draws, confidence)
         found["brier"] = brier.table()
         found["brier_skill"] = plain(1 - brier.value / (rate * (1 - rate)))
         found["told_over_true"] = _told_over_true(happens, score, person, draws, confidence).table()

@@ -12,7 +12,7 @@ from vitalwatch.metrics import bootstrap
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import Rule
 from vitalwatch.settings import Settings
-from vitalwatch.tables import DAY, Answers, Bools, Doubles, Event, Profile
+from vitalwatch.tables import DAY, Answers, Bools, Doubles, Event, Floats, Profile
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class PersonResult:
         bookkeeping: Sensor faults and harmless contexts that the simulator knows of, None where unknown.
         split: `train`, `calibration` or `test`; only `test` people are judged.
         answers: From the monitor; its rows are the grid's rows. Calibration people need no scores.
+        cold: Heart rate expected of somebody of whom nothing but the profile is known, bpm (n,), None where not asked.
         enrolled_until: UTC ms; rows before are not judged (and may be learnt from by the simple lines).
     """
 
@@ -36,6 +37,7 @@ class PersonResult:
     split: str
     answers: Answers
     enrolled_until: int
+    cold: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,13 @@ class Thresholds:
         unusual: Of `Answers.unusual`, None where there is no such channel.
         known: Of `Answers.known`, None where there is no supervised model.
         nominal: Channel -> promised false alarms per worn person-day; by default the budget's shares in params.yaml.
+        odds: Of channel B's probability as served, over those at calibration people's prevalence.
     """
 
     unusual: float | None
     known: float | None
     nominal: Mapping[str, float] = field(default_factory=dict)
+    odds: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,12 @@ def world_of(cases: Sequence[Case], settings: Settings, rng: np.random.Generator
         draws=bootstrap.weights(len(cases), settings.params.evaluation.draws, rng),
         rank_rows=np.concatenate(rows) if rows else np.zeros(0, np.bool_),
     )
+
+
+def stressed(world: World) -> bool:
+    """Return whether the people were made with more episodes than life has; real people have those that they have."""
+    made = all(case.result.bookkeeping is not None for case in world.cases)
+    return made and world.settings.params.synthetic.prevalence == "stress"
 
 
 def _rank_rows(case: Case) -> Bools:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vitalwatch.lines import expected, forecast
 from vitalwatch.metrics import regression
-from vitalwatch.metrics.bootstrap import Estimate, estimate, plain, ratio, weights
+from vitalwatch.metrics.bootstrap import Estimate, Statistic, estimate, plain, ratio, weights
 from vitalwatch.models.plain_heart_rate import PlainTrees
 from vitalwatch.settings import Settings
 from vitalwatch.stages.judging import PersonResult, not_assessable
@@ -20,6 +20,7 @@ QUANTILES = np.array([0.1, 0.5, 0.9])
 NOMINAL_COVERAGE = 0.8
 FORECAST_LINES = ("persistence", "seasonal_24h", "person_hour_mean", "ridge")
 LAST_READING = ("last_reading", "ridge_last_reading")  # lines that see what the model alone saw before: heart rate only
+COLD = "cold"
 EXPECTED_LINES = ("constant", "person_mean", "reserve_formula", "linear", "plain_boosting")
 PLAIN_EVERY = 12  # rows from one that plain trees learn from to the next: neighbours say the same
 REST_CADENCE, EXERCISE_CADENCE = 5.0, 60.0  # steps/min, now and at t + h: what counts as going from rest to exercise
@@ -71,9 +72,10 @@ def forecasts(
             newest = _fit_ridge(
                 [*told, *learners], vital, first.horizons, settings.schema.step_minutes, forecast.design_with_newest
             )
+        changes = _changes([*told, *learners], vital, first.horizons)
         sums = Sums(len(told))
         for i, result in enumerate(told):
-            _add_person(sums, i, result, v, vital, ridge, newest, settings.schema.step_minutes)
+            _add_person(sums, i, result, v, vital, ridge, newest, changes, settings.schema.step_minutes)
         tables[vital] = {
             str(horizon): _forecast_row(sums, horizon, draws, settings.params.evaluation.confidence)
             for horizon in first.horizons
@@ -122,6 +124,26 @@ def _fit_ridge(
     return model.coefficients()
 
 
+def _changes(results: Sequence[PersonResult], vital: str, horizons: Sequence[int]) -> Doubles:
+    """Return QUANTILES of how far a vital moves within each horizon, of rows that may be learnt from, (h, 3).
+
+    The outer two are conformal: the ceiling of (n + 1) q of n changes, so that new rows lie between them as promised.
+    """
+    found = np.full((len(horizons), len(QUANTILES)), np.nan)
+    for h, horizon in enumerate(horizons):
+        moved = []
+        for result in results:
+            grid = result.answers.grid
+            learn = _ends_within(grid, learnt_rows(result), horizon)
+            change = forecast.target(grid, vital, horizon) - forecast.persistence(grid, vital)
+            moved.append(change[learn & np.isfinite(change)].astype(np.float64))
+        if n := sum(map(len, moved)):
+            ordered = np.sort(np.concatenate(moved))
+            share = QUANTILES + (QUANTILES - 0.5) / n
+            found[h] = ordered[np.clip(np.round(share * n - 0.5), 0, n - 1).astype(np.intp)]
+    return found
+
+
 def _ends_within(grid: Grid, rows: Bools, horizon: int) -> Bools:
     """Return the rows whose t + h is itself a row to learn from; those rows are one stretch from the start."""
     limit = grid.time[rows].max(initial=-(2**62))
@@ -136,6 +158,7 @@ def _add_person(
     vital: str,
     ridge: Doubles,
     newest: Doubles | None,
+    changes: Doubles,
     step_minutes: int,
 ) -> None:
     answers, grid, rows = result.answers, result.answers.grid, judged_rows(result)
@@ -167,6 +190,11 @@ def _add_person(
                 sums.put(i, (horizon, name, "start"), regression.error_sums(np.where(starts, true, np.nan), values))
         sums.put(i, (horizon, "pinball"), regression.pinball_sums(true, model, QUANTILES))
         sums.put(i, (horizon, "interval"), regression.interval_sums(true, model[:, 0], model[:, 2]))
+        stays = last[:, None] + changes[h]
+        sums.put(i, (horizon, "persistence_pinball"), regression.pinball_sums(true, stays, QUANTILES))
+        sums.put(i, (horizon, "persistence_interval"), regression.interval_sums(true, stays[:, 0], stays[:, 2]))
+        moving = regression.interval_sums(np.where(starts, true, np.nan), model[:, 0], model[:, 2])
+        sums.put(i, (horizon, "interval", "start"), moving)
 
 
 def _rest_to_exercise(grid: Grid, horizon: int, step_minutes: int) -> Bools:
@@ -192,6 +220,7 @@ def _forecast_row(sums: Sums, horizon: int, draws: Doubles, confidence: float) -
         "coverage": estimate(regression.coverage, inside, draws, confidence).table(),
         "coverage_worst_person": plain(regression.worst_coverage(inside)),
         "width": estimate(regression.width, inside, draws, confidence).table(),
+        "persistence_interval": _persistence_interval(sums, horizon, draws, confidence),
         "lines": {
             name: _against(model, sums.found[horizon, name], draws, confidence)
             for name in (*FORECAST_LINES, *LAST_READING)
@@ -202,12 +231,35 @@ def _forecast_row(sums: Sums, horizon: int, draws: Doubles, confidence: float) -
     if moving is None or not moving[:, regression.ROWS].sum():
         return table | {"rest_to_exercise": not_assessable("nobody went from rest to exercise within this time")}
     others = {name: sums.found[horizon, name, "start"] for name in FORECAST_LINES}
+    held = sums.found[horizon, "interval", "start"]
     return table | {
         "rest_to_exercise": {
             "rows": int(moving[:, regression.ROWS].sum()),
             "mae": estimate(regression.mae, moving, draws, confidence).table(),
+            "coverage": estimate(regression.coverage, held, draws, confidence).table(),
             "lines": {name: _against(moving, other, draws, confidence) for name, other in others.items()},
         }
+    }
+
+
+def _persistence_interval(sums: Sums, horizon: int, draws: Doubles, confidence: float) -> dict[str, Any]:
+    """Return how wide and how good the interval of "it stays" is, with the quantiles of how far others moved.
+
+    `width_saved` and `pinball_saved` are the shares of its width and loss that the forecast saves, paired.
+    """
+    inside, loss = (sums.found[horizon, f"persistence_{name}"] for name in ("interval", "pinball"))
+    ours, our_loss = (sums.found[horizon, name] for name in ("interval", "pinball"))
+
+    def saved(figure: Statistic, mine: Doubles, line: Doubles) -> dict[str, float | None]:
+        both, k = np.concatenate((mine, line), axis=1), mine.shape[1]
+        return estimate(lambda t: 1 - ratio(figure(t[..., :k]), figure(t[..., k:])), both, draws, confidence).table()
+
+    return {
+        "coverage": estimate(regression.coverage, inside, draws, confidence).table(),
+        "width": estimate(regression.width, inside, draws, confidence).table(),
+        "pinball": estimate(regression.pinball, loss, draws, confidence).table(),
+        "width_saved": saved(regression.width, ours, inside),
+        "pinball_saved": saved(regression.pinball, our_loss, loss),
     }
 
 
@@ -246,6 +298,8 @@ def expected_heart_rate(
             "linear": x @ linear,
             "plain_boosting": plainly.predict(x[:, 1:-1]),
         }
+        if result.cold is not None:
+            values[COLD] = result.cold
         for name, guess in values.items():
             sums.put(i, ("all", name), regression.error_sums(true, guess))
             sums.put(i, ("awake", name), regression.error_sums(awake, guess))
@@ -299,6 +353,21 @@ def _expected_part(sums: Sums, part: str, draws: Doubles, confidence: float) -> 
         "rmse": estimate(regression.rmse, model, draws, confidence).table(),
         "r2": estimate(regression.r2, model, draws, confidence).table(),
         "lines": {name: _against(model, sums.found[part, name], draws, confidence) for name in EXPECTED_LINES},
+        **({COLD: _cold(sums, part, draws, confidence)} if (part, COLD) in sums.found else {}),
+    }
+
+
+def _cold(sums: Sums, part: str, draws: Doubles, confidence: float) -> dict[str, Any]:
+    """Return how well a heart is expected from profile, activity, sleep and clock alone, beside the simplest lines."""
+    cold = sums.found[part, COLD]
+    return {
+        "mae": estimate(regression.mae, cold, draws, confidence).table(),
+        "rmse": estimate(regression.rmse, cold, draws, confidence).table(),
+        "r2": estimate(regression.r2, cold, draws, confidence).table(),
+        "skill_against": {
+            name: regression.skill(cold, sums.found[part, name], draws, confidence).table()
+            for name in ("constant", "person_mean", "plain_boosting")
+        },
     }
 
 

@@ -11,7 +11,8 @@ import gc
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from numpy.typing import NDArray
 
 from vitalwatch import attribution, bundle, cards, features, few_sensors, learning, sequences
 from vitalwatch.errors import NotEnoughData
-from vitalwatch.export import one_against_rest_to_onnx
+from vitalwatch.export import forests_to_onnx, one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Track
 from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models import forecast as forecaster
 from vitalwatch.monitor import Chosen, Monitor, probe_of
 from vitalwatch.pipeline import Work
+from vitalwatch.recordings import read_events
 from vitalwatch.residuals import Learnt
 from vitalwatch.schema import minutes
 from vitalwatch.scoring import Calibration
@@ -82,7 +84,8 @@ def train(work: Work) -> dict[str, Any]:
         del windows
         give_back()
         clock.done("features")
-        forest = anomaly.fit(seen.x[even_rows(seen.time, stride, settings)], params.detector, params.seed)
+        forests = anomaly.forests(seen.x[even_rows(seen.time, stride, settings)], params.detector, params.seed)
+        forest, forest_trees = forests_to_onnx(forests, seen.x.shape[1]), anomaly.trees(forests)
         known, known_trees = _heads(seen, kinds, settings)
         del seen
         trees = forecast_trees.fit(tree_rows, params.forecaster, params.seed, settings.config.jobs)
@@ -92,6 +95,11 @@ def train(work: Work) -> dict[str, Any]:
         held, probation = see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
         _enough(held.x[held.far & held.sure], "away from episodes can be calibrated on")
         calibration = calibrate(held, forest, known, kinds if known else (), settings)
+        simulated = read_events(work.path("bookkeeping.parquet"))
+        prevalence = prevalence_of(held, calibrators, simulated, settings)
+        if calibration.chance and prevalence:
+            odds = episodes.odds_between(prevalence["calibration"], prevalence["served"])
+            calibration = replace(calibration, chance=episodes.at_prevalence(calibration.chance, odds))
         clock.done("calibration")
         fitted = forecaster.Fitted.load(future.result())
     clock.done("forecaster")
@@ -103,6 +111,7 @@ def train(work: Work) -> dict[str, Any]:
         **warning,
         "heart_rate.onnx": expectation,
         **few_sensors.files_of("forest", forest),
+        attribution.FOREST_FILE: forest_trees,
         "forecast.onnx": forecast_onnx,
         **({sequences.TREES: trees} if trees else {}),
         **({**few_sensors.files_of("known", known), attribution.FILE: known_trees} if known and known_trees else {}),
@@ -115,6 +124,8 @@ def train(work: Work) -> dict[str, Any]:
     card = _card(members, calibration, held, fitted, settings) | (
         {"early_warning": warning_card} if warning_card else {}
     )
+    if known and prevalence:
+        card |= {"prevalence": prevalence}
     card |= {"forecast_error_on_calibration_people": parts, "notes": notes}
     probe = _probe(calibrators[0], files, card, settings)
     key = bundle.SigningKey.load_or_create(settings.path(settings.config.signing.key))
@@ -136,6 +147,23 @@ def _enough(rows: NDArray[Any], what: str) -> None:
             "a row counts with a heart rate in a quarter of the last hour's steps; hourly data wants schema.step=60min"
         )
         raise NotEnoughData(f"{len(rows)} grid rows {what}", f"{LEAST_ROWS} ({hint}) are")
+
+
+def prevalence_of(
+    held: Seen, calibrators: Sequence[Member], simulated: Collection[str], settings: Settings
+) -> dict[str, float]:
+    """Return the share of labelled calibration people's rows that lie in an episode, and that which is served.
+
+    The simulated people of a stress population have more episodes than people in life, whom probabilities are told of:
+    there `synthetic.natural_share` as many are served. Whoever was recorded is as ill as people are. Empty where all or
+    no rows lie in an episode: then there are no odds.
+    """
+    seen, chosen = labelled(held), settings.params.synthetic
+    share = float((seen.episode[seen.sure] >= 0).mean()) if seen.sure.any() else 0.0
+    judged = [member.grid.person for member in calibrators if member.events is not None]
+    stressed = chosen.prevalence == "stress" and all(person in simulated for person in judged)
+    served = share * (chosen.natural_share if stressed else 1.0)
+    return {"calibration": share, "served": served} if served > 0.0 and share < 1.0 else {}
 
 
 def give_back() -> None:

@@ -12,9 +12,10 @@ from vitalwatch import features
 from vitalwatch.alarms import persisted
 from vitalwatch.cards import feature_words
 from vitalwatch.casework import LEARNT, Case
+from vitalwatch.explaining import first_named, named
 from vitalwatch.metrics.bootstrap import plain
 from vitalwatch.monitor import Monitor
-from vitalwatch.schema import minutes
+from vitalwatch.schema import Schema, minutes
 from vitalwatch.settings import Settings
 from vitalwatch.stages.judging import PersonResult, case_of
 from vitalwatch.tables import DAY, MINUTE, Answers, Bools
@@ -38,7 +39,7 @@ def judged_by_hand(results: Sequence[PersonResult], monitor: Monitor, settings: 
     for result in results:
         if result.split == "test" and result.events is not None and len(result.answers):
             margin = _margin(result.answers, monitor)
-            alarms += _false(result, margin, grace)
+            alarms += _false(result, margin, grace, settings)
             misses += _missed(result, margin, grace, settings)
     alarms.sort(key=lambda case: (-case.score, case.person, case.start))
     misses.sort(key=lambda case: (case.score, case.person, case.start))
@@ -70,7 +71,14 @@ def _margin(answers: Answers, monitor: Monitor) -> dict[str, np.ndarray]:
     return margin
 
 
-def _false(result: PersonResult, margin: Mapping[str, np.ndarray], grace: int) -> list[Case]:
+def named_first(explanation: str, schema: Schema) -> tuple[str, ...]:
+    """Return the vitals that an explanation names, the one that it names first in front."""
+    first = first_named(explanation, schema)
+    first = schema.columns[first].of or first if first else ""
+    return tuple(sorted(named(explanation, schema), key=lambda vital: vital != first))
+
+
+def _false(result: PersonResult, margin: Mapping[str, np.ndarray], grace: int, settings: Settings) -> list[Case]:
     answers, found = result.answers, []
     for alarm in answers.alarms:
         if alarm.channel in margin and alarm.start >= result.enrolled_until:
@@ -78,7 +86,8 @@ def _false(result: PersonResult, margin: Mapping[str, np.ndarray], grace: int) -
             rows = slice(*np.searchsorted(answers.time, (alarm.start, alarm.end)))
             if not met and rows.stop > rows.start:
                 score = float(margin[alarm.channel][rows].max())
-                found.append(_case(result, alarm.start, alarm.end, alarm.kind, alarm.channel, score, alarm.explanation))
+                case = _case(result, alarm.start, alarm.end, alarm.kind, alarm.channel, score, alarm.explanation)
+                found.append(replace(case, vitals=named_first(alarm.explanation, settings.schema)))
     return found
 
 
@@ -132,8 +141,8 @@ def _rests(case: Case, result: PersonResult, monitor: Monitor) -> str:
     rows = slice(*np.searchsorted(case.answers.time, (case.start, case.end)))
     row = rows.start + int(np.nan_to_num(case.answers.known[rows], nan=-np.inf).argmax())
     told = monitor.reasons(case.answers, row, result.profile)
-    named = [f"{WORDS[name]} {adds:+.1f}" for name, adds in told.kind_by_feature[:RESTS]]
-    return f"{'; '.join(named)} (all: {sum(adds for _, adds in told.kind_by_feature):+.1f})" if named else ""
+    most = [f"{WORDS[name]} {adds:+.1f}" for name, adds in told.kind_by_feature[:RESTS]]
+    return f"{'; '.join(most)} (all: {sum(adds for _, adds in told.kind_by_feature):+.1f})" if most else ""
 
 
 def baseline_drift(results: Sequence[PersonResult]) -> dict[str, list[dict[str, Any]]]:

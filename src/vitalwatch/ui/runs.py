@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vitalwatch import drawing
+from vitalwatch import drawing, tradeoffs
 from vitalwatch.drawing import Picture
 from vitalwatch.report import gates, summary
 from vitalwatch.wording import Table
@@ -48,7 +48,7 @@ def pictures(evaluation: Mapping[str, Any]) -> tuple[Picture, ...]:
     drawn = (
         drawing.event_f1(detection),
         drawing.recall_by_kind(detection.get("by_kind", {})),
-        drawing.curve(detection),
+        tradeoffs.curve(detection),
         drawing.forecast_skill(forecast),
         drawing.forecast_coverage(forecast),
     )
