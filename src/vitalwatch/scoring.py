@@ -138,7 +138,7 @@ class Scores:
         group: Index into `features.GROUPS` of the most surprising group (n,).
         known: Channel B's score, minus log10 of false alarms a day (n,), NaN without supervised heads.
         kind: Index of its kind (n,), -1 without supervised heads.
-        probability: Of any labelled kind, at the share of calibration people's rows (n,); NaN without heads.
+        probability: Of any labelled kind, at the prevalence in `card["prevalence"]` (n,); NaN without heads.
         p_value: Share of normal calibration rows in this context whose rarer channel is at least as rare, (0, 1] (n,).
     """
 
