@@ -135,8 +135,8 @@ class Tuning:
 
     def __init__(self, request: Asked, settings: Settings, folder: Path) -> None:
         self._request, self._settings = request, settings
-        facts = {"tune": request.model, "size": asdict(request.size), "seed": request.seed, "held": HELD, "folds": FOLDS}
-        study = identity(settings, facts)
+        seeds = {"seed": request.seed, "held": request.seed + HELD}
+        study = identity(settings, {"tune": request.model, "size": asdict(request.size), "folds": FOLDS, **seeds})
         self._ledger = Ledger(folder, study)
         self.folder = folder / study[:12]
         self._block = getattr(settings.params, request.model)
