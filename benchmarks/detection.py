@@ -178,11 +178,14 @@ def people(
     return found
 
 
-def trained(learners: Sequence[Member], calibrators: Sequence[Member], settings: Settings) -> Trained:
-    """Train both channels as the pipeline does."""
+def trained(
+    learners: Sequence[Member], calibrators: Sequence[Member], settings: Settings, learnt: Learnt | None = None
+) -> Trained:
+    """Train both channels as the pipeline does; `learnt` of the same people, whatever their labels, if it is known."""
     params, step = settings.params, settings.schema.step_minutes
-    crowd = [member.until(TRAIN) for member in learners]
-    learnt = learning.learn(crowd, params.regressor, params.baseline, step, params.seed, settings.config.jobs)[1]
+    if learnt is None:
+        crowd = [member.until(TRAIN) for member in learners]
+        learnt = learning.learn(crowd, params.regressor, params.baseline, step, params.seed, settings.config.jobs)[1]
     kinds = tuple(sorted({event.kind for member in learners for event in member.events or ()}))
     seen, _ = train.see(learners, TRAIN, learnt, settings, kinds, 0)
     even = train.even_rows(seen.time, train.stride_of(learners, settings), settings)
@@ -362,7 +365,7 @@ def main() -> None:
             found = {}
             for kind in models.kinds:
                 without = unlabelled(calibrators, kind)
-                blind = trained(unlabelled(learners[:count], kind), without, settings)
+                blind = trained(unlabelled(learners[:count], kind), without, settings, models.learnt)
                 found[kind] = Desk(blind.scored(without), settings).either(blind.scored(fresh))
             for told in desk.together(found, judged):
                 show({"learn": count, "part": "unlabelled", **told})

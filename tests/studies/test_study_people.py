@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from studies.study_world import cleaned, roles
-from tiny import small_settings
-from vitalwatch.studies.people import Roles, with_params
+from studies.study_world import cleaned, quick, roles
+from tiny import ROOT, small_settings
+from vitalwatch.studies import compare, tune
+from vitalwatch.studies.people import Roles, Size, with_params
 from vitalwatch.studies.tune import folds
 
 
@@ -28,6 +29,17 @@ def test_each_fold_person_is_judged_once_and_never_by_a_model_that_learnt_from_t
     assert 7 == sum(len(judge) for _, judge in found)
     assert all(names(learn).isdisjoint(names(judge)) for learn, judge in found)
     assert all(7 == len(learn) + len(judge) for learn, judge in found)
+
+
+def test_nobody_held_out_of_tuning_is_of_a_comparison_or_of_the_trials(tmp_path):
+    settings, size = quick(ROOT), Size(6, 2, 3)
+    compared = compare.asked([], size, None, settings)
+    held = tune.Tuning(tune.asked("detector", 1, None, size, None, settings), settings, tmp_path).held
+    others = Roles.made(size, settings, compared.seed).people
+
+    assert 3 == len(names(held.people["judge"]))
+    assert names(held.people["judge"]).isdisjoint(set().union(*map(names, others.values())))
+    assert names(held.people["judge"]).isdisjoint(names(held.people["learn"]) | names(held.people["calibrate"]))
 
 
 def test_fewer_people_and_other_settings_keep_what_was_learnt():

@@ -77,7 +77,7 @@ def asked(parts: Sequence[str], size: Size, seed: int | None, settings: Settings
         if count < 2:
             raise UsageError(f"A comparison needs at least 2 people to {role}, not {count}. Ask for more.")
     chosen = tuple(name for name in PARTS if not parts or name in parts)
-    fewer = (max(size.calibrate // 4, 2), max(size.judge // 4, 2))
+    fewer = (max(size.calibrate // 2, 2), max(size.judge // 2, 2))
     return Asked(chosen, size, fewer, settings.params.seed + SEED if seed is None else seed, tuple(like))
 
 

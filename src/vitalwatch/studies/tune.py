@@ -1,7 +1,8 @@
 """Optuna looks for better settings of one model, by folds of people; what it finds is judged on people held out of it.
 
 Everybody has one role: fold people are learnt from and judged in turn, calibration people set thresholds, held people
-only see the best settings beside today's, once. None of them is of the default run, so its test people stay unseen.
+only see the best settings beside today's, once. None of them is of the default run, so its test people stay unseen;
+held people have a seed of their own, so `compare`, by which defaults are chosen, never judged them either.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ DEFAULT = Size(learn=60, calibrate=30, judge=40)
 BUDGETS = (0.5, 1.0, 2.0)  # of the budget: one point of F1 alone is noisier than the mean of three
 TRIAL_WINDOWS = 30_000  # of the forecaster in a trial; the final judgement has all
 WARM_UP = 5  # trials before any is ended early
+HELD = 41  # added to the study's seed for held people; no other command or benchmark adds as much to params.yaml's
 JOURNAL, BEST = "study.jsonl", "best.yaml"
 
 Told = Callable[[str, int, int], None]
@@ -133,8 +135,8 @@ class Tuning:
 
     def __init__(self, request: Asked, settings: Settings, folder: Path) -> None:
         self._request, self._settings = request, settings
-        facts = {"tune": request.model, "size": asdict(request.size), "seed": request.seed, "folds": FOLDS}
-        study = identity(settings, facts)
+        seeds = {"seed": request.seed, "held": request.seed + HELD}
+        study = identity(settings, {"tune": request.model, "size": asdict(request.size), "folds": FOLDS, **seeds})
         self._ledger = Ledger(folder, study)
         self.folder = folder / study[:12]
         self._block = getattr(settings.params, request.model)
@@ -234,21 +236,22 @@ class Tuning:
         return float(np.mean(found))
 
     @cached_property
-    def _people(self) -> list[Person]:
+    def _people(self) -> tuple[list[Person], list[Person]]:
+        """Who is learnt from, and who calibrates."""
         size = self._request.size
-        return crowd(0, size.learn + size.calibrate + size.judge, self._settings, self._request.seed)
+        everyone = crowd(0, size.learn + size.calibrate, self._settings, self._request.seed)
+        return everyone[: size.learn], everyone[size.learn :]
 
     @cached_property
     def _folds(self) -> list[Roles]:
-        size = self._request.size
-        calibrate = self._people[size.learn : size.learn + size.calibrate]
-        return [Roles(learn, calibrate, judge, self._settings) for learn, judge in folds(self._people[: size.learn])]
+        learn, calibrate = self._people
+        return [Roles(others, calibrate, judge, self._settings) for others, judge in folds(learn)]
 
     @cached_property
-    def _held(self) -> Roles:
-        size = self._request.size
-        stop = size.learn + size.calibrate
-        return Roles(self._people[: size.learn], self._people[size.learn : stop], self._people[stop:], self._settings)
+    def held(self) -> Roles:
+        """Everybody as for the final judgement: who is judged had no part in the trials, nor in any comparison."""
+        judge = crowd(0, self._request.size.judge, self._settings, self._request.seed + HELD)
+        return Roles(*self._people, judge, self._settings)
 
     def _value(self, roles: Roles, chosen: Mapping[str, Any]) -> float:
         """Return what is to be made better, on the judged people of a fold."""
@@ -265,7 +268,7 @@ class Tuning:
         """Return what each held person adds to the figure, kept."""
 
         def make() -> dict[str, Any]:
-            under = self._held.under(with_params(self._settings, self._request.model, dict(chosen)))
+            under = self.held.under(with_params(self._settings, self._request.model, dict(chosen)))
             return {"sums": _judged(self._request.model, under, (1.0,))[0].tolist()}
 
         name = ", ".join(f"{key}={value!r}" for key, value in chosen.items())
