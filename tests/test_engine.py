@@ -182,7 +182,7 @@ def test_readings_that_come_too_late_are_kept_and_not_scored(ward, tiny_monitor)
 
 def test_a_reading_that_comes_too_late_is_told_wherever_somebody_looks(ward):
     counted: list[int] = []
-    ward.engine.came_late = counted.append
+    ward.engine.transactions.came_late = counted.append
     ward.send([reading(30)])
     receipt = ward.send([reading(10, body_temperature=39.5), reading(35), reading(20)])
 
@@ -208,7 +208,7 @@ def test_a_batch_that_is_late_as_a_whole_is_no_newest_reading(ward):
 
 def test_readings_that_waited_for_a_model_and_are_late_by_then_are_told_once(tmp_path, tiny_bundle, both):
     ward, counted = Ward(tmp_path, None, both), []
-    ward.engine.came_late = counted.append
+    ward.engine.transactions.came_late = counted.append
     ward.send([reading(30)])
     assert () == ward.send([reading(10)]).late
     ward.place.add_run(RUN, tiny_bundle)

@@ -125,6 +125,10 @@ class Intake:
         failpoint("before-commit")
         return [batch.receipt() for batch in batches], held
 
+    def forget(self) -> None:
+        """Forget who waits to be put in order: the database is another."""
+        self.disorder.clear()
+
     def catch_up(self, connection: Connection, person: Person, served: Served, now: int, most: int) -> dict[int, Held]:
         """Score readings of a person that wait, the oldest first, and return the state to put at hand."""
         change = next(iter(changes.of_person(connection, person, after=person.scored)), None)

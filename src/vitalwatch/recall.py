@@ -234,6 +234,11 @@ class Recall:
             for no in numbers:
                 self._held.pop(no, None)
 
+    def forget_everybody(self) -> None:
+        """Let go of all states: the database is another."""
+        with self._turn:
+            self._held.clear()
+
     def write(self, connection: Connection, person: Person, held: Held) -> Held:
         """Keep a snapshot in the database, and as a landmark where it is known what rules remember."""
         snapshot = Snapshot(held.run, held.through, held.state.newest, memory.pack(held.state))

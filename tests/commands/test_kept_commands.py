@@ -123,6 +123,22 @@ def test_a_database_is_backed_up_and_restored_and_the_log_says_so(ward, tmp_path
     assert ["anna"] == [one.name for one in ward.open().people(names_for="test")]
 
 
+def test_nobody_restores_a_database_that_somebody_serves(ward, tmp_path):
+    path = tmp_path / "monday.gz"
+    ward.place.do("database", "backup", "--file", str(path))
+    engine = ward.open()
+    engine.start()
+    refused = ward.place.do("database", "restore", "--file", str(path), "--replace")
+    assert 1 == engine.accept([{"person": "bert", "time": "2026-01-05T08:00:00Z", "heart_rate": 70}], "t", "n").accepted
+    engine.close()
+
+    assert 1 == refused.code
+    assert "somebody serves it" in refused.err
+    assert 2 == len(ward.open().people())
+    assert 0 == ward.place.do("database", "restore", "--file", str(path), "--replace").code
+    assert 1 == len(ward.open().people())
+
+
 def test_a_backup_of_another_key_is_refused_before_anything_is_touched(ward, tmp_path):
     path = tmp_path / "monday.gz"
     ward.place.do("database", "backup", "--file", str(path))

@@ -138,6 +138,11 @@ class Book:
                 self.anchor.rename(self.anchor.with_name(f"{self.anchor.name}.{now}"))
         return newest
 
+    def forget(self) -> None:
+        """Know nothing of the log any more: it was restored, and the anchor may be behind what was written last."""
+        with self._turn:
+            self._anchored = 0
+
     def newest(self) -> int:
         """Return the number of the newest entry, 0 before the first."""
         with self.database.reading() as connection:
