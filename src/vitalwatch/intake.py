@@ -21,6 +21,7 @@ from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
 from vitalwatch.database.vault import DEVICE, PERSON, Secret
 from vitalwatch.deliveries import CONFLICT, ELSEWHERE, REASONS, Batch, Judged, Receipt, Sent, Told
+from vitalwatch.devices import codes
 from vitalwatch.production import Served
 from vitalwatch.reading import Reading, Rejected
 from vitalwatch.recall import Held, Recall
@@ -291,7 +292,7 @@ class Intake:
         )
         time = np.fromiter((one.reading.time for one in mine), np.int64, len(mine))
         offset = np.fromiter((one.reading.offset for one in mine), np.int16, len(mine))
-        return Readings(person.pseudonym, time, offset, values)
+        return Readings(person.pseudonym, time, offset, values, codes([one.device for one in mine]))
 
     def _score(self, person: Person, held: Held, new: Readings, through: int, run: Served) -> Scored:
         began = time.perf_counter()
