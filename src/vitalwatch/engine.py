@@ -10,7 +10,6 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,8 @@ from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burdens
 from vitalwatch.alerting.rules import Personal, personal_of, read_rules
-from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, readings, scores
+from vitalwatch.catching_up import CatchingUp
+from vitalwatch.database import access, alarms, audit, changes, moving, outbox, people, quarantine, readings, scores
 from vitalwatch.database.accounts import Accounts
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
@@ -56,8 +56,6 @@ from vitalwatch.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
-CATCH_UP = 5_000  # waiting readings scored in one transaction
-
 
 class Engine:
     """One opened database and the models in production; safe to share between threads. `close` it in the end.
@@ -74,6 +72,7 @@ class Engine:
         vigil: The watch over the database, which one process has.
         intake: Takes readings in; `took` is told how long models need.
         ordering: Puts late readings in order; `start` has it do so.
+        catching_up: Scores what waits.
         receivers: Names of those who are told of alarms.
         transactions: The writer's turns; `came_late` is told how many readings came too late to be scored.
     """
@@ -102,6 +101,7 @@ class Engine:
         self.ordering = Ordering(
             database, self._recall, self.intake, self._alarming, self.transactions, now, self._look_after
         )  # fmt: skip
+        self.catching_up = CatchingUp(database, self._recall, self.intake, self.transactions, now, self._look_after)
         self._worker: threading.Thread | None = None
 
     @classmethod
@@ -143,7 +143,14 @@ class Engine:
     # readings in
 
     def accept(
-        self, raw: Sequence[Message], source: str, actor: str, wards: Wards = None, *, idempotency: str = ""
+        self,
+        raw: Sequence[Message],
+        source: str,
+        actor: str,
+        wards: Wards = None,
+        *,
+        idempotency: str = "",
+        into: str = "",
     ) -> Receipt:
         """Take readings in: validated, each once, durable, scored; accepted means on the disk.
 
@@ -151,13 +158,14 @@ class Engine:
             raw: JSON objects as bytes, or already decoded by `messages.decode`.
             source: Where they come from, for the quarantine.
             actor: Id of the key that sends.
-            wards: Of that key. People heard for the first time are put into the first of them.
+            wards: Of that key.
             idempotency: Stands for the event ids of readings without one: a repeated batch is a duplicate.
+            into: The ward of people heard for the first time; else the only one of `wards`, or none yet.
 
         Raises:
             StorageFull, DatabaseError: Nothing was taken; what was accepted before stays.
         """
-        became = self.accept_all([Delivery(raw, Sender(source, actor, wards), idempotency)])[0]
+        became = self.accept_all([Delivery(raw, Sender(source, actor, wards, into), idempotency)])[0]
         if isinstance(became, Exception):
             raise became
         return became
@@ -194,12 +202,7 @@ class Engine:
 
         People whose memory is of another run are moved to the one in production, from their readings.
         """
-        served = self.production.answering()
-        if served is None:
-            return 0
-        with self.database.reading() as connection:
-            waiting = people.waiting(connection, served.run)
-        return sum(self._catch_up(person, served) for person in waiting)
+        return self.catching_up.run(self.production.answering())
 
     # what is known
 
@@ -306,6 +309,13 @@ class Engine:
             self.audit.write(connection, actor, "person.change", found.pseudonym, {"kind": kind})
             self._recall.forget(found.no)
         return made
+
+    def move(self, person: str, ward: str, actor: str, wards: Wards = None) -> None:
+        """Put a person into another ward, with all that is seen by ward; raises NotAllowed."""
+        with self.transactions() as (connection, _):
+            found = self._person(connection, person, wards)
+            told = moving.move(connection, found, ward, self.now())
+            self.audit.write(connection, actor, "person.move", found.pseudonym, told)
 
     def changes(self, person: str, wards: Wards = None) -> list[Change]:
         """Return when a person's own normal began anew, oldest first; raises NotAllowed."""
@@ -443,31 +453,6 @@ class Engine:
         if not found.scored:
             raise NotEnoughHistory(found.pseudonym, 1, 0)
         return found, self.production.loaded(found.run) or served
-
-    def _catch_up(self, person: Person, served: Served) -> int:
-        moved = None
-        if person.scored and person.run != served.run:  # outside of the writer's turn: it may take a second
-            with self.database.reading() as connection:
-                moved = self._recall.remade(connection, person, served)
-        done, behind = 0, True
-        while behind:
-            with self.transactions() as (connection, keep):
-                now = people.numbered(connection, person.no)
-                if now is None:  # erased meanwhile
-                    return done
-                if moved is not None:
-                    moved = self._recall.replayed(connection, now, served, moved, moved.state.newest)
-                    moved = self._recall.write(connection, now, moved)
-                    now = replace(now, run=served.run, newest=moved.state.newest)
-                    people.move(connection, [now])
-                    keep({now.no: moved})
-                    moved = None
-                elif now.behind:
-                    keep(self.intake.catch_up(connection, now, served, self.now(), CATCH_UP))
-                    done += 1
-                behind = (people.numbered(connection, person.no) or now).behind
-            self._look_after()
-        return done
 
     def _look_after(self) -> None:
         """Let time pass, once a second however long it takes to catch up; not before `start`."""

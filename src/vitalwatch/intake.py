@@ -175,7 +175,7 @@ class Intake:
     def _people(
         self, connection: Connection, good: Sequence[tuple[Batch, Sent, Reading]], now: int
     ) -> dict[str, Person]:
-        """Return people by identifier; new ones get a row in the ward of who sent first, and a place in the vault."""
+        """Return people by identifier; new ones get a row, in the sender's ward, and a place in the vault."""
         wards = {reading.person: batch for batch, _, reading in reversed(good)}
         names = {identifier: self._pseudonym(identifier) for identifier in wards}
         found = people.named(connection, names.values())
@@ -202,8 +202,8 @@ class Intake:
         """Return the readings that were not there before; the others are noted in their batch."""
         candidates = []
         for batch, sent, reading in good:
-            person, wards = known[reading.person], batch.sender.wards
-            if wards is not None and person.ward not in wards:
+            person = known[reading.person]
+            if not batch.sender.may_send_for(person.ward):
                 batch.refuse(sent, ELSEWHERE, REASONS[ELSEWHERE], person.pseudonym, batch.sender.ward)
                 continue
             batch.people.setdefault(person.pseudonym, sent.position)

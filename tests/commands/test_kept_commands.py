@@ -108,6 +108,16 @@ def test_a_person_is_exported_and_erased(ward, tmp_path):
     assert b"anna" not in file.read_bytes()
 
 
+def test_a_person_is_moved_to_another_ward(ward):
+    told = ward.place.do("person", "move", "anna", "--ward", "north", "--json")
+
+    assert {"before": "", "after": "north"} == told.json
+    assert ["north"] == [one.ward for one in ward.open().people(frozenset({"north"}))]
+    assert "person.move" == ward.place.do("audit", "list", "--json").json["entries"][-1]["action"]
+    assert 2 == ward.place.do("person", "move", "anna").code
+    assert 2 == ward.place.do("person", "move", "anna", "--ward", "*").code
+
+
 def test_a_database_is_backed_up_and_restored_and_the_log_says_so(ward, tmp_path):
     path = tmp_path / "monday.gz"
     assert 0 == ward.place.do("database", "backup", "--file", str(path)).code

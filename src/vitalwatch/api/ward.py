@@ -9,7 +9,7 @@ from typing import Any
 
 from vitalwatch.api.answers import chance, number
 from vitalwatch.api.calls import Call, Reply, reply
-from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Replay
+from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Replay, Whereto
 from vitalwatch.api.forms import Span as Stretch
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem
@@ -113,6 +113,17 @@ async def change(call: Call) -> Reply:
     made = await call.desk.ask(engine.change, wanted, kind, told, caller.actor, caller.wards)
     call.desk.tell()
     return reply(_change(made))
+
+
+async def move(call: Call) -> Reply:
+    """Put a person into another ward, by a key of both."""
+    wanted, asked, engine, caller = person_of(call), await call.json(Whereto), call.desk.engine, call.caller
+    await call.desk.ask(engine.person, wanted, caller.wards)  # whoever is elsewhere is unknown, whatever else is wrong
+    if caller.wards is not None and asked.ward not in caller.wards:
+        raise Problem("wards_missing", "Moving a person takes a key of the ward they are in and of the one they go to.")
+    await call.desk.ask(engine.move, wanted, asked.ward, caller.actor, caller.wards)
+    call.desk.tell()
+    return Reply(b"", 204)
 
 
 async def replay(call: Call) -> Reply:

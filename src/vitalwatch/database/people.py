@@ -14,6 +14,7 @@ from vitalwatch.database.vault import Secret
 from vitalwatch.tables import Profile
 
 Wards = frozenset[str] | None  # None is all of them
+UNASSIGNED = ""  # the ward of those whom nobody has put into one: seen by keys of all wards alone
 AT_ONCE = 500  # values in one IN (...)
 
 
