@@ -310,8 +310,13 @@ class Engine:
             self._recall.forget(found.no)
         return made
 
+    def is_ward(self, ward: str) -> bool:
+        """Return whether there is such a ward: somebody is in it, or a key is for it."""
+        with self.database.reading() as connection:
+            return moving.is_known(connection, ward)
+
     def move(self, person: str, ward: str, actor: str, wards: Wards = None) -> None:
-        """Put a person into another ward, with all that is seen by ward; raises NotAllowed."""
+        """Put a person into another ward, with all that is seen by ward; raises NotAllowed, UsageError for no ward."""
         with self.transactions() as (connection, _):
             found = self._person(connection, person, wards)
             told = moving.move(connection, found, ward, self.now())
@@ -351,7 +356,7 @@ class Engine:
             change = {"before": people.limits_of(connection, self._secret, found) or {}, "after": told}
             people.set_limits(connection, self._secret, found, told)
             self._alarming.adopt(connection, found, tried)
-            detail = audit.sealed(self._secret, found.pseudonym, change)
+            detail = audit.sealed(connection, self._secret, found.pseudonym, change)
             self.audit.write(connection, actor, "limits.set", found.pseudonym, detail)
         return tried
 

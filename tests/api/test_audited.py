@@ -141,8 +141,9 @@ def test_limits_stand_in_the_log_with_what_they_were_and_sealed(own: Api) -> Non
 
     first, second = found(own, "limits.set", 2)
     assert (person, person) == (first.object, second.object)
-    assert {"before": {}, "after": LIMITS} == audit.opened(own.engine._secret, first)
-    assert {"before": LIMITS, "after": other} == audit.opened(own.engine._secret, second)
+    with own.engine.database.reading() as connection:
+        opened = [audit.opened(connection, own.engine._secret, one) for one in (first, second)]
+    assert [{"before": {}, "after": LIMITS}, {"before": LIMITS, "after": other}] == opened
     assert not {"heart_rate", "low", "news2"} & set(first.detail.replace('"', " ").split())
     own.engine.audit.move_anchor()
     assert () == own.engine.audit.verify().problems

@@ -44,7 +44,13 @@ def test_who_is_heard_first_by_a_key_of_several_wards_has_none_until_it_is_named
     assert (
         "wards_missing" == house.ask("PUT", f"/people/{w2}/ward", {"ward": "east"}, key=house.key(["ack"], BOTH)).code
     )
-    assert 204 == house.ask("PUT", f"/people/{w1}/ward", {"ward": "north"}, key=house.key(["ack"], None)).status
+    clerk = house.key(["ack", "ingest"], None)
+    for answer in (
+        house.ask("PUT", f"/people/{w1}/ward", {"ward": "nroth"}, key=clerk),
+        house.ask("POST", "/readings?ward=nroth", reading("w4", 0), key=clerk),
+    ):
+        assert (422, "unknown_value") == (answer.status, answer.code)
+    assert 204 == house.ask("PUT", f"/people/{w1}/ward", {"ward": "north"}, key=clerk).status
     assert {w1: "north"} == seen(house, house.key(["read"], NORTH))
 
 

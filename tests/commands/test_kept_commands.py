@@ -33,6 +33,26 @@ def test_the_audit_list_opens_what_was_set_for_a_person(ward):
     assert {"before": {}, "after": {"limits": {"heart_rate": {"low": 44.0}}}} == json.loads(entry["detail"])
 
 
+def test_what_was_set_for_a_person_goes_with_them_and_the_log_stays_whole(ward):
+    engine = ward.open()
+    for low in (44, 46):
+        engine.set_limits("anna", {"limits": {"heart_rate": {"low": low}}}, "nurse")
+    engine.close()
+    assert 0 == ward.place.do("person", "erase", "anna", "--yes").code
+    entries = ward.place.do("audit", "list", "--json").json["entries"]
+    assert ["limits.set", "limits.set", "person.erase"] == [one["action"] for one in entries]
+    assert ['{"erased": true}'] * 2 == [one["detail"] for one in entries[:2]]
+    assert 0 == ward.place.do("audit", "verify").code
+
+    again = ward.open()
+    again.accept(messages(somebody(0).readings.rows(slice(0, 2)), "anna"), "test", "nurse")
+    again.set_limits("anna", {"limits": {"heart_rate": {"low": 50}}}, "nurse")
+    again.close()
+    details = [one["detail"] for one in ward.place.do("audit", "list", "--json").json["entries"]]
+    assert ['{"erased": true}'] * 2 == details[:2]
+    assert {"limits": {"heart_rate": {"low": 50.0}}} == json.loads(details[-1])["after"]
+
+
 def test_a_key_is_made_listed_rotated_and_revoked(ward):
     place: Place = ward.place
     made = place.do("keys", "make", "--name", "bed", "--scope", "ingest", "--scope", "read", "--ward", "a", "--json")
@@ -109,6 +129,8 @@ def test_a_person_is_exported_and_erased(ward, tmp_path):
 
 
 def test_a_person_is_moved_to_another_ward(ward):
+    assert 2 == ward.place.do("person", "move", "anna", "--ward", "north").code
+    ward.place.do("keys", "make", "--name", "n", "--scope", "read", "--ward", "north")
     told = ward.place.do("person", "move", "anna", "--ward", "north", "--json")
 
     assert {"before": "", "after": "north"} == told.json

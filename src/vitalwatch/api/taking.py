@@ -10,6 +10,7 @@ from vitalwatch.api.calls import JSON, NDJSON, Call, Reply, reply
 from vitalwatch.api.forms import MOST, Into
 from vitalwatch.api.lines import Lines
 from vitalwatch.api.problem import Fault, Problem, of_error
+from vitalwatch.database.moving import UNKNOWN
 from vitalwatch.database.people import UNASSIGNED
 from vitalwatch.deliveries import REASONS as BY_DATABASE
 from vitalwatch.deliveries import Delivery, Receipt, Sender, Told, Unread
@@ -24,7 +25,9 @@ SOURCE = "rest"
 async def readings(call: Call) -> Reply:
     """Take readings in."""
     call.expect(JSON, NDJSON)
-    _into(call)  # refused before anything is read
+    into = _into(call)  # refused before anything is read
+    if into and call.caller.wards is None and not await call.desk.ask(call.desk.engine.is_ward, into):
+        raise Problem("unknown_value", UNKNOWN, faults=[Fault("/ward", "unknown_value", UNKNOWN)])
     call.desk.readings.admit()
     if call.media == NDJSON:
         return await _by_lines(call)

@@ -15,6 +15,7 @@ from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.database.access import ADMIN
 from vitalwatch.database.changes import MEDICATION, Change
+from vitalwatch.database.moving import UNKNOWN
 from vitalwatch.database.quarantine import Which
 from vitalwatch.database.readings import Late
 from vitalwatch.database.scores import Timeline
@@ -121,6 +122,8 @@ async def move(call: Call) -> Reply:
     await call.desk.ask(engine.person, wanted, caller.wards)  # whoever is elsewhere is unknown, whatever else is wrong
     if caller.wards is not None and asked.ward not in caller.wards:
         raise Problem("wards_missing", "Moving a person takes a key of the ward they are in and of the one they go to.")
+    if not await call.desk.ask(engine.is_ward, asked.ward):
+        raise Problem("unknown_value", UNKNOWN, faults=[Fault("/ward", "unknown_value", UNKNOWN)])
     await call.desk.ask(engine.move, wanted, asked.ward, caller.actor, caller.wards)
     call.desk.tell()
     return Reply(b"", 204)
