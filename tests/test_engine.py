@@ -310,6 +310,29 @@ def test_a_profile_is_kept_encrypted_and_used(ward):
     assert not np.array_equal(before, ward.engine.forecast("anna").forecast[-1], equal_nan=True)
 
 
+def test_a_profile_that_another_process_wrote_holds_from_the_next_reading_on(tmp_path, tiny_bundle, both):
+    ward = Ward(tmp_path, tiny_bundle, both)
+    told = messages(some(120))
+    ward.send(told[:100])
+    other = ward.open()
+    other.set_profile("anna", {"age": 87.0, "sex": "female", "height": 151.0}, "nurse")
+    ward.send(told[100:110])
+    here = ward.engine.timeline("anna", 0, FOREVER)
+    (anna,) = ward.engine.people()
+    held = ward.engine._recall._held[ward.engine.person("anna").no].state
+    ward.again()
+    with ward.engine.database.reading() as connection:
+        person, served = ward.engine.person("anna"), ward.engine.production.served()
+        anew = ward.engine._recall.remade(connection, person, served).state
+
+    assert 87.0 == ward.engine.profile(anna.person).age
+    assert np.array_equal(anew.person, held.person)
+    assert not np.array_equal(served.monitor.begin("anna").person, held.person)
+    assert 110 <= len(here)
+    other.close()
+    ward.engine.close()
+
+
 def test_limits_of_a_person_are_kept(ward):
     ward.send([reading()])
     mine = {"limits": {"heart_rate": {"low": 42.0, "high": 120.0}}}

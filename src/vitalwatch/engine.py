@@ -287,12 +287,26 @@ class Engine:
 
     # about a person
 
-    def set_profile(self, person: str, profile: Mapping[str, Any], actor: str, wards: Wards = None) -> None:
-        """Write age, sex, height, weight, conditions and medication of a person; raises NotAllowed."""
+    def set_profile(
+        self, person: str, profile: Mapping[str, Any], actor: str, wards: Wards = None, *, whole: bool = True
+    ) -> None:
+        """Write age, sex, height, weight, conditions and medication of a person; raises NotAllowed.
+
+        Args:
+            person: Whose.
+            profile: By name; None is not known.
+            actor, wards: Of the key that asks.
+            whole: Whether what is left out is not known from now on, or stays.
+        """
         with self.transactions() as (connection, _):
             found = self._person(connection, person, wards)
-            people.set_profile(connection, self._secret, found, profile)
-            self.audit.write(connection, actor, "profile.set", found.pseudonym)
+            before = people.told_of(connection, self._secret, found)
+            told = {**({} if whole else before), **profile}
+            after = {name: value for name, value in told.items() if value is not None}
+            people.set_profile(connection, self._secret, found, after)
+            change = {"before": before, "after": after}
+            detail = audit.sealed(connection, self._secret, found.pseudonym, change)
+            self.audit.write(connection, actor, "profile.set", found.pseudonym, detail)
             self._recall.forget(found.no)
 
     def profile(self, person: str, wards: Wards = None) -> Profile:

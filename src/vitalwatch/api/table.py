@@ -88,7 +88,13 @@ def _people() -> list[Operation]:
         ),
         Operation("GET", f"{one}/profile", "profile", summary="Age, sex and the like", answer=ward.profile, **many),
         Operation(
-            "PUT", f"{one}/profile", "set_profile", summary="Write them", answer=ward.set_profile, body=PROFILE_FORM,
+            "PUT", f"{one}/profile", "set_profile", summary="Write all of them; audited", answer=ward.set_profile,
+            body=PROFILE_FORM, told="All that is known: what is left out is not known from then on. PATCH corrects.",
+            **change,
+        ),
+        Operation(
+            "PATCH", f"{one}/profile", "patch_profile", summary="Write some of them; audited",
+            answer=ward.patch_profile, body=PROFILE_FORM, told="What is left out stays; null takes a number back.",
             **change,
         ),
         Operation("GET", f"{one}/limits", "limits", summary="Own limits and rules", answer=ruling.limits, **many),

@@ -88,10 +88,19 @@ async def profile(call: Call) -> Reply:
 
 
 async def set_profile(call: Call) -> Reply:
-    """Write what is known of a person."""
+    """Write all that is known of a person."""
+    return await _profile_written(call, whole=True)
+
+
+async def patch_profile(call: Call) -> Reply:
+    """Write some of what is known of a person; null takes it back, what is left out stays."""
+    return await _profile_written(call, whole=False)
+
+
+async def _profile_written(call: Call, *, whole: bool) -> Reply:
     wanted, told = person_of(call), await call.json(call.desk.forms.profile)
-    known = {name: value for name, value in told.model_dump().items() if value is not None}
-    await call.desk.ask(call.desk.engine.set_profile, wanted, known, call.caller.actor, call.caller.wards)
+    known, engine, caller = told.model_dump(exclude_unset=not whole), call.desk.engine, call.caller
+    await call.desk.ask(engine.set_profile, wanted, known, caller.actor, caller.wards, whole=whole)
     return Reply(b"", 204)
 
 

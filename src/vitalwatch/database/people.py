@@ -30,6 +30,7 @@ class Person:
         stored, scored: Numbers of the newest reading that is stored and of the newest that is scored.
         newest: Start of the newest grid row, -1 before the first.
         run: Whose models score, empty before the first.
+        profile: What is known of them, sealed: other bytes are another profile, or the same written again.
     """
 
     no: int
@@ -41,6 +42,7 @@ class Person:
     scored: int
     newest: int
     run: str
+    profile: bytes | None = None
 
     @property
     def behind(self) -> bool:
