@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import delete, event, text, update
 
 from serving_world import OTHER, RUN, Ward, messages
 from tiny import somebody
 from vitalwatch.database import judgements
+from vitalwatch.database.event_ids import FORMER
+from vitalwatch.database.tables import facts, readings
 from vitalwatch.deliveries import Delivery, Sender
 from vitalwatch.errors import DatabaseError, NoModelYet, NotAllowed, StorageFull
 from vitalwatch.monitor import Monitor
@@ -330,6 +332,40 @@ def test_a_profile_that_another_process_wrote_holds_from_the_next_reading_on(tmp
     assert not np.array_equal(served.monitor.begin("anna").person, held.person)
     assert 110 <= len(here)
     other.close()
+    ward.engine.close()
+
+
+def test_an_event_id_is_one_name_among_a_persons_readings_and_tells_nothing_of_other_wards(ward):
+    north, south = frozenset({"north"}), frozenset({"south"})
+    one = {"time": "2026-01-05T08:00:00Z", "heart_rate": 60, "event_id": "1"}
+    assert 1 == ward.send([{**one, "person": "s1"}], wards=south).accepted
+    assert 1 == ward.send([{**one, "person": "n1"}], wards=north).accepted
+    again = ward.send([{**one, "person": "n1"}], wards=north)
+    other = ward.send([{**one, "person": "n1", "heart_rate": 61}], wards=north)
+
+    assert (0, 1) == (again.accepted, len(again.duplicates))
+    assert ["event_id_conflict"] == [told.reason for told in other.rejected]
+
+
+def test_readings_stored_before_event_ids_were_by_person_are_still_known(tmp_path, tiny_bundle, both):
+    ward = Ward(tmp_path, tiny_bundle, both)
+    one = {"person": "s1", "time": "2026-01-05T08:00:00Z", "heart_rate": 60, "event_id": "1"}
+    ward.send([one])
+    with ward.engine.database.writing() as connection:  # as an earlier version left it
+        former = ward.engine._secret.event(b"id", b"1")
+        connection.execute(update(readings).values(event=former))
+        connection.execute(delete(facts).where(facts.c.name == FORMER))
+    ward.again()
+    again, other = ward.send([one]), ward.send([{**one, "heart_rate": 61}])
+
+    assert (0, 1) == (again.accepted, len(again.duplicates))
+    assert ["event_id_conflict"] == [told.reason for told in other.rejected]
+    assert 1 == ward.send([{**one, "person": "n1"}]).accepted
+    with ward.engine.database.writing() as connection:
+        connection.execute(delete(readings).where(readings.c.event == former))
+    ward.again()
+    assert 1 == ward.send([{**one, "time": "2026-01-05T08:05:00Z", "event_id": "2"}]).accepted
+    assert ward.engine.intake._ids.has_former is False
     ward.engine.close()
 
 

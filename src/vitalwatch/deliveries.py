@@ -30,7 +30,7 @@ Message = bytes | Mapping[str, Any] | Unread
 CONFLICT = "event_id_conflict"
 ELSEWHERE = "not_allowed"
 REASONS = {  # beside those of `reading`, of what only the database can know
-    CONFLICT: "another reading came under this event_id; give every reading its own",
+    CONFLICT: "another reading of this person came under this event_id; give each its own",
     ELSEWHERE: "this person is not in a ward of this key",
 }
 
