@@ -162,7 +162,8 @@ class Recall:
         if kept is not None and (held := self._unpacked(connection, person, served, kept.snapshot)) is not None:
             return Before(held, kept.judged, [])
         profile = changes.profile_after(connection, self._secret, person, 0)
-        return Before(Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), Memory(), [])
+        begun = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile), profile=person.profile)
+        return Before(begun, Memory(), [])
 
     def course(self, connection: Connection, person: Person, served: Served, since: int) -> tuple[State, Answers]:
         """Return the state before a time (UTC ms), and what is said of a person's scored readings from then on.
