@@ -65,7 +65,8 @@ class Asked:
         address += f"?person={words['person']}" if "query" == self.names else ""
         for media, one in self.told.get("requestBody", {}).get("content", {"application/json": None}).items():
             example = None if one is None else one["examples"]["example"]["value"]
-            yield address, named(example, words["person"]) if "body" == self.names else example, media
+            told = {"ward": words["ward"]} if "move" == self.name else example
+            yield address, named(told, words["person"]) if "body" == self.names else told, media
 
 
 def named(example: Any, person: str) -> Any:
@@ -127,7 +128,7 @@ class House:
 
     def words(self, where: str, name: str = "") -> dict[str, str]:
         """Return what stands in addresses for what is in a ward, for each action on alarms another of these."""
-        more = {"model": "anomaly", "version": self.api.engine.run() or "", "run": OTHER}
+        more = {"ward": where, "model": "anomaly", "version": self.api.engine.run() or "", "run": OTHER}
         return {
             "person": self.people[where],
             "alarm": self.alarms[where][ACTING.index(name) if name in ACTING else 0],

@@ -19,12 +19,24 @@ from vitalwatch.alerting.alerts import ACKNOWLEDGE, ESCALATE, RESOLVE, SNOOZE
 from vitalwatch.alerting.notices import Courier
 from vitalwatch.alerting.pulse import read_pulse
 from vitalwatch.alerting.receivers import Webhook
-from vitalwatch.alerting.watchdog import NOT_WORN, PULSE, SILENCE, SYSTEM, Limits, Pulse, Watch
+from vitalwatch.alerting.watchdog import (
+    NOT_WORN,
+    PULSE,
+    REFUSED,
+    SILENCE,
+    SYSTEM,
+    Limits,
+    Pulse,
+    Seen,
+    Watch,
+    missed_in,
+)
 from vitalwatch.database import notices
 from vitalwatch.database.notices import Outgoing
 from vitalwatch.database.tables import audit, people
 from vitalwatch.errors import AlarmRefused, NotAllowed, SettingsError
 from vitalwatch.tables import MINUTE, Readings
+from vitalwatch.timestamps import rfc3339
 
 STEP = 5 * MINUTE
 
@@ -59,6 +71,12 @@ class Sick(Ward):
     def fever(self) -> dict:
         (found,) = self.alarms("temperature_high")
         return found
+
+    def restarted(self) -> None:
+        """Server and watchdog begin anew, with what the watchdog wrote last beside them."""
+        seen, self.engine.vigil.guarding = self.engine.vigil._seen, None
+        self.again()
+        self.engine.vigil.guarding = Dog(self, seen)
 
     def passes(self, minutes: float) -> None:
         self.clock.ms += round(minutes * MINUTE)
@@ -229,8 +247,9 @@ def test_notices_of_a_receiver_that_is_gone_are_forgotten(ward):
 class Dog:
     """The watchdog's mind beside an engine, with the engine's own clock: what the process does, without waiting."""
 
-    def __init__(self, ward: Sick) -> None:
-        self.ward, self.watch = ward, Watch(Limits(silence=1800, not_worn=10800), ward.clock.ms / 1000)
+    def __init__(self, ward: Sick, before: Seen | None = None) -> None:
+        limits = Limits(silence=1800, not_worn=10800)
+        self.ward, self.watch = ward, Watch(limits, ward.clock.ms / 1000, missed=missed_in(before))
 
     def beat(self, pulse: Pulse):
         return self.watch.look(pulse, self.ward.clock.ms / 1000, self.ward.clock.ms)
@@ -273,6 +292,37 @@ def test_a_reading_ends_a_silence(watched):
     watched.clock.ms += 1000
     watched.send(messages(replace(feverish(1), time=np.asarray([watched.clock.ms - 1000]))))
     watched.passes(0)
+    assert [] == watched.alarms(SILENCE)
+
+
+def test_readings_that_come_and_are_refused_are_told_as_such_and_not_as_silence(watched):
+    watched.passes(0)
+    for minute in range(35):
+        watched.passes(1)
+        if minute % 5 == 0:
+            watched.send([{"person": "anna", "time": rfc3339(watched.clock.ms), "body_temperature": 99.1}])
+    assert [] == watched.alarms(SILENCE)
+    (told,) = watched.alarms(REFUSED)
+    assert ("technical", "low") == (told["category"], told["priority"])
+    assert "unit_suspect" in told["explanation"]
+
+    watched.passes(31)
+    assert ([], 1) == (watched.alarms(REFUSED), len(watched.alarms(SILENCE)))
+
+
+def test_a_restart_neither_makes_worn_what_is_not_nor_alarms_again(watched):
+    watched.passes(0)
+    watched.passes(31)
+    before = watched.alarms(SILENCE)
+    watched.restarted()
+    watched.passes(0)
+    assert before == watched.alarms(SILENCE)
+
+    watched.passes(150)
+    watched.restarted()
+    watched.passes(0)
+    assert {"anna": NOT_WORN} == {one.name: one.wear for one in watched.engine.people(names_for="test")}
+    watched.passes(31)
     assert [] == watched.alarms(SILENCE)
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import delete, event, text, update
 
 from serving_world import OTHER, RUN, Ward, messages
 from tiny import somebody
 from vitalwatch.database import judgements
+from vitalwatch.database.event_ids import FORMER
+from vitalwatch.database.tables import facts, readings
 from vitalwatch.deliveries import Delivery, Sender
 from vitalwatch.errors import DatabaseError, NoModelYet, NotAllowed, StorageFull
 from vitalwatch.monitor import Monitor
@@ -182,7 +184,7 @@ def test_readings_that_come_too_late_are_kept_and_not_scored(ward, tiny_monitor)
 
 def test_a_reading_that_comes_too_late_is_told_wherever_somebody_looks(ward):
     counted: list[int] = []
-    ward.engine.came_late = counted.append
+    ward.engine.transactions.came_late = counted.append
     ward.send([reading(30)])
     receipt = ward.send([reading(10, body_temperature=39.5), reading(35), reading(20)])
 
@@ -208,7 +210,7 @@ def test_a_batch_that_is_late_as_a_whole_is_no_newest_reading(ward):
 
 def test_readings_that_waited_for_a_model_and_are_late_by_then_are_told_once(tmp_path, tiny_bundle, both):
     ward, counted = Ward(tmp_path, None, both), []
-    ward.engine.came_late = counted.append
+    ward.engine.transactions.came_late = counted.append
     ward.send([reading(30)])
     assert () == ward.send([reading(10)]).late
     ward.place.add_run(RUN, tiny_bundle)
@@ -308,6 +310,63 @@ def test_a_profile_is_kept_encrypted_and_used(ward):
 
     assert 87.0 == ward.engine.profile("anna").age
     assert not np.array_equal(before, ward.engine.forecast("anna").forecast[-1], equal_nan=True)
+
+
+def test_a_profile_that_another_process_wrote_holds_from_the_next_reading_on(tmp_path, tiny_bundle, both):
+    ward = Ward(tmp_path, tiny_bundle, both)
+    told = messages(some(120))
+    ward.send(told[:100])
+    other = ward.open()
+    other.set_profile("anna", {"age": 87.0, "sex": "female", "height": 151.0}, "nurse")
+    ward.send(told[100:110])
+    here = ward.engine.timeline("anna", 0, FOREVER)
+    (anna,) = ward.engine.people()
+    held = ward.engine._recall._held[ward.engine.person("anna").no].state
+    ward.again()
+    with ward.engine.database.reading() as connection:
+        person, served = ward.engine.person("anna"), ward.engine.production.served()
+        anew = ward.engine._recall.remade(connection, person, served).state
+
+    assert 87.0 == ward.engine.profile(anna.person).age
+    assert np.array_equal(anew.person, held.person)
+    assert not np.array_equal(served.monitor.begin("anna").person, held.person)
+    assert 110 <= len(here)
+    other.close()
+    ward.engine.close()
+
+
+def test_an_event_id_is_one_name_among_a_persons_readings_and_tells_nothing_of_other_wards(ward):
+    north, south = frozenset({"north"}), frozenset({"south"})
+    one = {"time": "2026-01-05T08:00:00Z", "heart_rate": 60, "event_id": "1"}
+    assert 1 == ward.send([{**one, "person": "s1"}], wards=south).accepted
+    assert 1 == ward.send([{**one, "person": "n1"}], wards=north).accepted
+    again = ward.send([{**one, "person": "n1"}], wards=north)
+    other = ward.send([{**one, "person": "n1", "heart_rate": 61}], wards=north)
+
+    assert (0, 1) == (again.accepted, len(again.duplicates))
+    assert ["event_id_conflict"] == [told.reason for told in other.rejected]
+
+
+def test_readings_stored_before_event_ids_were_by_person_are_still_known(tmp_path, tiny_bundle, both):
+    ward = Ward(tmp_path, tiny_bundle, both)
+    one = {"person": "s1", "time": "2026-01-05T08:00:00Z", "heart_rate": 60, "event_id": "1"}
+    ward.send([one])
+    with ward.engine.database.writing() as connection:  # as an earlier version left it
+        former = ward.engine._secret.event(b"id", b"1")
+        connection.execute(update(readings).values(event=former))
+        connection.execute(delete(facts).where(facts.c.name == FORMER))
+    ward.again()
+    again, other = ward.send([one]), ward.send([{**one, "heart_rate": 61}])
+
+    assert (0, 1) == (again.accepted, len(again.duplicates))
+    assert ["event_id_conflict"] == [told.reason for told in other.rejected]
+    assert 1 == ward.send([{**one, "person": "n1"}]).accepted
+    with ward.engine.database.writing() as connection:
+        connection.execute(delete(readings).where(readings.c.event == former))
+    ward.again()
+    assert 1 == ward.send([{**one, "time": "2026-01-05T08:05:00Z", "event_id": "2"}]).accepted
+    assert ward.engine.intake._ids.has_former is False
+    ward.engine.close()
 
 
 def test_limits_of_a_person_are_kept(ward):

@@ -129,7 +129,9 @@ def test_old_and_new_settings_are_written_to_the_audit_log(ward):
     newest = ward.engine.audit.entries(ward.engine.audit.newest() - 1)[-1]
 
     assert ("nurse", "limits.set") == (newest.actor, newest.action)
-    assert {"before": first, "after": {"own": {"own_1": FAST}}} == audit.opened(ward.engine._secret, newest)
+    with ward.engine.database.reading() as connection:
+        opened = audit.opened(connection, ward.engine._secret, newest)
+    assert {"before": first, "after": {"own": {"own_1": FAST}}} == opened
 
 
 def test_a_wrong_rule_changes_nothing(ward):

@@ -117,6 +117,10 @@ class Alarming:
         self._step(connection, [person], (), [action], now)
         judgements.discharge(connection, person, now)
 
+    def forget(self) -> None:
+        """Let go of what is known of people: the database is another."""
+        self._judges.clear()
+
     def due(self, connection: Connection, now: int, seen: Seen | None, found: Found) -> list[Observed] | None:
         """Return what the watchdog and the process itself found; None where neither it nor time changes anything."""
         alerts = self._open(connection)

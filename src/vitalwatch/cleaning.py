@@ -7,7 +7,7 @@ interpolated and nothing crosses people. So a day in one call and a day in 288 c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite, isnan, nan
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vitalwatch import params
 from vitalwatch.artefacts import STILL, Rules, runs, runs_of_one, strange, take_back
+from vitalwatch.devices import TWO_DEVICES, Devices, alone, sort_out
 from vitalwatch.schema import Schema, minutes
 from vitalwatch.tables import MINUTE, Bools, Floats, Grid, Readings, Times
 
@@ -90,6 +91,7 @@ class Carried:
         run: Equal comparisons in a row up to it, of `Rules.still`, (s,).
         value: Last believed value of each vital, (v,).
         age: Rows since that value, and since any reading, (v + 1,).
+        devices: Column -> the device that measured it last, where readings tell one.
     """
 
     step: int
@@ -98,6 +100,7 @@ class Carried:
     run: Sequence[int]
     value: Sequence[float]
     age: Sequence[int]
+    devices: Devices = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,15 +162,19 @@ def advance(state: State, new: Readings, plan: Plan) -> tuple[State, Grid]:
     if len(new) == 1 and (carried.step < 0 or first == carried.step + 1):  # one reading, the next step: nothing to sort
         time = np.array([first * step_ms])
         after, grid = _clean_one(new.person, _one(new.values, plan), time, new.offset, carried, plan)
-        return State(new, after, carried), grid
+        return State(new, _with(after, alone(carried.devices, new)), carried), grid
     if first == carried.step:  # summarised again from all its readings
         carried, new = state.before, _join(state.open, new)
-    step, offset, rows = summarise(new, plan)
+    taken, earlier, last, differ = sort_out(carried.devices, new, step_ms)
+    step, offset, rows = summarise(taken, plan)
     time, offset, rows = _regular(step, offset, rows, carried.step, plan)
     if len(rows) == 1:
         after, grid = _clean_one(new.person, rows, time, offset, carried, plan)
-        return State(new, after, carried), grid
+        _mark(grid, differ, plan)
+        return State(new, _with(after, last), carried), grid
     before, after, grid = _clean(new.person, rows, time, offset, carried, plan)
+    before, after = _with(before, earlier), _with(after, last)
+    _mark(grid, differ, plan)
     first_open = int(new.time.searchsorted(after.step * step_ms))
     return State(new if first_open == 0 else new.rows(slice(first_open, None)), after, before), grid
 
@@ -272,7 +279,22 @@ def _newest(values: Floats, measured: Bools, starts: NDArray[np.intp]) -> Floats
 def _join(a: Readings, b: Readings) -> Readings:
     names = {**a.values, **b.values}
     values = {name: np.concatenate((a.column(name), b.column(name))) for name in names}
-    return Readings(a.person, np.concatenate((a.time, b.time)), np.concatenate((a.offset, b.offset)), values)
+    device = None
+    if a.device is not None or b.device is not None:
+        device = np.concatenate([np.zeros(len(x), np.int64) if x.device is None else x.device for x in (a, b)])
+    return Readings(a.person, np.concatenate((a.time, b.time)), np.concatenate((a.offset, b.offset)), values, device)
+
+
+def _with(carried: Carried, devices: Devices) -> Carried:
+    """Return what a row carries on with who measured what last; where nobody tells a device, as it is."""
+    return replace(carried, devices=devices) if devices else carried
+
+
+def _mark(grid: Grid, differ: Mapping[str, list[int]], plan: Plan) -> None:
+    """Mark, in place, the steps in which two devices differ."""
+    for name, steps in differ.items():
+        rows = np.searchsorted(grid.time, np.array(steps) * plan.schema.step_ms)
+        grid.artefact[rows, plan.at[name]] |= np.uint8(TWO_DEVICES)
 
 
 def _regular(

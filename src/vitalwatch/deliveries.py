@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from vitalwatch.alike import parse_objects
-from vitalwatch.database.people import Wards
+from vitalwatch.database.people import UNASSIGNED, Wards
 from vitalwatch.database.quarantine import Opened, Refused
 from vitalwatch.messages import decode_all
 from vitalwatch.reading import MAX_TEXT, VERSION, Reading, Rejected
@@ -30,23 +30,30 @@ Message = bytes | Mapping[str, Any] | Unread
 CONFLICT = "event_id_conflict"
 ELSEWHERE = "not_allowed"
 REASONS = {  # beside those of `reading`, of what only the database can know
-    CONFLICT: "another reading came under this event_id; give every reading its own",
+    CONFLICT: "another reading of this person came under this event_id; give each its own",
     ELSEWHERE: "this person is not in a ward of this key",
 }
 
 
 @dataclass(frozen=True)
 class Sender:
-    """Who sends: where it comes from, whose key, and the wards of that key (None: all)."""
+    """Who sends: where it comes from, whose key, and the wards of that key (None: all); `into` is the one they name."""
 
     source: str
     actor: str
     wards: Wards
+    into: str = UNASSIGNED
 
     @property
     def ward(self) -> str:
-        """Where people are put who are heard for the first time."""
-        return min(self.wards) if self.wards else ""
+        """Where people are put who are heard for the first time: nowhere yet, where a key of several names none."""
+        if self.into or self.wards is None or len(self.wards) != 1:
+            return self.into
+        return next(iter(self.wards))
+
+    def may_send_for(self, ward: str) -> bool:
+        """Return whether readings of people in a ward are taken: of the key's wards, and of people who have none."""
+        return self.wards is None or ward in self.wards or ward == UNASSIGNED
 
 
 class Delivery(NamedTuple):

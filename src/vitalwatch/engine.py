@@ -6,12 +6,10 @@ What is accepted is on the disk, scored and alarmed for in one transaction. Peop
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +20,8 @@ from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burdens
 from vitalwatch.alerting.rules import Personal, personal_of, read_rules
-from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, readings, scores
+from vitalwatch.catching_up import CatchingUp
+from vitalwatch.database import access, alarms, audit, changes, moving, outbox, people, quarantine, readings, scores
 from vitalwatch.database.accounts import Accounts
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
@@ -38,25 +37,24 @@ from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, ju
 from vitalwatch.errors import DatabaseBusy, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
 from vitalwatch.handed import Handed
-from vitalwatch.intake import Intake, nobody_asks
+from vitalwatch.intake import Intake
 from vitalwatch.monitor import Monitor, State
 from vitalwatch.opening import opened, utc_ms
 from vitalwatch.ordering import Ordering
 from vitalwatch.production import Production, Served
 from vitalwatch.promotion import Promotion
-from vitalwatch.recall import Held, Recall
+from vitalwatch.recall import Recall
 from vitalwatch.rehearsal import Rehearsal, rehearse
 from vitalwatch.replaying import EVERYTHING, Replayed, Replaying, Span
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.store import Store, failpoint
 from vitalwatch.tables import MINUTE, Answers, Profile
+from vitalwatch.transactions import Transactions
 from vitalwatch.views import Seen
 from vitalwatch.vigil import Vigil
 
 log = logging.getLogger(__name__)
-
-CATCH_UP = 5_000  # waiting readings scored in one transaction
 
 
 class Engine:
@@ -74,8 +72,9 @@ class Engine:
         vigil: The watch over the database, which one process has.
         intake: Takes readings in; `took` is told how long models need.
         ordering: Puts late readings in order; `start` has it do so.
+        catching_up: Scores what waits.
         receivers: Names of those who are told of alarms.
-        came_late: Is told how many readings of a committed transaction came too late to be scored.
+        transactions: The writer's turns; `came_late` is told how many readings came too late to be scored.
     """
 
     def __init__(self, settings: Settings, database: Database, secret: Secret, *, now: Callable[[], int]) -> None:
@@ -92,16 +91,17 @@ class Engine:
         self.receivers = names_of(settings)
         self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
         self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm, within_ms)
-        self.came_late: Callable[[int], None] = nobody_asks
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
-        self._turn, self._stop = threading.RLock(), threading.Event()
+        self._stop, self._is_known = threading.Event(), True
+        self.transactions = Transactions(database, self._layouts, self._recall, self.intake, self._forget)
         self.vigil = Vigil(
             settings, database, self.rules, self._alarming, self.production,
-            writer=self._transaction, turn=self._turn, now=now,
+            writer=self.transactions, turn=self.transactions.turn, now=now,
         )  # fmt: skip
         self.ordering = Ordering(
-            database, self._recall, self.intake, self._alarming, self._transaction, now, self._look_after
+            database, self._recall, self.intake, self._alarming, self.transactions, now, self._look_after
         )  # fmt: skip
+        self.catching_up = CatchingUp(database, self._recall, self.intake, self.transactions, now, self._look_after)
         self._worker: threading.Thread | None = None
 
     @classmethod
@@ -111,7 +111,7 @@ class Engine:
 
     def start(self) -> None:
         """Follow production, score what waits, and of all processes on the database one let time pass for alarms."""
-        with self._transaction() as (connection, _):
+        with self.transactions() as (connection, _):
             self._alarming.note_rules(connection, self.audit, self.promotion.store.who[:64])
         self.vigil.stand()
         self.ordering.everybody()
@@ -143,7 +143,14 @@ class Engine:
     # readings in
 
     def accept(
-        self, raw: Sequence[Message], source: str, actor: str, wards: Wards = None, *, idempotency: str = ""
+        self,
+        raw: Sequence[Message],
+        source: str,
+        actor: str,
+        wards: Wards = None,
+        *,
+        idempotency: str = "",
+        into: str = "",
     ) -> Receipt:
         """Take readings in: validated, each once, durable, scored; accepted means on the disk.
 
@@ -151,13 +158,14 @@ class Engine:
             raw: JSON objects as bytes, or already decoded by `messages.decode`.
             source: Where they come from, for the quarantine.
             actor: Id of the key that sends.
-            wards: Of that key. People heard for the first time are put into the first of them.
+            wards: Of that key.
             idempotency: Stands for the event ids of readings without one: a repeated batch is a duplicate.
+            into: The ward of people heard for the first time; else the only one of `wards`, or none yet.
 
         Raises:
             StorageFull, DatabaseError: Nothing was taken; what was accepted before stays.
         """
-        became = self.accept_all([Delivery(raw, Sender(source, actor, wards), idempotency)])[0]
+        became = self.accept_all([Delivery(raw, Sender(source, actor, wards, into), idempotency)])[0]
         if isinstance(became, Exception):
             raise became
         return became
@@ -194,12 +202,7 @@ class Engine:
 
         People whose memory is of another run are moved to the one in production, from their readings.
         """
-        served = self.production.answering()
-        if served is None:
-            return 0
-        with self.database.reading() as connection:
-            waiting = people.waiting(connection, served.run)
-        return sum(self._catch_up(person, served) for person in waiting)
+        return self.catching_up.run(self.production.answering())
 
     # what is known
 
@@ -278,18 +281,32 @@ class Engine:
         serving = partial(self._serving, served=self.production.answering())
         schema, book = self.settings.schema, self.audit
         replaying = Replaying(
-            self.database, self._secret, self.intake, book, schema, self._ahead_ms, self._transaction, serving
+            self.database, self._secret, self.intake, book, schema, self._ahead_ms, self.transactions, serving
         )
         return replaying.run(actor, wards, self.now(), span, seconds)
 
     # about a person
 
-    def set_profile(self, person: str, profile: Mapping[str, Any], actor: str, wards: Wards = None) -> None:
-        """Write age, sex, height, weight, conditions and medication of a person; raises NotAllowed."""
-        with self._transaction() as (connection, _):
+    def set_profile(
+        self, person: str, profile: Mapping[str, Any], actor: str, wards: Wards = None, *, whole: bool = True
+    ) -> None:
+        """Write age, sex, height, weight, conditions and medication of a person; raises NotAllowed.
+
+        Args:
+            person: Whose.
+            profile: By name; None is not known.
+            actor, wards: Of the key that asks.
+            whole: Whether what is left out is not known from now on, or stays.
+        """
+        with self.transactions() as (connection, _):
             found = self._person(connection, person, wards)
-            people.set_profile(connection, self._secret, found, profile)
-            self.audit.write(connection, actor, "profile.set", found.pseudonym)
+            before = people.told_of(connection, self._secret, found)
+            told = {**({} if whole else before), **profile}
+            after = {name: value for name, value in told.items() if value is not None}
+            people.set_profile(connection, self._secret, found, after)
+            change = {"before": before, "after": after}
+            detail = audit.sealed(connection, self._secret, found.pseudonym, change)
+            self.audit.write(connection, actor, "profile.set", found.pseudonym, detail)
             self._recall.forget(found.no)
 
     def profile(self, person: str, wards: Wards = None) -> Profile:
@@ -299,13 +316,25 @@ class Engine:
 
     def change(self, person: str, kind: str, told: Mapping[str, Any], actor: str, wards: Wards = None) -> Change:
         """Begin a person's own normal anew: another of `changes.KINDS`, and new fields of the profile; NotAllowed."""
-        with self._transaction() as (connection, _):
+        with self.transactions() as (connection, _):
             found, now = self._person(connection, person, wards), self.now()
             made = changes.add(connection, self._secret, found, kind, told, now)
             outbox.add(connection, now, [(outbox.PERSON, found, {"time": now, "changed": kind})])
             self.audit.write(connection, actor, "person.change", found.pseudonym, {"kind": kind})
             self._recall.forget(found.no)
         return made
+
+    def is_ward(self, ward: str) -> bool:
+        """Return whether there is such a ward: somebody is in it, or a key is for it."""
+        with self.database.reading() as connection:
+            return moving.is_known(connection, ward)
+
+    def move(self, person: str, ward: str, actor: str, wards: Wards = None) -> None:
+        """Put a person into another ward, with all that is seen by ward; raises NotAllowed, UsageError for no ward."""
+        with self.transactions() as (connection, _):
+            found = self._person(connection, person, wards)
+            told = moving.move(connection, found, ward, self.now())
+            self.audit.write(connection, actor, "person.move", found.pseudonym, told)
 
     def changes(self, person: str, wards: Wards = None) -> list[Change]:
         """Return when a person's own normal began anew, oldest first; raises NotAllowed."""
@@ -336,12 +365,12 @@ class Engine:
         """
         tried = self.try_limits(person, limits, wards)
         told = personal_of(limits, self.rules, self.settings.schema).model_dump(mode="json", exclude_unset=True)
-        with self._transaction() as (connection, _):
+        with self.transactions() as (connection, _):
             found = self._person(connection, person, wards)
             change = {"before": people.limits_of(connection, self._secret, found) or {}, "after": told}
             people.set_limits(connection, self._secret, found, told)
             self._alarming.adopt(connection, found, tried)
-            detail = audit.sealed(self._secret, found.pseudonym, change)
+            detail = audit.sealed(connection, self._secret, found.pseudonym, change)
             self.audit.write(connection, actor, "limits.set", found.pseudonym, detail)
         return tried
 
@@ -366,7 +395,7 @@ class Engine:
             NotAllowed: Unknown, or elsewhere.
             AlarmRefused: It is over, or cannot be paused for so long.
         """
-        with self._transaction() as (connection, _):
+        with self.transactions() as (connection, _):
             no = alarms.seen(connection, alarm, wards)[0]
             if (person := people.numbered(connection, no) if no else NOBODY_IN_PARTICULAR) is None:
                 raise NotAllowed("This alarm")
@@ -376,7 +405,7 @@ class Engine:
 
     def discharge(self, person: str, actor: str, wards: Wards = None) -> None:
         """Close a person's technical alarms and wait for no readings until one comes; raises NotAllowed."""
-        with self._transaction() as (connection, _):
+        with self.transactions() as (connection, _):
             found = self._person(connection, person, wards)
             self._alarming.discharge(connection, found, Action(DISCHARGE, actor, person=found.pseudonym), self.now())
             self.audit.write(connection, actor, "person.discharge", found.pseudonym)
@@ -415,7 +444,7 @@ class Engine:
     # inner
 
     def _take(self, judged: Sequence[Judged], now: int, served: Served | None) -> list[Receipt]:
-        with self._transaction() as (connection, keep):
+        with self.transactions() as (connection, keep):
             receipts, held = self.intake.take(connection, judged, now, partial(self._serving, served=served))
             keep(held)
         failpoint("after-commit")
@@ -425,21 +454,11 @@ class Engine:
         """Return the run that scores a person whose memory is of `run`; None: the readings wait to be caught up."""
         return served if served is None or run in ("", served.run) else self.production.loaded(run)
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[tuple[Connection, Callable[[dict[int, Held]], None]]]:
-        """Yield the writer, and what takes states to put at hand once everything is committed."""
-        staged: dict[int, Held] = {}
-        with self._turn:
-            self.intake.late = 0
-            try:
-                with self.database.writing() as connection:
-                    yield connection, staged.update
-            except BaseException:
-                self._layouts.forget()  # some may have been made by what did not happen
-                raise
-            self._recall.keep(staged)
-            if self.intake.late:
-                self.came_late(self.intake.late)
+    def _forget(self) -> None:
+        """Forget what is known of a database that is another now."""
+        self._alarming.forget()
+        self.audit.forget()
+        self._is_known = False
 
     def _person(self, connection: Connection, person: str, wards: Wards) -> Person:
         pseudonym = self._secret.pseudonym(person)
@@ -454,31 +473,6 @@ class Engine:
             raise NotEnoughHistory(found.pseudonym, 1, 0)
         return found, self.production.loaded(found.run) or served
 
-    def _catch_up(self, person: Person, served: Served) -> int:
-        moved = None
-        if person.scored and person.run != served.run:  # outside of the writer's turn: it may take a second
-            with self.database.reading() as connection:
-                moved = self._recall.remade(connection, person, served)
-        done, behind = 0, True
-        while behind:
-            with self._transaction() as (connection, keep):
-                now = people.numbered(connection, person.no)
-                if now is None:  # erased meanwhile
-                    return done
-                if moved is not None:
-                    moved = self._recall.replayed(connection, now, served, moved, moved.state.newest)
-                    moved = self._recall.write(connection, now, moved)
-                    now = replace(now, run=served.run, newest=moved.state.newest)
-                    people.move(connection, [now])
-                    keep({now.no: moved})
-                    moved = None
-                elif now.behind:
-                    keep(self.intake.catch_up(connection, now, served, self.now(), CATCH_UP))
-                    done += 1
-                behind = (people.numbered(connection, person.no) or now).behind
-            self._look_after()
-        return done
-
     def _look_after(self) -> None:
         """Let time pass, once a second however long it takes to catch up; not before `start`."""
         if self.vigil.due():
@@ -488,6 +482,10 @@ class Engine:
     def _work(self) -> None:
         while not self._stop.wait(0.5):
             try:
+                self.transactions.follow()
+                if not self._is_known:
+                    self._is_known = True
+                    self.ordering.everybody()
                 self.vigil.stand()
                 self.catch_up()
                 self.ordering.run(self.production.answering())

@@ -17,10 +17,12 @@ from sqlalchemy import Connection
 from vitalwatch.alerting.judging import Memory
 from vitalwatch.database import changes, outbox, people, quarantine, readings, scores, vault
 from vitalwatch.database.connection import take
+from vitalwatch.database.event_ids import EventIds
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
 from vitalwatch.database.vault import DEVICE, PERSON, Secret
 from vitalwatch.deliveries import CONFLICT, ELSEWHERE, REASONS, Batch, Judged, Receipt, Sent, Told
+from vitalwatch.devices import codes
 from vitalwatch.production import Served
 from vitalwatch.reading import Reading, Rejected
 from vitalwatch.recall import Held, Recall
@@ -88,6 +90,7 @@ class Intake:
     def __init__(self, secret: Secret, layouts: Layouts, recall: Recall, alarming: Alarming, within_ms: int) -> None:
         self._secret, self._layouts, self._recall, self._alarming = secret, layouts, recall, alarming
         self._pseudonyms: dict[str, str] = {}
+        self._ids = EventIds(secret)
         self.took: Callable[[float], None] = nobody_asks
         self.late, self.within_ms = 0, within_ms
         self.disorder: dict[int, int] = {}
@@ -124,6 +127,11 @@ class Intake:
         failpoint("quarantine-written")
         failpoint("before-commit")
         return [batch.receipt() for batch in batches], held
+
+    def forget(self) -> None:
+        """Forget who waits to be put in order, and how events are named: the database is another."""
+        self.disorder.clear()
+        self._ids.forget()
 
     def catch_up(self, connection: Connection, person: Person, served: Served, now: int, most: int) -> dict[int, Held]:
         """Score readings of a person that wait, the oldest first, and return the state to put at hand."""
@@ -170,7 +178,7 @@ class Intake:
     def _people(
         self, connection: Connection, good: Sequence[tuple[Batch, Sent, Reading]], now: int
     ) -> dict[str, Person]:
-        """Return people by identifier; new ones get a row in the ward of who sent first, and a place in the vault."""
+        """Return people by identifier; new ones get a row, in the sender's ward, and a place in the vault."""
         wards = {reading.person: batch for batch, _, reading in reversed(good)}
         names = {identifier: self._pseudonym(identifier) for identifier in wards}
         found = people.named(connection, names.values())
@@ -197,13 +205,13 @@ class Intake:
         """Return the readings that were not there before; the others are noted in their batch."""
         candidates = []
         for batch, sent, reading in good:
-            person, wards = known[reading.person], batch.sender.wards
-            if wards is not None and person.ward not in wards:
+            person = known[reading.person]
+            if not batch.sender.may_send_for(person.ward):
                 batch.refuse(sent, ELSEWHERE, REASONS[ELSEWHERE], person.pseudonym, batch.sender.ward)
                 continue
             batch.people.setdefault(person.pseudonym, sent.position)
             candidates.append(self._packed(connection, person, reading, batch, sent))
-        there = readings.known(connection, [new.event for new in candidates])
+        there = self._there(connection, candidates)
         fresh: dict[bytes, New] = {}
         for new in candidates:
             batch, sent = new.batch, new.sent
@@ -219,12 +227,24 @@ class Intake:
         vault.remember(connection, self._secret, [(name, DEVICE, told) for name, told in devices.items()])
         return list(fresh.values())
 
+    def _there(self, connection: Connection, candidates: Sequence[New]) -> dict[bytes, readings.Content]:
+        """Return what stands there already under the events of candidates."""
+        there = readings.known(connection, [new.event for new in candidates])
+        if self._ids.look(connection):
+            former = {new.event: self._ids.former(new.reading.event_id) for new in candidates if new.reading.event_id}
+            found = readings.known(connection, list(former.values()))
+            for new in candidates:
+                told = found.get(former.get(new.event, b""))
+                if told is not None and told[0] == new.person.no:
+                    there.setdefault(new.event, told)
+        return there
+
     def _packed(self, connection: Connection, person: Person, reading: Reading, batch: Batch, sent: Sent) -> New:
         layout = self._layouts.of_values(connection, reading.values)
         body = layout.pack(reading.values)
         device = self._secret.pseudonym(reading.device, DEVICE) if reading.device else ""
         if reading.event_id:
-            event = self._secret.event(b"id", reading.event_id.encode())
+            event = self._ids.of(person.pseudonym, reading.event_id)
         else:
             place = f"{person.no} {reading.time} {reading.offset} {layout.no} {device}"
             event = self._secret.event(b"content", place.encode(), body)
@@ -287,7 +307,7 @@ class Intake:
         )
         time = np.fromiter((one.reading.time for one in mine), np.int64, len(mine))
         offset = np.fromiter((one.reading.offset for one in mine), np.int16, len(mine))
-        return Readings(person.pseudonym, time, offset, values)
+        return Readings(person.pseudonym, time, offset, values, codes([one.device for one in mine]))
 
     def _score(self, person: Person, held: Held, new: Readings, through: int, run: Served) -> Scored:
         began = time.perf_counter()

@@ -41,6 +41,7 @@ class Held:
         state: Of the monitor.
         rows, count: Grid rows and readings since the last snapshot.
         judged: What rules remember, None where only the database knows.
+        profile: What was known of the person, sealed: another process may have written another.
     """
 
     run: str
@@ -49,6 +50,7 @@ class Held:
     rows: int = 0
     count: int = 0
     judged: Memory | None = None
+    profile: bytes | None = None
 
     @property
     def due(self) -> bool:
@@ -100,7 +102,7 @@ class Recall:
         """Return the state of a person after the newest reading that is scored."""
         with self._turn:
             held = self._held.get(person.no)
-        if held is not None and held.run == served.run and held.through == person.scored:
+        if held is not None and (held.run, held.through, held.profile) == (served.run, person.scored, person.profile):
             return held
         return self.remade(connection, person, served)
 
@@ -160,7 +162,8 @@ class Recall:
         if kept is not None and (held := self._unpacked(connection, person, served, kept.snapshot)) is not None:
             return Before(held, kept.judged, [])
         profile = changes.profile_after(connection, self._secret, person, 0)
-        return Before(Held(served.run, 0, served.monitor.begin(person.pseudonym, profile)), Memory(), [])
+        begun = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile), profile=person.profile)
+        return Before(begun, Memory(), [])
 
     def course(self, connection: Connection, person: Person, served: Served, since: int) -> tuple[State, Answers]:
         """Return the state before a time (UTC ms), and what is said of a person's scored readings from then on.
@@ -234,6 +237,11 @@ class Recall:
             for no in numbers:
                 self._held.pop(no, None)
 
+    def forget_everybody(self) -> None:
+        """Let go of all states: the database is another."""
+        with self._turn:
+            self._held.clear()
+
     def write(self, connection: Connection, person: Person, held: Held) -> Held:
         """Keep a snapshot in the database, and as a landmark where it is known what rules remember."""
         snapshot = Snapshot(held.run, held.through, held.state.newest, memory.pack(held.state))
@@ -250,7 +258,7 @@ class Recall:
             if held is not None:
                 return held, kept.newest
         profile = changes.profile_after(connection, self._secret, person, 0)
-        begun = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile))
+        begun = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile), profile=person.profile)
         return begun, self.first(person.newest, served)
 
     def _unpacked(self, connection: Connection, person: Person, served: Served, kept: Snapshot) -> Held | None:
@@ -260,7 +268,8 @@ class Recall:
         except memory.ForgottenState:
             return None
         profile = changes.profile_after(connection, self._secret, person, kept.through)
-        return Held(served.run, kept.through, replace(state, person=served.monitor.person_row(profile)))
+        state = replace(state, person=served.monitor.person_row(profile))
+        return Held(served.run, kept.through, state, profile=person.profile)
 
     @staticmethod
     def first(time: int, served: Served) -> int:

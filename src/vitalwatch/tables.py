@@ -30,12 +30,14 @@ class Readings:
         time: UTC, milliseconds since 1970-01-01, shape (n,), not decreasing.
         offset: Local clock minus UTC, minutes, int16, shape (n,).
         values: Schema column -> float32 (n,); a column that the source lacks may be absent.
+        device: What stands for the device of each reading (`devices.code`), int64 (n,); None where none tells one.
     """
 
     person: str
     time: Times
     offset: NDArray[np.int16]
     values: Mapping[str, Floats]
+    device: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.time)
@@ -52,6 +54,7 @@ class Readings:
             time=self.time[keep],
             offset=self.offset[keep],
             values={name: column[keep] for name, column in self.values.items()},
+            device=None if self.device is None else self.device[keep],
         )
 
 
@@ -150,7 +153,7 @@ class Grid:
         names: Grid columns (see `cleaning.grid_columns`).
         values: float32, shape (n, c), in the units of the schema; NaN is not measured or marked as artefact.
         filled: True where a vital was carried forward, shape (n, v) in schema.vitals order.
-        artefact: Bit mask by vital (see `artefacts.ARTEFACTS`), uint8, shape (n, v).
+        artefact: Bit mask by vital (see `artefacts.ARTEFACTS`, `devices.TWO_DEVICES`), uint8, shape (n, v).
     """
 
     person: str

@@ -12,13 +12,15 @@ from contextlib import AbstractContextManager
 from threading import RLock
 from typing import Any
 
+from sqlalchemy import Connection
+
 from vitalwatch.alarming import Alarming
 from vitalwatch.alerting import system
 from vitalwatch.alerting.pulse import Pulse
-from vitalwatch.alerting.rules import Rules
+from vitalwatch.alerting.rules import Rules, span
 from vitalwatch.alerting.watchdog import Seen
-from vitalwatch.database import judgements, notices, people
-from vitalwatch.database.connection import Database
+from vitalwatch.database import judgements, notices, people, quarantine
+from vitalwatch.database.connection import Database, given
 from vitalwatch.database.readings import waiting_since
 from vitalwatch.guarding import Guarding, Post, names_of, seen_elsewhere
 from vitalwatch.production import Production
@@ -60,6 +62,8 @@ class Vigil:
         self._production, self._writer, self._turn, self._now = production, writer, turn, now
         self._post = Post.of(settings, database)
         self._beats, self._next = 0, 0.0
+        self._refused: dict[str, tuple[int, str]] = {}
+        self._looked_at = 0  # newest refused reading by number
         self._seen: Seen | None = None
 
     def stand(self) -> None:
@@ -114,10 +118,12 @@ class Vigil:
             everyone, gone = people.everyone(connection), judgements.discharged(connection)
             wearing = self._alarming.wearing(connection, everyone)
             oldest = waiting_since(connection, [one for one in everyone if one.behind])
+            refused = self._lately_refused(connection, now)
         here = {one.pseudonym: one.stored for one in everyone if one.no not in gone}
+        heard = {one.pseudonym: one.heard for one in everyone if one.no not in gone}
         behind = 0.0 if oldest is None else (now - oldest) / 1000
         if self.guarding is not None:
-            pulse = Pulse(self._beats, behind if self._production.ready else 0.0, here, wearing)
+            pulse = Pulse(self._beats, behind if self._production.ready else 0.0, here, wearing, heard, refused)
             self._seen, unsure = self.guarding.beat(pulse), self.guarding.unsure()
         found = system.Found(self._production.fallback, self.undelivered(), unsure)
         with self._database.reading() as connection:
@@ -125,3 +131,12 @@ class Vigil:
         if observed is not None:
             with self._writer() as (connection, _):
                 self._alarming.tick(connection, observed, now)
+
+    def _lately_refused(self, connection: Connection, now: int) -> dict[str, str]:
+        """Return the code of the newest refused reading of people of whom one came within the time of a silence."""
+        since, newest = now - span(self._rules.wearing.silence), given(connection, "refused")
+        if newest > self._looked_at:
+            self._refused |= quarantine.newest_of_people(connection, self._looked_at, since)
+        self._looked_at = newest
+        self._refused = {person: one for person, one in self._refused.items() if one[0] >= since}
+        return {person: reason for person, (_, reason) in self._refused.items()}

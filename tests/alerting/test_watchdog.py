@@ -19,6 +19,7 @@ from vitalwatch.alerting.watchdog import (
     LAGGING,
     NOT_WORN,
     PULSE,
+    REFUSED,
     SILENCE,
     SILENT,
     STALLED,
@@ -106,6 +107,39 @@ def test_a_persons_own_times_of_silence_hold_and_0_is_never_not_worn():
 
     assert {"anna": [SILENCE]} == look(watch, 60, 2, {"anna": 1, "ben": 1}, wearing=own)
     assert {"anna": [SILENCE]} == look(watch, 9_000, 3, {"anna": 1, "ben": 1}, wearing=own)
+
+
+def first_look(age: float, missed: frozenset[str] = frozenset(), later: float = 0.0) -> tuple[str, list[int]]:
+    """How somebody is seen, and since when alarmed for, some seconds after a start, whose newest reading is so old."""
+    watch = Watch(LIMITS, 5_000.0, missed=missed)
+    for seconds in dict.fromkeys((0.0, later)):
+        pulse = Pulse(1 + round(seconds), people={"anna": 7}, heard={"anna": 90_000_000 - round(age * 1000)})
+        seen = watch.look(pulse, 5_000.0 + seconds, 90_000_000 + round(seconds * 1000))
+    return seen.wear["anna"], [c.start for one in seen.observed if "anna" == one.person for c in one.conditions]
+
+
+def test_who_was_silent_or_wore_nothing_before_a_restart_still_does():
+    assert (SILENT, [90_000_000 - 700_000]) == first_look(700, frozenset({"anna"}))
+    assert (NOT_WORN, []) == first_look(4_000, frozenset({"anna"})) == first_look(4_000)
+
+
+def test_a_silence_goes_on_over_a_restart_and_who_was_not_missed_before_has_a_while_to_send_again():
+    assert (WORN, []) == first_look(400) == first_look(400, later=199)
+    assert SILENT == first_look(400, later=300)[0]
+    assert (WORN, []) == first_look(1_200, later=299)
+    assert SILENT == first_look(1_200, later=300)[0]
+
+
+def test_whose_readings_are_refused_is_told_so_and_never_counts_as_not_worn():
+    watch = Watch(LIMITS, 0.0)
+    refused = {"anna": "unit_suspect"}
+    look(watch, 0, 1, {"anna": 1, "ben": 1}, refused=refused)
+
+    assert {"ben": [SILENCE], "anna": [REFUSED]} == look(watch, 600, 2, {"anna": 1, "ben": 1}, refused=refused)
+    assert {"anna": [REFUSED]} == look(watch, 5_000, 3, {"anna": 1, "ben": 1}, refused=refused)
+    seen = watch.look(Pulse(4, people={"anna": 1}, refused=refused), 5_001, 5_001_000)
+    assert "refused (unit_suspect)" in seen.observed[1].conditions[0].explanation
+    assert {} == look(watch, 5_002, 5, {"anna": 2}, refused=refused)
 
 
 def test_who_is_discharged_is_not_missed():

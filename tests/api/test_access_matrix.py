@@ -140,7 +140,7 @@ def lasting(answer: Answer, one: Asked) -> dict[str, str]:
 def test_a_method_that_a_path_does_not_have_is_told_those_that_it_has(house):
     address = f"/people/{house.people['north']}/profile"
 
-    assert "GET, HEAD, PUT" == house.api.ask("DELETE", address).headers["allow"]
+    assert "GET, HEAD, PATCH, PUT" == house.api.ask("DELETE", address).headers["allow"]
     assert "POST" == house.api.ask("HEAD", "/predict").headers["allow"]
 
 

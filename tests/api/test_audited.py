@@ -141,11 +141,36 @@ def test_limits_stand_in_the_log_with_what_they_were_and_sealed(own: Api) -> Non
 
     first, second = found(own, "limits.set", 2)
     assert (person, person) == (first.object, second.object)
-    assert {"before": {}, "after": LIMITS} == audit.opened(own.engine._secret, first)
-    assert {"before": LIMITS, "after": other} == audit.opened(own.engine._secret, second)
+    with own.engine.database.reading() as connection:
+        opened = [audit.opened(connection, own.engine._secret, one) for one in (first, second)]
+    assert [{"before": {}, "after": LIMITS}, {"before": LIMITS, "after": other}] == opened
     assert not {"heart_rate", "low", "news2"} & set(first.detail.replace('"', " ").split())
     own.engine.audit.move_anchor()
     assert () == own.engine.audit.verify().problems
+
+
+def test_a_profile_is_corrected_in_part_or_written_whole_and_both_stand_in_the_log_sealed(own: Api) -> None:
+    read(own)
+    person = own.ask("GET", "/people").json["people"][0]["person"]
+    address, whole = f"/people/{person}/profile", {"age": 50.0, "sex": "female", "medication": ["beta_blocker"]}
+    assert 204 == own.ask("PUT", address, whole).status
+    assert 204 == own.ask("PATCH", address, {"age": 51, "height": 170}).status
+    corrected = own.ask("GET", address).json
+    assert 204 == own.ask("PATCH", address, {"height": None}).status
+    taken_back = own.ask("GET", address).json
+    assert 204 == own.ask("PUT", address, {"age": 52}).status
+    alone = own.ask("GET", address).json
+
+    assert whole | {"age": 51, "height": 170} == {name: corrected[name] for name in (*whole, "height")}
+    assert (None, 51) == (taken_back["height"], taken_back["age"])
+    assert (52, "unknown", []) == (alone["age"], alone["sex"], alone["medication"])
+    entries = found(own, "profile.set", 4)
+    with own.engine.database.reading() as connection:
+        opened = [audit.opened(connection, own.engine._secret, one) for one in entries]
+    assert {} == opened[0]["before"]
+    assert [one["after"] for one in opened[:-1]] == [one["before"] for one in opened[1:]]
+    assert (51, "female") == (opened[1]["after"]["age"], opened[1]["after"]["sex"])
+    assert not {"female", "beta_blocker"} & {word for one in entries for word in one.detail.replace('"', " ").split()}
 
 
 def test_rules_that_are_others_at_a_start_stand_in_the_log_with_what_they_were(tmp_path, tiny_bundle) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import delete
 from api_world import Api
 from serving_world import messages
 from tiny import somebody
+from vitalwatch.database import backup
 from vitalwatch.database.tables import outbox
 
 
@@ -221,6 +222,33 @@ def test_who_goes_on_behind_the_newest_is_told_that_numbers_are_others_and_gets_
     first, second = own.loop.run_until_complete(listen())[:2]
     assert {"no": newest, "kind": "reset", "newest": newest} == first
     assert newest + 1 == second["no"]
+
+
+def test_who_listens_while_the_database_is_restored_is_told_at_once_and_gets_what_comes(own, tmp_path):
+    sent(own, 0, 10)
+    path, engine = tmp_path / "monday.gz", own.engine
+    backup.backup(engine.database, path, engine._secret.id, 5)
+    sent(own, 10, 40)
+    before = engine.events_kept()[1]
+
+    async def listen() -> tuple[list[dict], dict]:
+        stream = Stream(own)
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(backup.restore, engine.database, path, replace=True)
+        await asyncio.to_thread(engine.transactions.follow)  # as the engine's thread does twice a second
+        await stream.until(1)
+        await asyncio.to_thread(sent, own, 10, 1)
+        found = await stream.until(2)
+        await stream.leave()
+        again = Stream(own, last=str(before))
+        told = (await again.until(1))[0]
+        await again.leave()
+        return found, told
+
+    (first, second, *_), again = own.loop.run_until_complete(listen())
+    assert {"no": before, "kind": "reset", "newest": before} == first
+    assert before + 1 == second["no"]
+    assert "reset" == again["kind"]
 
 
 def test_who_begins_now_or_has_seen_the_newest_is_told_of_neither(retained):

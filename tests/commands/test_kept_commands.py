@@ -33,6 +33,26 @@ def test_the_audit_list_opens_what_was_set_for_a_person(ward):
     assert {"before": {}, "after": {"limits": {"heart_rate": {"low": 44.0}}}} == json.loads(entry["detail"])
 
 
+def test_what_was_set_for_a_person_goes_with_them_and_the_log_stays_whole(ward):
+    engine = ward.open()
+    for low in (44, 46):
+        engine.set_limits("anna", {"limits": {"heart_rate": {"low": low}}}, "nurse")
+    engine.close()
+    assert 0 == ward.place.do("person", "erase", "anna", "--yes").code
+    entries = ward.place.do("audit", "list", "--json").json["entries"]
+    assert ["limits.set", "limits.set", "person.erase"] == [one["action"] for one in entries]
+    assert ['{"erased": true}'] * 2 == [one["detail"] for one in entries[:2]]
+    assert 0 == ward.place.do("audit", "verify").code
+
+    again = ward.open()
+    again.accept(messages(somebody(0).readings.rows(slice(0, 2)), "anna"), "test", "nurse")
+    again.set_limits("anna", {"limits": {"heart_rate": {"low": 50}}}, "nurse")
+    again.close()
+    details = [one["detail"] for one in ward.place.do("audit", "list", "--json").json["entries"]]
+    assert ['{"erased": true}'] * 2 == details[:2]
+    assert {"limits": {"heart_rate": {"low": 50.0}}} == json.loads(details[-1])["after"]
+
+
 def test_a_key_is_made_listed_rotated_and_revoked(ward):
     place: Place = ward.place
     made = place.do("keys", "make", "--name", "bed", "--scope", "ingest", "--scope", "read", "--ward", "a", "--json")
@@ -108,6 +128,18 @@ def test_a_person_is_exported_and_erased(ward, tmp_path):
     assert b"anna" not in file.read_bytes()
 
 
+def test_a_person_is_moved_to_another_ward(ward):
+    assert 2 == ward.place.do("person", "move", "anna", "--ward", "north").code
+    ward.place.do("keys", "make", "--name", "n", "--scope", "read", "--ward", "north")
+    told = ward.place.do("person", "move", "anna", "--ward", "north", "--json")
+
+    assert {"before": "", "after": "north"} == told.json
+    assert ["north"] == [one.ward for one in ward.open().people(frozenset({"north"}))]
+    assert "person.move" == ward.place.do("audit", "list", "--json").json["entries"][-1]["action"]
+    assert 2 == ward.place.do("person", "move", "anna").code
+    assert 2 == ward.place.do("person", "move", "anna", "--ward", "*").code
+
+
 def test_a_database_is_backed_up_and_restored_and_the_log_says_so(ward, tmp_path):
     path = tmp_path / "monday.gz"
     assert 0 == ward.place.do("database", "backup", "--file", str(path)).code
@@ -121,6 +153,22 @@ def test_a_database_is_backed_up_and_restored_and_the_log_says_so(ward, tmp_path
     assert "database.restore" == last["action"]
     assert 2 == json.loads(last["detail"])["anchor_before"]["no"]
     assert ["anna"] == [one.name for one in ward.open().people(names_for="test")]
+
+
+def test_nobody_restores_a_database_that_somebody_serves(ward, tmp_path):
+    path = tmp_path / "monday.gz"
+    ward.place.do("database", "backup", "--file", str(path))
+    engine = ward.open()
+    engine.start()
+    refused = ward.place.do("database", "restore", "--file", str(path), "--replace")
+    assert 1 == engine.accept([{"person": "bert", "time": "2026-01-05T08:00:00Z", "heart_rate": 70}], "t", "n").accepted
+    engine.close()
+
+    assert 1 == refused.code
+    assert "somebody serves it" in refused.err
+    assert 2 == len(ward.open().people())
+    assert 0 == ward.place.do("database", "restore", "--file", str(path), "--replace").code
+    assert 1 == len(ward.open().people())
 
 
 def test_a_backup_of_another_key_is_refused_before_anything_is_touched(ward, tmp_path):

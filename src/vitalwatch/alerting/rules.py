@@ -23,6 +23,7 @@ from vitalwatch.tables import MINUTE
 UNITS = {"s": 1_000, "min": MINUTE, "h": 60 * MINUTE, "d": 1440 * MINUTE}
 LONGEST_MEAN = 30 * UNITS["d"]  # a mean remembers its hours: memory of a person is bounded
 SPIKES, WEAK, BLIND = "spikes", "weak_signal", "no_heart_rate"  # what a sensor tells of itself
+TWO = "two_devices"  # what several tell of one person
 LIMIT = "limit"  # the person's own limit, else the usual one of schema.yaml
 MOST_OWN, MOST_TERMS = 20, 4  # own rules of one person, and comparisons in one of them: judging stays fast
 OWN = re.compile(r"own_[1-9][0-9]?")  # numbered, not named: names reach alarms, notices and the audit log
@@ -117,8 +118,9 @@ class Rule(Closed):
         channel: Alarms of the monitor: `unusual`, `known` or `technical`, with the priority that it gives them unless
             `priority` says otherwise.
         sensor: What a sensor tells of itself, a technical alarm: `spikes`, `weak_signal` (at rest, `below` some
-            quality) or `no_heart_rate` (the device reports, but measures none). `times` rows of it `within` a while,
-            and no longer than `longest`: then it is a state that somebody knows of.
+            quality), `no_heart_rate` (the device reports, but measures none) or `two_devices` (that measured the same
+            in one step, and differ). `times` rows of it `within` a while, and no longer than `longest`: then it is a
+            state that somebody knows of.
         priority: high, medium or low.
         louder: Higher priorities and the value from which they hold; with `when` only.
         lasts: How long it must hold before it is an alarm condition.
@@ -134,7 +136,7 @@ class Rule(Closed):
     all: tuple[Term, ...] = ()
     any: tuple[Term, ...] = ()
     channel: Literal["unusual", "known", "technical"] | None = None
-    sensor: Literal["spikes", "weak_signal", "no_heart_rate"] | None = None
+    sensor: Literal["spikes", "weak_signal", "no_heart_rate", "two_devices"] | None = None
     below: Annotated[float, Field(gt=0, le=1)] | None = None
     times: Annotated[int, Field(ge=1)] = 1
     within: Span = "60min"

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vitalwatch.alerting.rules import BLIND, SPIKES, WEAK, Rule, span
+from vitalwatch.alerting.rules import BLIND, SPIKES, TWO, WEAK, Rule, span
 from vitalwatch.artefacts import ARTEFACTS
+from vitalwatch.devices import TWO_DEVICES
 from vitalwatch.tables import Bools, Doubles, Grid
 
 JUMP = (
@@ -28,6 +29,7 @@ SENTENCES = {
     SPIKES: "Check the sensor: its values jump to and fro.",
     WEAK: "Check the sensor: its signal is weak. Does it sit well, is the skin warm, is the battery low?",
     BLIND: "The device reports but measures no heart rate: does it sit on the skin, is it clean and charged?",
+    TWO: "Two devices send for this person, and differ: does one of them belong to somebody else?",
 }
 
 
@@ -82,7 +84,13 @@ def blind(felt: Felt, rule: Rule) -> Bools:
     return found
 
 
-FINDERS: Mapping[str, Callable[[Felt, Rule], Bools]] = {SPIKES: spikes, WEAK: weak, BLIND: blind}
+def differing(felt: Felt, rule: Rule) -> Bools:
+    """Return rows in which two devices measured something and differ, (n,)."""
+    found: Bools = np.logical_or.reduce(felt.grid.artefact & np.uint8(TWO_DEVICES), axis=1)
+    return found
+
+
+FINDERS: Mapping[str, Callable[[Felt, Rule], Bools]] = {SPIKES: spikes, WEAK: weak, BLIND: blind, TWO: differing}
 
 
 def beat_change(grid: Grid, beat: tuple[int, float] | None, step_ms: int) -> Doubles:

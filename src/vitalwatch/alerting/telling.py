@@ -17,6 +17,7 @@ SENSORS = {
     "spikes": "values jump to and fro",
     "weak_signal": "the sensor's signal is weak at rest",
     "no_heart_rate": "the device reports but measures no heart rate",
+    "two_devices": "two devices send for one person and differ",
 }
 
 

@@ -30,7 +30,8 @@ from vitalwatch.alerting.spool import Spool
 
 SOURCE = "watchdog"
 SYSTEM = "_system"  # no pseudonym begins so: alerts about no person
-STALLED, LAGGING, SILENCE = "scorer_stalled", "scorer_lagging", "silence"
+STALLED, LAGGING, SILENCE, REFUSED = "scorer_stalled", "scorer_lagging", "silence", "refused"
+GRACE = 300.0  # seconds that who was not missed before has after a start of the server, in which nobody could send
 WORN, SILENT, NOT_WORN = "worn", "silent", "not_worn"
 PULSE, SEEN = "pulse.json", "watchdog.json"  # files in the shared folder
 
@@ -79,6 +80,7 @@ class Watch:
         scorer: Its beats.
         people: Their readings.
         starts: Start of each condition that is present, UTC ms, by person and rule.
+        missed: Who was silent or wore nothing when an earlier watchdog looked last.
     """
 
     limits: Limits
@@ -86,6 +88,7 @@ class Watch:
     scorer: Since = field(init=False)
     people: dict[str, Since] = field(default_factory=dict)
     starts: dict[tuple[str, str], int] = field(default_factory=dict)
+    missed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.scorer = Since(-1, self.began)
@@ -101,7 +104,9 @@ class Watch:
         if pulse is not None:
             self.scorer.see(pulse.count, now)
             for person, number in pulse.people.items():
-                self.people.setdefault(person, Since(number, now)).see(number, now)
+                if person not in self.people:
+                    self.people[person] = Since(number, self._begun(person, pulse, now, now_ms))
+                self.people[person].see(number, now)
             for person in self.people.keys() - pulse.people.keys():  # discharged
                 del self.people[person]
         stalled = now - self.scorer.at > self.limits.stalled
@@ -115,6 +120,21 @@ class Watch:
             found.append(observed)
         return Seen(tuple(found), wear, stalled)
 
+    def _begun(self, person: str, pulse: Pulse, now: float, now_ms: int) -> float:
+        """Return since when somebody who is seen for the first time is silent, s on the monotonic clock.
+
+        Since their newest reading. Who was not missed before has a while to send again: nobody could while the server
+        was away. Who wore nothing for so long that it is no alarm is no alarm after a start either.
+        """
+        age = max(now_ms - pulse.heard.get(person, now_ms), 0) / 1000
+        silence, not_worn = self._times(person, pulse)
+        waits = person not in self.missed and age < (not_worn or float("inf"))
+        return now - (min(age, max(silence - GRACE, 0.0)) if waits else age)
+
+    def _times(self, person: str, pulse: Pulse | None) -> tuple[float, float]:
+        own = pulse.wearing.get(person) if pulse is not None else None
+        return own or (self.limits.silence, self.limits.not_worn)
+
     def _system(self, stalled: bool, behind: float, now: float, now_ms: int) -> Observed:
         told = []
         for rule, present, seconds, priority, sentence in (
@@ -127,13 +147,18 @@ class Watch:
         return Observed(SYSTEM, SOURCE, now_ms, now_ms, tuple(told))
 
     def _person(self, person: str, silent: float, pulse: Pulse | None, now_ms: int) -> tuple[str, Observed]:
-        own = pulse.wearing.get(person) if pulse is not None else None
-        silence, not_worn = own or (self.limits.silence, self.limits.not_worn)
-        wear = NOT_WORN if not_worn and silent >= not_worn else SILENT if silent >= silence else WORN
-        start = self._start(person, SILENCE, wear == SILENT, now_ms - round(silent * 1000))
-        sentence = "No reading has come for a while: is the device worn, charged and connected?"
-        told = () if start is None else (_condition(SILENCE, self.limits.priority, start, sentence),)
-        return wear, Observed(person, SOURCE, now_ms, now_ms, told)
+        silence, not_worn = self._times(person, pulse)
+        code = pulse.refused.get(person, "") if pulse is not None else ""
+        wear = NOT_WORN if not_worn and silent >= not_worn and not code else SILENT if silent >= silence else WORN
+        told = []
+        for rule, present, sentence in (
+            (SILENCE, not code, "No reading has come for a while: is the device worn, charged and connected?"),
+            (REFUSED, bool(code), f"Readings come and are refused ({code}): nobody is watched by them."),
+        ):
+            start = self._start(person, rule, wear == SILENT and present, now_ms - round(silent * 1000))
+            if start is not None:
+                told.append(_condition(rule, self.limits.priority, start, sentence))
+        return wear, Observed(person, SOURCE, now_ms, now_ms, tuple(told))
 
     def _start(self, person: str, rule: str, present: bool, start: int) -> int | None:
         """Return when a condition began, as told first; None where it is not present."""
@@ -169,6 +194,11 @@ class Seen:
             for one in told["observed"]
         )
         return Seen(observed, told["wear"], told["stalled"])
+
+
+def missed_in(seen: Seen | None) -> frozenset[str]:
+    """Return who was silent or wore nothing when somebody looked."""
+    return frozenset() if seen is None else frozenset(person for person, wear in seen.wear.items() if wear != WORN)
 
 
 def read_seen(folder: Path) -> Seen | None:
@@ -248,7 +278,7 @@ class Guard:
 
     def __init__(self, folder: Path, limits: Limits, receivers: Sequence[Receiver]) -> None:
         self.folder, self.limits = folder, limits
-        self.watch = Watch(limits, time.monotonic())
+        self.watch = Watch(limits, time.monotonic(), missed=missed_in(read_seen(folder)))
         self.spool = Spool(folder / "spool", [one.name for one in receivers])
         self.couriers = [Courier(self.spool, one) for one in receivers]
         self.alerts: dict[str, Alert] = {}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vitalwatch.alerting.rules import TWO
 from vitalwatch.artefacts import ARTEFACTS
 from vitalwatch.clinical import BANDS, PARTS, news2_once
+from vitalwatch.devices import TWO_DEVICES
 from vitalwatch.early_warning import GROUPS, HORIZON_HOURS, QUESTIONS
 from vitalwatch.explaining import FAULTS, in_units
 from vitalwatch.monitor import Monitor
@@ -148,6 +150,11 @@ def technical(answers: Answers, row: int, schema: Schema) -> list[dict[str, str]
         for vital, bit in zip(schema.vitals, bits, strict=True)
         for fault in FAULTS
         if bit & ARTEFACTS[fault]
+    ]
+    found += [
+        {"vital": vital, "finding": TWO, "message": "Two devices send for this person, and differ."}
+        for vital, bit in zip(schema.vitals, bits, strict=True)
+        if bit & TWO_DEVICES
     ]
     if answers.grid.segment[row] < 0:
         found.append({"vital": "", "finding": "silence", "message": "No reading came for a while."})

@@ -48,7 +48,7 @@ class Desk:
         self.settings, self.chosen, self.engine = settings, settings.config.api, engine
         self.forms, self.metrics, self.open_streams = Forms(settings.schema), metrics, 0
         engine.intake.took = metrics.inference[READINGS].observe
-        engine.came_late = metrics.late.inc
+        engine.transactions.came_late = metrics.late.inc
         oidc = None if self.chosen.oidc is None else _oidc(self.chosen.oidc, settings)
         failures = Rate(FAILURES, FAILED_BURST)
         self.anybody = Rate(self.chosen.public_a_second, self.chosen.public_burst)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from vitalwatch.alerting.alerts import ACTIONS, DISCHARGE
+from vitalwatch.database.access import WARD
 from vitalwatch.database.changes import KINDS, MEDICATION
 from vitalwatch.database.vault import DIGITS
 from vitalwatch.reading import REASONS
@@ -50,6 +51,7 @@ Somebody = Annotated[
         "sees names, what the readings were sent under",
     ),
 ]
+WardName = Annotated[str, Field(pattern=f"^{WARD}$")]
 PersonId = Annotated[str, Field(pattern=PSEUDONYM, description="Pseudonym of a known person, as /people tells it")]
 
 MOST_MEMORY = 400_000  # characters: three times those of a month of every vital
@@ -201,6 +203,21 @@ class Act(Form):
 
     model_config = example({"minutes": 10})
     minutes: int | None = Field(None, ge=1, le=120, description="of a snooze; the usual where not told")
+
+
+class Into(Form):
+    """Where people come who are heard for the first time."""
+
+    ward: WardName | None = Field(
+        None, description="A ward of the key; else its only one, or none until they are moved"
+    )
+
+
+class Whereto(Form):
+    """A ward."""
+
+    model_config = example({"ward": "north"})
+    ward: WardName
 
 
 class People(Form):

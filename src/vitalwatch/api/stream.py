@@ -1,7 +1,7 @@
 """GET /events: readings, scores and alarms as they happen, as server-sent events that Last-Event-ID resumes.
 
-Who resumes where nothing is kept any more, or behind what ever was (the database was restored), is told so before
-anything else: GAP and RESET mean to read anew what is shown.
+Who resumes where nothing is kept any more, or behind what a restore undid, is told so before anything else, and who
+listens while the database is restored, at once: GAP and RESET mean to read anew what is shown.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ async def _start(call: Call) -> tuple[int, bytes]:
     oldest, newest = await call.desk.ask(call.desk.engine.events_kept)
     if after is None:
         return newest, b""
-    if after > newest:
+    if after > newest or await call.desk.ask(call.desk.engine.transactions.undid, after):
         return newest, _written(newest, RESET, {"newest": newest})
     if after + 1 < oldest:
         return oldest - 1, _written(oldest - 1, GAP, {"from": after + 1, "to": oldest - 1})
@@ -76,8 +76,14 @@ def _resumed(call: Call) -> int | None:
 
 async def _flow(call: Call, after: int, gone: asyncio.Future[None]) -> None:
     desk, said, looked = call.desk, time.monotonic(), time.monotonic()
+    known = desk.engine.transactions.word
     while not gone.done() and not desk.ending.is_set():
         news = desk.news
+        if known != desk.engine.transactions.word:  # restored: what was told is not so any more
+            known = desk.engine.transactions.word
+            after = (await asyncio.to_thread(desk.engine.events_kept))[1]
+            reset = _written(after, RESET, {"newest": after})
+            await call.send({"type": "http.response.body", "body": reset, "more_body": True})
         found = await asyncio.to_thread(desk.engine.events, after, call.caller.wards, most=MOST)
         now = time.monotonic()
         if found:

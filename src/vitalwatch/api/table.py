@@ -18,6 +18,7 @@ from vitalwatch.api.forms import (
     BurdenSpan,
     ForecastQuestion,
     InferQuestion,
+    Into,
     People,
     RefusedFilter,
     Replay,
@@ -25,6 +26,7 @@ from vitalwatch.api.forms import (
     RulesFilter,
     SeriesQuestion,
     Span,
+    Whereto,
     Why,
 )
 from vitalwatch.api.metrics import MEDIA as PROMETHEUS
@@ -86,7 +88,13 @@ def _people() -> list[Operation]:
         ),
         Operation("GET", f"{one}/profile", "profile", summary="Age, sex and the like", answer=ward.profile, **many),
         Operation(
-            "PUT", f"{one}/profile", "set_profile", summary="Write them", answer=ward.set_profile, body=PROFILE_FORM,
+            "PUT", f"{one}/profile", "set_profile", summary="Write all of them; audited", answer=ward.set_profile,
+            body=PROFILE_FORM, told="All that is known: what is left out is not known from then on. PATCH corrects.",
+            **change,
+        ),
+        Operation(
+            "PATCH", f"{one}/profile", "patch_profile", summary="Write some of them; audited",
+            answer=ward.patch_profile, body=PROFILE_FORM, told="What is left out stays; null takes a number back.",
             **change,
         ),
         Operation("GET", f"{one}/limits", "limits", summary="Own limits and rules", answer=ruling.limits, **many),
@@ -106,6 +114,10 @@ def _people() -> list[Operation]:
             "POST", f"{one}/changes", "change", ACK, PEOPLE, "Another medicine or device; audited", ward.change,
             CHANGE_FORM, told="What was normal before counts no more: the population's normal holds until enough own "
             "days are there again. `kind` medication with the list of what is taken now, or device.",
+        ),
+        Operation(
+            "PUT", f"{one}/ward", "move", ACK, PEOPLE, "Move to another ward; audited", ward.move, Whereto,
+            statuses=(204,), told="By a key of both wards, or of all: alerts, events and refused readings go along.",
         ),
         Operation(
             "POST", f"{one}/discharge", "discharge", ACK, PEOPLE, "Close technical alarms until a reading comes",
@@ -224,10 +236,12 @@ OPERATIONS: tuple[Operation, ...] = (
     *_asking()[:3],
     Operation(
         "POST", "/readings", "readings", INGEST, SEND, "Send readings", taking.readings, READING_FORM, (JSON, NDJSON),
-        statuses=(200, 202), headers=("Idempotency-Key",), many=True,
+        statuses=(200, 202), headers=("Idempotency-Key",), query=Into, many=True,
         told="One, an array (up to 1,000 and 1 MB), or a line each (NDJSON, up to 64 MB, taken in parts). 202: on the "
         "disk and scored. "
-        "`event_id` or `Idempotency-Key` make a repetition a duplicate (200). Refused ones are named and kept.",
+        "`event_id` or `Idempotency-Key` make a repetition a duplicate (200). Refused ones are named and kept. "
+        "People heard for the first time come into `ward`, else into the key's only one; else they have none until "
+        "they are moved (`PUT /people/{person}/ward`), and keys of all wards alone see them.",
     ),
     *_people(),
     *_alarms(),

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vitalwatch.api.calls import JSON, NDJSON, Call, Reply, reply
-from vitalwatch.api.forms import MOST
+from vitalwatch.api.forms import MOST, Into
 from vitalwatch.api.lines import Lines
 from vitalwatch.api.problem import Fault, Problem, of_error
+from vitalwatch.database.moving import UNKNOWN
+from vitalwatch.database.people import UNASSIGNED
 from vitalwatch.deliveries import REASONS as BY_DATABASE
 from vitalwatch.deliveries import Delivery, Receipt, Sender, Told, Unread
 from vitalwatch.errors import VitalsError
@@ -23,6 +25,9 @@ SOURCE = "rest"
 async def readings(call: Call) -> Reply:
     """Take readings in."""
     call.expect(JSON, NDJSON)
+    into = _into(call)  # refused before anything is read
+    if into and call.caller.wards is None and not await call.desk.ask(call.desk.engine.is_ward, into):
+        raise Problem("unknown_value", UNKNOWN, faults=[Fault("/ward", "unknown_value", UNKNOWN)])
     call.desk.readings.admit()
     if call.media == NDJSON:
         return await _by_lines(call)
@@ -55,7 +60,7 @@ async def _by_lines(call: Call) -> Reply:
 
 async def _taken(call: Call, messages: Sequence[Any], idempotency: str) -> Receipt:
     desk, caller = call.desk, call.caller
-    sender = Sender(SOURCE, caller.actor, caller.wards)
+    sender = Sender(SOURCE, caller.actor, caller.wards, _into(call))
     receipt = await desk.readings.add(Delivery(messages, sender, idempotency))
     desk.tell()
     _count(call, receipt)
@@ -101,6 +106,16 @@ class Sum:
         """Return how many lines were read and what became of them; accepted ones are on the disk."""
         counts = {"accepted": self.accepted, "duplicate": self.duplicate, "refused": self.refused, "late": self.late}
         return {"lines": {"read": self.lines, **counts}}
+
+
+def _into(call: Call) -> str:
+    """Return the ward that is named for people heard for the first time, empty for none; raises Problem."""
+    told = call.query(Into).ward if call.scope.get("query_string") else None
+    if told is None:
+        return UNASSIGNED
+    if call.caller.wards is not None and told not in call.caller.wards:
+        raise Problem("wards_missing", "This key is not for the ward that `ward` names.")
+    return told
 
 
 def _idempotency(call: Call) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 
 from vitalwatch.api.answers import chance, number
 from vitalwatch.api.calls import Call, Reply, reply
-from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Replay
+from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Replay, Whereto
 from vitalwatch.api.forms import Span as Stretch
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.database.access import ADMIN
 from vitalwatch.database.changes import MEDICATION, Change
+from vitalwatch.database.moving import UNKNOWN
 from vitalwatch.database.quarantine import Which
 from vitalwatch.database.readings import Late
 from vitalwatch.database.scores import Timeline
@@ -87,10 +88,19 @@ async def profile(call: Call) -> Reply:
 
 
 async def set_profile(call: Call) -> Reply:
-    """Write what is known of a person."""
+    """Write all that is known of a person."""
+    return await _profile_written(call, whole=True)
+
+
+async def patch_profile(call: Call) -> Reply:
+    """Write some of what is known of a person; null takes it back, what is left out stays."""
+    return await _profile_written(call, whole=False)
+
+
+async def _profile_written(call: Call, *, whole: bool) -> Reply:
     wanted, told = person_of(call), await call.json(call.desk.forms.profile)
-    known = {name: value for name, value in told.model_dump().items() if value is not None}
-    await call.desk.ask(call.desk.engine.set_profile, wanted, known, call.caller.actor, call.caller.wards)
+    known, engine, caller = told.model_dump(exclude_unset=not whole), call.desk.engine, call.caller
+    await call.desk.ask(engine.set_profile, wanted, known, caller.actor, caller.wards, whole=whole)
     return Reply(b"", 204)
 
 
@@ -113,6 +123,19 @@ async def change(call: Call) -> Reply:
     made = await call.desk.ask(engine.change, wanted, kind, told, caller.actor, caller.wards)
     call.desk.tell()
     return reply(_change(made))
+
+
+async def move(call: Call) -> Reply:
+    """Put a person into another ward, by a key of both."""
+    wanted, asked, engine, caller = person_of(call), await call.json(Whereto), call.desk.engine, call.caller
+    await call.desk.ask(engine.person, wanted, caller.wards)  # whoever is elsewhere is unknown, whatever else is wrong
+    if caller.wards is not None and asked.ward not in caller.wards:
+        raise Problem("wards_missing", "Moving a person takes a key of the ward they are in and of the one they go to.")
+    if not await call.desk.ask(engine.is_ward, asked.ward):
+        raise Problem("unknown_value", UNKNOWN, faults=[Fault("/ward", "unknown_value", UNKNOWN)])
+    await call.desk.ask(engine.move, wanted, asked.ward, caller.actor, caller.wards)
+    call.desk.tell()
+    return Reply(b"", 204)
 
 
 async def replay(call: Call) -> Reply:

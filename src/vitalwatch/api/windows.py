@@ -12,6 +12,7 @@ import numpy as np
 
 from vitalwatch.alike import typed
 from vitalwatch.api.problem import Fault, Problem
+from vitalwatch.devices import codes
 from vitalwatch.reading import ACCEPTED, Rejected, check, parse_object
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Care, Readings
@@ -97,4 +98,4 @@ def _by_row(rows: Sequence[Any], schema: Schema, now_ms: int, max_ahead_ms: int,
     offset = np.array([reading.offset for reading in good], np.int16)
     names = dict.fromkeys(name for reading in good for name in reading.values)
     columns = {name: np.array([r.values.get(name, np.nan) for r in good], np.float32) for name in names}
-    return Readings(SOMEBODY, time, offset, columns)
+    return Readings(SOMEBODY, time, offset, columns, codes([reading.device for reading in good]))

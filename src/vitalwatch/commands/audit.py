@@ -7,6 +7,8 @@ import os
 from argparse import Namespace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from vitalwatch.commands.desk import Desk, Outcome
 from vitalwatch.commands.kept import anchor_of, opened, unchecked
 from vitalwatch.database import accounts
@@ -63,6 +65,7 @@ def _list(desk: Desk) -> Outcome:
         found = book.entries(after=max(newest - SHOWN, 0), most=SHOWN)
         with kept.database.reading() as connection:
             names = accounts.names_of(connection, kept.secret, {one.actor for one in found})
+            details = [_detail(connection, kept.secret, one) for one in found]
     rows = [
         (
             one.no,
@@ -71,17 +74,17 @@ def _list(desk: Desk) -> Outcome:
             names.get(one.actor, ""),
             one.action,
             one.object,
-            _detail(kept.secret, one),
+            detail,
         )
-        for one in found
+        for one, detail in zip(found, details, strict=True)
     ]
     head = ("no", "at", "actor", "name", "action", "object", "detail")
     desk.screen.table(rows, head)
     return Outcome(data={"entries": [dict(zip(head, row, strict=True)) for row in rows]})
 
 
-def _detail(secret: Secret, entry: log.Entry) -> str:
+def _detail(connection: Connection, secret: Secret, entry: log.Entry) -> str:
     try:
-        return json.dumps(log.opened(secret, entry), sort_keys=True)
+        return json.dumps(log.opened(connection, secret, entry), sort_keys=True)
     except DatabaseError as error:  # tampered with: `verify` says more, and the others are to be read
         return str(error)

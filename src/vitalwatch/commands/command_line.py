@@ -193,8 +193,9 @@ def _audit(parser: argparse.ArgumentParser) -> None:
 
 
 def _person(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("export", "erase"))
+    parser.add_argument("action", choices=("export", "erase", "move"))
     parser.add_argument("id", metavar="PERSON", help="identifier or pseudonym")
+    parser.add_argument("--ward", metavar="NAME", help="where to move to")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to export to")
     parser.add_argument("--yes", action="store_true", help="erase for good")
 

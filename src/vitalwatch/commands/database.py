@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from argparse import Namespace
+from collections.abc import Iterator
 from typing import Any
 
 from vitalwatch.commands.desk import Desk, Outcome
 from vitalwatch.commands.kept import anchor_of, opened, unchecked
 from vitalwatch.database import backup, keeping, upgrading
 from vitalwatch.database.audit import Book
+from vitalwatch.database.connection import Database
 from vitalwatch.database.vault import Secret
-from vitalwatch.errors import UsageError
+from vitalwatch.errors import DatabaseError, UsageError
+from vitalwatch.guarding import Post
 
 
 def database(given: Namespace, desk: Desk) -> Outcome:
@@ -19,7 +23,7 @@ def database(given: Namespace, desk: Desk) -> Outcome:
     Raises:
         UsageError: A version or a file is missing or wrong.
         SourceError: A backup is not whole.
-        DatabaseError: The database refuses.
+        DatabaseError: The database refuses, or is served while it should be restored.
     """
     actions = {
         "upgrade": _upgrade,
@@ -85,11 +89,23 @@ def _restore(given: Namespace, desk: Desk) -> Outcome:
     head = backup.head_of(given.file)
     if head["key"] != secret.id:
         raise UsageError("This backup was made with another key of the database; put that key in place first.")
-    with unchecked(desk) as database:
+    with unchecked(desk) as database, _unwatched(desk, database):
         told = backup.restore(database, given.file, replace=given.replace)
         _begin_anew(desk, Book(database, secret, anchor_of(desk), desk.now_ms), told["head"])
     desk.screen.say(f"{sum(told['rows'].values())} rows are back.")
     return Outcome(data=told)
+
+
+@contextlib.contextmanager
+def _unwatched(desk: Desk, database: Database) -> Iterator[None]:
+    """Have the watch over a database meanwhile, as only one process can; raises DatabaseError where another has it."""
+    post = Post.of(desk.settings, database)
+    if not post.take():
+        raise DatabaseError(database.shown, "somebody serves it", "Stop every server on it, and restore then")
+    try:
+        yield
+    finally:
+        post.leave()
 
 
 def _begin_anew(desk: Desk, book: Book, head: dict[str, Any]) -> None:

@@ -1,26 +1,28 @@
-"""`person`: everything about one person handed out, or gone for good."""
+"""`person`: everything about one person handed out, gone for good, or put into another ward."""
 
 from __future__ import annotations
 
 import json
+import re
 from argparse import Namespace
 
 from vitalwatch.commands.desk import Desk, Outcome
 from vitalwatch.commands.kept import Kept, opened
-from vitalwatch.database import erasure, people
+from vitalwatch.database import erasure, moving, people
+from vitalwatch.database.access import WARD, WARD_RULE
 from vitalwatch.database.people import Person
 from vitalwatch.errors import NotFound, UsageError
 from vitalwatch.store import write_atomic
 
 
 def person(given: Namespace, desk: Desk) -> Outcome:
-    """Export or erase a person, by identifier or pseudonym.
+    """Export, erase or move a person, by identifier or pseudonym.
 
     Raises:
         NotFound: Nobody of that name is there.
-        UsageError: No file to export to, or erasing was not confirmed.
+        UsageError: No file to export to, no ward to move to, or erasing was not confirmed.
     """
-    return _export(given, desk) if given.action == "export" else _erase(given, desk)
+    return {"export": _export, "erase": _erase, "move": _move}[given.action](given, desk)
 
 
 def _export(given: Namespace, desk: Desk) -> Outcome:
@@ -49,6 +51,18 @@ def _erase(given: Namespace, desk: Desk) -> Outcome:
     desk.screen.say(f"Erased: {', '.join(f'{n} {name}' for name, n in gone.items() if n)}.")
     desk.screen.say("Backups made before still hold this person until they are deleted.")
     return Outcome(data={"erased": gone})
+
+
+def _move(given: Namespace, desk: Desk) -> Outcome:
+    if given.ward is None or not re.fullmatch(WARD, given.ward):
+        raise UsageError(f"`person move` needs --ward NAME. {WARD_RULE}.")
+    with opened(desk) as (place, book):
+        found = _named(place, given.id)
+        with place.database.writing() as connection:
+            told = moving.move(connection, found, given.ward, desk.now_ms())
+            book.write(connection, desk.who, "person.move", found.pseudonym, told)
+    desk.screen.say(f"Moved from {told['before'] or 'no ward'} to {told['after']}, with alarms and events.")
+    return Outcome(data=told)
 
 
 def _named(place: Kept, name: str) -> Person:

@@ -25,7 +25,8 @@ INGEST, READ, ACK, ADMIN = "ingest", "read", "ack", "admin"
 SCOPES = (INGEST, READ, ACK, ADMIN)
 PREFIX = "vw"  # so that a key that leaks can be searched for
 EVERYWHERE = "*"
-_WARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+WARD = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
+WARD_RULE = "A ward is named by up to 64 letters, digits, `_`, `.`, `:` or `-`"
 _TOKEN = re.compile(r"vw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 
 
@@ -64,8 +65,8 @@ def make(
     chosen = frozenset(scopes)
     if not chosen or not chosen <= set(SCOPES):
         raise UsageError(f"A key has one or more of the scopes {', '.join(SCOPES)}.")
-    if wards is not None and (not wards or not all(_WARD.fullmatch(ward) for ward in wards)):
-        raise UsageError("A ward is named by up to 64 letters, digits, `_`, `.`, `:` or `-`; `*` stands for all.")
+    if wards is not None and (not wards or not all(re.fullmatch(WARD, ward) for ward in wards)):
+        raise UsageError(f"{WARD_RULE}; `*` stands for all.")
     if not 0 < len(name) <= 64 or not name.isprintable():
         raise UsageError("A key's name has up to 64 printable characters.")
     key = Key(secrets.token_hex(6), name, chosen, wards, now, ends)

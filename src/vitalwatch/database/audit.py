@@ -4,7 +4,7 @@ The seal is HMAC-SHA-256 under a key that the database does not hold: who can wr
 A deleted, changed, reordered or inserted entry breaks the chain. A cut-off tail does not, so the newest seal is also
 written to an anchor outside of the database (a file; keep it where the database's writer cannot reach): a line a day,
 and the newest. Entries hold pseudonyms and ids, never an identity or a measured value; what
-was set for somebody is encrypted.
+was set for somebody is encrypted under a key of theirs, which goes when they are erased: the chain stays whole.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from vitalwatch.database import own_keys
 from vitalwatch.database.connection import Database, take
 from vitalwatch.database.tables import audit
 from vitalwatch.database.vault import Secret
@@ -31,6 +32,7 @@ from vitalwatch.store import write_atomic, writing
 
 NOTHING = b"\0" * 32  # before the first entry
 DAY_MS = 86_400_000
+ERASED: Any = {"erased": True}
 log = logging.getLogger(__name__)
 ANCHOR_EVERY = 1.0  # seconds between two writings of the anchor; `close` writes the last one
 
@@ -138,6 +140,11 @@ class Book:
                 self.anchor.rename(self.anchor.with_name(f"{self.anchor.name}.{now}"))
         return newest
 
+    def forget(self) -> None:
+        """Know nothing of the log any more: it was restored, and the anchor may be behind what was written last."""
+        with self._turn:
+            self._anchored = 0
+
     def newest(self) -> int:
         """Return the number of the newest entry, 0 before the first."""
         with self.database.reading() as connection:
@@ -214,17 +221,29 @@ class Book:
         return hmac.digest(self._key, told, hashlib.sha256).hex()
 
 
-def sealed(secret: Secret, about: str, told: Any) -> dict[str, str]:
-    """Return a detail that only the key of the database opens: what was set for somebody, for one."""
-    return {"sealed": base64.b64encode(secret.seal_json(told, f"audit.detail:{about}")).decode()}
+def sealed(connection: Connection, secret: Secret, person: str, told: Any) -> dict[str, str]:
+    """Return a detail that opens as long as a person (a pseudonym) is not erased: what was set for them, for one."""
+    own = own_keys.made(connection, secret, person)
+    content = base64.b64encode(own.seal_json(told, f"audit.detail:{person}")).decode()
+    return {"sealed": content, "key": own.id}
 
 
-def opened(secret: Secret, entry: Entry) -> Any:
-    """Return the detail of an entry, opened where it is sealed; raises DatabaseError where it was moved."""
+def opened(connection: Connection, secret: Secret, entry: Entry) -> Any:
+    """Return the detail of an entry, opened where it is sealed, ERASED where its person is not there any more.
+
+    Raises:
+        DatabaseError: It was moved.
+    """
     told = json.loads(entry.detail)
     if "sealed" not in told:
         return told
-    return secret.open_json(base64.b64decode(told["sealed"]), f"audit.detail:{entry.object}")
+    own = secret  # of entries from before people had keys of their own
+    if "key" in told:
+        theirs = own_keys.read(connection, secret, entry.object)
+        if theirs is None or theirs.id != told["key"]:
+            return ERASED
+        own = theirs
+    return own.open_json(base64.b64decode(told["sealed"]), f"audit.detail:{entry.object}")
 
 
 def _entry(row: Any) -> Entry:

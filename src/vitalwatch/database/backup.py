@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, MetaData, Table, inspect, select, text
 
+from vitalwatch.database import generation
 from vitalwatch.database.connection import Database
 from vitalwatch.database.tables import metadata
 from vitalwatch.database.upgrading import migrate, versions
@@ -77,7 +78,9 @@ def head_of(path: Path) -> dict[str, Any]:
 
 
 def restore(database: Database, path: Path, *, replace: bool) -> dict[str, Any]:
-    """Fill a database from a backup, in one transaction, and bring it to the newest version.
+    """Fill a database from a backup, in one transaction, and bring it to the newest version; nobody may serve it.
+
+    It begins another life (see `generation`): processes that know the one before forget it.
 
     Args:
         database: Empty, or with `replace` any: what is in it goes.
@@ -98,6 +101,7 @@ def restore(database: Database, path: Path, *, replace: bool) -> dict[str, Any]:
         raise DatabaseError(database.shown, "it holds something already", "Name an empty one, or add --replace")
     rows: dict[str, int] = {}
     with database.writing() as connection:
+        before = generation.numbers(connection)
         _drop(connection)
         migrate(connection, str(head["version"]))
         there = MetaData()
@@ -109,6 +113,7 @@ def restore(database: Database, path: Path, *, replace: bool) -> dict[str, Any]:
                 connection.execute(table.insert(), [_plain(table, told["columns"], row) for row in told["rows"]])
                 rows[table.name] = rows.get(table.name, 0) + len(told["rows"])
         migrate(connection, "head")
+        generation.begin(connection, before)
     return {"head": head, "rows": rows}
 
 

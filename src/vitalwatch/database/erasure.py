@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, text
 
 from vitalwatch.database import alarms as alerts
-from vitalwatch.database import changes, people, quarantine, readings, scores, vault
+from vitalwatch.database import changes, own_keys, people, quarantine, readings, scores, vault
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import Person
@@ -79,6 +79,8 @@ def export(connection: Connection, secret: Secret, person: Person, schema: Schem
 def erase(connection: Connection, person: Person) -> dict[str, int]:
     """Delete everything about a person, and return the rows by table; the audit log keeps what was done, by pseudonym.
 
+    What was set for them stands there too, sealed, and does not open any more.
+
     Backups made before still hold them, until they are deleted.
     """
     devices = _devices(connection, person)
@@ -88,7 +90,11 @@ def erase(connection: Connection, person: Person) -> dict[str, int]:
     gone["quarantine"] = connection.execute(delete(refused).where(refused.c.person == person.pseudonym)).rowcount
     left = select(readings_table.c.device).where(readings_table.c.device.in_(devices))
     others = set(connection.execute(left).scalars())
-    names = [person.pseudonym, *(device for device in devices if device not in others)]
+    names = [
+        person.pseudonym,
+        own_keys.name_of(person.pseudonym),
+        *(device for device in devices if device not in others),
+    ]
     gone["vault"] = connection.execute(delete(vault_table).where(vault_table.c.pseudonym.in_(names))).rowcount
     gone["people"] = connection.execute(delete(people_table).where(people_table.c.no == person.no)).rowcount
     return gone

@@ -72,11 +72,11 @@ class Layouts:
             if no is None:
                 no = take(connection, "layout")
                 connection.execute(layouts.insert().values(no=no, names=text))
-            found = self._keep(Layout.of(int(no), names))
+            found = self._by_names[names] = self._by_no[int(no)] = Layout.of(int(no), names)
         return found
 
     def forget(self) -> None:
-        """Forget everything: a transaction that made layouts was rolled back."""
+        """Forget everything: a transaction that made layouts was rolled back, or the database is another."""
         self._by_no, self._by_names, self._sent = {}, {}, {}
 
     def columns(self, connection: Connection, which: Sequence[int], bodies: Sequence[bytes]) -> dict[str, Floats]:
@@ -105,8 +105,5 @@ class Layouts:
 
     def _read(self, connection: Connection, no: int) -> Layout:
         names = connection.execute(select(layouts.c.names).where(layouts.c.no == no)).scalar_one()
-        return self._keep(Layout.of(no, tuple(json.loads(names))))
-
-    def _keep(self, layout: Layout) -> Layout:
-        self._by_no[layout.no] = self._by_names[layout.names] = layout
-        return layout
+        found = self._by_no[no] = Layout.of(no, tuple(json.loads(names)))  # a reader may look at an earlier moment:
+        return found  # what the writer counts on is what writers have seen

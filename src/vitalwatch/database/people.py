@@ -14,6 +14,7 @@ from vitalwatch.database.vault import Secret
 from vitalwatch.tables import Profile
 
 Wards = frozenset[str] | None  # None is all of them
+UNASSIGNED = ""  # the ward of those whom nobody has put into one: seen by keys of all wards alone
 AT_ONCE = 500  # values in one IN (...)
 
 
@@ -29,6 +30,7 @@ class Person:
         stored, scored: Numbers of the newest reading that is stored and of the newest that is scored.
         newest: Start of the newest grid row, -1 before the first.
         run: Whose models score, empty before the first.
+        profile: What is known of them, sealed: other bytes are another profile, or the same written again.
     """
 
     no: int
@@ -40,6 +42,7 @@ class Person:
     scored: int
     newest: int
     run: str
+    profile: bytes | None = None
 
     @property
     def behind(self) -> bool:

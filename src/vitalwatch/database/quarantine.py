@@ -123,6 +123,21 @@ def opened(connection: Connection, secret: Secret, numbers: Sequence[int]) -> di
     return found
 
 
+def newest_of_people(connection: Connection, after: int, since: int) -> dict[str, tuple[int, str]]:
+    """Return time of coming (UTC ms) and reason of each person's newest refused reading behind a number.
+
+    Args:
+        connection: Any.
+        after: A number.
+        since: That came from this time on, UTC ms.
+    """
+    c = quarantine.c
+    mine = (c.no > after, c.received >= since, c.person != "")
+    numbers = select(func.max(c.no)).where(*mine).group_by(c.person)
+    rows = connection.execute(select(c.person, c.received, c.reason).where(c.no.in_(numbers)))
+    return {person: (int(received), reason) for person, received, reason in rows}
+
+
 def remove(connection: Connection, numbers: Sequence[int]) -> None:
     """Let go of refused readings that were accepted on another try."""
     for start in range(0, len(numbers), AT_ONCE):

@@ -13,6 +13,7 @@ from vitalwatch.database.connection import bulk
 from vitalwatch.database.layouts import Layouts
 from vitalwatch.database.people import AT_ONCE, Person, Wards, within
 from vitalwatch.database.tables import people, readings
+from vitalwatch.devices import codes
 from vitalwatch.tables import DAY, Readings
 
 LOOKED_AT = 20  # people, of those with readings that wait
@@ -21,7 +22,7 @@ Content = tuple[int, int, int, int, bytes]  # person, time, utc_offset, layout, 
 COLUMNS = ("no", "event", "person", "time", "utc_offset", "received", "device", "late", "layout", "body")
 # Names of ours, never what was sent; the driver itself is asked: a thousand bound values cost as much as their search
 _SAME = "SELECT event, person, time, utc_offset, layout, body FROM readings WHERE event"
-_TOLD = [readings.c[name] for name in ("no", "time", "utc_offset", "layout", "body")]
+_TOLD = [readings.c[name] for name in ("no", "time", "utc_offset", "device", "layout", "body")]
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,10 @@ def of_person(
         return Stored(
             np.empty(0, np.int64), Readings(person.pseudonym, np.empty(0, np.int64), np.empty(0, np.int16), {})
         )
-    no, time, offset, kinds, bodies = zip(*rows, strict=True)
+    no, time, offset, devices, kinds, bodies = zip(*rows, strict=True)
     values = layouts.columns(connection, kinds, bodies)
-    found = Readings(person.pseudonym, np.asarray(time, np.int64), np.asarray(offset, np.int16), values)
+    when, zone = np.asarray(time, np.int64), np.asarray(offset, np.int16)
+    found = Readings(person.pseudonym, when, zone, values, codes(devices))
     order = np.argsort(found.time // step_ms, kind="stable")
     return Stored(np.asarray(no, np.int64)[order], found.rows(order))
 

@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from vitalwatch import keyfile
+from vitalwatch.database import generation
 from vitalwatch.database.tables import facts, vault
 from vitalwatch.errors import DatabaseError, StoreError
 from vitalwatch.settings import DATABASE_KEY
@@ -126,6 +127,7 @@ def introduce(connection: Connection, secret: Secret) -> None:
     """Tell a new database its key."""
     if not recognised(connection, secret):
         connection.execute(facts.insert().values(name="key", value=secret.id))
+        generation.begin(connection)
 
 
 def remember(connection: Connection, secret: Secret, identities: Iterable[tuple[str, str, str]]) -> None:

@@ -125,7 +125,7 @@ def table(found: Sequence[Line]) -> dict[str, list[str]]:
     columns["Data age"] = ["never" if one.age is None else age(0, one.age) for one in found]
     for label in dict.fromkeys(label for one in found for label in one.values):
         columns[label] = [one.values.get(label, "–") for one in found]
-    columns["Ward"] = [one.ward for one in found]
+    columns["Ward"] = [one.ward or "unassigned" for one in found]
     return columns
 
 
