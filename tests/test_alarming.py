@@ -141,6 +141,19 @@ def test_what_nobody_acts_on_escalates_as_time_passes(ward):
     assert (1, "high") == (ward.fever["level"], ward.fever["priority"])
 
 
+def test_a_fever_that_is_closed_while_it_goes_on_is_still_on_the_ward_and_comes_back_by_itself(ward):
+    whole = feverish(n=40)
+    ward.lives(whole.rows(slice(0, 36)))
+    first = ward.fever["id"]
+    ward.engine.act(first, RESOLVE, "nurse")
+    ward.lives(whole.rows(slice(36, 40)))
+    (line,) = ward.engine.people()
+
+    assert ("medium", "acknowledged", "") == (line.priority, ward.fever["state"], ward.fever["acknowledged_by"])
+    ward.passes(240)
+    assert ("signalling", True) == (ward.fever["state"], first != ward.fever["id"])
+
+
 def test_an_action_that_cannot_be_done_says_why(ward):
     ward.lives(feverish())
     alarm = ward.fever["id"]

@@ -16,9 +16,10 @@ from vitalwatch.alerting import system
 from vitalwatch.alerting.alerts import Action, Alert, Observed, Transition
 from vitalwatch.alerting.burden import Burdens, burdens
 from vitalwatch.alerting.judging import NOBODY, Body, Judge, Memory
-from vitalwatch.alerting.lifecycle import NEW, REASONS, Step, step
+from vitalwatch.alerting.lifecycle import REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
 from vitalwatch.alerting.system import Found
+from vitalwatch.alerting.transitions import NEW
 from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
 from vitalwatch.database import alarms, facts, judgements, landmarks, notices, outbox, people, scores
 from vitalwatch.database.audit import Book

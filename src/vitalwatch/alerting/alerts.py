@@ -187,7 +187,7 @@ class Transition:
         alert, person: Whose.
         at: When.
         before, after: States; `before` is empty for a new alert.
-        cause: Why, one of `lifecycle.CAUSES`.
+        cause: Why, one of `transitions.CAUSES`.
         actor: Who asked for it, empty where nobody did.
         priority: After it.
         sounds: Whether the signal begins (again): what is sent out.

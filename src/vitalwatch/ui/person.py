@@ -31,6 +31,7 @@ STATE_WORDS = {
     "latched": "over, nobody has acknowledged it",
     "resolved": "over",
 }
+HELD = "silent for a while: it was told, or closed, shortly before"
 
 
 def present(course: Course) -> list[str]:
@@ -91,6 +92,8 @@ def title(alarm: Mapping[str, Any]) -> str:
 def state(alarm: Mapping[str, Any]) -> str:
     """Return the state of an alert in words, with who acknowledged it."""
     by = alarm.get("acknowledged_by") if alarm["state"] == "acknowledged" else ""
+    if alarm["state"] == "acknowledged" and not by:
+        return HELD
     return STATE_WORDS.get(alarm["state"], words(alarm["state"])) + (f" by {by}" if by else "")
 
 

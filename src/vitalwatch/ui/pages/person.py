@@ -26,7 +26,7 @@ ACTIONS = (  # action, label, what it does
     ("acknowledge", "Acknowledge", "I take this on; it stays visible and comes back if it goes on"),
     ("snooze", "Snooze", "Silent for a while; it stays visible"),
     ("escalate", "Escalate", "Call the next one"),
-    ("resolve", "Resolve", "This is over"),
+    ("resolve", "Resolve", "Close it. If it goes on, it stays here silently and alarms again by itself"),
 )
 CHANGE = "change"
 CUFF = ("blood_pressure_systolic", "blood_pressure_diastolic")  # read now and then: each reading is a point
