@@ -33,6 +33,7 @@ from vitalwatch.schema import Schema
 from vitalwatch.tables import DAY, Answers
 
 RULES, MONITOR = "rules", "monitor"
+DISCHARGED, ADMITTED = "discharged", "admitted"  # of an event about a person
 NOBODY_IN_PARTICULAR = Person(0, SYSTEM, "", 0, 0, 0, 0, -1, "")  # alerts about the system itself; row 0 is nobody's
 EVERYTHING = 1_000_000  # alerts: more than retention keeps
 JUDGES = 2_000  # kept at hand
@@ -63,7 +64,8 @@ class Alarming:
         if not scored:
             return {}
         persons = [one.person for one in scored]
-        judgements.admit(connection, persons)
+        back = judgements.admit(connection, persons)
+        outbox.add(connection, now, [(outbox.PERSON, one, {"time": now, "changed": ADMITTED}) for one in back])
         limits = judgements.limits(connection, persons)
         stale = {no for no, told in limits.items() if (kept := self._judges.get(no)) is None or kept[0] != told}
         # rules that were changed meanwhile, perhaps by another process, remember what was written with them
@@ -117,6 +119,7 @@ class Alarming:
         """Close technical alarms of a person, end conditions, and wait for no readings until one comes."""
         self._step(connection, [person], (), [action], now)
         judgements.discharge(connection, person, now)
+        outbox.add(connection, now, [(outbox.PERSON, person, {"time": now, "changed": DISCHARGED})])
 
     def due(self, connection: Connection, now: int, seen: Seen | None, found: Found) -> list[Observed] | None:
         """Return what the watchdog and the process itself found; None where neither it nor time changes anything."""

@@ -203,11 +203,12 @@ class Engine:
 
     # what is known
 
-    def people(self, wards: Wards = None, *, names_for: str = "") -> list[Seen]:
-        """Return everybody at a glance, worst first; names once the audit log says that `names_for` reads them."""
+    def people(self, wards: Wards = None, *, names_for: str = "", discharged: bool = False) -> list[Seen]:
+        """Return all (as `views.people_of`), worst first; names once the audit log says that `names_for` reads them."""
         secret = self._secret if names_for and self.tally.noted(names_read(names_for)) else None
         with self.database.reading() as connection:
-            return views.people_of(connection, self._layouts, secret, wards, self.vigil.wear())
+            wear = self.vigil.wear()
+            return views.people_of(connection, self._layouts, secret, wards, wear, discharged=discharged)
 
     def person(self, person: str, wards: Wards = None) -> Person:
         """Return a person by pseudonym or identifier; raises NotAllowed, the same for unknown and elsewhere."""

@@ -170,6 +170,23 @@ def test_limits_of_a_person_are_saved_and_the_wrong_way_round_refused(world: tup
     assert "the lower limit must be below the upper one" in text_of(told)
 
 
+def test_somebody_is_discharged_after_a_question_and_leaves_the_ward(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    (before,) = here.people()
+    ward.send(messages(somebody(0).readings.rows(slice(0, 2)), "leaving"))
+    (new,) = [one for one in here.people() if one.person != before.person]
+    told = shown(person_page, ward, here)
+    told.selectbox[0].set_value(new.person).run()
+    next(one for one in told.button if "Discharge this person" == one.label).click().run()
+    assert "Discharge leaving?" in text_of(told)
+    assert 2 == len(here.people())
+
+    told.button(key="yes-discharge").click().run()
+    assert not told.exception
+    assert "Discharged." in text_of(told)
+    assert [before.person] == [one.person for one in here.people()]
+
+
 def test_an_own_rule_is_tried_saved_changed_and_removed(world: tuple[Ward, Here]) -> None:
     ward, here = world
     person = here.people()[0].person

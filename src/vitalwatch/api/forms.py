@@ -206,6 +206,7 @@ class Act(Form):
 class People(Form):
     """Which people."""
 
+    discharged: bool = Field(False, description="Also those who are, and have no open alarm")
     names: bool = Field(False, description="Tell what the vault calls them; scope admin, and audited")
 
 

@@ -247,6 +247,7 @@ SEEN_FIELDS: dict[str, Schema] = {
     "wear": maybe({"enum": ["worn", "silent", "not_worn"]}),
     "waiting": told(YES, "readings wait to be scored"),
     "late": told(closed({"count": COUNT}), "readings of the day before `time` that came too late to stand in a row"),
+    "discharged": maybe(told(TIME, "when; null for who is here, or was heard again")),
     "priority": maybe(PRIORITY),
     "alarms": many(ref("Alert")),
 }

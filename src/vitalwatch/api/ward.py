@@ -36,14 +36,15 @@ async def people(call: Call) -> Reply:
     if asked.names and ADMIN not in call.caller.scopes:
         raise Problem("scope_missing", "Names need a key with the scope `admin`.")
     names_for = call.caller.actor if asked.names else ""
-    found = await call.desk.ask(call.desk.engine.people, call.caller.wards, names_for=names_for)
+    engine, gone = call.desk.engine, asked.discharged
+    found = await call.desk.ask(engine.people, call.caller.wards, names_for=names_for, discharged=gone)
     return reply({"people": [_seen(one) for one in found]})
 
 
 async def person(call: Call) -> Reply:
     """Answer with one person at a glance."""
     wanted = person_of(call)
-    found = await call.desk.ask(call.desk.engine.people, call.caller.wards)
+    found = await call.desk.ask(call.desk.engine.people, call.caller.wards, discharged=True)
     for one in found:
         if one.person == wanted:
             until = now_ms() if one.time is None else one.time
@@ -279,6 +280,7 @@ def _seen(one: Seen) -> dict[str, Any]:
         "wear": one.wear or None,
         "waiting": one.waiting,
         "late": {"count": one.late},
+        "discharged": None if one.discharged is None else rfc3339(one.discharged),
         "priority": one.priority or None,
         "alarms": [alert(each) for each in one.alarms],
     }

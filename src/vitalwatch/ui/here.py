@@ -64,9 +64,9 @@ class Here:
         run = self.engine.production.fallback
         return fallen_back(run) if run else ""
 
-    def people(self) -> list[Seen]:
+    def people(self, *, discharged: bool = False) -> list[Seen]:
         """As `Source.people`."""
-        return self.engine.people(names_for=self._actor)
+        return self.engine.people(names_for=self._actor, discharged=discharged)
 
     def course(self, person: str, since: int, until: int) -> Course:
         """As `Source.course`."""
@@ -113,6 +113,10 @@ class Here:
         """As `Source.change`."""
         told = {} if medication is None else {"medication": list(medication)}
         self.engine.change(person, kind, told, self._actor)
+
+    def discharge(self, person: str) -> None:
+        """As `Source.discharge`."""
+        self.engine.discharge(person, self._actor)
 
     def profile(self, person: str) -> Mapping[str, Any]:
         """As `Source.profile`."""

@@ -53,8 +53,8 @@ class Source(Protocol):
     def fallback(self) -> str:
         """Return a sentence where an earlier run answers in place of the one in production, empty where that does."""
 
-    def people(self) -> list[Seen]:
-        """Return everybody at a glance, worst first."""
+    def people(self, *, discharged: bool = False) -> list[Seen]:
+        """Return everybody at a glance, worst first; the discharged too, or only those with an open alarm."""
 
     def course(self, person: str, since: int, until: int) -> Course:
         """Return scored rows in [since, until), UTC ms."""
@@ -82,6 +82,9 @@ class Source(Protocol):
 
     def change(self, person: str, kind: str, medication: Sequence[str] | None) -> None:
         """Begin a person's own normal anew: another medicine (and what is taken now) or another device."""
+
+    def discharge(self, person: str) -> None:
+        """Close a person's technical alarms, and wait for no readings until one comes."""
 
     def profile(self, person: str) -> Mapping[str, Any]:
         """Return what is known of a person: age, sex, height, weight, conditions, medication."""

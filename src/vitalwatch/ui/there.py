@@ -107,9 +107,10 @@ class There:
             return ""  # `problem` says why
         return fallen_back(told["run"]) if told["fallback"] else ""
 
-    def people(self) -> list[Seen]:
+    def people(self, *, discharged: bool = False) -> list[Seen]:
         """As `Source.people`; names only where the key may see them."""
-        return self._people({"names": "true"} if ADMIN in self.scopes else {})
+        asked = {"names": "true"} if ADMIN in self.scopes else {}
+        return [_seen(one) for one in self._get("/people", **asked, discharged=str(discharged).lower())["people"]]
 
     def course(self, person: str, since: int, until: int) -> Course:
         """As `Source.course`."""
@@ -184,6 +185,10 @@ class There:
         told = {} if medication is None else {"medication": list(medication)}
         self._post(f"/people/{person}/changes", {"kind": kind, **told})
 
+    def discharge(self, person: str) -> None:
+        """As `Source.discharge`."""
+        self._ask("POST", f"/people/{person}/discharge")
+
     def profile(self, person: str) -> Mapping[str, Any]:
         """As `Source.profile`."""
         return dict(self._get(f"/people/{person}/profile"))
@@ -242,9 +247,6 @@ class There:
             return None
         trusted = tuple(self._settings.path(path) for path in self._settings.config.signing.trusted)
         return Models(run, store.folder(run) / MODELS, trusted, store.seal(run, f"{MODELS}/manifest.json"))
-
-    def _people(self, query: Mapping[str, str]) -> list[Seen]:
-        return [_seen(one) for one in self._get("/people", **query)["people"]]
 
     def _get(self, path: str, **query: str) -> Any:
         return self._ask("GET", path, params=query)
@@ -311,6 +313,7 @@ def _seen(told: Mapping[str, Any]) -> Seen:
         waiting=told["waiting"],
         alarms=tuple(_alert(one) for one in told["alarms"]),
         wear=told["wear"] or "",
+        discharged=None if told.get("discharged") is None else _moment(told["discharged"]),
     )
 
 

@@ -28,13 +28,14 @@ SHORT = {
     "body_temperature": "Temp",
 }
 STATES = {  # state -> words; in the order in which they want a look
+    "unusual": "Unusual now",
     "stale": "Stale: nothing new",
     "silent": "No reading yet",
     "not_worn": "Not worn",
     "waiting": "Waits for a model",
     "unknown": "Not assessable: too little measured",
-    "unusual": "Unusual now",
     "usual": "As usual now",
+    "discharged": "Discharged",
 }
 
 
@@ -79,7 +80,7 @@ class Line:
     @property
     def old(self) -> bool:
         """Whether what is shown is no longer of now, for whatever reason."""
-        return self.stale or self.state == "not_worn"
+        return self.stale or self.state in ("not_worn", "discharged")
 
 
 def lines(people: Sequence[Seen], schema: Schema, now: int) -> list[Line]:
@@ -162,6 +163,8 @@ def _urgency(alarm: Mapping[str, Any]) -> tuple[int, bool, int]:
 
 
 def _state(one: Seen, old: int | None, schema: Schema) -> str:
+    if one.discharged is not None:
+        return "discharged"
     if one.wear == NOT_WORN:
         return "not_worn"
     if old is None:

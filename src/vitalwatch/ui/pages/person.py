@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from vitalwatch.alerting.alerts import MARKS
+from vitalwatch.alerting.alerts import DISCHARGE, MARKS
 from vitalwatch.clinical import oxygen
 from vitalwatch.database.access import ACK
 from vitalwatch.database.changes import DEVICE, MEDICATION
@@ -36,7 +36,8 @@ MOST_ALARMS = 3  # shown before the rest is folded
 
 def show() -> None:
     """Show the page."""
-    found = {one.person: one for one in ward.lines(source().people(), source().schema, source().now())}
+    everybody = source().people(discharged=True)
+    found = {one.person: one for one in ward.lines(everybody, source().schema, source().now())}
     st.title("Person")
     if not found:
         st.info("Nobody has sent a reading yet. `make demo` shows simulated people.", icon=":material/sensors_off:")
@@ -49,6 +50,7 @@ def show() -> None:
             _personal(chosen)
             ruling.show(chosen)
             _change(chosen)
+            _discharge(chosen, found[chosen])
         else:
             _limits_told(chosen)
         _picture(chosen, found[chosen].name)
@@ -74,7 +76,8 @@ def _span() -> str:
 def _live(who: str, back: int) -> None:
     with told():
         now, schema = source().now(), source().schema
-        line = next((one for one in ward.lines(source().people(), schema, now) if one.person == who), None)
+        everybody = ward.lines(source().people(discharged=True), schema, now)
+        line = next((one for one in everybody if one.person == who), None)
         if line is None:
             st.warning("This person is not here any more.")
             return
@@ -107,6 +110,10 @@ def _head(line: Line, course: Course, now: int) -> None:
     if line.stale:
         st.warning(
             f"Stale: the newest data are from {old}. Look at the person, not at this page.", icon=":material/history:"
+        )
+    elif line.state == "discharged":
+        st.info(
+            "Discharged: nobody waits for readings. The next one brings this person back.", icon=":material/logout:"
         )
     elif line.state == "not_worn":
         st.info(
@@ -316,6 +323,23 @@ def _change(who: str) -> None:
 def _changed(who: str, kind: str, medication: Sequence[str] | None) -> str:
     source().change(who, kind, medication)
     return f"Written down: {CHANGED[kind]}. Own normal begins anew with the next reading."
+
+
+def _discharge(who: str, line: Line) -> None:
+    with st.expander("Discharge", expanded=asked(DISCHARGE) is not None):
+        st.caption(
+            "Closes technical alarms, waits for no readings, and takes this person off the ward. Alarms that nobody "
+            "has acknowledged stay. A reading that comes brings them back. Written to the audit log."
+        )
+        gone = line.state == "discharged"
+        st.button("Discharge this person", disabled=gone, on_click=ask, args=(DISCHARGE, (who, line.name)))
+    whom, name = asked(DISCHARGE) or (who, line.name)
+    answered(DISCHARGE, f"Discharge {name}?", "Yes, discharge", lambda: _discharged(whom))
+
+
+def _discharged(who: str) -> str:
+    source().discharge(who)
+    return "Discharged. The ward shows this person only on demand, or while an alarm is open."
 
 
 def _bound(who: str, vital: str, mine: Mapping[str, Any]) -> tuple[float | None, float | None]:
