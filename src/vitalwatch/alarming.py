@@ -211,7 +211,7 @@ class Alarming:
 
 def cost(connection: Connection, wards: Wards, since: int, step_ms: int) -> Burdens:
     """Return what the alarms of some wards that changed since a time (UTC ms) cost those who answer them."""
-    told = alarms.listed(connection, wards, open_only=False, person=None, since=since, most=EVERYTHING)
+    told = alarms.listed(connection, wards, open_only=False, person=None, since=since, most=EVERYTHING, system=False)
     rows = scores.rows_since(connection, wards, since)
     return burdens(map(Alert.from_json, told), rows * step_ms / DAY)
 

@@ -11,7 +11,6 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +21,8 @@ from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burdens
 from vitalwatch.alerting.rules import Personal, personal_of, read_rules
+from vitalwatch.alerting.watchdog import SYSTEM
+from vitalwatch.catching_up import CatchingUp
 from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, readings, scores
 from vitalwatch.database.accounts import Accounts
 from vitalwatch.database.changes import Change
@@ -35,7 +36,7 @@ from vitalwatch.database.scores import Timeline
 from vitalwatch.database.tally import Tally, names_read
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, judge
-from vitalwatch.errors import DatabaseBusy, NotAllowed, NotEnoughHistory
+from vitalwatch.errors import DatabaseBusy, HouseOnly, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
 from vitalwatch.handed import Handed
 from vitalwatch.intake import Intake, nobody_asks
@@ -55,8 +56,6 @@ from vitalwatch.views import Seen
 from vitalwatch.vigil import Vigil
 
 log = logging.getLogger(__name__)
-
-CATCH_UP = 5_000  # waiting readings scored in one transaction
 
 
 class Engine:
@@ -101,6 +100,9 @@ class Engine:
         )  # fmt: skip
         self.ordering = Ordering(
             database, self._recall, self.intake, self._alarming, self._transaction, now, self._look_after
+        )  # fmt: skip
+        self._catching_up = CatchingUp(
+            database, self._recall, self.intake, self._transaction, now, self._look_after
         )  # fmt: skip
         self._worker: threading.Thread | None = None
 
@@ -190,16 +192,8 @@ class Engine:
         return became
 
     def catch_up(self) -> int:
-        """Score readings that wait (stored before there was a model, or before production moved); return how many.
-
-        People whose memory is of another run are moved to the one in production, from their readings.
-        """
-        served = self.production.answering()
-        if served is None:
-            return 0
-        with self.database.reading() as connection:
-            waiting = people.waiting(connection, served.run)
-        return sum(self._catch_up(person, served) for person in waiting)
+        """Score readings that wait, as `catching_up.CatchingUp.everybody`."""
+        return self._catching_up.everybody(self.production.answering())
 
     # what is known
 
@@ -249,9 +243,12 @@ class Engine:
     def alarms(
         self, wards: Wards = None, *, open_only: bool = True, person: str = "", since: int = 0, most: int = 1000
     ) -> list[dict[str, Any]]:
-        """Return alerts as plain values, those that changed last first; raises NotAllowed."""
+        """Return alerts as plain values, those that changed last first; raises NotAllowed.
+
+        Those about the system itself (`watchdog.SYSTEM` in place of a person) are for everybody who may read.
+        """
         with self.database.reading() as connection:
-            whose = self._person(connection, person, wards).no if person else None
+            whose = 0 if person == SYSTEM else self._person(connection, person, wards).no if person else None
             return alarms.listed(connection, wards, open_only=open_only, person=whose, since=since, most=most)
 
     def events(self, after: int, wards: Wards = None, *, most: int = 500) -> list[Event]:
@@ -365,10 +362,13 @@ class Engine:
 
         Raises:
             NotAllowed: Unknown, or elsewhere.
+            HouseOnly: It is about the system itself, and the key is for some wards.
             AlarmRefused: It is over, or cannot be paused for so long.
         """
         with self._transaction() as (connection, _):
             no = alarms.seen(connection, alarm, wards)[0]
+            if not no and wards is not None:
+                raise HouseOnly("This alarm")
             if (person := people.numbered(connection, no) if no else NOBODY_IN_PARTICULAR) is None:
                 raise NotAllowed("This alarm")
             told = self._alarming.act(connection, person, Action(kind, actor, alarm, pause=pause), self.now())
@@ -454,31 +454,6 @@ class Engine:
         if not found.scored:
             raise NotEnoughHistory(found.pseudonym, 1, 0)
         return found, self.production.loaded(found.run) or served
-
-    def _catch_up(self, person: Person, served: Served) -> int:
-        moved = None
-        if person.scored and person.run != served.run:  # outside of the writer's turn: it may take a second
-            with self.database.reading() as connection:
-                moved = self._recall.remade(connection, person, served)
-        done, behind = 0, True
-        while behind:
-            with self._transaction() as (connection, keep):
-                now = people.numbered(connection, person.no)
-                if now is None:  # erased meanwhile
-                    return done
-                if moved is not None:
-                    moved = self._recall.replayed(connection, now, served, moved, moved.state.newest)
-                    moved = self._recall.write(connection, now, moved)
-                    now = replace(now, run=served.run, newest=moved.state.newest)
-                    people.move(connection, [now])
-                    keep({now.no: moved})
-                    moved = None
-                elif now.behind:
-                    keep(self.intake.catch_up(connection, now, served, self.now(), CATCH_UP))
-                    done += 1
-                behind = (people.numbered(connection, person.no) or now).behind
-            self._look_after()
-        return done
 
     def _look_after(self) -> None:
         """Let time pass, once a second however long it takes to catch up; not before `start`."""

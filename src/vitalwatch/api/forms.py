@@ -222,6 +222,7 @@ class AlarmFilter(Form):
 
     open_only: bool = Field(True, alias="open", description="false: those that are over, too")
     person: PersonId | None = None
+    system: bool = Field(False, description="Only those about the system itself: every key that reads sees them")
     most: int = Field(200, ge=1, le=1_000)
 
 

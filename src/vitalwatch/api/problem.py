@@ -16,6 +16,7 @@ from vitalwatch.errors import (
     DatabaseBusy,
     DatabaseError,
     GatesFailed,
+    HouseOnly,
     NoModelYet,
     NotAllowed,
     NotEnoughHistory,
@@ -30,6 +31,7 @@ MEDIA = "application/problem+json"
 URI = "urn:vitalwatch:problem:"
 REQUEST = "urn:vitalwatch:request:"
 MOST_FAULTS = 20  # a thousand refused readings need no thousand lines
+HOUSE_KEY = "`python main.py keys make --ward '*'` makes a key of all wards."
 RETRY = 1  # seconds, where nothing better is known
 
 # Code -> status and title; the codes of readings are those of every other surface
@@ -169,6 +171,8 @@ def of_error(error: VitalsError) -> Problem:
         return Problem("no_model", "Run `python main.py`: it trains a model and puts it into production.")
     if isinstance(error, NotAllowed | NotFound):
         return Problem("not_found", "It is unknown, or for another key.")
+    if isinstance(error, HouseOnly):
+        return Problem("wards_missing", HOUSE_KEY)
     if isinstance(error, NotEnoughHistory):
         return Problem("not_enough_history", "Nothing of this person is scored yet. Send readings first.")
     if isinstance(error, GatesFailed):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.api.answers import chance, number
 from vitalwatch.api.calls import Call, Reply, reply
 from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Replay
@@ -152,7 +153,7 @@ async def alarms(call: Call) -> Reply:
         call.desk.engine.alarms,
         call.caller.wards,
         open_only=asked.open_only,
-        person=asked.person or "",
+        person=SYSTEM if asked.system else asked.person or "",
         most=asked.most,
     )
     return reply({"alarms": [alert(one) for one in found]})

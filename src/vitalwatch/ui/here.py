@@ -10,6 +10,7 @@ from typing import Any
 from vitalwatch import prognosis
 from vitalwatch.alerting.judging import NOBODY
 from vitalwatch.alerting.telling import listed
+from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.database.access import SCOPES
 from vitalwatch.database.quarantine import Quarantined, Which
 from vitalwatch.engine import Engine
@@ -21,6 +22,7 @@ from vitalwatch.tables import DAY, Profile, Readings
 from vitalwatch.ui import trying
 from vitalwatch.ui.clock import clock_of
 from vitalwatch.ui.course import Ahead, Course, ahead_of, of_timeline
+from vitalwatch.ui.person import open_alarms
 from vitalwatch.ui.quality import SHOWN
 from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.trying import Judged
@@ -90,6 +92,10 @@ class Here:
     def alarms(self, person: str) -> list[Mapping[str, Any]]:
         """As `Source.alarms`."""
         return list(self.engine.alarms(person=person, open_only=False, most=ALARMS_KEPT))
+
+    def system(self) -> list[Mapping[str, Any]]:
+        """As `Source.system`."""
+        return open_alarms(self.engine.alarms(person=SYSTEM))
 
     def act(self, alarm: str, action: str) -> None:
         """As `Source.act`."""

@@ -65,6 +65,9 @@ class Source(Protocol):
     def alarms(self, person: str) -> list[Alert]:
         """Return a person's alerts, open and over, newest first."""
 
+    def system(self) -> list[Alert]:
+        """Return the open alerts about the system itself, most urgent first."""
+
     def warning(self, person: str) -> Mapping[str, Any] | None:
         """Return the early warning of a person's stay (`prognosis.risks`), None where the run learnt none."""
 

@@ -19,6 +19,7 @@ from vitalwatch.tables import DAY, MINUTE, Profile, Readings
 from vitalwatch.timestamps import parse_time, rfc3339
 from vitalwatch.ui.clock import clock_of, wall
 from vitalwatch.ui.course import Ahead, Course, of_timeline
+from vitalwatch.ui.person import open_alarms
 from vitalwatch.ui.quality import SHOWN
 from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.stretches import joined, stretches
@@ -137,6 +138,10 @@ class There:
     def alarms(self, person: str) -> list[Mapping[str, Any]]:
         """As `Source.alarms`."""
         return [_alert(one) for one in self._get("/alarms", person=person, open="false", most="1000")["alarms"]]
+
+    def system(self) -> list[Mapping[str, Any]]:
+        """As `Source.system`."""
+        return open_alarms([_alert(one) for one in self._get("/alarms", system="true")["alarms"]])
 
     def act(self, alarm: str, action: str) -> None:
         """As `Source.act`."""

@@ -30,7 +30,7 @@ SOURCE, SETTINGS, PERSON = "source", "settings", "person"  # keys of the session
 
 def run(root: Path) -> None:
     """Show the page that was asked for, in its frame."""
-    from vitalwatch.ui.pages import data_quality, models, person, try_it, ward, your_data
+    from vitalwatch.ui.pages import data_quality, models, person, system, try_it, ward, your_data
     from vitalwatch.ui.pages.door import admitted, sign_in, sign_out
 
     st.set_page_config(page_title="vitalwatch", page_icon=str(ICON), layout="wide")
@@ -68,6 +68,7 @@ def run(root: Path) -> None:
             st.warning(plain(problem), icon=":material/model_training:")
         elif fallback := source().fallback():
             st.warning(plain(fallback), icon=":material/history:")
+        system.show()
         chosen.run()
     foot(source().where)
     sign_out()
