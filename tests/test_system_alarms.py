@@ -1,4 +1,4 @@
-"""Alarms about the system itself: every key that reads sees them, who answers for all wards acts, every page shows them."""
+"""Alarms about the system itself: every key that reads sees them, a key of all wards acts, every page shows them."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from vitalwatch.database.scores import ANOMALY, ASSESSABLE, OWN, WORN
 from vitalwatch.database.tables import alarms, people, scores
 from vitalwatch.database.vault import Secret
 
+FRESH_STEPS = 3  # grid steps after which what we know of a person is stale
 URGENCY = {"high": 3, "medium": 2, "low": 1, "": 0}
 
 
@@ -118,6 +119,17 @@ def people_of(
             )
         )
     return sorted(seen, key=lambda one: (-URGENCY[one.priority], one.p_value if one.p_value is not None else 2.0))
+
+
+def data_age(one: Seen, step_ms: int, now: int) -> int | None:
+    """Return milliseconds since the newest thing known of a person was measured and heard, None for never.
+
+    The older of the two counts: a device that hands over yesterday's readings now says nothing of now.
+    """
+    if one.time is None:
+        return None
+    measured_at = min(one.time + step_ms, one.heard)
+    return max(now - measured_at, 0)
 
 
 def _left(person: Person, gone: Mapping[int, int]) -> int | None:

@@ -417,6 +417,50 @@ def test_one_late_alarm_speaks_for_itself():
     assert ("fast", True) == (ward.only.rule, ward.only.audible)
 
 
+def days_old(ward: Ward, *conditions) -> None:
+    """Two hours of readings that come five days later."""
+    ward.sees(120, *conditions, first=0, at=120 + 5 * 1440)
+
+
+def test_what_was_true_where_readings_of_days_ago_end_is_not_told_as_true_now():
+    ward = Ward()
+    days_old(ward, condition(start=60), condition(start=80, rule="hot", explanation="Hot."), condition(5, 10, rule="a"))
+
+    (summary,) = [alert for alert in ward.open if alert.audible]
+    assert (
+        "3 alarms came with late readings, 0 of them still true. [at the end of what came, 5 d ago] Hot. "
+        "[at the end of what came, 5 d ago] The heart is fast. [over] The heart is fast."
+    ) == summary.explanation
+    assert {LATCHED} == {alert.state for alert in ward.open}
+    assert 120 * MINUTE == max(alert.end for alert in ward.open if alert.rule != "backlog")
+
+
+def test_one_alarm_of_days_ago_is_told_as_over_and_still_seen():
+    ward = Ward()
+    days_old(ward, condition(start=60))
+
+    assert (LATCHED, 120 * MINUTE, True) == (ward.only.state, ward.only.end, ward.only.audible)
+
+
+def test_what_was_over_where_old_readings_ended_and_is_there_when_newer_ones_come_signals():
+    ward = Ward()
+    days_old(ward, condition(start=60))
+    now = 130 + 5 * 1440
+    ward.sees(now, condition(start=60))
+
+    assert (SIGNALLING, None) == (ward.only.state, ward.only.end)
+
+
+def test_a_signal_whose_condition_nothing_measured_for_an_hour_confirms_is_latched():
+    ward = Ward()
+    ward.sees(0, condition())
+    ward.sees(20, condition(), at=75)
+    assert SIGNALLING == ward.only.state
+
+    ward.sees(20, condition(), at=81)
+    assert (LATCHED, 20 * MINUTE) == (ward.only.state, ward.only.end)
+
+
 def test_a_second_backlog_joins_the_open_summary():
     ward = Ward()
     backlog(ward)

@@ -12,6 +12,7 @@ from tiny import somebody
 from vitalwatch.api.asking import ahead
 from vitalwatch.api.forms import MOST_MEMORY
 from vitalwatch.expecting import Moments, of_known
+from vitalwatch.tables import MINUTE, Profile
 
 
 def window(start: int = 0, n: int = 288) -> list[dict]:
@@ -412,11 +413,37 @@ def test_a_fast_heart_in_motion_asks_nobody_to_look(api):
     assert {"priority": None, "reasons": []} == moving
 
 
+@pytest.mark.parametrize(
+    ("minutes", "age", "stale", "looked"),
+    [(6, 1.0, False, True), (20, 15.0, False, True), (21, 16.0, True, True), (66, 61.0, True, False)],
+)
+def test_a_known_person_is_told_with_the_age_of_the_newest_row_and_nothing_old_as_now(
+    own, minutes, age, stale, looked
+):
+    rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
+    own.engine.now.ms = int(somebody(0).readings.time[59]) + minutes * MINUTE
+    (whom,) = own.ask("POST", "/readings", rows).json["people"]
+    asked = {"person": whom["person"]}
+    told, ahead = own.ask("POST", "/anomaly", asked).json, own.ask("POST", "/forecast", asked).json
+    (seen,) = own.ask("GET", "/people").json["people"]
+
+    assert [(age, stale)] * 3 == [(one["age_minutes"], one["stale"]) for one in (told, ahead, seen)]
+    assert looked == (told["look_now"] is not None)
+
+
+def test_readings_that_are_sent_along_have_no_age(api):
+    told = api.ask("POST", "/anomaly", {"readings": window()}).json
+
+    assert (None, False) == (told["age_minutes"], told["stale"])
+    assert told["look_now"] is not None
+
+
 def test_a_known_persons_own_limits_hold_for_what_asks_to_look_now(own):
     rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
     rows[-1] |= {"heart_rate": 45.0, "steps": 0.0}
     (whom,) = own.ask("POST", "/readings", rows).json["people"]
     asked = {"person": whom["person"]}
+    own.engine.now.ms = int(somebody(0).readings.time[59]) + 6 * MINUTE
     before = own.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]
     own.ask("PUT", f"/people/{whom['person']}/limits", {"limits": {"heart_rate": {"low": 60, "high": 120}}})
     after = own.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from vitalwatch.tables import MINUTE
+
 PRIORITIES = ("low", "medium", "high")
 PHYSIOLOGICAL, TECHNICAL = "physiological", "technical"
 
@@ -25,6 +27,7 @@ STATES = (SIGNALLING, ACKNOWLEDGED, AUDIO_PAUSED, LATCHED, RESOLVED)
 ACKNOWLEDGE, SNOOZE, ESCALATE, RESOLVE, DISCHARGE = "acknowledge", "snooze", "escalate", "resolve", "discharge"
 ACTIONS = (ACKNOWLEDGE, SNOOZE, ESCALATE, RESOLVE, DISCHARGE)
 
+HOLD = 60 * MINUTE  # without a measurement a condition stays as it is for so long
 MARKS = {"high": "***", "medium": "**", "low": "*"}  # beside the colour, which is never the only sign
 
 

@@ -8,7 +8,7 @@ ends; discharge closes technical alarms; after a reconnect one summary speaks fo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from vitalwatch.alerting.alerts import (
     AUDIO_PAUSED,
     DISCHARGE,
     ESCALATE,
+    HOLD,
     PHYSIOLOGICAL,
     PRIORITIES,
     RESOLVE,
@@ -52,6 +53,7 @@ from vitalwatch.alerting.transitions import (
     TRANSITIONS,
     WORSENED,
 )
+from vitalwatch.tables import MINUTE
 
 REASONS = {
     "unknown_alert": "There is no such alarm.",
@@ -198,14 +200,15 @@ class _Turn:
 
     def observe(self, observed: Sequence[Observed]) -> None:
         """Take what all sources say of one person."""
-        fresh = [alert for seen in observed for alert in self._seen_by(seen)]
+        gone = {seen.until for seen in observed if self._gone(seen)}  # where what came ends, if that is long ago
+        fresh = [alert for seen in observed for alert in self._seen_by(self._of_now(seen))]
         late = any(self.now - seen.first > self.signals.backlog for seen in observed)
         held = [alert for alert in fresh if alert.until is not None]
         fresh = [alert for alert in fresh if alert.until is None]
         for alert in held:
             self._move(alert, HELD if alert.end is None else NOTED, **(_paused(alert) if alert.end is None else {}))
         shown = [alert for alert in fresh if alert.end is None or alert.latching]
-        summary = self._summary(shown, observed[0].person) if late and len(shown) > 1 else ""
+        summary = self._summary(shown, observed[0].person, gone) if late and len(shown) > 1 else ""
         for alert in sorted(fresh, key=urgency):
             cause = RAISED if alert.end is None else MISSED if alert.latching else NOTED
             leader = None if summary or cause == NOTED else self._leader(alert)
@@ -217,6 +220,17 @@ class _Turn:
                 self._move(alert, JOINED, summary=leader.id, **self._seen(alert, leader.acknowledged_by))
             else:
                 self._move(alert, cause, summary=leader.id)
+
+    def _gone(self, seen: Observed) -> bool:
+        """Return whether what a source saw is too old to tell of now."""
+        return self.now - seen.until > HOLD
+
+    def _of_now(self, seen: Observed) -> Observed:
+        """Return what a source saw; of long ago nothing is still present: it is over where what came ends."""
+        if not self._gone(seen):
+            return seen
+        over = (replace(one, end=max(seen.until, one.start)) if one.end is None else one for one in seen.conditions)
+        return replace(seen, conditions=tuple(over))
 
     def _leader(self, alert: Alert) -> Alert | None:
         """Return an open alert that says already what a new one says, no less loudly; nothing speaks for high ones.
@@ -337,12 +351,12 @@ class _Turn:
         paused = _paused(alert) if alert.state == AUDIO_PAUSED and alert.latching else {}
         return self._move(alert, ENDED, end=max(end, alert.start), **paused)
 
-    def _summary(self, members: Sequence[Alert], person: str) -> str:
+    def _summary(self, members: Sequence[Alert], person: str, gone: Set[int]) -> str:
         """Raise the one alert that speaks for others, or add to it, and return its id."""
-        ordered = sorted(members, key=urgency)
+        ordered = sorted(members, key=lambda one: (one.end is not None and one.end not in gone, *urgency(one)[1:]))
         present = [alert for alert in ordered if alert.end is None]
         priority = max((alert.priority for alert in present or ordered), key=PRIORITIES.index)
-        told = " ".join(f"[{'now' if one.end is None else 'over'}] {one.explanation}" for one in ordered[:TOLD])
+        told = " ".join(f"[{self._when(one, gone)}] {one.explanation}" for one in ordered[:TOLD])
         more = f" And {len(ordered) - TOLD} more." if len(ordered) > TOLD else ""
         sentence = f"{len(ordered)} alarms came with late readings, {len(present)} of them still true. {told}{more}"
         category = PHYSIOLOGICAL if any(one.category == PHYSIOLOGICAL for one in ordered) else TECHNICAL
@@ -370,6 +384,13 @@ class _Turn:
             changed_at=self.now,
         )
         return self._move(summary, MISSED).id
+
+    def _when(self, alert: Alert, gone: Set[int]) -> str:
+        """Return in words whether what an alert says is true now; `gone`: where what came ends, if that is long ago."""
+        if alert.end in gone:
+            hours = (self.now - (alert.end or 0)) // (60 * MINUTE)
+            return f"at the end of what came, {f'{hours} h' if hours < 48 else f'{hours // 24} d'} ago"
+        return "now" if alert.end is None else "over"
 
     def _free(self, person: str, rule: str, kind: str, start: int) -> tuple[str, int]:
         """Return an id that no alert has, and the start that it is made of."""

@@ -55,6 +55,8 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+AGE = maybe(told(NUMBER, "minutes since the newest row of a known person; null of readings that were sent along"))
+STALE = told(YES, "a known person's newest row is older than three grid steps: no longer of now")
 PREDICTION = closed(
     {
         "expected_heart_rate": told(NUMBER, "bpm"),
@@ -145,7 +147,11 @@ JUDGEMENT = closed(
         "contributions": many(CONTRIBUTION),
         "expected_heart_rate": closed({"value": maybe(NUMBER), "spread": maybe(NUMBER), "unit": {"const": "bpm"}}),
         "news2": maybe(WARNING_SCORE),
-        "look_now": told(LOOK_NOW, "what NEWS2 and limits say of the newest row by itself"),
+        "age_minutes": AGE,
+        "stale": STALE,
+        "look_now": maybe(
+            told(LOOK_NOW, "what NEWS2 and limits say of the newest row by itself; null where that is over an hour old")
+        ),
         "technical": many(closed({"vital": TEXT, "finding": TEXT, "message": TEXT})),
         "alarms": told(many(EPISODE), "of every channel, once they have lasted"),
         "late": told(COUNT, "readings left out because they came after the step that followed theirs"),
@@ -159,6 +165,8 @@ JUDGEMENT = closed(
 FORECAST = closed(
     {
         "time": TIME,
+        "age_minutes": AGE,
+        "stale": STALE,
         "interval": told(NUMBER, "share between q10 and q90"),
         "forecast": each(
             closed(
@@ -238,6 +246,8 @@ SEEN_FIELDS: dict[str, Schema] = {
     "ward": TEXT,
     "heard": told(TIME, "when a reading last came, on our clock"),
     "time": maybe(told(TIME, "start of the newest row")),
+    "age_minutes": maybe(told(NUMBER, "since it was measured and heard; null for never")),
+    "stale": told(YES, "older than three grid steps: no longer of now"),
     "vitals": each(NUMBER),
     "score": maybe(NUMBER),
     "p_value": maybe(NUMBER),

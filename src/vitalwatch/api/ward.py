@@ -12,6 +12,7 @@ from vitalwatch.api.answers import chance, number
 from vitalwatch.api.calls import Call, Reply, reply
 from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Replay
 from vitalwatch.api.forms import Span as Stretch
+from vitalwatch.api.freshness import told_age
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.database.access import ADMIN
@@ -23,7 +24,7 @@ from vitalwatch.explaining import usual_range
 from vitalwatch.replaying import Span
 from vitalwatch.tables import DAY, MINUTE, Floats
 from vitalwatch.timestamps import parse_time, rfc3339
-from vitalwatch.views import Seen
+from vitalwatch.views import Seen, data_age
 
 LONGEST = 31 * DAY  # of one answer
 REPLAY_SECONDS = 1.0  # of one request; the rest is told, and asked for by the next
@@ -39,7 +40,7 @@ async def people(call: Call) -> Reply:
     names_for = call.caller.actor if asked.names else ""
     engine, gone = call.desk.engine, asked.discharged
     found = await call.desk.ask(engine.people, call.caller.wards, names_for=names_for, discharged=gone)
-    return reply({"people": [_seen(one) for one in found]})
+    return reply({"people": [_seen(one, call) for one in found]})
 
 
 async def person(call: Call) -> Reply:
@@ -50,7 +51,7 @@ async def person(call: Call) -> Reply:
         if one.person == wanted:
             until = now_ms() if one.time is None else one.time
             late = await call.desk.ask(call.desk.engine.late, wanted, until - DAY, until, call.caller.wards)
-            return reply(_seen(one) | {"late": _late(late)})
+            return reply(_seen(one, call) | {"late": _late(late)})
     raise _nobody()
 
 
@@ -265,13 +266,15 @@ def _ends(vital: str, centre: Floats, spread: Floats) -> dict[str, Any]:
     return {name: [number(value, 2) for value in end.tolist()] for name, end in ends}
 
 
-def _seen(one: Seen) -> dict[str, Any]:
+def _seen(one: Seen, call: Call) -> dict[str, Any]:
+    schema, now = call.desk.settings.schema, call.desk.engine.now()
     return {
         "person": one.person,
         **({"name": one.name} if one.name else {}),
         "ward": one.ward,
         "heard": rfc3339(one.heard),
         "time": None if one.time is None else rfc3339(one.time),
+        **told_age(data_age(one, schema.step_ms, now), schema),
         "vitals": {name: number(value, 2) for name, value in one.values.items()},
         "score": None if one.score is None else number(one.score, 4),
         "p_value": None if one.p_value is None else chance(one.p_value),
