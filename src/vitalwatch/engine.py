@@ -25,6 +25,7 @@ from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.catching_up import CatchingUp
 from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, readings, scores
 from vitalwatch.database.accounts import Accounts
+from vitalwatch.database.alarm_pages import Page, page
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
@@ -250,6 +251,14 @@ class Engine:
         with self.database.reading() as connection:
             whose = 0 if person == SYSTEM else self._person(connection, person, wards).no if person else None
             return alarms.listed(connection, wards, open_only=open_only, person=whose, since=since, most=most)
+
+    def alarm_page(
+        self, wards: Wards = None, *, open_only: bool = True, person: str = "", most: int = 1000, after: str = ""
+    ) -> Page:
+        """Return some alerts, how many there are, and where the next begin: `alarm_pages.page`; raises NotAllowed."""
+        with self.database.reading() as connection:
+            whose = 0 if person == SYSTEM else self._person(connection, person, wards).no if person else None
+            return page(connection, wards, open_only=open_only, person=whose, most=most, after=after)
 
     def events(self, after: int, wards: Wards = None, *, most: int = 500) -> list[Event]:
         """Return what happened after an event's number, oldest first."""

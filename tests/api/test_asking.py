@@ -417,9 +417,7 @@ def test_a_fast_heart_in_motion_asks_nobody_to_look(api):
     ("minutes", "age", "stale", "looked"),
     [(6, 1.0, False, True), (20, 15.0, False, True), (21, 16.0, True, True), (66, 61.0, True, False)],
 )
-def test_a_known_person_is_told_with_the_age_of_the_newest_row_and_nothing_old_as_now(
-    own, minutes, age, stale, looked
-):
+def test_a_known_person_is_told_with_the_age_of_the_newest_row_and_nothing_old_as_now(own, minutes, age, stale, looked):
     rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
     own.engine.now.ms = int(somebody(0).readings.time[59]) + minutes * MINUTE
     (whom,) = own.ask("POST", "/readings", rows).json["people"]

@@ -15,6 +15,7 @@ from vitalwatch.schema import Schema
 MOST = 1_000  # readings, or moments, in one request
 PSEUDONYM = rf"^p-[a-z2-7]{{{DIGITS}}}$"
 ALARM = r"^[0-9a-f]{32}$"
+PLACE = r"^(-?[0-9]{1,16}\.){1,4}[0-9a-f]{32}$"  # in a list of alerts
 RUN = r"^[0-9A-Za-z_-]{1,64}$"
 FORM = "x-form"  # stands for a form that schema.yaml makes, until the OpenAPI file is written
 TIME = "RFC 3339 with zone, like 2026-01-05T08:00:00+01:00"
@@ -224,6 +225,7 @@ class AlarmFilter(Form):
     person: PersonId | None = None
     system: bool = Field(False, description="Only those about the system itself: every key that reads sees them")
     most: int = Field(200, ge=1, le=1_000)
+    after: Annotated[str, Field(pattern=PLACE, description="`next` of the page before")] | None = None
 
 
 class RulesFilter(Form):

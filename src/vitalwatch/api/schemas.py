@@ -437,7 +437,13 @@ ANSWERS: dict[str, Schema] = {
     "change": ref("Begun"),
     "quarantine": closed({"refused": many(REFUSED), "counts": each(COUNT)}),
     "replay": ref("Replayed"),
-    "alarms": closed({"alarms": many(ref("Alert"))}),
+    "alarms": closed(
+        {
+            "alarms": many(ref("Alert")),
+            "total": told(COUNT, "how many there are in all"),
+            "next": told(maybe(TEXT), "`after` of the next page; null after the last one"),
+        }
+    ),
     "alarm": ref("AlertWithHistory"),
     "history": closed({"history": many(STEP)}),
     **{name: ref("Alert") for name in ("acknowledge", "snooze", "escalate", "resolve")},

@@ -133,7 +133,11 @@ def _alarms() -> list[Operation]:
         for action in ACTING
     ]  # fmt: skip
     return [
-        Operation("GET", "/alarms", "alarms", READ, ALARMS, "Alerts", ward.alarms, query=AlarmFilter),
+        Operation(
+            "GET", "/alarms", "alarms", READ, ALARMS, "Alerts", ward.alarms, query=AlarmFilter,
+            told="The open ones, most urgent first; with `open=false` all, those that changed last first. `total` "
+            "tells how many there are, `next` what to ask for as `after`.",
+        ),
         Operation(
             "GET", "/rules", "rules", READ, ALARMS, "The rules in force, and where each stands", ruling.rules,
             query=RulesFilter, told="Of rules.yaml, or as they are for one `person`; `sentence` says each in words.",

@@ -148,16 +148,17 @@ async def history(call: Call) -> Reply:
 
 
 async def alarms(call: Call) -> Reply:
-    """Answer with alerts, those that changed last first."""
+    """Answer with a page of alerts, how many there are, and where the next page begins."""
     asked = call.query(AlarmFilter)
     found = await call.desk.ask(
-        call.desk.engine.alarms,
+        call.desk.engine.alarm_page,
         call.caller.wards,
         open_only=asked.open_only,
         person=SYSTEM if asked.system else asked.person or "",
         most=asked.most,
+        after=asked.after or "",
     )
-    return reply({"alarms": [alert(one) for one in found]})
+    return reply({"alarms": [alert(one) for one in found.alerts], "total": found.total, "next": found.next or None})
 
 
 async def quarantine(call: Call) -> Reply:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL
 from vitalwatch.alerting.rules import OWN
+from vitalwatch.database.alarm_pages import within
 from vitalwatch.database.connection import take
 from vitalwatch.database.people import AT_ONCE, Person, Wards
 from vitalwatch.database.tables import alarms, counters, raised, transitions
@@ -117,9 +118,7 @@ def listed(
         system: Whether alerts about the system are told beside those of some wards.
     """
     c = alarms.c
-    which = select(c.body).where(c.changed >= since)
-    if wards is not None:
-        which = which.where(c.ward.in_(sorted(wards)) | ((c.person == 0) & system))
+    which = select(c.body).where(c.changed >= since, *within(wards, system=system))
     if open_only:
         which = which.where(c.open)
     if person is not None:

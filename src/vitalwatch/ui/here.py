@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from vitalwatch import prognosis
+from vitalwatch.alarming import EVERYTHING
 from vitalwatch.alerting.judging import NOBODY
 from vitalwatch.alerting.telling import listed
 from vitalwatch.alerting.watchdog import SYSTEM
@@ -22,14 +23,14 @@ from vitalwatch.tables import DAY, Profile, Readings
 from vitalwatch.ui import trying
 from vitalwatch.ui.clock import clock_of
 from vitalwatch.ui.course import Ahead, Course, ahead_of, of_timeline
-from vitalwatch.ui.person import open_alarms
+from vitalwatch.ui.person import open_alarms, over
 from vitalwatch.ui.quality import SHOWN
 from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
 
-ALARMS_KEPT = 200
+ALARMS_KEPT = 200  # of the newest, to show those that are over
 
 
 class Here:
@@ -91,11 +92,12 @@ class Here:
 
     def alarms(self, person: str) -> list[Mapping[str, Any]]:
         """As `Source.alarms`."""
-        return list(self.engine.alarms(person=person, open_only=False, most=ALARMS_KEPT))
+        kept = self.engine.alarm_page(person=person, open_only=False, most=ALARMS_KEPT).alerts
+        return [*self.engine.alarm_page(person=person, most=EVERYTHING).alerts, *over(kept)]
 
     def system(self) -> list[Mapping[str, Any]]:
         """As `Source.system`."""
-        return open_alarms(self.engine.alarms(person=SYSTEM))
+        return open_alarms(self.engine.alarm_page(person=SYSTEM).alerts)
 
     def act(self, alarm: str, action: str) -> None:
         """As `Source.act`."""

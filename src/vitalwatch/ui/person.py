@@ -84,6 +84,11 @@ def open_alarms(alarms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(found, key=lambda a: (a["state"] in taken, -PRIORITIES.index(a["priority"]), -a["start"]))
 
 
+def over(alarms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the alerts that are over."""
+    return [alarm for alarm in alarms if alarm["state"] == "resolved"]
+
+
 def title(alarm: Mapping[str, Any]) -> str:
     """Return what an alert is about: its kind where it is known, else its rule."""
     return own_rules.title(alarm.get("kind") or alarm["rule"])

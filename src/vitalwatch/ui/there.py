@@ -19,7 +19,7 @@ from vitalwatch.tables import DAY, MINUTE, Profile, Readings
 from vitalwatch.timestamps import parse_time, rfc3339
 from vitalwatch.ui.clock import clock_of, wall
 from vitalwatch.ui.course import Ahead, Course, of_timeline
-from vitalwatch.ui.person import open_alarms
+from vitalwatch.ui.person import open_alarms, over
 from vitalwatch.ui.quality import SHOWN
 from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.stretches import joined, stretches
@@ -137,11 +137,12 @@ class There:
 
     def alarms(self, person: str) -> list[Mapping[str, Any]]:
         """As `Source.alarms`."""
-        return [_alert(one) for one in self._get("/alarms", person=person, open="false", most="1000")["alarms"]]
+        kept = [_alert(one) for one in self._get("/alarms", person=person, open="false")["alarms"]]
+        return [*self._open(person=person), *over(kept)]
 
     def system(self) -> list[Mapping[str, Any]]:
         """As `Source.system`."""
-        return open_alarms([_alert(one) for one in self._get("/alarms", system="true")["alarms"]])
+        return open_alarms(self._open(system="true"))
 
     def act(self, alarm: str, action: str) -> None:
         """As `Source.act`."""
@@ -252,6 +253,16 @@ class There:
             return None
         trusted = tuple(self._settings.path(path) for path in self._settings.config.signing.trusted)
         return Models(run, store.folder(run) / MODELS, trusted, store.seal(run, f"{MODELS}/manifest.json"))
+
+    def _open(self, **which: str) -> list[Mapping[str, Any]]:
+        """Return all open alerts of some kind, page after page."""
+        found, place = list[Mapping[str, Any]](), dict[str, str]()
+        while True:
+            told = self._get("/alarms", most="1000", **which, **place)
+            found += map(_alert, told["alarms"])
+            if not (after := told.get("next")):
+                return found
+            place = {"after": after}
 
     def _get(self, path: str, **query: str) -> Any:
         return self._ask("GET", path, params=query)

@@ -180,10 +180,9 @@ def _act(alarm: str, action: str) -> None:
 
 
 def _past(alarms: list[Mapping[str, Any]], now: int, offset: int) -> None:
-    over = [alarm for alarm in alarms if alarm["state"] == "resolved"]
-    if over:
-        with st.expander(f"Alarms that are over ({len(over)})"):
-            table(person.alarm_table(over, now, offset), "Alarms that are over: priority, what, when, why.")
+    if past := person.over(alarms):
+        with st.expander(f"Alarms that are over ({len(past)})"):
+            table(person.alarm_table(past, now, offset), "Alarms that are over: priority, what, when, why.")
 
 
 def _charts(course: Course, ahead: Ahead | None, alarms: list[Mapping[str, Any]]) -> None:
