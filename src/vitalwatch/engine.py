@@ -10,7 +10,7 @@ import contextlib
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from vitalwatch import views
 from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burdens
-from vitalwatch.alerting.rules import Personal, personal_of, read_rules
+from vitalwatch.alerting.rules import Personal, personal_of, read_rules, version_of
 from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.catching_up import CatchingUp
 from vitalwatch.database import access, alarms, audit, changes, outbox, people, quarantine, readings, scores
@@ -37,7 +37,7 @@ from vitalwatch.database.scores import Timeline
 from vitalwatch.database.tally import Tally, names_read
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, judge
-from vitalwatch.errors import DatabaseBusy, HouseOnly, NotAllowed, NotEnoughHistory
+from vitalwatch.errors import ChangedMeanwhile, DatabaseBusy, HouseOnly, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
 from vitalwatch.handed import Handed
 from vitalwatch.intake import Intake, nobody_asks
@@ -334,18 +334,26 @@ class Engine:
             now = self._alarming.personal(connection, found)
             return rehearse(connection, self._recall, found, served, self.rules, wanted, now)
 
-    def set_limits(self, person: str, limits: Any, actor: str, wards: Wards = None) -> Rehearsal | None:
+    def set_limits(
+        self, person: str, limits: Any, actor: str, wards: Wards = None, *, versions: Collection[str] | None = None
+    ) -> Rehearsal | None:
         """Write a person's own limits and rules, as `alerting.rules.Personal` has them, tried on history before.
+
+        With `versions` (`rules.version_of`) only where those in force are one of them.
 
         Raises:
             NotAllowed: Unknown, or elsewhere.
+            ChangedMeanwhile: Others are in force.
             SettingsError: A key or value is wrong: which, and the nearest known key.
         """
         tried = self.try_limits(person, limits, wards)
         told = personal_of(limits, self.rules, self.settings.schema).model_dump(mode="json", exclude_unset=True)
         with self._transaction() as (connection, _):
             found = self._person(connection, person, wards)
-            change = {"before": people.limits_of(connection, self._secret, found) or {}, "after": told}
+            before = people.limits_of(connection, self._secret, found) or {}
+            if versions is not None and version_of(before) not in versions:
+                raise ChangedMeanwhile("What was set for this person")
+            change = {"before": before, "after": told}
             people.set_limits(connection, self._secret, found, told)
             self._alarming.adopt(connection, found, tried)
             detail = audit.sealed(self._secret, found.pseudonym, change)

@@ -186,6 +186,17 @@ class AlarmRefused(VitalsError):
         return f"{self.meaning} Look at it again and choose another action."
 
 
+class ChangedMeanwhile(VitalsError):
+    """What somebody wants to replace is no longer what they saw."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what} changed meanwhile, so nothing was written. Look at it again, then write."
+
+
 class HouseOnly(VitalsError):
     """What was asked for is about the whole house, and the one who asks answers for some wards."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -334,6 +336,12 @@ def check_term(term: Term, schema: Schema, where: str) -> None:
         raise SettingsError(where, term.signal, "is no vital sign", f"Known: {', '.join(known)}.")
     if LIMIT in (term.above, term.below) and schema.columns[term.signal].usual is None:
         raise SettingsError(where, term.signal, "has no usual limits in schema.yaml", "Write a number.")
+
+
+def version_of(told: Mapping[str, Any]) -> str:
+    """Return a name of a person's settings as they are kept, 16 hexadecimal digits: equal settings have equal names."""
+    plain = json.dumps(dict(told), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(plain.encode()).hexdigest()[:16]
 
 
 def check_personal(one: Personal, rules: Rules, schema: Schema, where: str) -> None:

@@ -13,6 +13,7 @@ from vitalwatch.deliveries import REASONS as BY_DATABASE
 from vitalwatch.errors import (
     AlarmRefused,
     BundleRefused,
+    ChangedMeanwhile,
     DatabaseBusy,
     DatabaseError,
     GatesFailed,
@@ -50,6 +51,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "not_enough_history": (422, "too little was measured to answer"),
     "not_learnt": (422, "the run in production learnt no model that answers this"),
     "bad_action": (409, "this action does not fit the state of the alert"),
+    "changed_meanwhile": (412, "what is to be replaced is no longer what If-Match names"),
     "gates_failed": (409, "this run did not pass every gate"),
     "run_refused": (409, "this run does not open: damaged, not signed, of another format, or its self-test failed"),
     "no_earlier_run": (409, "there is no earlier good run to go back to"),
@@ -171,6 +173,8 @@ def of_error(error: VitalsError) -> Problem:
         return Problem("no_model", "Run `python main.py`: it trains a model and puts it into production.")
     if isinstance(error, NotAllowed | NotFound):
         return Problem("not_found", "It is unknown, or for another key.")
+    if isinstance(error, ChangedMeanwhile):
+        return Problem("changed_meanwhile", "Nothing was written. Get it again, with its ETag.")
     if isinstance(error, HouseOnly):
         return Problem("wards_missing", HOUSE_KEY)
     if isinstance(error, NotEnoughHistory):

@@ -93,7 +93,8 @@ def _people() -> list[Operation]:
         Operation(
             "PUT", f"{one}/limits", "set_limits", ACK, PEOPLE, "Write them; audited", ruling.set_limits,
             body=LIMITS_FORM, told="The whole of them: what is left out is gone. Tried on stored "
-            "history first: `tried` tells alarms by rule, with these settings and `before`; null without a run.",
+            "history first: `tried` tells alarms by rule, with these settings and `before`; null without a run. With "
+            "`If-Match` only where the settings still have that ETag (412 otherwise).", headers=("If-Match",),
         ),
         Operation(
             "POST", f"{one}/limits/replay", "try_limits", ACK, PEOPLE, "What they would have raised",

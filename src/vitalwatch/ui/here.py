@@ -10,6 +10,7 @@ from typing import Any
 from vitalwatch import prognosis
 from vitalwatch.alarming import EVERYTHING
 from vitalwatch.alerting.judging import NOBODY
+from vitalwatch.alerting.rules import version_of
 from vitalwatch.alerting.telling import listed
 from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.database.access import SCOPES
@@ -107,9 +108,11 @@ class Here:
         """As `Source.personal`."""
         return dict(self.engine.limits(person) or {})
 
-    def set_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def set_personal(
+        self, person: str, personal: Mapping[str, Any], drawn: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
         """As `Source.set_personal`."""
-        tried = self.engine.set_limits(person, dict(personal), self._actor)
+        tried = self.engine.set_limits(person, dict(personal), self._actor, versions=[version_of(drawn)])
         return None if tried is None else tried.to_json()
 
     def try_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -77,8 +77,13 @@ class Source(Protocol):
     def personal(self, person: str) -> dict[str, Any]:
         """Return a person's own limits and rules; empty where nobody set any."""
 
-    def set_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Write them, and return what they would have raised, as `rehearsal.Rehearsal.to_json`; None without a run."""
+    def set_personal(
+        self, person: str, personal: Mapping[str, Any], drawn: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """Write them, and return what they would have raised, as `rehearsal.Rehearsal.to_json`; None without a run.
+
+        Raises ChangedMeanwhile where those in force are no longer `drawn`.
+        """
 
     def try_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return what they would have raised, and write nothing."""

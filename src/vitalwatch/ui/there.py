@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import numpy as np
 
+from vitalwatch.alerting.rules import version_of
 from vitalwatch.database.access import ADMIN
 from vitalwatch.database.quarantine import Quarantined, Refused
 from vitalwatch.database.scores import Timeline
-from vitalwatch.errors import NotFound, VitalsError
+from vitalwatch.errors import ChangedMeanwhile, NotFound, VitalsError
 from vitalwatch.settings import Settings
 from vitalwatch.tables import DAY, MINUTE, Profile, Readings
 from vitalwatch.timestamps import parse_time, rfc3339
@@ -152,16 +153,21 @@ class There:
         """As `Source.personal`."""
         return dict(self._get(f"/people/{person}/limits"))
 
-    def set_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def set_personal(
+        self, person: str, personal: Mapping[str, Any], drawn: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
         """As `Source.set_personal`."""
-        return self._tried("PUT", f"/people/{person}/limits", personal)
+        version = {"if-match": f'"{version_of(drawn)}"'}
+        return self._tried("PUT", f"/people/{person}/limits", personal, version)
 
     def try_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """As `Source.try_personal`."""
         return self._tried("POST", f"/people/{person}/limits/replay", personal)
 
-    def _tried(self, method: str, path: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        told = self._ask(method, path, json=dict(personal), timeout=PATIENT)["tried"]
+    def _tried(
+        self, method: str, path: str, personal: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Mapping[str, Any] | None:
+        told = self._ask(method, path, headers=headers, json=dict(personal), timeout=PATIENT)["tried"]
         return None if told is None else dict(told)
 
     def rules(self, person: str = "") -> list[Mapping[str, Any]]:
@@ -270,9 +276,9 @@ class There:
     def _post(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._ask("POST", path, json=body)
 
-    def _ask(self, method: str, path: str, **more: Any) -> Any:
+    def _ask(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
         try:
-            answer = self._client.request(method, path, headers=self._headers, **more)
+            answer = self._client.request(method, path, headers={**self._headers, **(headers or {})}, **more)
         except httpx.HTTPError:
             raise ApiError(
                 "The API does not answer.", "Start it with `make serve`, or look at VITALWATCH_API."
@@ -281,6 +287,8 @@ class There:
             raise SignedOut(_reason(answer), "Sign in again.")
         if answer.status_code == 404:
             raise NotFound("What was asked for", "It is gone, or for another key.")
+        if answer.status_code == 412:
+            raise ChangedMeanwhile("What was set for this person")
         if answer.status_code >= 400:
             raise ApiError(_reason(answer), "")
         return answer.json() if answer.content else None

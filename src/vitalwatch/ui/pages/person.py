@@ -7,15 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from vitalwatch.alerting.alerts import DISCHARGE, MARKS
+from vitalwatch.alerting.alerts import DISCHARGE
 from vitalwatch.clinical import oxygen
 from vitalwatch.database.access import ACK
 from vitalwatch.database.changes import DEVICE, MEDICATION
 from vitalwatch.errors import VitalsError
 from vitalwatch.tables import DAY
-from vitalwatch.ui import charts, own_rules, person, pictures, trying, ward
+from vitalwatch.ui import charts, person, pictures, trying, ward
 from vitalwatch.ui.course import CHANGED, Ahead, Course, chart_rows
-from vitalwatch.ui.pages import ruling
+from vitalwatch.ui.pages import personal, ruling
 from vitalwatch.ui.pages.shell import PERSON, answered, ask, asked, chart, live, may, source, table, told
 from vitalwatch.ui.pages.try_it import risks
 from vitalwatch.ui.plain import age, badge, clock, plain, span, words
@@ -47,7 +47,7 @@ def show() -> None:
     with told():
         _live(chosen, SPANS[_span()])
         if may(ACK):
-            _personal(chosen)
+            personal.show(chosen)
             ruling.show(chosen)
             _change(chosen)
             _discharge(chosen, found[chosen])
@@ -257,41 +257,6 @@ def _news(who: str, course: Course) -> None:
     )
 
 
-def _personal(who: str) -> None:
-    schema, mine = source().schema, source().personal(who)
-    with st.expander("Limits and rules of this person"), st.form("personal", border=False):
-        st.caption("Empty: the usual limit holds. What is set here is written to the audit log.")
-        limits = {vital: _bound(who, vital, mine) for vital in schema.vitals if schema.columns[vital].usual}
-        scale = st.radio(
-            "SpO2 scale of NEWS2 (2 only where a clinician chose it)",
-            [1, 2],
-            index=int(mine.get("oxygen_scale", 1)) - 1,
-            horizontal=True,
-            key=f"{who}-scale",
-        )
-        oxygen = st.radio(
-            "Oxygen is given", person.OXYGEN, index=person.oxygen_index(mine), horizontal=True, key=f"{who}-oxygen"
-        )
-        everybodys = {one["name"]: one["enabled"] for one in source().rules()}
-        rules = {
-            one["name"]: st.checkbox(
-                f"{plain(MARKS.get(one['priority'] or '', ''))} {plain(own_rules.title(one['name']))}".strip(),
-                value=one["enabled"],
-                help=plain(one["sentence"]),
-                key=f"{who}-rule-{one['name']}",
-            )
-            for one in source().rules(who)
-            if one["name"] in everybodys and one["name"] not in mine.get("own", {})
-        }
-        if st.form_submit_button("Save"):
-            wanted = person.personal(mine, limits, scale, oxygen, rules, everybodys)
-            if problem := person.problem(wanted, schema):
-                st.error(plain(problem))
-            else:
-                few, told_of = own_rules.tried_words(source().set_personal(who, wanted))
-                (st.success if few else st.warning)(plain(f"Saved. {told_of}"))
-
-
 def _limits_told(who: str) -> None:
     """Show own limits to somebody who may not set them."""
     told_of = person.limit_rows(source().personal(who), source().rules(who), source().schema)
@@ -339,25 +304,6 @@ def _discharge(who: str, line: Line) -> None:
 def _discharged(who: str) -> str:
     source().discharge(who)
     return "Discharged. The ward shows this person only on demand, or while an alarm is open."
-
-
-def _bound(who: str, vital: str, mine: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Ask for a person's own limits of a vital."""
-    column = source().schema.columns[vital]
-    assert column.usual is not None
-    own, told_of = mine.get("limits", {}).get(vital, {}), []
-    for place, side, name, usual in zip(st.columns(2), ("low", "high"), ("below", "above"), column.usual, strict=True):
-        given = place.number_input(
-            f"{column.label} {name} ({column.shown})",
-            float(column.possible[0]),
-            float(column.possible[1]),
-            own.get(side),
-            0.1 if column.unit == "Cel" else 1.0,
-            placeholder=f"usual {usual:g}",
-            key=f"{who}-{vital}-{side}",
-        )
-        told_of.append(None if given is None else float(given))
-    return told_of[0], told_of[1]
 
 
 def _picture(who: str, name: str) -> None:
