@@ -406,6 +406,25 @@ def test_what_asks_to_look_now_is_told_by_rule_at_its_boundary(api, vitals, prio
     assert (priority, rules) == (told["priority"], [one["rule"] for one in told["reasons"]])
 
 
+@pytest.mark.parametrize(
+    ("saturation", "told", "limit"),
+    [
+        (89, {}, "below the limit of 92"),
+        (89, {"spo2_scale": 2}, ""),
+        (87, {"spo2_scale": 2}, "below the limit of 88"),
+        (97, {"spo2_scale": 2, "supplemental_oxygen": True}, "above the limit of 96"),
+        (97, {"spo2_scale": 2, "supplemental_oxygen": False}, ""),
+    ],
+)
+def test_limits_of_saturation_are_those_of_the_oxygen_scale(api, saturation, told, limit):
+    asked = {"readings": [row(oxygen_saturation=saturation)], **told}
+    reasons = api.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]
+    found = [one["sentence"] for one in reasons if "oxygen_saturation" == one["vital"]]
+
+    assert bool(limit) == bool(found)
+    assert all(limit in one for one in found)
+
+
 def test_a_fast_heart_in_motion_asks_nobody_to_look(api):
     still, moving = (looked(api, heart_rate=140, steps=steps, intensity=steps / 1000) for steps in (0, 700))
 

@@ -122,7 +122,9 @@ async def anomaly(call: Call) -> Reply:
     told |= NOT_KEPT if age is None else told_age(age, schema)
     told["look_now"] = None
     if age is None or of_now(age):
-        told["look_now"] = look_now(found, schema, told["news2"], stored.get("limits") or {})
+        told["look_now"] = look_now(
+            found, schema, told["news2"], {**stored, "oxygen_scale": scale, "supplemental_oxygen": given}
+        )
     told["early_warning"] = risks
     if memory:
         told["memory"] = memory

@@ -9,6 +9,7 @@ import streamlit as st
 
 from vitalwatch.alerting.alerts import MARKS
 from vitalwatch.alerting.rules import version_of
+from vitalwatch.clinical import oxygen, usual_limits
 from vitalwatch.errors import ChangedMeanwhile, VitalsError
 from vitalwatch.ui import own_rules, person
 from vitalwatch.ui.pages.shell import source
@@ -56,9 +57,10 @@ def show(who: str) -> None:
 def _bound(key: str, vital: str, mine: Mapping[str, Any]) -> None:
     """Ask for a person's own limits of a vital."""
     column = source().schema.columns[vital]
-    assert column.usual is not None
+    limits = usual_limits(vital, column.usual, *oxygen(mine))
+    assert limits is not None
     own = mine.get("limits", {}).get(vital, {})
-    for place, side, name, usual in zip(st.columns(2), ("low", "high"), ("below", "above"), column.usual, strict=True):
+    for place, side, name, usual in zip(st.columns(2), ("low", "high"), ("below", "above"), limits, strict=True):
         place.number_input(
             f"{column.label} {name} ({column.shown})",
             float(column.possible[0]),
