@@ -201,6 +201,16 @@ def test_the_first_acknowledgement_is_kept():
     assert ("nurse", MINUTE) == (ward.only.acknowledged_by, ward.only.acknowledged_at)
 
 
+def test_who_acknowledges_what_came_back_is_who_has_it_now():
+    ward = Ward()
+    ward.sees(0, condition())
+    ward.does(1, ACKNOWLEDGE, actor="nurse")
+    ward.at(31)
+    ward.does(32, ACKNOWLEDGE, actor="night nurse")
+
+    assert ("night nurse", MINUTE) == (ward.only.acknowledged_by, ward.only.acknowledged_at)
+
+
 def test_the_same_condition_raises_nothing_new_within_its_cool_down():
     ward = Ward()
     ward.sees(0, condition(cool_down=10 * MINUTE))

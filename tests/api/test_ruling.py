@@ -79,7 +79,7 @@ def test_a_rule_is_tried_then_written_then_told_then_removed(api):
         (
             {"limits": {"heart_rate": {"high": 10**309}}},
             "/limits/heart_rate/high",
-            "from 20 to 250 /min, or leave it out",
+            "between 20 and 250 /min, or leave it out",
         ),
         ({"own": [FAST]}, "/own", "Input should be a valid dictionary"),
     ],

@@ -122,7 +122,7 @@ class Alert:
         until: When a pause or an acknowledgement runs out, else None; `timer` is its length in milliseconds.
         escalate_at: When it is escalated if nobody acts, else None.
         level: How often it was escalated.
-        acknowledged_at, acknowledged_by: First acknowledgement, None and empty before.
+        acknowledged_at, acknowledged_by: When it was first acknowledged, None before, and by whom last, empty before.
         repeats: How often its signal came back by itself.
         occurrences: How often the condition began.
         summary: Alert that speaks for this one: after a reconnect, or because it says the same; empty for none.

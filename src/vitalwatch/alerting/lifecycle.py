@@ -451,8 +451,8 @@ class _Turn:
         return self.now + after if after and alert.level < MAX_LEVEL else None
 
     def _seen(self, alert: Alert, actor: str) -> dict[str, Any]:
-        first = alert.acknowledged_at is None
-        return {"acknowledged_at": self.now, "acknowledged_by": actor} if first else {}
+        first = {"acknowledged_at": self.now} if alert.acknowledged_at is None else {}
+        return {"acknowledged_by": actor, **first}
 
     def _timer(self, length: int) -> dict[str, Any]:
         return {"until": self.now + length if length else None, "timer": length}

@@ -389,8 +389,8 @@ def _check_bound(bound: Bound, vital: str, schema: Schema, where: str) -> None:
     """Raise SettingsError where a limit is none because nothing beyond it is ever measured: a slip would be silence."""
     low, high = schema.columns[vital].possible
     for side, told in (("low", bound.low), ("high", bound.high)):
-        if told is not None and not low <= told <= high:
-            hint = f"Write a number from {low:g} to {high:g} {schema.columns[vital].unit}, or leave it out."
+        if told is not None and not low < told < high:
+            hint = f"Write a number between {low:g} and {high:g} {schema.columns[vital].unit}, or leave it out."
             raise SettingsError(where, f"limits.{vital}.{side}", "is no value that can be measured", hint)
 
 

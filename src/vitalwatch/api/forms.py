@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
-from vitalwatch.alerting.alerts import ACTIONS, DISCHARGE
+from vitalwatch.alerting.alerts import ACTIONS, DISCHARGE, SNOOZE
 from vitalwatch.database.changes import KINDS, MEDICATION
 from vitalwatch.database.vault import DIGITS
 from vitalwatch.reading import REASONS
@@ -198,10 +198,23 @@ class Why(Form):
 
 
 class Act(Form):
-    """What is asked for an alert."""
+    """What is asked for an alert: the address says it all."""
+
+    model_config = example({})
+
+
+class Snooze(Form):
+    """For how long an alert is silent."""
 
     model_config = example({"minutes": 10})
-    minutes: int | None = Field(None, ge=1, le=120, description="of a snooze; the usual where not told")
+    minutes: int | None = Field(
+        None, ge=1, le=1440, description="up to `longest_pause` of rules.yaml; the usual where not told"
+    )
+
+
+def acting_form(action: str) -> type[Act] | type[Snooze]:
+    """Return the form of an action."""
+    return Snooze if action == SNOOZE else Act
 
 
 class People(Form):

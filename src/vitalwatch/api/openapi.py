@@ -15,7 +15,7 @@ from vitalwatch.api.access import PUBLIC
 from vitalwatch.api.calls import JSON, NDJSON
 from vitalwatch.api.forms import ALARM, FORM, PSEUDONYM, RUN, Forms
 from vitalwatch.api.operations import Operation
-from vitalwatch.api.problem import MEDIA, TABLE, in_protocol
+from vitalwatch.api.problem import BOUNDS, MEDIA, TABLE, in_protocol
 from vitalwatch.api.schemas import ANSWERS, COMPONENTS
 from vitalwatch.api.table import (
     LIMITS_FORM,
@@ -203,6 +203,8 @@ PROBLEM = {
                     "pointer": {"type": "string", "description": "RFC 6901"},
                     "code": {"type": "string"},
                     "detail": {"type": "string"},
+                    **{name: {"type": "number"} for name in BOUNDS.values()},
+                    "allowed": {"type": "array", "items": {"type": "string"}},
                 },
                 "required": ["pointer", "code"],
             },

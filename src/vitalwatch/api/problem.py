@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -96,17 +97,41 @@ OF_PYDANTIC = {
 }
 
 
+BOUNDS = {  # what pydantic calls a bound of a form -> what we do
+    "ge": "minimum",
+    "gt": "exclusive_minimum",
+    "le": "maximum",
+    "lt": "exclusive_maximum",
+    "min_length": "min_length",
+    "max_length": "max_length",
+}
+WORDS = {
+    "minimum": "at least",
+    "exclusive_minimum": "above",
+    "maximum": "at most",
+    "exclusive_maximum": "below",
+    "min_length": "of a length of at least",
+    "max_length": "of a length of at most",
+}
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong in a request: where (RFC 6901), one of TABLE's codes, and a sentence without what was sent."""
+    """One thing wrong in a request: where (RFC 6901), one of TABLE's codes, and a sentence without what was sent.
+
+    `bounds` tells what is taken there: `minimum`, `maximum` (excluded where they begin so), `allowed`.
+    """
 
     pointer: str
     code: str
     detail: str = ""
+    bounds: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"pointer": self.pointer, "code": self.code, "detail": self.detail or TABLE[self.code][1]}
+        return {
+            "pointer": self.pointer, "code": self.code, "detail": self.detail or TABLE[self.code][1], **self.bounds,
+        }  # fmt: skip
 
 
 class Problem(Exception):
@@ -204,10 +229,27 @@ def of_validation(error: ValidationError, around: int = 0) -> Problem:
         around: Levels that were put around what was sent.
     """
     faults = []
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
+    for one in error.errors(include_url=False, include_input=False):
         kind, place = one["type"], one["loc"][around:]
         place = place[:-1] if kind == "extra_forbidden" else place
         code = OF_PYDANTIC.get(kind, "wrong_type" if kind.endswith("_type") else "unknown_value")
         detail = WANTED.get(kind.removesuffix("_type").removesuffix("_parsing"), "") if code == "wrong_type" else ""
-        faults.append(Fault("".join(f"/{part}" for part in place), code, detail))
+        bounds = _bounds(one.get("ctx", {}))
+        faults.append(Fault("".join(f"/{part}" for part in place), code, detail or _told(bounds), bounds))
     return Problem(faults[0].code, faults=faults)
+
+
+def _bounds(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a form takes; of what pydantic tells, only what is the form's and never the request's."""
+    found = {name: context[key] for key, name in BOUNDS.items() if key in context}
+    if "expected" in context:
+        found["allowed"] = re.findall(r"'([^']*)'", str(context["expected"]))
+    return {name: told for name, told in found.items() if told not in (None, [])}
+
+
+def _told(bounds: Mapping[str, Any]) -> str:
+    """Return in words what a form takes, empty where it does not say."""
+    parts = [f"{WORDS[name]} {told}" for name, told in bounds.items() if name in WORDS]
+    if "allowed" in bounds:
+        parts.append(f"one of {', '.join(bounds['allowed'])}")
+    return f"this must be {' and '.join(parts)}" if parts else ""

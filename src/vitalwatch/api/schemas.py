@@ -69,7 +69,7 @@ PREDICTION = closed(
 WARNING_SCORE = closed(
     {
         "total": maybe(COUNT),
-        "band": maybe(TEXT),
+        "band": told(maybe(TEXT), "that it is at least; null for low with parts missing: it may be more"),
         "scale": {"enum": [1, 2]},
         "parts": each(maybe(COUNT)),
         "missing": told(many(TEXT), "parts that were not measured or told, so the total is a lower bound"),

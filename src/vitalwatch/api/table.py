@@ -12,7 +12,6 @@ from vitalwatch.api.calls import JSON, NDJSON
 from vitalwatch.api.forms import (
     ACTING,
     ONE,
-    Act,
     AlarmFilter,
     AnomalyQuestion,
     BurdenSpan,
@@ -26,6 +25,7 @@ from vitalwatch.api.forms import (
     SeriesQuestion,
     Span,
     Why,
+    acting_form,
 )
 from vitalwatch.api.metrics import MEDIA as PROMETHEUS
 from vitalwatch.api.operations import HOUSE, NONE, OWN, Operation
@@ -129,7 +129,7 @@ def _alarms() -> list[Operation]:
     acts = [
         Operation(
             "POST", f"/alarms/{{alarm}}/{action}", action, ACK, ALARMS, f"{action.capitalize()} an alert",
-            ward.acting(action), Act,
+            ward.acting(action), acting_form(action),
         )
         for action in ACTING
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.api.answers import chance, number
 from vitalwatch.api.calls import Call, Reply, reply
-from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Replay
+from vitalwatch.api.forms import ALARM, PSEUDONYM, AlarmFilter, People, RefusedFilter, Replay, acting_form
 from vitalwatch.api.forms import Span as Stretch
 from vitalwatch.api.freshness import told_age
 from vitalwatch.api.operations import now_ms
@@ -216,8 +216,8 @@ def acting(action: str) -> Any:
 
     async def act(call: Call) -> Reply:
         wanted = alarm_of(call)
-        asked = await call.optional(Act)
-        pause = (asked.minutes or 0) * MINUTE
+        asked = await call.optional(acting_form(action))
+        pause = (getattr(asked, "minutes", None) or 0) * MINUTE
         told = await call.desk.ask(
             call.desk.engine.act, wanted, action, call.caller.actor, call.caller.wards, pause=pause
         )
@@ -276,7 +276,7 @@ def _seen(one: Seen, call: Call) -> dict[str, Any]:
         "heard": rfc3339(one.heard),
         "time": None if one.time is None else rfc3339(one.time),
         **told_age(data_age(one, schema.step_ms, now), schema),
-        "vitals": {name: number(value, 2) for name, value in one.values.items()},
+        "vitals": {name: number(value, 2) for name, value in one.values.items() if name not in NUMBERS[:2]},
         "score": None if one.score is None else number(one.score, 4),
         "p_value": None if one.p_value is None else chance(one.p_value),
         "is_anomaly": one.is_anomaly,

@@ -46,7 +46,9 @@ def run(root: Path) -> None:
         foot("")
         return
     pages = {
-        "ward": st.Page(ward.show, title="Ward", icon=":material/groups:", url_path="ward", default=True),
+        "ward": st.Page(ward.show, title="Ward", icon=":material/groups:", default=True),
+        # the first page has no address of its own: whoever asks for /ward finds it, too
+        "ward-too": st.Page(ward.show, title="Ward", icon=":material/groups:", url_path="ward", visibility="hidden"),
         "person": st.Page(person.show, title="Person", icon=":material/person:", url_path="person"),
         "try": st.Page(try_it.show, title="Try", icon=":material/edit_note:", url_path="try"),
         "data": st.Page(your_data.show, title="Your data", icon=":material/upload_file:", url_path="your-data"),
