@@ -30,7 +30,7 @@ def _alarm(alarm: Mapping[str, Any], now: int) -> None:
     taken = alarm["state"] == ACKNOWLEDGED
     with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"system-{alarm['id']}"):
         since = f"for {age(0, max(now - int(alarm['start']), 0))}"
-        st.markdown(f"{badge(alarm['priority'])} **The system:** {plain(alarm['explanation'])} {plain(since)}")
+        st.markdown(f"{badge(alarm['priority'])} **The system:** {plain(alarm['explanation'])} · {plain(since)}")
         if taken:
             st.caption("acknowledged", width="content")
         elif may(ACK) and source().house_wide:
