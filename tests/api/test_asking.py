@@ -12,7 +12,7 @@ from tiny import somebody
 from vitalwatch.api.asking import ahead
 from vitalwatch.api.forms import MOST_MEMORY
 from vitalwatch.expecting import Moments, of_known
-from vitalwatch.tables import MINUTE, Profile
+from vitalwatch.tables import MINUTE
 
 
 def window(start: int = 0, n: int = 288) -> list[dict]:
