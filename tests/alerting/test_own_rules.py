@@ -129,12 +129,12 @@ def test_what_cannot_be_an_own_rule_is_refused_in_words(rules, told):
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("told", [19.9, 250.1, -1, 1e300, float("inf"), float("nan"), 10**309])
+@pytest.mark.parametrize("told", [19.9, 20, 250, 250.1, -1, 1e300, float("inf"), float("nan"), 10**309])
 @pytest.mark.parametrize("side", ["low", "high"])
 def test_a_limit_that_no_sensor_can_reach_is_refused_for_it_would_silence_an_alarm(side, told):
     with pytest.raises(SettingsError, match=f"limits.heart_rate.{side}"):
         personal_of({"limits": {"heart_rate": {side: told}}}, SHIPPED, SCHEMA)
-    personal_of({"limits": {"heart_rate": {"low": 20, "high": 250}}}, SHIPPED, SCHEMA)
+    personal_of({"limits": {"heart_rate": {"low": 20.1, "high": 249.9}}}, SHIPPED, SCHEMA)
 
 
 def test_times_of_silence_of_one_person_are_bounded():
