@@ -38,11 +38,18 @@ class Ward:
         self.told += done.transitions
         return done
 
-    def sees(self, minute: float, *conditions: Condition, person: str = "anna", first: float | None = None) -> Step:
-        """All that the rules see of a person."""
+    def sees(
+        self,
+        minute: float,
+        *conditions: Condition,
+        person: str = "anna",
+        first: float | None = None,
+        at: float | None = None,
+    ) -> Step:
+        """All that the rules see of a person up to a minute; `at` another one, where readings come later."""
         start = minute if first is None else first
         seen = Observed(person, "rules", round(start * MINUTE), round(minute * MINUTE), conditions)
-        return self.at(minute, sees=[seen])
+        return self.at(minute if at is None else at, sees=[seen])
 
     def does(
         self, minute: float, kind: str, alert: Alert | None = None, pause: float = 0, actor: str = "nurse"

@@ -159,6 +159,19 @@ def test_what_nobody_acts_on_escalates_as_time_passes(ward):
     assert (1, "high") == (ward.fever["level"], ward.fever["priority"])
 
 
+def test_a_fever_that_is_closed_while_it_goes_on_is_still_on_the_ward_and_comes_back_by_itself(ward):
+    whole = feverish(n=40)
+    ward.lives(whole.rows(slice(0, 36)))
+    first = ward.fever["id"]
+    ward.engine.act(first, RESOLVE, "nurse")
+    ward.lives(whole.rows(slice(36, 40)))
+    (line,) = ward.engine.people()
+
+    assert ("medium", "acknowledged", "") == (line.priority, ward.fever["state"], ward.fever["acknowledged_by"])
+    ward.passes(240)
+    assert ("signalling", True) == (ward.fever["state"], first != ward.fever["id"])
+
+
 def test_an_action_that_cannot_be_done_says_why(ward):
     ward.lives(feverish())
     alarm = ward.fever["id"]
@@ -199,7 +212,9 @@ def test_limits_with_a_misspelt_key_are_refused_with_the_nearest(ward):
 
 def test_an_hour_that_comes_late_is_one_summary(ward):
     life = feverish(n=60, since=30, until=40)
-    life.values["oxygen_saturation"][45:] = 80 + np.arange(15) % 3
+    oxygen = life.values["oxygen_saturation"].copy()  # of the person that all tests share
+    oxygen[45:] = 80 + np.arange(15) % 3
+    life = replace(life, values=dict(life.values) | {"oxygen_saturation": oxygen})
     ward.lives(life.rows(slice(0, 29)))
     ward.lives(life.rows(slice(29, 60)), at_once=31)
 

@@ -16,9 +16,10 @@ from vitalwatch.alerting import system
 from vitalwatch.alerting.alerts import Action, Alert, Observed, Transition
 from vitalwatch.alerting.burden import Burdens, burdens
 from vitalwatch.alerting.judging import NOBODY, Body, Judge, Memory
-from vitalwatch.alerting.lifecycle import NEW, REASONS, Step, step
+from vitalwatch.alerting.lifecycle import REASONS, Step, step
 from vitalwatch.alerting.rules import Personal, Rules, span
 from vitalwatch.alerting.system import Found
+from vitalwatch.alerting.transitions import NEW
 from vitalwatch.alerting.watchdog import NOT_WORN, SOURCE, SYSTEM, Seen
 from vitalwatch.database import alarms, facts, judgements, landmarks, notices, outbox, people, scores
 from vitalwatch.database.audit import Book
@@ -32,6 +33,7 @@ from vitalwatch.schema import Schema
 from vitalwatch.tables import DAY, Answers
 
 RULES, MONITOR = "rules", "monitor"
+DISCHARGED, ADMITTED = "discharged", "admitted"  # of an event about a person
 NOBODY_IN_PARTICULAR = Person(0, SYSTEM, "", 0, 0, 0, 0, -1, "")  # alerts about the system itself; row 0 is nobody's
 EVERYTHING = 1_000_000  # alerts: more than retention keeps
 JUDGES = 2_000  # kept at hand
@@ -62,7 +64,8 @@ class Alarming:
         if not scored:
             return {}
         persons = [one.person for one in scored]
-        judgements.admit(connection, persons)
+        back = judgements.admit(connection, persons)
+        outbox.add(connection, now, [(outbox.PERSON, one, {"time": now, "changed": ADMITTED}) for one in back])
         limits = judgements.limits(connection, persons)
         stale = {no for no, told in limits.items() if (kept := self._judges.get(no)) is None or kept[0] != told}
         # rules that were changed meanwhile, perhaps by another process, remember what was written with them
@@ -116,6 +119,7 @@ class Alarming:
         """Close technical alarms of a person, end conditions, and wait for no readings until one comes."""
         self._step(connection, [person], (), [action], now)
         judgements.discharge(connection, person, now)
+        outbox.add(connection, now, [(outbox.PERSON, person, {"time": now, "changed": DISCHARGED})])
 
     def forget(self) -> None:
         """Let go of what is known of people: the database is another."""
@@ -211,7 +215,7 @@ class Alarming:
 
 def cost(connection: Connection, wards: Wards, since: int, step_ms: int) -> Burdens:
     """Return what the alarms of some wards that changed since a time (UTC ms) cost those who answer them."""
-    told = alarms.listed(connection, wards, open_only=False, person=None, since=since, most=EVERYTHING)
+    told = alarms.listed(connection, wards, open_only=False, person=None, since=since, most=EVERYTHING, system=False)
     rows = scores.rows_since(connection, wards, since)
     return burdens(map(Alert.from_json, told), rows * step_ms / DAY)
 

@@ -22,6 +22,7 @@ from vitalwatch.tables import Floats
 PARTS = ("respiration", "saturation", "oxygen", "systolic", "pulse", "consciousness", "temperature")
 BANDS = ("low", "low_medium", "medium", "high")  # 0-4; a single 3; 5-6; 7 and more
 URGENT = 5  # the total from which NEWS2 asks for urgent review
+SATURATION, SECOND_LOW, SECOND_HIGH = "oxygen_saturation", 88.0, 96.0  # %, limits on the second SpO2 scale
 
 # Lower edges (inclusive) of the bands after the first, and the points of each band; temperature in tenths of a degree.
 RESPIRATION = ((9, 12, 21, 25), (3, 1, 0, 2, 3))
@@ -68,6 +69,25 @@ def oxygen(
         int(stored.get("oxygen_scale", 1)) if scale is None else scale,
         stored.get("supplemental_oxygen") if given is None else given,
     )
+
+
+def usual_limits(
+    vital: str, usual: tuple[float, float] | None, scale: int, given: bool | None
+) -> tuple[float, float] | None:
+    """Return the limits of a vital where a clinician set none, in its unit; None where it has none.
+
+    The second SpO2 scale of NEWS2 is for a target of 88-92 % (Royal College of Physicians 2017): below 88 is low, and
+    while oxygen is given, above 96 is where a single part scores 3.
+
+    Args:
+        vital: Its name.
+        usual: Of schema.yaml.
+        scale: SpO2 scale of NEWS2, 1 or 2.
+        given: Whether oxygen is given, None where nobody told.
+    """
+    if vital != SATURATION or scale != 2 or usual is None:
+        return usual
+    return SECOND_LOW, SECOND_HIGH if given else usual[1]
 
 
 def news2(

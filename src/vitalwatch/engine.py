@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,10 +19,12 @@ from vitalwatch import views
 from vitalwatch.alarming import NOBODY_IN_PARTICULAR, Alarming, cost
 from vitalwatch.alerting.alerts import DISCHARGE, Action
 from vitalwatch.alerting.burden import Burdens
-from vitalwatch.alerting.rules import Personal, personal_of, read_rules
+from vitalwatch.alerting.rules import Personal, personal_of, read_rules, version_of
+from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.catching_up import CatchingUp
-from vitalwatch.database import access, alarms, audit, changes, moving, outbox, people, quarantine, readings, scores
+from vitalwatch.database import alarms, audit, changes, moving, outbox, people, quarantine, readings, scores
 from vitalwatch.database.accounts import Accounts
+from vitalwatch.database.alarm_pages import Page, page
 from vitalwatch.database.changes import Change
 from vitalwatch.database.connection import Database
 from vitalwatch.database.layouts import Layouts
@@ -30,11 +32,12 @@ from vitalwatch.database.outbox import Event
 from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.quarantine import OLDEST, Quarantined, Which
 from vitalwatch.database.readings import Late
+from vitalwatch.database.ring import Ring
 from vitalwatch.database.scores import Timeline
 from vitalwatch.database.tally import Tally, names_read
 from vitalwatch.database.vault import Secret
 from vitalwatch.deliveries import Delivery, Judged, Message, Receipt, Sender, judge
-from vitalwatch.errors import DatabaseBusy, NotAllowed, NotEnoughHistory
+from vitalwatch.errors import ChangedMeanwhile, DatabaseBusy, HouseOnly, NotAllowed, NotEnoughHistory
 from vitalwatch.guarding import names_of
 from vitalwatch.handed import Handed
 from vitalwatch.intake import Intake
@@ -66,6 +69,7 @@ class Engine:
         production: Which run answers, and why the newest does not.
         audit: Who did what; see `database.audit`.
         tally: The same of what happens often.
+        keys: API keys, to be asked for.
         accounts: What accounts of an identity provider are called here.
         handed: Seals what is remembered of windows that nobody keeps here.
         promotion: Runs, and moving production among them.
@@ -82,7 +86,8 @@ class Engine:
         trusted = [settings.path(path) for path in settings.config.signing.trusted]
         self.production = Production(Store(settings.artifacts), trusted)
         self.audit = audit.Book(database, secret, settings.path(settings.config.database.anchor), now)
-        self.tally, self.accounts, self.handed = Tally(self.audit), Accounts(database, secret), Handed(secret)
+        self.tally, self.accounts = Tally(self.audit), Accounts(database, secret)
+        self.keys, self.handed = Ring(database, secret, now), Handed(secret)
         self.promotion = Promotion(settings.artifacts, trusted, self.production, self.audit)
         self._secret, self._layouts = secret, Layouts()
         within_ms = minutes(settings.config.database.late_within) * MINUTE
@@ -198,19 +203,17 @@ class Engine:
         return became
 
     def catch_up(self) -> int:
-        """Score readings that wait (stored before there was a model, or before production moved); return how many.
-
-        People whose memory is of another run are moved to the one in production, from their readings.
-        """
+        """Score readings that wait, as `catching_up.CatchingUp.run`."""
         return self.catching_up.run(self.production.answering())
 
     # what is known
 
-    def people(self, wards: Wards = None, *, names_for: str = "") -> list[Seen]:
-        """Return everybody at a glance, worst first; names once the audit log says that `names_for` reads them."""
+    def people(self, wards: Wards = None, *, names_for: str = "", discharged: bool = False) -> list[Seen]:
+        """Return all (as `views.people_of`), worst first; names once the audit log says that `names_for` reads them."""
         secret = self._secret if names_for and self.tally.noted(names_read(names_for)) else None
+        wear = self.vigil.wear()
         with self.database.reading() as connection:
-            return views.people_of(connection, self._layouts, secret, wards, self.vigil.wear())
+            return views.people_of(connection, self._layouts, secret, wards, wear, discharged=discharged)
 
     def person(self, person: str, wards: Wards = None) -> Person:
         """Return a person by pseudonym or identifier; raises NotAllowed, the same for unknown and elsewhere."""
@@ -251,10 +254,21 @@ class Engine:
     def alarms(
         self, wards: Wards = None, *, open_only: bool = True, person: str = "", since: int = 0, most: int = 1000
     ) -> list[dict[str, Any]]:
-        """Return alerts as plain values, those that changed last first; raises NotAllowed."""
+        """Return alerts as plain values, those that changed last first; raises NotAllowed.
+
+        Those about the system itself (`watchdog.SYSTEM` in place of a person) are for everybody who may read.
+        """
         with self.database.reading() as connection:
-            whose = self._person(connection, person, wards).no if person else None
+            whose = 0 if person == SYSTEM else self._person(connection, person, wards).no if person else None
             return alarms.listed(connection, wards, open_only=open_only, person=whose, since=since, most=most)
+
+    def alarm_page(
+        self, wards: Wards = None, *, open_only: bool = True, person: str = "", most: int = 1000, after: str = ""
+    ) -> Page:
+        """Return some alerts, how many there are, and where the next begin: `alarm_pages.page`; raises NotAllowed."""
+        with self.database.reading() as connection:
+            whose = 0 if person == SYSTEM else self._person(connection, person, wards).no if person else None
+            return page(connection, wards, open_only=open_only, person=whose, most=most, after=after)
 
     def events(self, after: int, wards: Wards = None, *, most: int = 500) -> list[Event]:
         """Return what happened after an event's number, oldest first."""
@@ -279,10 +293,8 @@ class Engine:
         With `seconds` it ends after about so long, and tells what is left.
         """
         serving = partial(self._serving, served=self.production.answering())
-        schema, book = self.settings.schema, self.audit
-        replaying = Replaying(
-            self.database, self._secret, self.intake, book, schema, self._ahead_ms, self.transactions, serving
-        )
+        schema, secret, writer = self.settings.schema, self._secret, self.transactions
+        replaying = Replaying(self.database, secret, self.intake, self.audit, schema, self._ahead_ms, writer, serving)
         return replaying.run(actor, wards, self.now(), span, seconds)
 
     # about a person
@@ -356,18 +368,26 @@ class Engine:
             now = self._alarming.personal(connection, found)
             return rehearse(connection, self._recall, found, served, self.rules, wanted, now)
 
-    def set_limits(self, person: str, limits: Any, actor: str, wards: Wards = None) -> Rehearsal | None:
+    def set_limits(
+        self, person: str, limits: Any, actor: str, wards: Wards = None, *, versions: Collection[str] | None = None
+    ) -> Rehearsal | None:
         """Write a person's own limits and rules, as `alerting.rules.Personal` has them, tried on history before.
+
+        With `versions` (`rules.version_of`) only where those in force are one of them.
 
         Raises:
             NotAllowed: Unknown, or elsewhere.
+            ChangedMeanwhile: Others are in force.
             SettingsError: A key or value is wrong: which, and the nearest known key.
         """
         tried = self.try_limits(person, limits, wards)
         told = personal_of(limits, self.rules, self.settings.schema).model_dump(mode="json", exclude_unset=True)
         with self.transactions() as (connection, _):
             found = self._person(connection, person, wards)
-            change = {"before": people.limits_of(connection, self._secret, found) or {}, "after": told}
+            before = people.limits_of(connection, self._secret, found) or {}
+            if versions is not None and version_of(before) not in versions:
+                raise ChangedMeanwhile("What was set for this person")
+            change = {"before": before, "after": told}
             people.set_limits(connection, self._secret, found, told)
             self._alarming.adopt(connection, found, tried)
             detail = audit.sealed(connection, self._secret, found.pseudonym, change)
@@ -387,16 +407,18 @@ class Engine:
         Args:
             alarm: Its id.
             kind: One of `alerting.alerts.ACTIONS` but discharge.
-            actor: Id of the key that asks.
-            wards: Of that key.
+            actor, wards: Id and wards of the key that asks.
             pause: Milliseconds of a snooze, 0 for the usual.
 
         Raises:
             NotAllowed: Unknown, or elsewhere.
+            HouseOnly: It is about the system itself, and the key is for some wards.
             AlarmRefused: It is over, or cannot be paused for so long.
         """
         with self.transactions() as (connection, _):
             no = alarms.seen(connection, alarm, wards)[0]
+            if not no and wards is not None:
+                raise HouseOnly("This alarm")
             if (person := people.numbered(connection, no) if no else NOBODY_IN_PARTICULAR) is None:
                 raise NotAllowed("This alarm")
             told = self._alarming.act(connection, person, Action(kind, actor, alarm, pause=pause), self.now())
@@ -423,23 +445,6 @@ class Engine:
     def tick(self) -> None:
         """Give a sign of life and let time pass for alarms; `start` calls it every second."""
         self.vigil.tick()
-
-    # who may what
-
-    def key(self, token: str) -> access.Key | None:
-        """Return the key of a token, None where it is none or its time is over."""
-        with self.database.reading() as connection:
-            return access.find(connection, self._secret, token, self.now())
-
-    def claimed_key(self, token: str) -> str:
-        """Return the id of the key that a token claims to be, empty where there is no such key."""
-        with self.database.reading() as connection:
-            return access.told_id(connection, token)
-
-    def has_keys(self) -> bool:
-        """Return whether a key was ever made: from then on nobody is answered without one."""
-        with self.database.reading() as connection:
-            return access.any_made(connection)
 
     # inner
 

@@ -186,6 +186,28 @@ class AlarmRefused(VitalsError):
         return f"{self.meaning} Look at it again and choose another action."
 
 
+class ChangedMeanwhile(VitalsError):
+    """What somebody wants to replace is no longer what they saw."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what} changed meanwhile, so nothing was written. Look at it again, then write."
+
+
+class HouseOnly(VitalsError):
+    """What was asked for is about the whole house, and the one who asks answers for some wards."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.what} is about the whole house. Ask with a key of all wards."
+
+
 class NotAllowed(VitalsError):
     """What was asked for is not there for the one who asks; it may be for somebody else."""
 

@@ -142,6 +142,7 @@ class Api(Closed):
     public_burst: int = Field(ge=1)
     waiting: int = Field(ge=1)
     streams: int = Field(ge=1)
+    streams_a_key: int = Field(ge=1)
     connections: int = Field(ge=1)
     remember_keys_seconds: float = Field(ge=0)
     oidc: Provider | None

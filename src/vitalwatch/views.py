@@ -10,14 +10,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from vitalwatch.database import judgements, readings, vault
 from vitalwatch.database import people as persons
-from vitalwatch.database import readings, vault
 from vitalwatch.database.layouts import Layouts
-from vitalwatch.database.people import Wards
+from vitalwatch.database.people import Person, Wards
 from vitalwatch.database.scores import ANOMALY, ASSESSABLE, OWN, WORN
 from vitalwatch.database.tables import alarms, people, scores
 from vitalwatch.database.vault import Secret
 
+FRESH_STEPS = 3  # grid steps after which what we know of a person is stale
 URGENCY = {"high": 3, "medium": 2, "low": 1, "": 0}
 
 
@@ -37,6 +38,7 @@ class Seen:
         waiting: Whether readings wait to be scored.
         wear: worn, silent or not_worn, as the watchdog sees it; empty where none looks.
         late: Readings of the day up to that row that came too late to stand in any.
+        discharged: When they were, UTC ms; None for who is here, or was heard again.
         alarms: Open alerts, most urgent first.
         priority: Of the most urgent one, empty for none.
     """
@@ -56,6 +58,7 @@ class Seen:
     alarms: tuple[dict[str, Any], ...] = field(default=())
     wear: str = ""
     late: int = 0
+    discharged: int | None = None
 
     @property
     def priority(self) -> str:
@@ -64,9 +67,15 @@ class Seen:
 
 
 def people_of(
-    connection: Connection, layouts: Layouts, secret: Secret | None, wards: Wards, wear: Mapping[str, str]
+    connection: Connection,
+    layouts: Layouts,
+    secret: Secret | None,
+    wards: Wards,
+    wear: Mapping[str, str],
+    *,
+    discharged: bool = False,
 ) -> list[Seen]:
-    """Return the people of some wards, worst first.
+    """Return the people of some wards, worst first; of the discharged those with an open alert, or all of them.
 
     Args:
         connection: Any.
@@ -74,10 +83,16 @@ def people_of(
         secret: Opens the vault for names; None leaves them out.
         wards: Whom the asker may see.
         wear: Of people by pseudonym, as the watchdog sees it.
+        discharged: Whether all of them are wanted.
     """
-    everyone = persons.everyone(connection, wards)
+    gone = judgements.discharged(connection)
     rows = _newest_rows(connection, layouts, wards)
     alerts, late = _open_alerts(connection, wards), readings.late_by_person(connection, wards)
+    everyone = [
+        one
+        for one in persons.everyone(connection, wards)
+        if discharged or _left(one, gone) is None or one.pseudonym in alerts
+    ]
     names = vault.names_of(connection, secret, [one.pseudonym for one in everyone]) if secret is not None else {}
     seen = []
     for one in everyone:
@@ -100,9 +115,27 @@ def people_of(
                 alarms=tuple(sorted(alerts.get(one.pseudonym, ()), key=_urgency, reverse=True)),
                 wear=wear.get(one.pseudonym, ""),
                 late=late.get(one.no, 0),
+                discharged=_left(one, gone),
             )
         )
     return sorted(seen, key=lambda one: (-URGENCY[one.priority], one.p_value if one.p_value is not None else 2.0))
+
+
+def data_age(one: Seen, step_ms: int, now: int) -> int | None:
+    """Return milliseconds since the newest thing known of a person was measured and heard, None for never.
+
+    The older of the two counts: a device that hands over yesterday's readings now says nothing of now.
+    """
+    if one.time is None:
+        return None
+    measured_at = min(one.time + step_ms, one.heard)
+    return max(now - measured_at, 0)
+
+
+def _left(person: Person, gone: Mapping[int, int]) -> int | None:
+    """Return when somebody was discharged; a reading that came since then brings them back."""
+    at = gone.get(person.no)
+    return at if at is not None and person.heard <= at else None
 
 
 def _newest_rows(connection: Connection, layouts: Layouts, wards: Wards) -> dict[int, tuple[int, dict[str, float]]]:

@@ -113,7 +113,7 @@ class Vigil:
         """Give a sign of life and let time pass for alarms."""
         with self._turn:  # a scorer that is stuck in a transaction gives none
             self._beats += 1
-        now, gone, unsure = self._now(), frozenset[int](), frozenset[str]()
+        now, unsure = self._now(), frozenset[str]()
         with self._database.reading() as connection:
             everyone, gone = people.everyone(connection), judgements.discharged(connection)
             wearing = self._alarming.wearing(connection, everyone)

@@ -23,7 +23,8 @@ from vitalwatch.alerting.alerts import (
     Condition,
     Observed,
 )
-from vitalwatch.alerting.lifecycle import ENDED, MAX_LEVEL, SUMMARY, TRANSITIONS, Step, step
+from vitalwatch.alerting.lifecycle import MAX_LEVEL, SUMMARY, Step, step
+from vitalwatch.alerting.transitions import ENDED, TRANSITIONS
 from vitalwatch.tables import MINUTE
 
 PEOPLE = ("anna", "ben")

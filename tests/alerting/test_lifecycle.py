@@ -21,7 +21,8 @@ from vitalwatch.alerting.alerts import (
     Alert,
     alert_id,
 )
-from vitalwatch.alerting.lifecycle import CAUSES, REASONS, TRANSITIONS, step
+from vitalwatch.alerting.lifecycle import REASONS, step
+from vitalwatch.alerting.transitions import CAUSES, TRANSITIONS
 from vitalwatch.tables import MINUTE
 
 
@@ -200,16 +201,134 @@ def test_the_first_acknowledgement_is_kept():
     assert ("nurse", MINUTE) == (ward.only.acknowledged_by, ward.only.acknowledged_at)
 
 
+def test_who_acknowledges_what_came_back_is_who_has_it_now():
+    ward = Ward()
+    ward.sees(0, condition())
+    ward.does(1, ACKNOWLEDGE, actor="nurse")
+    ward.at(31)
+    ward.does(32, ACKNOWLEDGE, actor="night nurse")
+
+    assert ("night nurse", MINUTE) == (ward.only.acknowledged_by, ward.only.acknowledged_at)
+
+
 def test_the_same_condition_raises_nothing_new_within_its_cool_down():
     ward = Ward()
     ward.sees(0, condition(cool_down=10 * MINUTE))
     ward.does(1, ACKNOWLEDGE)
     ward.sees(2)
     ward.sees(5, condition(start=5, cool_down=10 * MINUTE))
-    assert [] == ward.open
+    assert [] == heard(ward)
 
     ward.sees(12, condition(start=5, cool_down=10 * MINUTE))  # still there
     assert [SIGNALLING] == [alert.state for alert in ward.open]
+
+
+def test_a_condition_that_is_there_again_within_its_cool_down_is_seen_and_not_heard():
+    ward = Ward()
+    ward.sees(0, condition(cool_down=10 * MINUTE))
+    ward.does(1, ACKNOWLEDGE)
+    ward.sees(2)
+    done = ward.sees(5, condition(start=5, cool_down=10 * MINUTE))
+
+    assert [("held", False, ACKNOWLEDGED)] == [(one.cause, one.sounds, one.after) for one in done.transitions]
+    assert [("", None, 12 * MINUTE)] == [(one.acknowledged_by, one.sounded_at, one.until) for one in ward.open]
+
+
+def test_what_waited_for_its_cool_down_is_raised_when_it_is_heard_and_has_not_come_back():
+    ward = Ward()
+    ward.sees(0, condition(cool_down=10 * MINUTE))
+    ward.does(1, ACKNOWLEDGE)
+    ward.sees(2)
+    ward.sees(5, condition(start=5, cool_down=10 * MINUTE))
+    ward.at(12)
+
+    assert [(SIGNALLING, 0, 12 * MINUTE)] == [(one.state, one.repeats, one.raised_at) for one in ward.open]
+
+
+def test_what_comes_within_a_cool_down_begins_none_so_that_what_flickers_is_heard():
+    ward = Ward()
+    ward.sees(0, condition(cool_down=10 * MINUTE))
+    ward.does(1, ACKNOWLEDGE)
+    ward.sees(2)
+    for minute in (4, 8):
+        ward.sees(minute, condition(start=minute, cool_down=10 * MINUTE))
+        ward.sees(minute + 3)
+    assert [] == ward.open
+
+    ward.sees(13, condition(start=13, cool_down=10 * MINUTE))
+    assert ["fast"] == heard(ward)
+
+
+def test_what_waited_and_was_heard_has_a_cool_down_of_its_own():
+    ward = Ward()
+    ward.sees(0, condition(cool_down=10 * MINUTE))
+    ward.does(1, ACKNOWLEDGE)
+    ward.sees(2)
+    for minute in (5, 13):  # waits, and is heard at 12
+        ward.sees(minute, condition(start=5, cool_down=10 * MINUTE))
+    ward.does(14, ACKNOWLEDGE, ward.open[0])
+    ward.sees(15, condition(start=5, end=15, cool_down=10 * MINUTE))
+    ward.sees(20, condition(start=20, cool_down=10 * MINUTE))
+
+    assert ([], 1) == (heard(ward), len(ward.open))
+
+
+def test_what_came_and_went_within_a_cool_down_is_noted():
+    ward = Ward()
+    ward.sees(0, condition(cool_down=10 * MINUTE))
+    ward.does(1, ACKNOWLEDGE)
+    ward.sees(2)
+    done = ward.sees(8, condition(start=5, end=7, cool_down=10 * MINUTE))
+
+    assert [("noted", RESOLVED, False)] == [(one.cause, one.after, one.sounds) for one in done.transitions]
+
+
+def test_what_is_there_silently_within_its_cool_down_speaks_for_no_other():
+    ward = Ward()
+    first = {"about": ("heart_rate",), "cool_down": 60 * MINUTE}
+    ward.sees(0, condition(**first))
+    ward.does(1, ACKNOWLEDGE)
+    ward.sees(2)
+    ward.sees(5, condition(start=5, **first))
+    ward.sees(6, condition(start=5, **first), condition(start=6, **FASTER))
+
+    assert ["unusual"] == heard(ward)
+
+
+def test_what_is_closed_while_it_is_there_stays_visible_and_comes_back_after_again_not_its_cool_down():
+    ward = Ward()
+    told = condition(cool_down=360 * MINUTE)
+    ward.sees(0, told)
+    ward.does(5, RESOLVE)
+    ward.sees(6, told)
+    assert ([], ["fast"]) == (heard(ward), [one.rule for one in ward.open])
+
+    ward.sees(36, told)
+    assert ["fast"] == heard(ward)
+
+
+def test_a_condition_closed_while_it_was_there_begins_its_cool_down_when_it_is_over():
+    ward = Ward()
+    ward.sees(0, condition(cool_down=60 * MINUTE))
+    ward.does(5, RESOLVE)
+    ward.sees(6, condition(cool_down=60 * MINUTE))
+    ward.sees(20)
+    ward.sees(50, condition(start=50, cool_down=60 * MINUTE))
+    assert ([], 1) == (heard(ward), len(ward.open))
+
+    ward.at(80)
+    assert ["fast"] == heard(ward)
+
+
+def test_a_wait_for_a_cool_down_ends_though_the_clock_was_set_back():
+    ward = Ward()
+    ward.sees(600, condition(start=600, cool_down=10 * MINUTE))
+    ward.does(600, ACKNOWLEDGE)
+    ward.sees(601)
+    ward.sees(100, condition(start=602, cool_down=10 * MINUTE))  # 8 hours back
+    ward.at(110)
+
+    assert ["fast"] == heard(ward)
 
 
 def test_a_worse_condition_does_not_wait_for_the_cool_down():
@@ -306,6 +425,50 @@ def test_one_late_alarm_speaks_for_itself():
     ward.sees(60, condition(start=50), first=0)
 
     assert ("fast", True) == (ward.only.rule, ward.only.audible)
+
+
+def days_old(ward: Ward, *conditions) -> None:
+    """Two hours of readings that come five days later."""
+    ward.sees(120, *conditions, first=0, at=120 + 5 * 1440)
+
+
+def test_what_was_true_where_readings_of_days_ago_end_is_not_told_as_true_now():
+    ward = Ward()
+    days_old(ward, condition(start=60), condition(start=80, rule="hot", explanation="Hot."), condition(5, 10, rule="a"))
+
+    (summary,) = [alert for alert in ward.open if alert.audible]
+    assert (
+        "3 alarms came with late readings, 0 of them still true. [at the end of what came, 5 d ago] Hot. "
+        "[at the end of what came, 5 d ago] The heart is fast. [over] The heart is fast."
+    ) == summary.explanation
+    assert {LATCHED} == {alert.state for alert in ward.open}
+    assert 120 * MINUTE == max(alert.end for alert in ward.open if alert.rule != "backlog")
+
+
+def test_one_alarm_of_days_ago_is_told_as_over_and_still_seen():
+    ward = Ward()
+    days_old(ward, condition(start=60))
+
+    assert (LATCHED, 120 * MINUTE, True) == (ward.only.state, ward.only.end, ward.only.audible)
+
+
+def test_what_was_over_where_old_readings_ended_and_is_there_when_newer_ones_come_signals():
+    ward = Ward()
+    days_old(ward, condition(start=60))
+    now = 130 + 5 * 1440
+    ward.sees(now, condition(start=60))
+
+    assert (SIGNALLING, None) == (ward.only.state, ward.only.end)
+
+
+def test_a_signal_whose_condition_nothing_measured_for_an_hour_confirms_is_latched():
+    ward = Ward()
+    ward.sees(0, condition())
+    ward.sees(20, condition(), at=75)
+    assert SIGNALLING == ward.only.state
+
+    ward.sees(20, condition(), at=81)
+    assert (LATCHED, 20 * MINUTE) == (ward.only.state, ward.only.end)
 
 
 def test_a_second_backlog_joins_the_open_summary():

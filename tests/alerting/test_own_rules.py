@@ -43,6 +43,34 @@ def test_what_a_clinician_writes_for_one_person_is_raised_for_them(rule, told, r
     assert raised == spans(conditions(NONE, told, own(own_1=rule)))
 
 
+@pytest.mark.parametrize(
+    ("personal", "saturation", "raised"),
+    [
+        ({}, 89.0, True),
+        ({"oxygen_scale": 2}, 89.0, False),
+        ({"oxygen_scale": 2}, 87.0, True),
+        ({"oxygen_scale": 2, "limits": {"oxygen_saturation": {"low": 90}}}, 89.0, True),
+        ({"supplemental_oxygen": True}, 89.0, True),
+    ],
+)
+def test_saturation_is_low_below_88_on_the_second_oxygen_scale_unless_a_clinician_says_otherwise(
+    personal, saturation, raised
+):
+    low = with_rules(low={"when": {"vital": "oxygen_saturation", "below": "limit"}, "priority": "medium"})
+    told = answers(6, oxygen_saturation=[saturation, saturation + 0.5] * 3)
+
+    assert raised == bool(conditions(low, told, Personal.model_validate(personal)))
+
+
+@pytest.mark.parametrize(("oxygen", "limit"), [(True, "96"), (False, "100"), (None, "100")])
+def test_above_what_saturation_is_too_high_on_the_second_scale_depends_on_oxygen_and_is_told(oxygen, limit):
+    high = with_rules(high={"when": {"vital": "oxygen_saturation", "above": "limit"}, "priority": "medium"})
+    personal = Personal(oxygen_scale=2, supplemental_oxygen=oxygen)
+
+    (told,) = [one["sentence"] for one in listed(high, personal, SCHEMA) if "high" == one["name"]]
+    assert f"Oxygen saturation above {limit} % (the limit); medium priority." == told
+
+
 def test_an_own_rule_with_the_name_of_a_shared_one_takes_its_place():
     fast = answers(6, heart_rate=[125, 126] * 3)
     shared = with_rules(fast={"when": {"vital": "heart_rate", "above": 120}, "priority": "medium"})
@@ -101,12 +129,12 @@ def test_what_cannot_be_an_own_rule_is_refused_in_words(rules, told):
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("told", [19.9, 250.1, -1, 1e300, float("inf"), float("nan"), 10**309])
+@pytest.mark.parametrize("told", [19.9, 20, 250, 250.1, -1, 1e300, float("inf"), float("nan"), 10**309])
 @pytest.mark.parametrize("side", ["low", "high"])
 def test_a_limit_that_no_sensor_can_reach_is_refused_for_it_would_silence_an_alarm(side, told):
     with pytest.raises(SettingsError, match=f"limits.heart_rate.{side}"):
         personal_of({"limits": {"heart_rate": {side: told}}}, SHIPPED, SCHEMA)
-    personal_of({"limits": {"heart_rate": {"low": 20, "high": 250}}}, SHIPPED, SCHEMA)
+    personal_of({"limits": {"heart_rate": {"low": 20.1, "high": 249.9}}}, SHIPPED, SCHEMA)
 
 
 def test_times_of_silence_of_one_person_are_bounded():

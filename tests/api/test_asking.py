@@ -12,6 +12,7 @@ from tiny import somebody
 from vitalwatch.api.asking import ahead
 from vitalwatch.api.forms import MOST_MEMORY
 from vitalwatch.expecting import Moments, of_known
+from vitalwatch.tables import MINUTE
 
 
 def window(start: int = 0, n: int = 288) -> list[dict]:
@@ -405,6 +406,25 @@ def test_what_asks_to_look_now_is_told_by_rule_at_its_boundary(api, vitals, prio
     assert (priority, rules) == (told["priority"], [one["rule"] for one in told["reasons"]])
 
 
+@pytest.mark.parametrize(
+    ("saturation", "told", "limit"),
+    [
+        (89, {}, "below the limit of 92"),
+        (89, {"spo2_scale": 2}, ""),
+        (87, {"spo2_scale": 2}, "below the limit of 88"),
+        (97, {"spo2_scale": 2, "supplemental_oxygen": True}, "above the limit of 96"),
+        (97, {"spo2_scale": 2, "supplemental_oxygen": False}, ""),
+    ],
+)
+def test_limits_of_saturation_are_those_of_the_oxygen_scale(api, saturation, told, limit):
+    asked = {"readings": [row(oxygen_saturation=saturation)], **told}
+    reasons = api.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]
+    found = [one["sentence"] for one in reasons if "oxygen_saturation" == one["vital"]]
+
+    assert bool(limit) == bool(found)
+    assert all(limit in one for one in found)
+
+
 def test_a_fast_heart_in_motion_asks_nobody_to_look(api):
     still, moving = (looked(api, heart_rate=140, steps=steps, intensity=steps / 1000) for steps in (0, 700))
 
@@ -412,11 +432,35 @@ def test_a_fast_heart_in_motion_asks_nobody_to_look(api):
     assert {"priority": None, "reasons": []} == moving
 
 
+@pytest.mark.parametrize(
+    ("minutes", "age", "stale", "looked"),
+    [(6, 1.0, False, True), (20, 15.0, False, True), (21, 16.0, True, True), (66, 61.0, True, False)],
+)
+def test_a_known_person_is_told_with_the_age_of_the_newest_row_and_nothing_old_as_now(own, minutes, age, stale, looked):
+    rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
+    own.engine.now.ms = int(somebody(0).readings.time[59]) + minutes * MINUTE
+    (whom,) = own.ask("POST", "/readings", rows).json["people"]
+    asked = {"person": whom["person"]}
+    told, ahead = own.ask("POST", "/anomaly", asked).json, own.ask("POST", "/forecast", asked).json
+    (seen,) = own.ask("GET", "/people").json["people"]
+
+    assert [(age, stale)] * 3 == [(one["age_minutes"], one["stale"]) for one in (told, ahead, seen)]
+    assert looked == (told["look_now"] is not None)
+
+
+def test_readings_that_are_sent_along_have_no_age(api):
+    told = api.ask("POST", "/anomaly", {"readings": window()}).json
+
+    assert (None, False) == (told["age_minutes"], told["stale"])
+    assert told["look_now"] is not None
+
+
 def test_a_known_persons_own_limits_hold_for_what_asks_to_look_now(own):
     rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
     rows[-1] |= {"heart_rate": 45.0, "steps": 0.0}
     (whom,) = own.ask("POST", "/readings", rows).json["people"]
     asked = {"person": whom["person"]}
+    own.engine.now.ms = int(somebody(0).readings.time[59]) + 6 * MINUTE
     before = own.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]
     own.ask("PUT", f"/people/{whom['person']}/limits", {"limits": {"heart_rate": {"low": 60, "high": 120}}})
     after = own.ask("POST", "/anomaly", asked).json["look_now"]["reasons"]

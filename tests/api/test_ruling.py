@@ -79,7 +79,7 @@ def test_a_rule_is_tried_then_written_then_told_then_removed(api):
         (
             {"limits": {"heart_rate": {"high": 10**309}}},
             "/limits/heart_rate/high",
-            "from 20 to 250 /min, or leave it out",
+            "between 20 and 250 /min, or leave it out",
         ),
         ({"own": [FAST]}, "/own", "Input should be a valid dictionary"),
     ],
@@ -95,6 +95,22 @@ def test_what_is_wrong_is_told_with_its_place_and_never_repeated(api, body, poin
     assert word in answer.json["errors"][0]["detail"]
     assert b"Smith" not in answer.body
     assert b"whn" not in answer.body
+
+
+def test_what_somebody_else_wrote_meanwhile_is_not_overwritten_where_if_match_says_what_was_seen(api):
+    where, key = f"/people/{api.person}/limits", api.keys["north"]
+    before = api.ask("GET", where, key=key).headers["etag"]
+    first, late = {"limits": {"heart_rate": {"low": 50.0}}}, {"limits": {"heart_rate": {"low": 45.0}}}
+    assert 200 == api.ask("PUT", where, first, key=key, headers={"if-match": before}).status
+    answer = api.ask("PUT", where, late, key=key, headers={"if-match": before})
+    now = api.ask("GET", where, key=key)
+
+    assert (412, "changed_meanwhile") == (answer.status, answer.code)
+    assert first == now.json
+    assert before != now.headers["etag"]
+    for version in ("*", f'"0", {now.headers["etag"]}'):
+        assert 200 == api.ask("PUT", where, first, key=key, headers={"if-match": version}).status
+    assert 200 == put(api, {}).status
 
 
 def test_rules_and_burden_of_another_ward_are_not_told(api):

@@ -153,7 +153,22 @@ def test_streams_are_counted_and_limited(own, monkeypatch):
         return status
 
     assert 503 == own.loop.run_until_complete(listen())
-    assert 0 == desk.open_streams
+    assert {} == desk.streams_of
+
+
+def test_one_key_holds_no_more_than_its_share_of_streams(own, monkeypatch):
+    desk = own.app.state.desk
+    monkeypatch.setattr(desk, "chosen", desk.chosen.model_copy(update={"streams_a_key": 1}))
+
+    async def listen() -> tuple[int, str]:
+        stream = Stream(own)
+        await asyncio.sleep(0.1)
+        answer = await own.asked("GET", "/events")
+        await stream.leave()
+        return answer.status, answer.code
+
+    assert (429, "too_many_requests") == own.loop.run_until_complete(listen())
+    assert {} == desk.streams_of
 
 
 def resumed(api: Api, n: int, **more) -> list[dict]:

@@ -53,6 +53,15 @@ def test_every_page_opens_without_a_run_and_names_the_command(path: str, page: P
     expect(page.get_by_text("This app has encountered an error")).to_have_count(0)
 
 
+def test_the_ward_has_an_address_of_its_own_too(page: Page, site: Site) -> None:
+    page.set_default_timeout(SLOW)
+    page.goto(f"{site.url}/ward")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ward")
+    page.wait_for_timeout(1_000)
+
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+
+
 def test_a_new_reading_is_shown_within_seconds_and_its_chart_moves_in_place(page: Page, site: Site) -> None:
     opened(page, site, "person")
     page.wait_for_function(NODE)

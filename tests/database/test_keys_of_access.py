@@ -25,7 +25,7 @@ def make(ward: Ward, *, scopes=("read",), wards=frozenset({"north"}), ends=None)
 
 def test_a_key_is_found_by_its_token_and_says_what_it_may(ward):
     key, token = make(ward, scopes=("read", "ack"))
-    found = ward.engine.key(token)
+    found = ward.engine.keys.find(token)
 
     assert key == found
     assert found.may("read")
@@ -38,7 +38,7 @@ def test_every_other_token_is_no_key(ward):
     changed = token[:-1] + ("A" if token[-1] != "A" else "B")
     wrong = [changed, token + "A", token[:-1], "", "vw_", token.upper(), token.replace("vw_", "vx_"), "\x00" * 50]
 
-    assert [None] * len(wrong) == [ward.engine.key(one) for one in wrong]
+    assert [None] * len(wrong) == [ward.engine.keys.find(one) for one in wrong]
 
 
 def test_the_secret_of_a_key_is_not_in_the_database(ward):
@@ -56,22 +56,22 @@ def test_two_keys_are_never_alike(ward):
 
 def test_a_key_ends(ward):
     _, token = make(ward, ends=ward.clock() + 1000)
-    assert ward.engine.key(token) is not None
+    assert ward.engine.keys.find(token) is not None
     ward.clock.ms += 1000
 
-    assert ward.engine.key(token) is None
+    assert ward.engine.keys.find(token) is None
 
 
 @pytest.mark.parametrize("revoked", [True, False])
 def test_the_door_stays_closed_when_the_last_key_has_ended(ward, revoked):
-    assert not ward.engine.has_keys()
+    assert not ward.engine.keys.any_made()
     key, _ = make(ward, ends=ward.clock() + 1000)
     if revoked:
         with ward.engine.database.writing() as connection:
             access.end(connection, key.id, ward.clock())
     ward.clock.ms += 1000
 
-    assert ward.engine.has_keys()
+    assert ward.engine.keys.any_made()
 
 
 def test_a_rotated_key_works_for_the_overlap_and_the_new_one_at_once(ward):
@@ -80,11 +80,11 @@ def test_a_rotated_key_works_for_the_overlap_and_the_new_one_at_once(ward):
         new, fresh = access.rotate(connection, ward.engine._secret, old.id, ward.clock(), 5000)
 
     assert (old.scopes, old.wards) == (new.scopes, new.wards)
-    assert ward.engine.key(token) is not None
-    assert ward.engine.key(fresh) == new
+    assert ward.engine.keys.find(token) is not None
+    assert ward.engine.keys.find(fresh) == new
     ward.clock.ms += 5000
-    assert ward.engine.key(token) is None
-    assert ward.engine.key(fresh) == new
+    assert ward.engine.keys.find(token) is None
+    assert ward.engine.keys.find(fresh) == new
 
 
 def test_a_key_never_lives_longer_by_rotation(ward):

@@ -146,7 +146,7 @@ def told(ward: Ward) -> None:
     ward.send([{"person": "bert", "time": "2026-01-05T08:00:00Z", "heart_rate": 70}])
     with ward.engine.database.writing() as connection:
         _, token = access.make(connection, ward.engine._secret, "ward", ["read"], None, 1, None)
-    assert ward.engine.key(token) is not None
+    assert ward.engine.keys.find(token) is not None
     ward.engine.set_profile("anna", {"age": 54.0}, "nurse")
     ward.engine.change("anna", "medication", {"medication": ["beta_blocker"]}, "nurse")
     ward.engine.discharge("bert", "nurse")

@@ -77,11 +77,11 @@ def test_what_is_over_cannot_be_acknowledged(here: Here) -> None:
 
 def test_limits_of_a_person_are_kept_and_bad_ones_refused(here: Here) -> None:
     person = here.people()[0].person
-    here.set_personal(person, {"limits": {"heart_rate": {"low": 42.0}}})
+    here.set_personal(person, {"limits": {"heart_rate": {"low": 42.0}}}, here.personal(person))
 
     assert {"heart_rate": {"low": 42.0}} == here.personal(person)["limits"]
     with pytest.raises(SettingsError):
-        here.set_personal(person, {"limits": {"hart_rate": {"low": 42.0}}})
+        here.set_personal(person, {"limits": {"hart_rate": {"low": 42.0}}}, here.personal(person))
 
 
 def test_rules_can_be_told_as_sentences(here: Here) -> None:

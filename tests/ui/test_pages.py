@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from serving_world import OTHER, RUN, Ward, messages
 from tiny import ROOT, somebody
 from ui.world import EVIL
+from vitalwatch.alerting.rules import version_of
 from vitalwatch.tables import DAY, MINUTE
 from vitalwatch.ui import quality
 from vitalwatch.ui.here import Here
@@ -161,13 +162,55 @@ def test_limits_of_a_person_are_saved_and_the_wrong_way_round_refused(world: tup
     ward, here = world
     person = here.people()[0].person
     told = shown(person_page, ward, here)
-    told.number_input(key=f"{person}-heart_rate-low").set_value(48.0)
+    low, high = (f"{person}-{{}}-heart_rate-{side}" for side in ("low", "high"))
+    told.number_input(key=low.format(version_of(here.personal(person)))).set_value(48.0)
     told.button(key="FormSubmitter:personal-Save").click().run()
 
     assert {"low": 48.0} == here.personal(person)["limits"]["heart_rate"]
-    told.number_input(key=f"{person}-heart_rate-high").set_value(40.0)
+    told.number_input(key=high.format(version_of(here.personal(person)))).set_value(40.0)
     told.button(key="FormSubmitter:personal-Save").click().run()
     assert "the lower limit must be below the upper one" in text_of(told)
+
+
+def test_what_a_colleague_set_meanwhile_is_not_overwritten_but_told(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    person = here.people()[0].person
+    here.set_personal(person, {"limits": {"heart_rate": {"low": 45.0, "high": 125.0}}}, here.personal(person))
+    told = shown(person_page, ward, here)
+    theirs = {
+        "limits": {"heart_rate": {"low": 50.0, "high": 110.0}, "oxygen_saturation": {"low": 90.0}},
+        "oxygen_scale": 2,
+    }
+    here.set_personal(person, theirs, here.personal(person))
+    told.button(key="FormSubmitter:personal-Save").click().run()
+
+    assert theirs == here.personal(person)
+    assert "Not saved: somebody else changed this person's settings meanwhile." in text_of(told)
+    assert "Heart rate: low 50, high 110 bpm (it was: low 45, high 125 bpm)" in text_of(told)
+    key = f"{person}-{version_of(theirs)}"
+    assert (50.0, 2) == (told.number_input(key=f"{key}-heart_rate-low").value, told.radio(key=f"{key}-scale").value)
+
+    told.button(key="FormSubmitter:personal-Save").click().run()
+    assert "Saved." in text_of(told)
+    assert theirs["limits"] == here.personal(person)["limits"]
+    here.set_personal(person, {}, here.personal(person))
+
+
+def test_somebody_is_discharged_after_a_question_and_leaves_the_ward(world: tuple[Ward, Here]) -> None:
+    ward, here = world
+    (before,) = here.people()
+    ward.send(messages(somebody(0).readings.rows(slice(0, 2)), "leaving"))
+    (new,) = [one for one in here.people() if one.person != before.person]
+    told = shown(person_page, ward, here)
+    told.selectbox[0].set_value(new.person).run()
+    next(one for one in told.button if "Discharge this person" == one.label).click().run()
+    assert "Discharge leaving?" in text_of(told)
+    assert 2 == len(here.people())
+
+    told.button(key="yes-discharge").click().run()
+    assert not told.exception
+    assert "Discharged." in text_of(told)
+    assert [before.person] == [one.person for one in here.people()]
 
 
 def test_an_own_rule_is_tried_saved_changed_and_removed(world: tuple[Ward, Here]) -> None:
@@ -215,7 +258,7 @@ def test_two_conditions_together_and_a_rule_in_place_of_everybodys(world: tuple[
     told.number_input(key=f"{person}-news2-0-total-heart_rate-True-at").set_value(7.0).run()
     told.button(key=f"{person}-save-rule").click().run()
     own = here.personal(person)["own"]
-    here.set_personal(person, {})
+    here.set_personal(person, {}, here.personal(person))
 
     assert [("heart_rate", 2.5), ("body_temperature", 2.5)] == [(t["usual"], t["above"]) for t in own["own_1"]["all"]]
     assert ({"news2": "total", "at_least": 7.0}, {"high": 7}) == (own["news2"]["when"], own["news2"]["louder"])

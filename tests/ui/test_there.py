@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from serving_world import Ward, messages
 from tiny import somebody
 from vitalwatch.api.app import create_app
-from vitalwatch.errors import NotFound
+from vitalwatch.errors import ChangedMeanwhile, NotFound
 from vitalwatch.tables import DAY, MINUTE, Profile
 from vitalwatch.ui import trying
 from vitalwatch.ui.here import Here
@@ -84,12 +84,24 @@ def test_an_alarm_is_acknowledged(both: tuple[Here, There]) -> None:
 def test_limits_are_written_and_bad_ones_refused_in_words(both: tuple[Here, There]) -> None:
     here, there = both
     person = here.people()[0].person
-    there.set_personal(person, {"limits": {"heart_rate": {"low": 44.0}}})
+    there.set_personal(person, {"limits": {"heart_rate": {"low": 44.0}}}, there.personal(person))
 
     assert 44.0 == here.personal(person)["limits"]["heart_rate"]["low"]
     assert there.personal(person) == here.personal(person)
     with pytest.raises(ApiError):
-        there.set_personal(person, {"limits": {"hart_rate": {"low": 44.0}}})
+        there.set_personal(person, {"limits": {"hart_rate": {"low": 44.0}}}, there.personal(person))
+
+
+def test_settings_that_somebody_else_wrote_meanwhile_are_not_overwritten(both: tuple[Here, There]) -> None:
+    for one, other in (both, both[::-1]):
+        person = one.people()[0].person
+        drawn = one.personal(person)
+        other.set_personal(person, {"limits": {"heart_rate": {"low": 40.0, "high": 151.5}}}, other.personal(person))
+        with pytest.raises(ChangedMeanwhile, match="nothing was written"):
+            one.set_personal(person, {}, drawn)
+
+        assert {"low": 40.0, "high": 151.5} == one.personal(person)["limits"]["heart_rate"]
+        one.set_personal(person, {}, one.personal(person))
 
 
 def test_own_rules_are_tried_written_and_told_alike(both: tuple[Here, There]) -> None:
@@ -98,7 +110,7 @@ def test_own_rules_are_tried_written_and_told_alike(both: tuple[Here, There]) ->
     wanted = {"own": {"own_1": {"when": {"mean": "heart_rate", "over": "1d", "above": 40.0}, "priority": "low"}}}
 
     assert here.try_personal(person, wanted) == there.try_personal(person, wanted)
-    tried = there.set_personal(person, wanted)
+    tried = there.set_personal(person, wanted, there.personal(person))
     assert tried is not None
     assert {"rule": "own_1", "alarms": 1, "before": 0} in tried["rules"]
     assert [*here.rules(person)] == there.rules(person)
@@ -106,7 +118,7 @@ def test_own_rules_are_tried_written_and_told_alike(both: tuple[Here, There]) ->
     assert [*here.rules()] == there.rules()
     with pytest.raises(ApiError, match="is free text"):
         there.try_personal(person, {"own": {"own_1": {**wanted["own"]["own_1"], "says": "x"}}})
-    there.set_personal(person, {})
+    there.set_personal(person, {}, there.personal(person))
 
 
 def test_what_alarms_cost_is_told_alike(both: tuple[Here, There]) -> None:

@@ -21,6 +21,7 @@ from vitalwatch.ui import ward
         ({"heard": NOW, "time": NOW - DAY}, "stale"),  # a device that hands over yesterday's readings now
         ({"heard": NOW - 14 * MINUTE}, "usual"),
         ({"is_anomaly": True, "heard": NOW - DAY}, "stale"),
+        ({"heard": NOW - DAY, "discharged": NOW - DAY}, "discharged"),
     ],
 )
 def test_what_is_known_of_a_person_is_said_in_one_state(more: dict, state: str, settings: Settings) -> None:
@@ -51,6 +52,23 @@ def test_counts_hold_everybody_once_beside_the_stale(settings: Settings) -> None
     told = dict(ward.counts(ward.lines(people, settings.schema, NOW)))
 
     assert {"*** High": 1, "** Medium": 0, "* Low": 0, "No alarm": 2, "Stale or silent": 1} == told
+
+
+def test_who_is_unusual_now_stands_above_the_stale_and_the_discharged_last(settings: Settings) -> None:
+    people = [
+        seen("p-left", heard=NOW - DAY, discharged=NOW - DAY),
+        seen("p-quiet"),
+        seen("p-old", heard=NOW - DAY),
+        seen("p-odd", is_anomaly=True),
+    ]
+
+    assert ["odd", "old", "quiet", "left"] == [one.name for one in ward.lines(people, settings.schema, NOW)]
+
+
+def test_the_discharged_raise_no_banner(settings: Settings) -> None:
+    people = [seen(), seen("p-left", heard=NOW - DAY, discharged=NOW - DAY)]
+
+    assert "" == ward.banner(ward.lines(people, settings.schema, NOW))
 
 
 def test_no_banner_while_all_is_fresh(settings: Settings) -> None:

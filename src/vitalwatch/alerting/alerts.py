@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from vitalwatch.tables import MINUTE
+
 PRIORITIES = ("low", "medium", "high")
 PHYSIOLOGICAL, TECHNICAL = "physiological", "technical"
 
@@ -25,6 +27,7 @@ STATES = (SIGNALLING, ACKNOWLEDGED, AUDIO_PAUSED, LATCHED, RESOLVED)
 ACKNOWLEDGE, SNOOZE, ESCALATE, RESOLVE, DISCHARGE = "acknowledge", "snooze", "escalate", "resolve", "discharge"
 ACTIONS = (ACKNOWLEDGE, SNOOZE, ESCALATE, RESOLVE, DISCHARGE)
 
+HOLD = 60 * MINUTE  # without a measurement a condition stays as it is for so long
 MARKS = {"high": "***", "medium": "**", "low": "*"}  # beside the colour, which is never the only sign
 
 
@@ -119,7 +122,7 @@ class Alert:
         until: When a pause or an acknowledgement runs out, else None; `timer` is its length in milliseconds.
         escalate_at: When it is escalated if nobody acts, else None.
         level: How often it was escalated.
-        acknowledged_at, acknowledged_by: First acknowledgement, None and empty before.
+        acknowledged_at, acknowledged_by: When it was first acknowledged, None before, and by whom last, empty before.
         repeats: How often its signal came back by itself.
         occurrences: How often the condition began.
         summary: Alert that speaks for this one: after a reconnect, or because it says the same; empty for none.
@@ -187,7 +190,7 @@ class Transition:
         alert, person: Whose.
         at: When.
         before, after: States; `before` is empty for a new alert.
-        cause: Why, one of `lifecycle.CAUSES`.
+        cause: Why, one of `transitions.CAUSES`.
         actor: Who asked for it, empty where nobody did.
         priority: After it.
         sounds: Whether the signal begins (again): what is sent out.

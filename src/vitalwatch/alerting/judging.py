@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from vitalwatch.alerting.alerts import PHYSIOLOGICAL, PRIORITIES, TECHNICAL, Condition, higher
+from vitalwatch.alerting.alerts import HOLD, PHYSIOLOGICAL, PRIORITIES, TECHNICAL, Condition, higher
 from vitalwatch.alerting.glance import Glance
 from vitalwatch.alerting.rules import InForce, Personal, Rule, Rules, Term, in_force, span
 from vitalwatch.alerting.sensing import FINDERS, SENTENCES, TOLD, Felt, Sensed, advance, beat_change, nothing_sensed
@@ -41,7 +41,6 @@ from vitalwatch.monitor import State
 from vitalwatch.schema import Schema
 from vitalwatch.tables import MINUTE, Alarm, Answers, Bools, Doubles, Grid
 
-HOLD = 60 * MINUTE  # without a measurement a condition stays as it is for so long
 URGENT_COOL_DOWN = 30 * MINUTE  # what is urgent and comes back waits no longer, whatever its rule says
 SILENCE = "silence"  # of the past, told with the reading that ends it: the watchdog tells it while it lasts
 NOBODY = Personal()

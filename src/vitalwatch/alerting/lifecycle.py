@@ -1,14 +1,14 @@
 """The state machine of alerts: `step(alerts, observed, actions, now)` -> what changed. Pure; time is an argument.
 
-Every change is a row of TRANSITIONS; what has no row does not happen. Rows of reliability L2, L3, L7 and L8: what is
-unacknowledged escalates; acknowledged but persisting stays visible and alarms again; a higher priority sounds at once;
-a pause always ends; discharge closes technical alarms; after a reconnect one summary speaks for a person.
+Every change is a row of `transitions.TRANSITIONS`. Rows of reliability L2, L3, L7 and L8: what is unacknowledged
+escalates; acknowledged but persisting stays visible and alarms again; a higher priority sounds at once; a pause always
+ends; discharge closes technical alarms; after a reconnect one summary speaks for a person.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,12 +19,11 @@ from vitalwatch.alerting.alerts import (
     AUDIO_PAUSED,
     DISCHARGE,
     ESCALATE,
-    LATCHED,
+    HOLD,
     PHYSIOLOGICAL,
     PRIORITIES,
     RESOLVE,
     RESOLVED,
-    SIGNALLING,
     SNOOZE,
     TECHNICAL,
     Action,
@@ -38,52 +37,24 @@ from vitalwatch.alerting.alerts import (
     raised,
     urgency,
 )
+from vitalwatch.alerting.transitions import (
+    ENDED,
+    HELD,
+    JOINED,
+    MISSED,
+    NEW,
+    NOTED,
+    PAUSE_OVER,
+    RAISED,
+    RE_ALARMED,
+    RECURRED,
+    RESUMED,
+    TIMED,
+    TRANSITIONS,
+    WORSENED,
+)
+from vitalwatch.tables import MINUTE
 
-NEW = ""
-RAISED, NOTED, MISSED = "raised", "noted", "missed"  # present; over and nothing to see; over and nobody saw it
-JOINED = "joined"  # says what an acknowledged alert says
-RECURRED, RESUMED, WORSENED, ENDED = "recurred", "resumed", "worsened", "ended"
-PAUSE_OVER, RE_ALARMED, TIMED = "pause_over", "re_alarmed", "escalated_by_timer"
-CAUSES = (RAISED, NOTED, MISSED, JOINED, RECURRED, RESUMED, WORSENED, ENDED, PAUSE_OVER, RE_ALARMED, TIMED, *ACTIONS)
-TRANSITIONS: Mapping[tuple[str, str], str] = {
-    (NEW, RAISED): SIGNALLING,
-    (NEW, MISSED): LATCHED,
-    (NEW, NOTED): RESOLVED,
-    (NEW, JOINED): ACKNOWLEDGED,
-    (SIGNALLING, WORSENED): SIGNALLING,
-    (SIGNALLING, ENDED): LATCHED,  # RESOLVED where the rule does not latch
-    (SIGNALLING, TIMED): SIGNALLING,
-    (SIGNALLING, ACKNOWLEDGE): ACKNOWLEDGED,
-    (SIGNALLING, SNOOZE): AUDIO_PAUSED,
-    (SIGNALLING, ESCALATE): SIGNALLING,
-    (SIGNALLING, RESOLVE): RESOLVED,
-    (SIGNALLING, DISCHARGE): RESOLVED,
-    (ACKNOWLEDGED, WORSENED): SIGNALLING,
-    (ACKNOWLEDGED, ENDED): RESOLVED,
-    (ACKNOWLEDGED, RE_ALARMED): SIGNALLING,
-    (ACKNOWLEDGED, SNOOZE): AUDIO_PAUSED,
-    (ACKNOWLEDGED, ESCALATE): SIGNALLING,
-    (ACKNOWLEDGED, RESOLVE): RESOLVED,
-    (ACKNOWLEDGED, DISCHARGE): RESOLVED,
-    (AUDIO_PAUSED, WORSENED): SIGNALLING,
-    (AUDIO_PAUSED, ENDED): LATCHED,  # RESOLVED where the rule does not latch; the pause goes on
-    (AUDIO_PAUSED, PAUSE_OVER): SIGNALLING,
-    (AUDIO_PAUSED, ACKNOWLEDGE): ACKNOWLEDGED,
-    (AUDIO_PAUSED, SNOOZE): AUDIO_PAUSED,
-    (AUDIO_PAUSED, ESCALATE): SIGNALLING,
-    (AUDIO_PAUSED, RESOLVE): RESOLVED,
-    (AUDIO_PAUSED, DISCHARGE): RESOLVED,
-    (LATCHED, RECURRED): SIGNALLING,
-    (LATCHED, RESUMED): AUDIO_PAUSED,
-    (LATCHED, MISSED): LATCHED,
-    (LATCHED, PAUSE_OVER): LATCHED,
-    (LATCHED, TIMED): LATCHED,
-    (LATCHED, ACKNOWLEDGE): RESOLVED,
-    (LATCHED, SNOOZE): LATCHED,
-    (LATCHED, ESCALATE): LATCHED,
-    (LATCHED, RESOLVE): RESOLVED,
-    (LATCHED, DISCHARGE): RESOLVED,
-}
 REASONS = {
     "unknown_alert": "There is no such alarm.",
     "already_resolved": "The alarm is over.",
@@ -229,10 +200,15 @@ class _Turn:
 
     def observe(self, observed: Sequence[Observed]) -> None:
         """Take what all sources say of one person."""
-        fresh = [alert for seen in observed for alert in self._seen_by(seen)]
+        gone = {seen.until for seen in observed if self._gone(seen)}  # where what came ends, if that is long ago
+        fresh = [alert for seen in observed for alert in self._seen_by(self._of_now(seen))]
         late = any(self.now - seen.first > self.signals.backlog for seen in observed)
+        held = [alert for alert in fresh if alert.until is not None]
+        fresh = [alert for alert in fresh if alert.until is None]
+        for alert in held:
+            self._move(alert, HELD if alert.end is None else NOTED, **(_paused(alert) if alert.end is None else {}))
         shown = [alert for alert in fresh if alert.end is None or alert.latching]
-        summary = self._summary(shown, observed[0].person) if late and len(shown) > 1 else ""
+        summary = self._summary(shown, observed[0].person, gone) if late and len(shown) > 1 else ""
         for alert in sorted(fresh, key=urgency):
             cause = RAISED if alert.end is None else MISSED if alert.latching else NOTED
             leader = None if summary or cause == NOTED else self._leader(alert)
@@ -245,6 +221,17 @@ class _Turn:
             else:
                 self._move(alert, cause, summary=leader.id)
 
+    def _gone(self, seen: Observed) -> bool:
+        """Return whether what a source saw is too old to tell of now."""
+        return self.now - seen.until > HOLD
+
+    def _of_now(self, seen: Observed) -> Observed:
+        """Return what a source saw; of long ago nothing is still present: it is over where what came ends."""
+        if not self._gone(seen):
+            return seen
+        over = (replace(one, end=max(seen.until, one.start)) if one.end is None else one for one in seen.conditions)
+        return replace(seen, conditions=tuple(over))
+
     def _leader(self, alert: Alert) -> Alert | None:
         """Return an open alert that says already what a new one says, no less loudly; nothing speaks for high ones.
 
@@ -252,7 +239,7 @@ class _Turn:
         """
         if alert.category != PHYSIOLOGICAL or alert.priority == PRIORITIES[-1]:
             return None
-        able = (one for one in self._open_of(alert.person) if one.latching and not one.summary)
+        able = (one for one in self._open_of(alert.person) if one.latching and not one.summary and not _held(one))
         return min((one for one in able if _speaks_for(one, alert)), key=urgency, default=None)
 
     def _seen_by(self, seen: Observed) -> list[Alert]:
@@ -261,6 +248,9 @@ class _Turn:
         present = {condition.key for condition in seen.conditions if condition.end is None}
         for condition in sorted(seen.conditions, key=lambda one: (one.start, one.end is None)):
             alert = mine.pop(condition.key, None)
+            if alert is not None and alert.sounded_at is not None and alert.cool_down != condition.cool_down:
+                alert = replace(alert, cool_down=condition.cool_down)  # it was held: once heard it has its own
+                self._keep(alert)
             alert = self._join(alert, condition) if alert is not None and alert.open else self._fresh(seen, condition)
             if alert is not None:
                 mine[condition.key] = alert
@@ -270,17 +260,16 @@ class _Turn:
         return [alert for alert in mine.values() if alert.state == NEW]
 
     def _fresh(self, seen: Observed, condition: Condition) -> Alert | None:
-        """Return a new alert, None where the condition is told again or must wait until its cool-down is over."""
-        start = condition.start
+        """Return a new alert, None where the condition is told again; with `until` where it must wait to be heard."""
+        start, outlived = condition.start, False
         for alert in self.of[seen.person].values():
             if alert.source != seen.source or alert.key != condition.key:
                 continue
             if condition.end is not None and condition.start <= (alert.start if alert.end is None else alert.end):
                 return None  # told again
-            if self.now < alert.changed_at + alert.cool_down and not _worse(condition, alert):
-                return None
             if alert.start >= condition.start:  # the condition outlived a resolve
-                start = max(start, self.now)
+                start, outlived = max(start, self.now), True
+        waits = self._cools(seen.person, seen.source, condition) - self.now
         name, start = self._free(seen.person, *condition.key, start)
         return Alert(
             id=name,
@@ -295,12 +284,29 @@ class _Turn:
             end=condition.end,
             explanation=condition.explanation,
             latching=condition.latching,
-            cool_down=condition.cool_down,
+            # what comes within a cool-down begins none: else whatever flickers would never be heard again
+            cool_down=condition.cool_down if waits <= 0 or outlived else 0,
             about=condition.about,
             raised_at=self.now,
             changed_at=self.now,
+            until=self.now + waits if waits > 0 else None,
+            timer=max(waits, 0),
             version=seen.version,
         )
+
+    def _cools(self, person: str, source: str, condition: Condition) -> int:
+        """Return until when a condition is not heard because one that is over said it, no less loudly; 0 for none.
+
+        What somebody closed while it was there is not over: as an acknowledged one it comes back after `again`.
+        """
+        until = 0
+        for alert in self.of[person].values():
+            if (alert.source, *alert.key) != (source, *condition.key) or alert.open or _worse(condition, alert):
+                continue
+            again = self._timing(alert.priority).again or alert.cool_down
+            waits = alert.cool_down if alert.end is not None else min(again, alert.cool_down)
+            until = max(until, min(alert.changed_at, self.now) + waits)  # the clock may have been set back
+        return until
 
     def _join(self, alert: Alert, condition: Condition) -> Alert:
         """Return the alert after its condition was seen again: begun anew, worse, over, or as before."""
@@ -308,6 +314,8 @@ class _Turn:
         told: dict[str, Any] = {"explanation": condition.explanation, "priority": condition.priority} if worse else {}
         again = alert.end is not None and condition.start > alert.end
         if alert.state == NEW:  # of the same batch
+            if worse and self.now >= self._cools(alert.person, alert.source, condition):
+                told |= {"until": None, "timer": 0, "cool_down": condition.cool_down}
             return replace(alert, end=condition.end, occurrences=alert.occurrences + again, **told)
         if alert.end is not None:
             told["occurrences"] = alert.occurrences + again
@@ -322,7 +330,8 @@ class _Turn:
             if worse:
                 told["summary"] = self._spoken_for(replace(alert, **told))
             return self._move(alert, MISSED, end=condition.end, **told, **_paused(alert))
-        if worse and self._spoken_for(replace(alert, **told)):
+        cools = _held(alert) and self.now < self._cools(alert.person, alert.source, condition)
+        if worse and (cools or self._spoken_for(replace(alert, **told))):
             alert = replace(alert, **told)
             self._keep(alert)
         elif worse:
@@ -342,12 +351,12 @@ class _Turn:
         paused = _paused(alert) if alert.state == AUDIO_PAUSED and alert.latching else {}
         return self._move(alert, ENDED, end=max(end, alert.start), **paused)
 
-    def _summary(self, members: Sequence[Alert], person: str) -> str:
+    def _summary(self, members: Sequence[Alert], person: str, gone: Set[int]) -> str:
         """Raise the one alert that speaks for others, or add to it, and return its id."""
-        ordered = sorted(members, key=urgency)
+        ordered = sorted(members, key=lambda one: (one.end is not None and one.end not in gone, *urgency(one)[1:]))
         present = [alert for alert in ordered if alert.end is None]
         priority = max((alert.priority for alert in present or ordered), key=PRIORITIES.index)
-        told = " ".join(f"[{'now' if one.end is None else 'over'}] {one.explanation}" for one in ordered[:TOLD])
+        told = " ".join(f"[{self._when(one, gone)}] {one.explanation}" for one in ordered[:TOLD])
         more = f" And {len(ordered) - TOLD} more." if len(ordered) > TOLD else ""
         sentence = f"{len(ordered)} alarms came with late readings, {len(present)} of them still true. {told}{more}"
         category = PHYSIOLOGICAL if any(one.category == PHYSIOLOGICAL for one in ordered) else TECHNICAL
@@ -376,6 +385,13 @@ class _Turn:
         )
         return self._move(summary, MISSED).id
 
+    def _when(self, alert: Alert, gone: Set[int]) -> str:
+        """Return in words whether what an alert says is true now; `gone`: where what came ends, if that is long ago."""
+        if alert.end in gone:
+            hours = (self.now - (alert.end or 0)) // (60 * MINUTE)
+            return f"at the end of what came, {f'{hours} h' if hours < 48 else f'{hours // 24} d'} ago"
+        return "now" if alert.end is None else "over"
+
     def _free(self, person: str, rule: str, kind: str, start: int) -> tuple[str, int]:
         """Return an id that no alert has, and the start that it is made of."""
         while (name := alert_id(person, rule, kind, start)) in self.person:
@@ -390,7 +406,7 @@ class _Turn:
             if alert.until is not None:
                 if self.now >= alert.until:
                     cause = RE_ALARMED if alert.state == ACKNOWLEDGED else PAUSE_OVER
-                    self._move(alert, cause, repeats=alert.repeats + 1)
+                    self._move(alert, cause, repeats=alert.repeats + (not _held(alert)))
                 elif alert.until - self.now > alert.timer:  # the clock was set back
                     self._keep(replace(alert, until=self.now + alert.timer))
             elif alert.escalate_at is not None:
@@ -415,7 +431,7 @@ class _Turn:
             waiting = alert.escalate_at if cause == ENDED else None
             moved = replace(moved, escalate_at=waiting if waiting is not None else self._escalates(moved))
         if sounds:
-            moved = replace(moved, sounded_at=self.now)
+            moved = replace(moved, sounded_at=self.now, raised_at=self.now if _held(alert) else alert.raised_at)
         self._keep(moved)
         self.done.transitions.append(
             Transition(moved.id, moved.person, self.now, alert.state, after, cause, actor, moved.priority, sounds)
@@ -435,8 +451,8 @@ class _Turn:
         return self.now + after if after and alert.level < MAX_LEVEL else None
 
     def _seen(self, alert: Alert, actor: str) -> dict[str, Any]:
-        first = alert.acknowledged_at is None
-        return {"acknowledged_at": self.now, "acknowledged_by": actor} if first else {}
+        first = {"acknowledged_at": self.now} if alert.acknowledged_at is None else {}
+        return {"acknowledged_by": actor, **first}
 
     def _timer(self, length: int) -> dict[str, Any]:
         return {"until": self.now + length if length else None, "timer": length}
@@ -453,6 +469,11 @@ def _speaks_for(leader: Alert, alert: Alert) -> bool:
     if leader.key == alert.key or leader.category != alert.category or not set(leader.about) & set(alert.about):
         return False
     return PRIORITIES.index(leader.priority) >= PRIORITIES.index(alert.priority)
+
+
+def _held(alert: Alert) -> bool:
+    """Return whether an alert is silent though nobody acknowledged it."""
+    return alert.state == ACKNOWLEDGED and alert.acknowledged_at is None
 
 
 def _worse(condition: Condition, alert: Alert) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -338,6 +340,12 @@ def check_term(term: Term, schema: Schema, where: str) -> None:
         raise SettingsError(where, term.signal, "has no usual limits in schema.yaml", "Write a number.")
 
 
+def version_of(told: Mapping[str, Any]) -> str:
+    """Return a name of a person's settings as they are kept, 16 hexadecimal digits: equal settings have equal names."""
+    plain = json.dumps(dict(told), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(plain.encode()).hexdigest()[:16]
+
+
 def check_personal(one: Personal, rules: Rules, schema: Schema, where: str) -> None:
     """Raise SettingsError where a person's settings are about a vital or a rule that there is not."""
     for vital, bound in one.limits.items():
@@ -383,8 +391,8 @@ def _check_bound(bound: Bound, vital: str, schema: Schema, where: str) -> None:
     """Raise SettingsError where a limit is none because nothing beyond it is ever measured: a slip would be silence."""
     low, high = schema.columns[vital].possible
     for side, told in (("low", bound.low), ("high", bound.high)):
-        if told is not None and not low <= told <= high:
-            hint = f"Write a number from {low:g} to {high:g} {schema.columns[vital].unit}, or leave it out."
+        if told is not None and not low < told < high:
+            hint = f"Write a number between {low:g} and {high:g} {schema.columns[vital].unit}, or leave it out."
             raise SettingsError(where, f"limits.{vital}.{side}", "is no value that can be measured", hint)
 
 

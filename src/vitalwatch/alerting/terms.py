@@ -17,7 +17,7 @@ from vitalwatch.alerting.rules import LIMIT, Personal, Rule, Term, span
 from vitalwatch.artefacts import ARTEFACTS, COARSE
 from vitalwatch.baseline import VITALS
 from vitalwatch.cleaning import SLOW
-from vitalwatch.clinical import PARTS, News2, news2
+from vitalwatch.clinical import PARTS, News2, news2, usual_limits
 from vitalwatch.explaining import QUIET
 from vitalwatch.features import ACTIVE_INTENSITY, ACTIVE_STEPS
 from vitalwatch.schema import Schema
@@ -67,7 +67,10 @@ class Comparison:
         told = term.at_least if term.at_least is not None else term.above if sign > 0 else term.below
         own = personal.limits.get(term.vital or "")
         mine = (own.high if sign > 0 else own.low) if own is not None else None
-        usual = schema.columns[term.signal].usual if told == LIMIT else None
+        usual = None
+        if told == LIMIT:
+            scale, given = personal.oxygen_scale, personal.supplemental_oxygen
+            usual = usual_limits(term.signal, schema.columns[term.signal].usual, scale, given)
         limit = usual[sign > 0] if usual is not None else told
         assert isinstance(limit, float)  # `rules.check_term` saw to it
         told_otherwise = mine is not None or (term.news2 is not None and personal.on_oxygen)

@@ -109,7 +109,7 @@ class Access:
         """Return whether a request without a key is refused."""
         now, (until, closed) = self._clock(), self._closed
         if now >= until:
-            closed = self._oidc is not None or await asyncio.to_thread(self._engine.has_keys)
+            closed = self._oidc is not None or await asyncio.to_thread(self._engine.keys.any_made)
             self._closed = now + self._remember, closed
         return closed
 
@@ -145,13 +145,13 @@ class Access:
                     return Caller(actor, found.scopes, found.wards, found.ends, found.subject)
             if not was_right:
                 self._failures.admit(place_of(client))
-            key = await asyncio.to_thread(self._engine.key, token)
+            key = await asyncio.to_thread(self._engine.keys.find, token)
             if key is not None:
                 ends = float("inf") if key.ends is None else key.ends / 1000
                 return Caller(key.id, key.scopes, key.wards, ends)
         self._failures.take(place_of(client))
         detail = "The key or token is unknown, or its time is over; `python main.py keys make` makes another key."
-        claimed = await asyncio.to_thread(self._engine.claimed_key, token)
+        claimed = await asyncio.to_thread(self._engine.keys.claimed, token)
         raise Problem("unauthenticated", detail, headers=CHALLENGE, actor=claimed)
 
 

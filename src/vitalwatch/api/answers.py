@@ -133,12 +133,14 @@ def warning_score(row: Mapping[str, float], context: Mapping[str, Any]) -> dict[
         oxygen=NAN if given is None else float(given),
         scale=scale,
     )
+    missing = [name for name, value in zip(PARTS, parts, strict=True) if value != value]
     return {
         "total": None if total != total else int(total),
-        "band": BANDS[band] if band >= 0 else None,
+        # with parts missing the total is a lower bound: what it is at least holds, that it is low does not
+        "band": BANDS[band] if band > 0 or (band == 0 and not missing) else None,
         "scale": scale,
         "parts": {name: None if value != value else int(value) for name, value in zip(PARTS, parts, strict=True)},
-        "missing": [name for name, value in zip(PARTS, parts, strict=True) if value != value],
+        "missing": missing,
     }
 
 

@@ -15,6 +15,7 @@ from vitalwatch.api import answers
 from vitalwatch.api.attention import look_now
 from vitalwatch.api.calls import Call, Reply, checked, reply
 from vitalwatch.api.forms import MOST, PSEUDONYM, AnomalyQuestion, ForecastQuestion, Window
+from vitalwatch.api.freshness import NOT_KEPT, age_of, of_now, told_age
 from vitalwatch.api.metrics import ANOMALY, FORECAST, HEART_RATE
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem, of_validation
@@ -116,7 +117,14 @@ async def anomaly(call: Call) -> Reply:
     scale, given = oxygen(stored, scale=asked.spo2_scale, given=asked.supplemental_oxygen)
     context = {"consciousness": asked.consciousness, "supplemental_oxygen": given, "spo2_scale": scale}
     told = answers.judged(found, call.desk.settings.schema, run, context, series=asked.series)
-    told["look_now"] = look_now(found, call.desk.settings.schema, told["news2"], stored.get("limits") or {})
+    schema = call.desk.settings.schema
+    age = None if asked.person is None else age_of(found, schema, call.desk.engine.now())
+    told |= NOT_KEPT if age is None else told_age(age, schema)
+    told["look_now"] = None
+    if age is None or of_now(age):
+        told["look_now"] = look_now(
+            found, schema, told["news2"], {**stored, "oxygen_scale": scale, "supplemental_oxygen": given}
+        )
     told["early_warning"] = risks
     if memory:
         told["memory"] = memory
@@ -136,9 +144,11 @@ async def _stored(call: Call, asked: AnomalyQuestion) -> Mapping[str, Any]:
 
 async def forecast(call: Call) -> Reply:
     """Answer with the vitals of the next hour."""
-    _, found, run, _ = await _answers(call, ForecastQuestion)
+    asked, found, run, _ = await _answers(call, ForecastQuestion)
+    schema, now = call.desk.settings.schema, call.desk.engine.now()
+    age = NOT_KEPT if asked.person is None else told_age(age_of(found, schema, now), schema)
     call.desk.metrics.predictions.labels("forecast", "answered").inc()
-    return reply(answers.forecast(found, call.desk.settings.schema, run))
+    return reply(answers.forecast(found, schema, run) | age)
 
 
 class More(NamedTuple):

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 from vitalwatch.alerting.terms import busy_rows
-from vitalwatch.clinical import URGENT
+from vitalwatch.clinical import URGENT, oxygen, usual_limits
 from vitalwatch.explaining import MOVED
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Answers
@@ -17,7 +17,7 @@ HIGH, MEDIUM = "high", "medium"
 
 
 def look_now(
-    answers: Answers, schema: Schema, news2: Mapping[str, Any] | None, own: Mapping[str, Any]
+    answers: Answers, schema: Schema, news2: Mapping[str, Any] | None, stored: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return whether somebody should look at once, as JSON: the highest priority, null for none, and each reason.
 
@@ -25,10 +25,11 @@ def look_now(
         answers: With one row at least; the newest is looked at.
         schema: Has the usual limits.
         news2: Of that row, as `answers.warning_score` tells it.
-        own: Limits that a clinician set for this person, as `{"heart_rate": {"low": 44}}`; else the usual ones hold.
+        stored: What holds for this person: `limits` that a clinician set, as `{"heart_rate": {"low": 44}}` (else the
+            usual ones hold), `oxygen_scale` and `supplemental_oxygen`.
     """
     active = bool(busy_rows(answers.grid, schema.step_minutes)[-1])  # movement explains a fast heart and fast breath
-    reasons = [*([] if active else _warning(news2)), *_limits(answers, schema, own, active=active)]
+    reasons = [*([] if active else _warning(news2)), *_limits(answers, schema, stored, active=active)]
     worst = {one["priority"] for one in reasons}
     return {"priority": HIGH if HIGH in worst else MEDIUM if worst else None, "reasons": reasons}
 
@@ -49,11 +50,12 @@ def _warning(news2: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     return [{"rule": "news2", "vital": None, "priority": priority, "sentence": sentence}]
 
 
-def _limits(answers: Answers, schema: Schema, own: Mapping[str, Any], *, active: bool) -> list[dict[str, Any]]:
+def _limits(answers: Answers, schema: Schema, stored: Mapping[str, Any], *, active: bool) -> list[dict[str, Any]]:
+    own = stored.get("limits") or {}
     row, found = dict(zip(answers.grid.names, answers.grid.values[-1].tolist(), strict=True)), []
     for vital in schema.vitals:
         column, value = schema.columns[vital], row[vital]
-        low, high = column.usual or (-inf, inf)
+        low, high = usual_limits(vital, column.usual, *oxygen(stored)) or (-inf, inf)
         mine = own.get(vital) or {}
         low, high = (limit if mine.get(side) is None else mine[side] for side, limit in (("low", low), ("high", high)))
         if not (value < low or value > high) or (vital in MOVED and active):  # NaN is neither

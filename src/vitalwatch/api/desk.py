@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,13 +41,13 @@ class Desk:
         compute, disk: Turns of what keeps the processor, and the database, busy.
         readings: Where readings are taken in, those of several requests together.
         ahead_ms: A reading later than now by more than this is refused.
-        open_streams: How many streams of events are open.
+        streams_of: How many streams of events are open, by the key's id.
         ending: Set when the server is about to stop: streams end.
     """
 
     def __init__(self, settings: Settings, engine: Engine, metrics: Metrics) -> None:
         self.settings, self.chosen, self.engine = settings, settings.config.api, engine
-        self.forms, self.metrics, self.open_streams = Forms(settings.schema), metrics, 0
+        self.forms, self.metrics, self.streams_of = Forms(settings.schema), metrics, Counter[str]()
         engine.intake.took = metrics.inference[READINGS].observe
         engine.transactions.came_late = metrics.late.inc
         oidc = None if self.chosen.oidc is None else _oidc(self.chosen.oidc, settings)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
-from vitalwatch.alerting.alerts import ACTIONS, DISCHARGE
+from vitalwatch.alerting.alerts import ACTIONS, DISCHARGE, SNOOZE
 from vitalwatch.database.access import WARD
 from vitalwatch.database.changes import KINDS, MEDICATION
 from vitalwatch.database.vault import DIGITS
@@ -16,6 +16,7 @@ from vitalwatch.schema import Schema
 MOST = 1_000  # readings, or moments, in one request
 PSEUDONYM = rf"^p-[a-z2-7]{{{DIGITS}}}$"
 ALARM = r"^[0-9a-f]{32}$"
+PLACE = r"^(-?[0-9]{1,16}\.){1,4}[0-9a-f]{32}$"  # in a list of alerts
 RUN = r"^[0-9A-Za-z_-]{1,64}$"
 FORM = "x-form"  # stands for a form that schema.yaml makes, until the OpenAPI file is written
 TIME = "RFC 3339 with zone, like 2026-01-05T08:00:00+01:00"
@@ -199,10 +200,23 @@ class Why(Form):
 
 
 class Act(Form):
-    """What is asked for an alert."""
+    """What is asked for an alert: the address says it all."""
+
+    model_config = example({})
+
+
+class Snooze(Form):
+    """For how long an alert is silent."""
 
     model_config = example({"minutes": 10})
-    minutes: int | None = Field(None, ge=1, le=120, description="of a snooze; the usual where not told")
+    minutes: int | None = Field(
+        None, ge=1, le=1440, description="up to `longest_pause` of rules.yaml; the usual where not told"
+    )
+
+
+def acting_form(action: str) -> type[Act] | type[Snooze]:
+    """Return the form of an action."""
+    return Snooze if action == SNOOZE else Act
 
 
 class Into(Form):
@@ -223,6 +237,7 @@ class Whereto(Form):
 class People(Form):
     """Which people."""
 
+    discharged: bool = Field(False, description="Also those who are, and have no open alarm")
     names: bool = Field(False, description="Tell what the vault calls them; scope admin, and audited")
 
 
@@ -238,7 +253,9 @@ class AlarmFilter(Form):
 
     open_only: bool = Field(True, alias="open", description="false: those that are over, too")
     person: PersonId | None = None
+    system: bool = Field(False, description="Only those about the system itself: every key that reads sees them")
     most: int = Field(200, ge=1, le=1_000)
+    after: Annotated[str, Field(pattern=PLACE, description="`next` of the page before")] | None = None
 
 
 class RulesFilter(Form):

@@ -102,6 +102,7 @@ async def infer(call: Call) -> Reply:
         raw = await call.raw()
         async with call.desk.compute:
             asked = checked(InferQuestion, call.parsed(raw))
+            wanted = _wanted(asked, call.path["model"])
             rows = _rows(asked.inputs)
             readings = readings_of(rows, call.desk.settings.schema, now_ms(), call.desk.ahead_ms, "/inputs")
             monitor, run = call.desk.monitor()
@@ -115,10 +116,9 @@ async def infer(call: Call) -> Reply:
     except NoModelYet as error:
         return _error(of_error(error).detail, 503)
     call.desk.metrics.predictions.labels(call.path["model"], "answered").inc()
-    wanted = {one.name for one in asked.outputs or ()}
     told: dict[str, Any] = {"model_name": call.path["model"], "model_version": run}
     told |= {"id": asked.id} if asked.id is not None else {}
-    return reply(told | {"outputs": [one for one in outputs if not wanted or one["name"] in wanted]})
+    return reply(told | {"outputs": [one for one in outputs if one["name"] in wanted]})
 
 
 async def series(call: Call) -> Reply:
@@ -197,6 +197,14 @@ def _rows(inputs: list[Tensor]) -> list[dict[str, Any]]:
     ]
 
 
+def _wanted(asked: InferQuestion, model: str) -> set[str]:
+    """Return the outputs that are asked for, all where none is named; raises Refused for one that there is not."""
+    wanted = {one.name for one in asked.outputs or ()}
+    if wanted - set(MODELS[model]):
+        raise Refused(f"unknown_value: the outputs of this model are {', '.join(MODELS[model])}.")
+    return wanted or set(MODELS[model])
+
+
 def _outputs(name: str, monitor: Monitor, readings: Readings) -> list[dict[str, Any]]:
     if name == "forecast":
         found = ahead(monitor, readings, monitor.begin(SOMEBODY))
@@ -209,9 +217,13 @@ def _outputs(name: str, monitor: Monitor, readings: Readings) -> list[dict[str, 
         ]
     found = monitor.answer(readings, Profile(SOMEBODY), forecast=False)
     columns = {one: getattr(found, one).tolist() for one in MODELS[name][1:]}
-    told = {one: v if one == "is_anomaly" else [answers.number(x, 6) for x in v] for one, v in columns.items()}
+    told = {one: v if one == "is_anomaly" else [_rounded(one, x) for x in v] for one, v in columns.items()}
     times = _tensor("time", "BYTES", [len(found)], [rfc3339(time) for time in found.time.tolist()])
     return [times, *(_tensor(one, TYPES.get(one, "FP32"), [len(found)], values) for one, values in told.items())]
+
+
+def _rounded(name: str, value: float) -> float | None:
+    return answers.chance(value) if name == "p_value" else answers.number(value, 6)
 
 
 def _tensor(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vitalwatch.api.access import PUBLIC
 from vitalwatch.api.calls import JSON, NDJSON
 from vitalwatch.api.forms import ALARM, FORM, PSEUDONYM, RUN, Forms
 from vitalwatch.api.operations import Operation
-from vitalwatch.api.problem import MEDIA, TABLE, in_protocol
+from vitalwatch.api.problem import BOUNDS, MEDIA, TABLE, in_protocol
 from vitalwatch.api.schemas import ANSWERS, COMPONENTS
 from vitalwatch.api.table import (
     LIMITS_FORM,
@@ -44,8 +44,10 @@ WORDS = {
     "version": "^[A-Za-z0-9_.-]+$",
 }
 EVERYWHERE = (400, 404, 405, 408, 413, 415, 422, 429, 431, 503)  # problems that any operation may answer
+IF_MATCH = "If-Match"
 MORE = {
     "Last-Event-ID": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    IF_MATCH: {"type": "string", "maxLength": 200, "description": "`*`, or the ETag of what is to be replaced"},
     "Idempotency-Key": {"type": "string", "maxLength": 200, "pattern": "^[!-~]*$"},
 }
 
@@ -160,6 +162,7 @@ def _responses(one: Operation, answers: dict[str, Any]) -> dict[str, Any]:
     for status in one.statuses:
         found[str(status)] = {"description": one.summary} | ({} if status == 204 else {"content": _told(one, answers)})
     problems = [*EVERYWHERE, *(() if one.scope == PUBLIC else (401, 403)), *((409,) if one.body is not None else ())]
+    problems += [412] if IF_MATCH in one.headers else []
     form = {JSON: {"schema": ERROR}} if in_protocol(one.path) else {MEDIA: {"schema": {"$ref": REF + "Problem"}}}
     for status in sorted(set(problems) - set(one.statuses)):
         content = dict(form)
@@ -200,6 +203,8 @@ PROBLEM = {
                     "pointer": {"type": "string", "description": "RFC 6901"},
                     "code": {"type": "string"},
                     "detail": {"type": "string"},
+                    **{name: {"type": "number"} for name in BOUNDS.values()},
+                    "allowed": {"type": "array", "items": {"type": "string"}},
                 },
                 "required": ["pointer", "code"],
             },

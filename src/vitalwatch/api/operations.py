@@ -17,7 +17,7 @@ from vitalwatch.api.access import ANYBODY, PUBLIC
 from vitalwatch.api.calls import CODE, JSON, Call, Gone, Reply, Scope
 from vitalwatch.api.desk import Desk
 from vitalwatch.api.limits import place_of
-from vitalwatch.api.problem import MEDIA, Problem, in_protocol, of_error
+from vitalwatch.api.problem import HOUSE_KEY, MEDIA, Problem, in_protocol, of_error
 from vitalwatch.errors import VitalsError
 from vitalwatch.settings import Api
 
@@ -116,7 +116,7 @@ async def answered(operation: Operation, desk: Desk, scope: Scope, receive: Any,
             if operation.scope not in caller.scopes:
                 raise Problem("scope_missing", f"This needs a key with the scope `{operation.scope}`.")
             if operation.wards == HOUSE and caller.wards is not None:
-                raise Problem("wards_missing", "`python main.py keys make --ward '*'` makes a key of all wards.")
+                raise Problem("wards_missing", HOUSE_KEY)
             desk.rate.take(caller.actor)
         told = await operation.answer(call)
     except Gone:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,9 +14,11 @@ from vitalwatch.deliveries import REASONS as BY_DATABASE
 from vitalwatch.errors import (
     AlarmRefused,
     BundleRefused,
+    ChangedMeanwhile,
     DatabaseBusy,
     DatabaseError,
     GatesFailed,
+    HouseOnly,
     NoModelYet,
     NotAllowed,
     NotEnoughHistory,
@@ -30,6 +33,7 @@ MEDIA = "application/problem+json"
 URI = "urn:vitalwatch:problem:"
 REQUEST = "urn:vitalwatch:request:"
 MOST_FAULTS = 20  # a thousand refused readings need no thousand lines
+HOUSE_KEY = "`python main.py keys make --ward '*'` makes a key of all wards."
 RETRY = 1  # seconds, where nothing better is known
 
 # Code -> status and title; the codes of readings are those of every other surface
@@ -48,6 +52,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "not_enough_history": (422, "too little was measured to answer"),
     "not_learnt": (422, "the run in production learnt no model that answers this"),
     "bad_action": (409, "this action does not fit the state of the alert"),
+    "changed_meanwhile": (412, "what is to be replaced is no longer what If-Match names"),
     "gates_failed": (409, "this run did not pass every gate"),
     "run_refused": (409, "this run does not open: damaged, not signed, of another format, or its self-test failed"),
     "no_earlier_run": (409, "there is no earlier good run to go back to"),
@@ -92,17 +97,41 @@ OF_PYDANTIC = {
 }
 
 
+BOUNDS = {  # what pydantic calls a bound of a form -> what we do
+    "ge": "minimum",
+    "gt": "exclusive_minimum",
+    "le": "maximum",
+    "lt": "exclusive_maximum",
+    "min_length": "min_length",
+    "max_length": "max_length",
+}
+WORDS = {
+    "minimum": "at least",
+    "exclusive_minimum": "above",
+    "maximum": "at most",
+    "exclusive_maximum": "below",
+    "min_length": "of a length of at least",
+    "max_length": "of a length of at most",
+}
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong in a request: where (RFC 6901), one of TABLE's codes, and a sentence without what was sent."""
+    """One thing wrong in a request: where (RFC 6901), one of TABLE's codes, and a sentence without what was sent.
+
+    `bounds` tells what is taken there: `minimum`, `maximum` (excluded where they begin so), `allowed`.
+    """
 
     pointer: str
     code: str
     detail: str = ""
+    bounds: Mapping[str, Any] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"pointer": self.pointer, "code": self.code, "detail": self.detail or TABLE[self.code][1]}
+        return {
+            "pointer": self.pointer, "code": self.code, "detail": self.detail or TABLE[self.code][1], **self.bounds,
+        }  # fmt: skip
 
 
 class Problem(Exception):
@@ -169,6 +198,10 @@ def of_error(error: VitalsError) -> Problem:
         return Problem("no_model", "Run `python main.py`: it trains a model and puts it into production.")
     if isinstance(error, NotAllowed | NotFound):
         return Problem("not_found", "It is unknown, or for another key.")
+    if isinstance(error, ChangedMeanwhile):
+        return Problem("changed_meanwhile", "Nothing was written. Get it again, with its ETag.")
+    if isinstance(error, HouseOnly):
+        return Problem("wards_missing", HOUSE_KEY)
     if isinstance(error, NotEnoughHistory):
         return Problem("not_enough_history", "Nothing of this person is scored yet. Send readings first.")
     if isinstance(error, GatesFailed):
@@ -196,10 +229,27 @@ def of_validation(error: ValidationError, around: int = 0) -> Problem:
         around: Levels that were put around what was sent.
     """
     faults = []
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
+    for one in error.errors(include_url=False, include_input=False):
         kind, place = one["type"], one["loc"][around:]
         place = place[:-1] if kind == "extra_forbidden" else place
         code = OF_PYDANTIC.get(kind, "wrong_type" if kind.endswith("_type") else "unknown_value")
         detail = WANTED.get(kind.removesuffix("_type").removesuffix("_parsing"), "") if code == "wrong_type" else ""
-        faults.append(Fault("".join(f"/{part}" for part in place), code, detail))
+        bounds = _bounds(one.get("ctx", {}))
+        faults.append(Fault("".join(f"/{part}" for part in place), code, detail or _told(bounds), bounds))
     return Problem(faults[0].code, faults=faults)
+
+
+def _bounds(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a form takes; of what pydantic tells, only what is the form's and never the request's."""
+    found = {name: context[key] for key, name in BOUNDS.items() if key in context}
+    if "expected" in context:
+        found["allowed"] = re.findall(r"'([^']*)'", str(context["expected"]))
+    return {name: told for name, told in found.items() if told not in (None, [])}
+
+
+def _told(bounds: Mapping[str, Any]) -> str:
+    """Return in words what a form takes, empty where it does not say."""
+    parts = [f"{WORDS[name]} {told}" for name, told in bounds.items() if name in WORDS]
+    if "allowed" in bounds:
+        parts.append(f"one of {', '.join(bounds['allowed'])}")
+    return f"this must be {' and '.join(parts)}" if parts else ""

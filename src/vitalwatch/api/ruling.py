@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from vitalwatch.alerting.judging import NOBODY
-from vitalwatch.alerting.rules import OWN, Bound, Change, Personal, Rule, Term, Wearing
+from vitalwatch.alerting.rules import OWN, Bound, Change, Personal, Rule, Term, Wearing, version_of
 from vitalwatch.alerting.telling import listed
 from vitalwatch.api.calls import Call, Reply, reply
 from vitalwatch.api.forms import BurdenSpan, RulesFilter
@@ -29,13 +30,21 @@ async def rules(call: Call) -> Reply:
 async def limits(call: Call) -> Reply:
     """Answer with a person's own limits and rules."""
     found = await call.desk.ask(call.desk.engine.limits, person_of(call), call.caller.wards)
-    return reply({} if found is None else found)
+    told = {} if found is None else found
+    return reply(told, headers=[("etag", f'"{version_of(told)}"')])
 
 
 async def set_limits(call: Call) -> Reply:
     """Write a person's own limits and rules, and answer with what they would have raised."""
     wanted, told = person_of(call), await call.value()
-    return await _tried(call, call.desk.engine.set_limits, wanted, told, call.caller.actor)
+    work = partial(call.desk.engine.set_limits, versions=_versions(call))
+    return await _tried(call, work, wanted, told, call.caller.actor)
+
+
+def _versions(call: Call) -> list[str] | None:
+    """Return the versions that If-Match names, None where any will do."""
+    told = call.headers.get(b"if-match", b"*").decode("latin-1").strip()
+    return None if told == "*" else [one.strip().strip('"') for one in told.split(",")]
 
 
 async def try_limits(call: Call) -> Reply:

@@ -55,6 +55,8 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+AGE = maybe(told(NUMBER, "minutes since the newest row of a known person; null of readings that were sent along"))
+STALE = told(YES, "a known person's newest row is older than three grid steps: no longer of now")
 PREDICTION = closed(
     {
         "expected_heart_rate": told(NUMBER, "bpm"),
@@ -67,7 +69,7 @@ PREDICTION = closed(
 WARNING_SCORE = closed(
     {
         "total": maybe(COUNT),
-        "band": maybe(TEXT),
+        "band": told(maybe(TEXT), "that it is at least; null for low with parts missing: it may be more"),
         "scale": {"enum": [1, 2]},
         "parts": each(maybe(COUNT)),
         "missing": told(many(TEXT), "parts that were not measured or told, so the total is a lower bound"),
@@ -145,7 +147,11 @@ JUDGEMENT = closed(
         "contributions": many(CONTRIBUTION),
         "expected_heart_rate": closed({"value": maybe(NUMBER), "spread": maybe(NUMBER), "unit": {"const": "bpm"}}),
         "news2": maybe(WARNING_SCORE),
-        "look_now": told(LOOK_NOW, "what NEWS2 and limits say of the newest row by itself"),
+        "age_minutes": AGE,
+        "stale": STALE,
+        "look_now": maybe(
+            told(LOOK_NOW, "what NEWS2 and limits say of the newest row by itself; null where that is over an hour old")
+        ),
         "technical": many(closed({"vital": TEXT, "finding": TEXT, "message": TEXT})),
         "alarms": told(many(EPISODE), "of every channel, once they have lasted"),
         "late": told(COUNT, "readings left out because they came after the step that followed theirs"),
@@ -159,6 +165,8 @@ JUDGEMENT = closed(
 FORECAST = closed(
     {
         "time": TIME,
+        "age_minutes": AGE,
+        "stale": STALE,
         "interval": told(NUMBER, "share between q10 and q90"),
         "forecast": each(
             closed(
@@ -238,6 +246,8 @@ SEEN_FIELDS: dict[str, Schema] = {
     "ward": TEXT,
     "heard": told(TIME, "when a reading last came, on our clock"),
     "time": maybe(told(TIME, "start of the newest row")),
+    "age_minutes": maybe(told(NUMBER, "since it was measured and heard; null for never")),
+    "stale": told(YES, "older than three grid steps: no longer of now"),
     "vitals": each(NUMBER),
     "score": maybe(NUMBER),
     "p_value": maybe(NUMBER),
@@ -247,6 +257,7 @@ SEEN_FIELDS: dict[str, Schema] = {
     "wear": maybe({"enum": ["worn", "silent", "not_worn"]}),
     "waiting": told(YES, "readings wait to be scored"),
     "late": told(closed({"count": COUNT}), "readings of the day before `time` that came too late to stand in a row"),
+    "discharged": maybe(told(TIME, "when; null for who is here, or was heard again")),
     "priority": maybe(PRIORITY),
     "alarms": many(ref("Alert")),
 }
@@ -426,7 +437,13 @@ ANSWERS: dict[str, Schema] = {
     "change": ref("Begun"),
     "quarantine": closed({"refused": many(REFUSED), "counts": each(COUNT)}),
     "replay": ref("Replayed"),
-    "alarms": closed({"alarms": many(ref("Alert"))}),
+    "alarms": closed(
+        {
+            "alarms": many(ref("Alert")),
+            "total": told(COUNT, "how many there are in all"),
+            "next": told(maybe(TEXT), "`after` of the next page; null after the last one"),
+        }
+    ),
     "alarm": ref("AlertWithHistory"),
     "history": closed({"history": many(STEP)}),
     **{name: ref("Alert") for name in ("acknowledge", "snooze", "escalate", "resolve")},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from typing import Any
 
 from vitalwatch.api.calls import Call, Reply
@@ -27,9 +28,12 @@ async def events(call: Call) -> Reply | None:
     """Send what happens until the other side or the server ends it."""
     after, first = await _start(call)
     desk = call.desk
-    if desk.open_streams >= desk.chosen.streams:
+    actor = call.caller.actor
+    if desk.streams_of.total() >= desk.chosen.streams:
         raise busy("busy", "Too many streams are open.", 10)
-    desk.open_streams += 1
+    if desk.streams_of[actor] >= desk.chosen.streams_a_key:
+        raise busy("too_many_requests", f"A key may hold {desk.chosen.streams_a_key} streams: close one.", 10)
+    desk.streams_of[actor] += 1
     desk.metrics.streams.inc()
     try:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
@@ -45,7 +49,8 @@ async def events(call: Call) -> Reply | None:
             gone.cancel()
         await call.send({"type": "http.response.body", "body": b""})
     finally:
-        desk.open_streams -= 1
+        desk.streams_of[actor] -= 1
+        desk.streams_of += Counter()  # forgets who has none
         desk.metrics.streams.dec()
     return None
 

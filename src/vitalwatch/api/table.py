@@ -12,7 +12,6 @@ from vitalwatch.api.calls import JSON, NDJSON
 from vitalwatch.api.forms import (
     ACTING,
     ONE,
-    Act,
     AlarmFilter,
     AnomalyQuestion,
     BurdenSpan,
@@ -28,6 +27,7 @@ from vitalwatch.api.forms import (
     Span,
     Whereto,
     Why,
+    acting_form,
 )
 from vitalwatch.api.metrics import MEDIA as PROMETHEUS
 from vitalwatch.api.operations import HOUSE, NONE, OWN, Operation
@@ -101,7 +101,8 @@ def _people() -> list[Operation]:
         Operation(
             "PUT", f"{one}/limits", "set_limits", ACK, PEOPLE, "Write them; audited", ruling.set_limits,
             body=LIMITS_FORM, told="The whole of them: what is left out is gone. Tried on stored "
-            "history first: `tried` tells alarms by rule, with these settings and `before`; null without a run.",
+            "history first: `tried` tells alarms by rule, with these settings and `before`; null without a run. With "
+            "`If-Match` only where the settings still have that ETag (412 otherwise).", headers=("If-Match",),
         ),
         Operation(
             "POST", f"{one}/limits/replay", "try_limits", ACK, PEOPLE, "What they would have raised",
@@ -140,12 +141,16 @@ def _alarms() -> list[Operation]:
     acts = [
         Operation(
             "POST", f"/alarms/{{alarm}}/{action}", action, ACK, ALARMS, f"{action.capitalize()} an alert",
-            ward.acting(action), Act,
+            ward.acting(action), acting_form(action),
         )
         for action in ACTING
     ]  # fmt: skip
     return [
-        Operation("GET", "/alarms", "alarms", READ, ALARMS, "Alerts", ward.alarms, query=AlarmFilter),
+        Operation(
+            "GET", "/alarms", "alarms", READ, ALARMS, "Alerts", ward.alarms, query=AlarmFilter,
+            told="The open ones, most urgent first; with `open=false` all, those that changed last first. `total` "
+            "tells how many there are, `next` what to ask for as `after`.",
+        ),
         Operation(
             "GET", "/rules", "rules", READ, ALARMS, "The rules in force, and where each stands", ruling.rules,
             query=RulesFilter, told="Of rules.yaml, or as they are for one `person`; `sentence` says each in words.",

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.api.answers import chance, number
 from vitalwatch.api.calls import Call, Reply, reply
-from vitalwatch.api.forms import ALARM, PSEUDONYM, Act, AlarmFilter, People, RefusedFilter, Replay, Whereto
+from vitalwatch.api.forms import ALARM, PSEUDONYM, AlarmFilter, People, RefusedFilter, Replay, Whereto, acting_form
 from vitalwatch.api.forms import Span as Stretch
+from vitalwatch.api.freshness import told_age
 from vitalwatch.api.operations import now_ms
 from vitalwatch.api.problem import Fault, Problem
 from vitalwatch.database.access import ADMIN
@@ -23,7 +25,7 @@ from vitalwatch.explaining import usual_range
 from vitalwatch.replaying import Span
 from vitalwatch.tables import DAY, MINUTE, Floats
 from vitalwatch.timestamps import parse_time, rfc3339
-from vitalwatch.views import Seen
+from vitalwatch.views import Seen, data_age
 
 LONGEST = 31 * DAY  # of one answer
 REPLAY_SECONDS = 1.0  # of one request; the rest is told, and asked for by the next
@@ -37,19 +39,20 @@ async def people(call: Call) -> Reply:
     if asked.names and ADMIN not in call.caller.scopes:
         raise Problem("scope_missing", "Names need a key with the scope `admin`.")
     names_for = call.caller.actor if asked.names else ""
-    found = await call.desk.ask(call.desk.engine.people, call.caller.wards, names_for=names_for)
-    return reply({"people": [_seen(one) for one in found]})
+    engine, gone = call.desk.engine, asked.discharged
+    found = await call.desk.ask(engine.people, call.caller.wards, names_for=names_for, discharged=gone)
+    return reply({"people": [_seen(one, call) for one in found]})
 
 
 async def person(call: Call) -> Reply:
     """Answer with one person at a glance."""
     wanted = person_of(call)
-    found = await call.desk.ask(call.desk.engine.people, call.caller.wards)
+    found = await call.desk.ask(call.desk.engine.people, call.caller.wards, discharged=True)
     for one in found:
         if one.person == wanted:
             until = now_ms() if one.time is None else one.time
             late = await call.desk.ask(call.desk.engine.late, wanted, until - DAY, until, call.caller.wards)
-            return reply(_seen(one) | {"late": _late(late)})
+            return reply(_seen(one, call) | {"late": _late(late)})
     raise _nobody()
 
 
@@ -168,16 +171,17 @@ async def history(call: Call) -> Reply:
 
 
 async def alarms(call: Call) -> Reply:
-    """Answer with alerts, those that changed last first."""
+    """Answer with a page of alerts, how many there are, and where the next page begins."""
     asked = call.query(AlarmFilter)
     found = await call.desk.ask(
-        call.desk.engine.alarms,
+        call.desk.engine.alarm_page,
         call.caller.wards,
         open_only=asked.open_only,
-        person=asked.person or "",
+        person=SYSTEM if asked.system else asked.person or "",
         most=asked.most,
+        after=asked.after or "",
     )
-    return reply({"alarms": [alert(one) for one in found]})
+    return reply({"alarms": [alert(one) for one in found.alerts], "total": found.total, "next": found.next or None})
 
 
 async def quarantine(call: Call) -> Reply:
@@ -235,8 +239,8 @@ def acting(action: str) -> Any:
 
     async def act(call: Call) -> Reply:
         wanted = alarm_of(call)
-        asked = await call.optional(Act)
-        pause = (asked.minutes or 0) * MINUTE
+        asked = await call.optional(acting_form(action))
+        pause = (getattr(asked, "minutes", None) or 0) * MINUTE
         told = await call.desk.ask(
             call.desk.engine.act, wanted, action, call.caller.actor, call.caller.wards, pause=pause
         )
@@ -286,14 +290,16 @@ def _ends(vital: str, centre: Floats, spread: Floats) -> dict[str, Any]:
     return {name: [number(value, 2) for value in end.tolist()] for name, end in ends}
 
 
-def _seen(one: Seen) -> dict[str, Any]:
+def _seen(one: Seen, call: Call) -> dict[str, Any]:
+    schema, now = call.desk.settings.schema, call.desk.engine.now()
     return {
         "person": one.person,
         **({"name": one.name} if one.name else {}),
         "ward": one.ward,
         "heard": rfc3339(one.heard),
         "time": None if one.time is None else rfc3339(one.time),
-        "vitals": {name: number(value, 2) for name, value in one.values.items()},
+        **told_age(data_age(one, schema.step_ms, now), schema),
+        "vitals": {name: number(value, 2) for name, value in one.values.items() if name not in NUMBERS[:2]},
         "score": None if one.score is None else number(one.score, 4),
         "p_value": None if one.p_value is None else chance(one.p_value),
         "is_anomaly": one.is_anomaly,
@@ -302,6 +308,7 @@ def _seen(one: Seen) -> dict[str, Any]:
         "wear": one.wear or None,
         "waiting": one.waiting,
         "late": {"count": one.late},
+        "discharged": None if one.discharged is None else rfc3339(one.discharged),
         "priority": one.priority or None,
         "alarms": [alert(each) for each in one.alarms],
     }

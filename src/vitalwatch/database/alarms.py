@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from vitalwatch.alerting.alerts import PHYSIOLOGICAL, TECHNICAL
 from vitalwatch.alerting.rules import OWN
+from vitalwatch.database.alarm_pages import within
 from vitalwatch.database.connection import take
 from vitalwatch.database.people import AT_ONCE, Person, Wards
 from vitalwatch.database.tables import alarms, counters, raised, transitions
@@ -85,7 +86,7 @@ def one(connection: Connection, alarm: str) -> tuple[int, str, dict[str, Any]] |
 def seen(connection: Connection, alarm: str, wards: Wards) -> tuple[int, dict[str, Any]]:
     """Return the person's number (0: nobody) and the alert; raises NotAllowed, the same for unknown and elsewhere."""
     found = one(connection, alarm)
-    if found is None or (wards is not None and found[1] not in wards):
+    if found is None or (found[0] and wards is not None and found[1] not in wards):
         raise NotAllowed("This alarm")
     return found[0], found[2]
 
@@ -96,13 +97,28 @@ def open_ones(connection: Connection) -> list[dict[str, Any]]:
 
 
 def listed(
-    connection: Connection, wards: Wards, *, open_only: bool, person: int | None, since: int, most: int
+    connection: Connection,
+    wards: Wards,
+    *,
+    open_only: bool,
+    person: int | None,
+    since: int,
+    most: int,
+    system: bool = True,
 ) -> list[dict[str, Any]]:
-    """Return alerts, those that changed last first."""
+    """Return alerts, those that changed last first.
+
+    Args:
+        connection: Any.
+        wards: Of people.
+        open_only: Whether those that are over are left out.
+        person: Of one alone, by number; 0 is nobody: alerts about the system.
+        since: Changed since, UTC ms.
+        most: So many.
+        system: Whether alerts about the system are told beside those of some wards.
+    """
     c = alarms.c
-    which = select(c.body).where(c.changed >= since)
-    if wards is not None:
-        which = which.where(c.ward.in_(sorted(wards)))
+    which = select(c.body).where(c.changed >= since, *within(wards, system=system))
     if open_only:
         which = which.where(c.open)
     if person is not None:

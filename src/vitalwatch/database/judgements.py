@@ -12,7 +12,7 @@ from vitalwatch.database.people import AT_ONCE, Person
 from vitalwatch.database.tables import discharges, judgements, people
 
 _LIMITS = select(people.c.no, people.c.limits).where(people.c.no.in_(bindparam("persons", expanding=True)))
-_DISCHARGED = select(discharges.c.person)
+_DISCHARGED = select(discharges.c.person, discharges.c.at)
 
 
 def read(connection: Connection, persons: Iterable[Person]) -> dict[int, Memory]:
@@ -49,14 +49,15 @@ def discharge(connection: Connection, person: Person, now: int) -> None:
     connection.execute(discharges.insert().values(person=person.no, at=now))
 
 
-def admit(connection: Connection, persons: Sequence[Person]) -> None:
-    """Wait for people's readings again."""
-    there = set(connection.execute(_DISCHARGED).scalars())
-    back = [person.no for person in persons if person.no in there]
+def admit(connection: Connection, persons: Sequence[Person]) -> list[Person]:
+    """Wait for people's readings again, and return those who were discharged."""
+    there = discharged(connection)
+    back = [person for person in persons if person.no in there]
     if back:
-        connection.execute(delete(discharges).where(discharges.c.person.in_(back)))
+        connection.execute(delete(discharges).where(discharges.c.person.in_([person.no for person in back])))
+    return back
 
 
-def discharged(connection: Connection) -> frozenset[int]:
-    """Return the numbers of those who are discharged."""
-    return frozenset(int(no) for no in connection.execute(_DISCHARGED).scalars())
+def discharged(connection: Connection) -> dict[int, int]:
+    """Return when those who are discharged were, UTC ms, by the person's number."""
+    return {int(no): int(at) for no, at in connection.execute(_DISCHARGED)}

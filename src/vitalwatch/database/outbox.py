@@ -47,10 +47,10 @@ def add(connection: Connection, at: int, told: Sequence[tuple[str, Person, Mappi
 
 
 def after(connection: Connection, no: int, wards: Wards, most: int) -> list[Event]:
-    """Return the events with greater numbers, oldest first."""
+    """Return the events of some wards, and of the system itself, with greater numbers, oldest first."""
     which = select(outbox.c.no, outbox.c.at, outbox.c.kind, outbox.c.body).where(outbox.c.no > no)
     if wards is not None:
-        which = which.where(outbox.c.ward.in_(sorted(wards)))
+        which = which.where(outbox.c.ward.in_(sorted(wards)) | (outbox.c.person == 0))
     rows = connection.execute(which.order_by(outbox.c.no).limit(most))
     return [Event(int(no), int(at), kind, json.loads(body)) for no, at, kind, body in rows]
 

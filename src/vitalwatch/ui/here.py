@@ -8,8 +8,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from vitalwatch import prognosis
+from vitalwatch.alarming import EVERYTHING
 from vitalwatch.alerting.judging import NOBODY
+from vitalwatch.alerting.rules import version_of
 from vitalwatch.alerting.telling import listed
+from vitalwatch.alerting.watchdog import SYSTEM
 from vitalwatch.database.access import SCOPES
 from vitalwatch.database.quarantine import Quarantined, Which
 from vitalwatch.engine import Engine
@@ -21,13 +24,14 @@ from vitalwatch.tables import DAY, Profile, Readings
 from vitalwatch.ui import trying
 from vitalwatch.ui.clock import clock_of
 from vitalwatch.ui.course import Ahead, Course, ahead_of, of_timeline
+from vitalwatch.ui.person import open_alarms, over
 from vitalwatch.ui.quality import SHOWN
 from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.trying import Judged
 from vitalwatch.ui.upload import Models
 from vitalwatch.views import Seen
 
-ALARMS_KEPT = 200
+ALARMS_KEPT = 200  # of the newest, to show those that are over
 
 
 class Here:
@@ -64,9 +68,9 @@ class Here:
         run = self.engine.production.fallback
         return fallen_back(run) if run else ""
 
-    def people(self) -> list[Seen]:
+    def people(self, *, discharged: bool = False) -> list[Seen]:
         """As `Source.people`."""
-        return self.engine.people(names_for=self._actor)
+        return self.engine.people(names_for=self._actor, discharged=discharged)
 
     def course(self, person: str, since: int, until: int) -> Course:
         """As `Source.course`."""
@@ -89,7 +93,12 @@ class Here:
 
     def alarms(self, person: str) -> list[Mapping[str, Any]]:
         """As `Source.alarms`."""
-        return list(self.engine.alarms(person=person, open_only=False, most=ALARMS_KEPT))
+        kept = self.engine.alarm_page(person=person, open_only=False, most=ALARMS_KEPT).alerts
+        return [*self.engine.alarm_page(person=person, most=EVERYTHING).alerts, *over(kept)]
+
+    def system(self) -> list[Mapping[str, Any]]:
+        """As `Source.system`."""
+        return open_alarms(self.engine.alarm_page(person=SYSTEM).alerts)
 
     def act(self, alarm: str, action: str) -> None:
         """As `Source.act`."""
@@ -99,9 +108,11 @@ class Here:
         """As `Source.personal`."""
         return dict(self.engine.limits(person) or {})
 
-    def set_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def set_personal(
+        self, person: str, personal: Mapping[str, Any], drawn: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
         """As `Source.set_personal`."""
-        tried = self.engine.set_limits(person, dict(personal), self._actor)
+        tried = self.engine.set_limits(person, dict(personal), self._actor, versions=[version_of(drawn)])
         return None if tried is None else tried.to_json()
 
     def try_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -113,6 +124,10 @@ class Here:
         """As `Source.change`."""
         told = {} if medication is None else {"medication": list(medication)}
         self.engine.change(person, kind, told, self._actor)
+
+    def discharge(self, person: str) -> None:
+        """As `Source.discharge`."""
+        self.engine.discharge(person, self._actor)
 
     def profile(self, person: str) -> Mapping[str, Any]:
         """As `Source.profile`."""

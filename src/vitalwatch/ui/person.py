@@ -31,6 +31,7 @@ STATE_WORDS = {
     "latched": "over, nobody has acknowledged it",
     "resolved": "over",
 }
+HELD = "silent for a while: it was told, or closed, shortly before"
 
 
 def present(course: Course) -> list[str]:
@@ -83,6 +84,11 @@ def open_alarms(alarms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(found, key=lambda a: (a["state"] in taken, -PRIORITIES.index(a["priority"]), -a["start"]))
 
 
+def over(alarms: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the alerts that are over."""
+    return [alarm for alarm in alarms if alarm["state"] == "resolved"]
+
+
 def title(alarm: Mapping[str, Any]) -> str:
     """Return what an alert is about: its kind where it is known, else its rule."""
     return own_rules.title(alarm.get("kind") or alarm["rule"])
@@ -91,6 +97,8 @@ def title(alarm: Mapping[str, Any]) -> str:
 def state(alarm: Mapping[str, Any]) -> str:
     """Return the state of an alert in words, with who acknowledged it."""
     by = alarm.get("acknowledged_by") if alarm["state"] == "acknowledged" else ""
+    if alarm["state"] == "acknowledged" and not by:
+        return HELD
     return STATE_WORDS.get(alarm["state"], words(alarm["state"])) + (f" by {by}" if by else "")
 
 

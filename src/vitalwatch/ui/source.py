@@ -53,8 +53,8 @@ class Source(Protocol):
     def fallback(self) -> str:
         """Return a sentence where an earlier run answers in place of the one in production, empty where that does."""
 
-    def people(self) -> list[Seen]:
-        """Return everybody at a glance, worst first."""
+    def people(self, *, discharged: bool = False) -> list[Seen]:
+        """Return everybody at a glance, worst first; the discharged too, or only those with an open alarm."""
 
     def course(self, person: str, since: int, until: int) -> Course:
         """Return scored rows in [since, until), UTC ms."""
@@ -65,6 +65,9 @@ class Source(Protocol):
     def alarms(self, person: str) -> list[Alert]:
         """Return a person's alerts, open and over, newest first."""
 
+    def system(self) -> list[Alert]:
+        """Return the open alerts about the system itself, most urgent first."""
+
     def warning(self, person: str) -> Mapping[str, Any] | None:
         """Return the early warning of a person's stay (`prognosis.risks`), None where the run learnt none."""
 
@@ -74,14 +77,22 @@ class Source(Protocol):
     def personal(self, person: str) -> dict[str, Any]:
         """Return a person's own limits and rules; empty where nobody set any."""
 
-    def set_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Write them, and return what they would have raised, as `rehearsal.Rehearsal.to_json`; None without a run."""
+    def set_personal(
+        self, person: str, personal: Mapping[str, Any], drawn: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """Write them, and return what they would have raised, as `rehearsal.Rehearsal.to_json`; None without a run.
+
+        Raises ChangedMeanwhile where those in force are no longer `drawn`.
+        """
 
     def try_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return what they would have raised, and write nothing."""
 
     def change(self, person: str, kind: str, medication: Sequence[str] | None) -> None:
         """Begin a person's own normal anew: another medicine (and what is taken now) or another device."""
+
+    def discharge(self, person: str) -> None:
+        """Close a person's technical alarms, and wait for no readings until one comes."""
 
     def profile(self, person: str) -> Mapping[str, Any]:
         """Return what is known of a person: age, sex, height, weight, conditions, medication."""

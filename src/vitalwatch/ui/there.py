@@ -10,15 +10,17 @@ from typing import Any
 import httpx
 import numpy as np
 
+from vitalwatch.alerting.rules import version_of
 from vitalwatch.database.access import ADMIN
 from vitalwatch.database.quarantine import Quarantined, Refused
 from vitalwatch.database.scores import Timeline
-from vitalwatch.errors import NotFound, VitalsError
+from vitalwatch.errors import ChangedMeanwhile, NotFound, VitalsError
 from vitalwatch.settings import Settings
 from vitalwatch.tables import DAY, MINUTE, Profile, Readings
 from vitalwatch.timestamps import parse_time, rfc3339
 from vitalwatch.ui.clock import clock_of, wall
 from vitalwatch.ui.course import Ahead, Course, of_timeline
+from vitalwatch.ui.person import open_alarms, over
 from vitalwatch.ui.quality import SHOWN
 from vitalwatch.ui.runs import fallen_back, moved
 from vitalwatch.ui.stretches import joined, stretches
@@ -107,9 +109,10 @@ class There:
             return ""  # `problem` says why
         return fallen_back(told["run"]) if told["fallback"] else ""
 
-    def people(self) -> list[Seen]:
+    def people(self, *, discharged: bool = False) -> list[Seen]:
         """As `Source.people`; names only where the key may see them."""
-        return self._people({"names": "true"} if ADMIN in self.scopes else {})
+        asked = {"names": "true"} if ADMIN in self.scopes else {}
+        return [_seen(one) for one in self._get("/people", **asked, discharged=str(discharged).lower())["people"]]
 
     def course(self, person: str, since: int, until: int) -> Course:
         """As `Source.course`."""
@@ -135,7 +138,12 @@ class There:
 
     def alarms(self, person: str) -> list[Mapping[str, Any]]:
         """As `Source.alarms`."""
-        return [_alert(one) for one in self._get("/alarms", person=person, open="false", most="1000")["alarms"]]
+        kept = [_alert(one) for one in self._get("/alarms", person=person, open="false")["alarms"]]
+        return [*self._open(person=person), *over(kept)]
+
+    def system(self) -> list[Mapping[str, Any]]:
+        """As `Source.system`."""
+        return open_alarms(self._open(system="true"))
 
     def act(self, alarm: str, action: str) -> None:
         """As `Source.act`."""
@@ -145,16 +153,21 @@ class There:
         """As `Source.personal`."""
         return dict(self._get(f"/people/{person}/limits"))
 
-    def set_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    def set_personal(
+        self, person: str, personal: Mapping[str, Any], drawn: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
         """As `Source.set_personal`."""
-        return self._tried("PUT", f"/people/{person}/limits", personal)
+        version = {"if-match": f'"{version_of(drawn)}"'}
+        return self._tried("PUT", f"/people/{person}/limits", personal, version)
 
     def try_personal(self, person: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """As `Source.try_personal`."""
         return self._tried("POST", f"/people/{person}/limits/replay", personal)
 
-    def _tried(self, method: str, path: str, personal: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        told = self._ask(method, path, json=dict(personal), timeout=PATIENT)["tried"]
+    def _tried(
+        self, method: str, path: str, personal: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Mapping[str, Any] | None:
+        told = self._ask(method, path, headers=headers, json=dict(personal), timeout=PATIENT)["tried"]
         return None if told is None else dict(told)
 
     def rules(self, person: str = "") -> list[Mapping[str, Any]]:
@@ -183,6 +196,10 @@ class There:
         """As `Source.change`."""
         told = {} if medication is None else {"medication": list(medication)}
         self._post(f"/people/{person}/changes", {"kind": kind, **told})
+
+    def discharge(self, person: str) -> None:
+        """As `Source.discharge`."""
+        self._ask("POST", f"/people/{person}/discharge")
 
     def profile(self, person: str) -> Mapping[str, Any]:
         """As `Source.profile`."""
@@ -243,8 +260,15 @@ class There:
         trusted = tuple(self._settings.path(path) for path in self._settings.config.signing.trusted)
         return Models(run, store.folder(run) / MODELS, trusted, store.seal(run, f"{MODELS}/manifest.json"))
 
-    def _people(self, query: Mapping[str, str]) -> list[Seen]:
-        return [_seen(one) for one in self._get("/people", **query)["people"]]
+    def _open(self, **which: str) -> list[Mapping[str, Any]]:
+        """Return all open alerts of some kind, page after page."""
+        found, place = list[Mapping[str, Any]](), dict[str, str]()
+        while True:
+            told = self._get("/alarms", most="1000", **which, **place)
+            found += map(_alert, told["alarms"])
+            if not (after := told.get("next")):
+                return found
+            place = {"after": after}
 
     def _get(self, path: str, **query: str) -> Any:
         return self._ask("GET", path, params=query)
@@ -252,9 +276,9 @@ class There:
     def _post(self, path: str, body: Mapping[str, Any]) -> Any:
         return self._ask("POST", path, json=body)
 
-    def _ask(self, method: str, path: str, **more: Any) -> Any:
+    def _ask(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
         try:
-            answer = self._client.request(method, path, headers=self._headers, **more)
+            answer = self._client.request(method, path, headers={**self._headers, **(headers or {})}, **more)
         except httpx.HTTPError:
             raise ApiError(
                 "The API does not answer.", "Start it with `make serve`, or look at VITALWATCH_API."
@@ -263,6 +287,8 @@ class There:
             raise SignedOut(_reason(answer), "Sign in again.")
         if answer.status_code == 404:
             raise NotFound("What was asked for", "It is gone, or for another key.")
+        if answer.status_code == 412:
+            raise ChangedMeanwhile("What was set for this person")
         if answer.status_code >= 400:
             raise ApiError(_reason(answer), "")
         return answer.json() if answer.content else None
@@ -311,6 +337,7 @@ def _seen(told: Mapping[str, Any]) -> Seen:
         waiting=told["waiting"],
         alarms=tuple(_alert(one) for one in told["alarms"]),
         wear=told["wear"] or "",
+        discharged=None if told.get("discharged") is None else _moment(told["discharged"]),
     )
 
 

@@ -35,6 +35,7 @@ BAND_WORDS = {
     "medium": "5 or 6: urgent response",
     "high": "7 or more: emergency response, watch continuously",
 }
+PARTLY = "at least: parts are not known, so it may be more"
 PART_WORDS = {
     "respiration": ("Breathing", "respiratory_rate"),
     "saturation": ("Oxygen saturation", "oxygen_saturation"),
@@ -217,7 +218,8 @@ def warning_score(
     known = int(np.isfinite(found.parts[0]).sum())
     band = int(found.band[0])
     total = None if band < 0 else int(found.total[0])
-    return News(total, "" if band < 0 else BAND_WORDS[BANDS[band]], known, tuple(rows))
+    words = "" if band < 0 else PARTLY if band == 0 and known < len(PARTS) else BAND_WORDS[BANDS[band]]
+    return News(total, words, known, tuple(rows))
 
 
 def risk_words(warning: Mapping[str, Any] | None, schema: Schema) -> list[str]:

@@ -10,9 +10,8 @@ from vitalwatch.alerting.alerts import PRIORITIES
 from vitalwatch.alerting.watchdog import NOT_WORN
 from vitalwatch.schema import Schema
 from vitalwatch.ui.plain import age, measured, number, sign
-from vitalwatch.views import Seen
+from vitalwatch.views import FRESH_STEPS, Seen, data_age
 
-FRESH_STEPS = 3  # grid steps after which what we know of a person is stale
 SHOWN = (
     "heart_rate",
     "oxygen_saturation",
@@ -28,13 +27,14 @@ SHORT = {
     "body_temperature": "Temp",
 }
 STATES = {  # state -> words; in the order in which they want a look
+    "unusual": "Unusual now",
     "stale": "Stale: nothing new",
     "silent": "No reading yet",
     "not_worn": "Not worn",
     "waiting": "Waits for a model",
     "unknown": "Not assessable: too little measured",
-    "unusual": "Unusual now",
     "usual": "As usual now",
+    "discharged": "Discharged",
 }
 
 
@@ -79,7 +79,7 @@ class Line:
     @property
     def old(self) -> bool:
         """Whether what is shown is no longer of now, for whatever reason."""
-        return self.stale or self.state == "not_worn"
+        return self.stale or self.state in ("not_worn", "discharged")
 
 
 def lines(people: Sequence[Seen], schema: Schema, now: int) -> list[Line]:
@@ -129,20 +129,9 @@ def table(found: Sequence[Line]) -> dict[str, list[str]]:
     return columns
 
 
-def data_age(one: Seen, schema: Schema, now: int) -> int | None:
-    """Return milliseconds since the newest thing known of a person was measured and heard, None for never.
-
-    The older of the two counts: a device that hands over yesterday's readings now says nothing of now.
-    """
-    if one.time is None:
-        return None
-    measured_at = min(one.time + schema.step_ms, one.heard)
-    return max(now - measured_at, 0)
-
-
 def _line(one: Seen, schema: Schema, now: int) -> Line:
     first = min(one.alarms, key=_urgency, default=None)
-    old = data_age(one, schema, now)
+    old = data_age(one, schema.step_ms, now)
     return Line(
         person=one.person,
         name=one.name or one.person[:10],
@@ -162,6 +151,8 @@ def _urgency(alarm: Mapping[str, Any]) -> tuple[int, bool, int]:
 
 
 def _state(one: Seen, old: int | None, schema: Schema) -> str:
+    if one.discharged is not None:
+        return "discharged"
     if one.wear == NOT_WORN:
         return "not_worn"
     if old is None:

@@ -7,15 +7,15 @@ from typing import Any
 
 import streamlit as st
 
-from vitalwatch.alerting.alerts import MARKS
+from vitalwatch.alerting.alerts import DISCHARGE
 from vitalwatch.clinical import oxygen
 from vitalwatch.database.access import ACK
 from vitalwatch.database.changes import DEVICE, MEDICATION
 from vitalwatch.errors import VitalsError
 from vitalwatch.tables import DAY
-from vitalwatch.ui import charts, own_rules, person, pictures, trying, ward
+from vitalwatch.ui import charts, person, pictures, trying, ward
 from vitalwatch.ui.course import CHANGED, Ahead, Course, chart_rows
-from vitalwatch.ui.pages import ruling
+from vitalwatch.ui.pages import personal, ruling
 from vitalwatch.ui.pages.shell import PERSON, answered, ask, asked, chart, live, may, source, table, told
 from vitalwatch.ui.pages.try_it import risks
 from vitalwatch.ui.plain import age, badge, clock, plain, span, words
@@ -26,7 +26,7 @@ ACTIONS = (  # action, label, what it does
     ("acknowledge", "Acknowledge", "I take this on; it stays visible and comes back if it goes on"),
     ("snooze", "Snooze", "Silent for a while; it stays visible"),
     ("escalate", "Escalate", "Call the next one"),
-    ("resolve", "Resolve", "This is over"),
+    ("resolve", "Resolve", "Close it. If it goes on, it stays here silently and alarms again by itself"),
 )
 CHANGE = "change"
 CUFF = ("blood_pressure_systolic", "blood_pressure_diastolic")  # read now and then: each reading is a point
@@ -36,7 +36,8 @@ MOST_ALARMS = 3  # shown before the rest is folded
 
 def show() -> None:
     """Show the page."""
-    found = {one.person: one for one in ward.lines(source().people(), source().schema, source().now())}
+    everybody = source().people(discharged=True)
+    found = {one.person: one for one in ward.lines(everybody, source().schema, source().now())}
     st.title("Person")
     if not found:
         st.info("Nobody has sent a reading yet. `make demo` shows simulated people.", icon=":material/sensors_off:")
@@ -46,9 +47,10 @@ def show() -> None:
     with told():
         _live(chosen, SPANS[_span()])
         if may(ACK):
-            _personal(chosen)
+            personal.show(chosen)
             ruling.show(chosen)
             _change(chosen)
+            _discharge(chosen, found[chosen])
         else:
             _limits_told(chosen)
         _picture(chosen, found[chosen].name)
@@ -74,7 +76,8 @@ def _span() -> str:
 def _live(who: str, back: int) -> None:
     with told():
         now, schema = source().now(), source().schema
-        line = next((one for one in ward.lines(source().people(), schema, now) if one.person == who), None)
+        everybody = ward.lines(source().people(discharged=True), schema, now)
+        line = next((one for one in everybody if one.person == who), None)
         if line is None:
             st.warning("This person is not here any more.")
             return
@@ -107,6 +110,10 @@ def _head(line: Line, course: Course, now: int) -> None:
     if line.stale:
         st.warning(
             f"Stale: the newest data are from {old}. Look at the person, not at this page.", icon=":material/history:"
+        )
+    elif line.state == "discharged":
+        st.info(
+            "Discharged: nobody waits for readings. The next one brings this person back.", icon=":material/logout:"
         )
     elif line.state == "not_worn":
         st.info(
@@ -173,10 +180,9 @@ def _act(alarm: str, action: str) -> None:
 
 
 def _past(alarms: list[Mapping[str, Any]], now: int, offset: int) -> None:
-    over = [alarm for alarm in alarms if alarm["state"] == "resolved"]
-    if over:
-        with st.expander(f"Alarms that are over ({len(over)})"):
-            table(person.alarm_table(over, now, offset), "Alarms that are over: priority, what, when, why.")
+    if past := person.over(alarms):
+        with st.expander(f"Alarms that are over ({len(past)})"):
+            table(person.alarm_table(past, now, offset), "Alarms that are over: priority, what, when, why.")
 
 
 def _charts(course: Course, ahead: Ahead | None, alarms: list[Mapping[str, Any]]) -> None:
@@ -251,41 +257,6 @@ def _news(who: str, course: Course) -> None:
     )
 
 
-def _personal(who: str) -> None:
-    schema, mine = source().schema, source().personal(who)
-    with st.expander("Limits and rules of this person"), st.form("personal", border=False):
-        st.caption("Empty: the usual limit holds. What is set here is written to the audit log.")
-        limits = {vital: _bound(who, vital, mine) for vital in schema.vitals if schema.columns[vital].usual}
-        scale = st.radio(
-            "SpO2 scale of NEWS2 (2 only where a clinician chose it)",
-            [1, 2],
-            index=int(mine.get("oxygen_scale", 1)) - 1,
-            horizontal=True,
-            key=f"{who}-scale",
-        )
-        oxygen = st.radio(
-            "Oxygen is given", person.OXYGEN, index=person.oxygen_index(mine), horizontal=True, key=f"{who}-oxygen"
-        )
-        everybodys = {one["name"]: one["enabled"] for one in source().rules()}
-        rules = {
-            one["name"]: st.checkbox(
-                f"{plain(MARKS.get(one['priority'] or '', ''))} {plain(own_rules.title(one['name']))}".strip(),
-                value=one["enabled"],
-                help=plain(one["sentence"]),
-                key=f"{who}-rule-{one['name']}",
-            )
-            for one in source().rules(who)
-            if one["name"] in everybodys and one["name"] not in mine.get("own", {})
-        }
-        if st.form_submit_button("Save"):
-            wanted = person.personal(mine, limits, scale, oxygen, rules, everybodys)
-            if problem := person.problem(wanted, schema):
-                st.error(plain(problem))
-            else:
-                few, told_of = own_rules.tried_words(source().set_personal(who, wanted))
-                (st.success if few else st.warning)(plain(f"Saved. {told_of}"))
-
-
 def _limits_told(who: str) -> None:
     """Show own limits to somebody who may not set them."""
     told_of = person.limit_rows(source().personal(who), source().rules(who), source().schema)
@@ -318,23 +289,21 @@ def _changed(who: str, kind: str, medication: Sequence[str] | None) -> str:
     return f"Written down: {CHANGED[kind]}. Own normal begins anew with the next reading."
 
 
-def _bound(who: str, vital: str, mine: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Ask for a person's own limits of a vital."""
-    column = source().schema.columns[vital]
-    assert column.usual is not None
-    own, told_of = mine.get("limits", {}).get(vital, {}), []
-    for place, side, name, usual in zip(st.columns(2), ("low", "high"), ("below", "above"), column.usual, strict=True):
-        given = place.number_input(
-            f"{column.label} {name} ({column.shown})",
-            float(column.possible[0]),
-            float(column.possible[1]),
-            own.get(side),
-            0.1 if column.unit == "Cel" else 1.0,
-            placeholder=f"usual {usual:g}",
-            key=f"{who}-{vital}-{side}",
+def _discharge(who: str, line: Line) -> None:
+    with st.expander("Discharge", expanded=asked(DISCHARGE) is not None):
+        st.caption(
+            "Closes technical alarms, waits for no readings, and takes this person off the ward. Alarms that nobody "
+            "has acknowledged stay. A reading that comes brings them back. Written to the audit log."
         )
-        told_of.append(None if given is None else float(given))
-    return told_of[0], told_of[1]
+        gone = line.state == "discharged"
+        st.button("Discharge this person", disabled=gone, on_click=ask, args=(DISCHARGE, (who, line.name)))
+    whom, name = asked(DISCHARGE) or (who, line.name)
+    answered(DISCHARGE, f"Discharge {name}?", "Yes, discharge", lambda: _discharged(whom))
+
+
+def _discharged(who: str) -> str:
+    source().discharge(who)
+    return "Discharged. The ward shows this person only on demand, or while an alarm is open."
 
 
 def _picture(who: str, name: str) -> None:

@@ -65,7 +65,7 @@ def _form(who: str, rules: Rules, mine: Mapping[str, Any]) -> None:
     name = chosen or own_rules.next_name(mine.get("own", {}))
     with st.container(horizontal=True):
         st.button("Try on history", key=f"{who}-try-rule", on_click=_try, args=(who, name, wanted))
-        st.button("Save rule", key=f"{who}-save-rule", type="primary", on_click=_save, args=(who, name, wanted))
+        st.button("Save rule", key=f"{who}-save-rule", type="primary", on_click=_save, args=(who, name, wanted, mine))
 
 
 def _label(one: Mapping[str, Any]) -> str:
@@ -142,17 +142,18 @@ def _try(who: str, name: str, rule: Mapping[str, Any]) -> None:
         st.session_state[TOLD] = "error", str(error)
 
 
-def _save(who: str, name: str, rule: Mapping[str, Any]) -> None:
+def _save(who: str, name: str, rule: Mapping[str, Any], drawn: Mapping[str, Any]) -> None:
     try:
-        wanted = own_rules.with_rule(source().personal(who), name, rule)
-        few, sentence = own_rules.tried_words(source().set_personal(who, wanted), name)
+        wanted = own_rules.with_rule(drawn, name, rule)
+        few, sentence = own_rules.tried_words(source().set_personal(who, wanted, drawn), name)
         st.session_state[TOLD] = "success" if few else "warning", f"Saved: {own_rules.title(name)}. {sentence}"
     except VitalsError as error:
         st.session_state[TOLD] = "error", str(error)
 
 
 def _removed(who: str, name: str) -> str:
-    source().set_personal(who, own_rules.with_rule(source().personal(who), name, None))
+    drawn = source().personal(who)
+    source().set_personal(who, own_rules.with_rule(drawn, name, None), drawn)
     st.session_state.pop(f"{who}-own-rule", None)
     shared = "" if name not in {one["name"] for one in source().rules()} else " Everybody's rule holds again."
     return f"Removed: {own_rules.title(name)}.{shared}"

@@ -30,7 +30,7 @@ SOURCE, SETTINGS, PERSON = "source", "settings", "person"  # keys of the session
 
 def run(root: Path) -> None:
     """Show the page that was asked for, in its frame."""
-    from vitalwatch.ui.pages import data_quality, models, person, try_it, ward, your_data
+    from vitalwatch.ui.pages import data_quality, models, person, system, try_it, ward, your_data
     from vitalwatch.ui.pages.door import admitted, sign_in, sign_out
 
     st.set_page_config(page_title="vitalwatch", page_icon=str(ICON), layout="wide")
@@ -46,7 +46,9 @@ def run(root: Path) -> None:
         foot("")
         return
     pages = {
-        "ward": st.Page(ward.show, title="Ward", icon=":material/groups:", url_path="ward", default=True),
+        "ward": st.Page(ward.show, title="Ward", icon=":material/groups:", default=True),
+        # the first page has no address of its own: whoever asks for /ward finds it, too
+        "ward-too": st.Page(ward.show, title="Ward", icon=":material/groups:", url_path="ward", visibility="hidden"),
         "person": st.Page(person.show, title="Person", icon=":material/person:", url_path="person"),
         "try": st.Page(try_it.show, title="Try", icon=":material/edit_note:", url_path="try"),
         "data": st.Page(your_data.show, title="Your data", icon=":material/upload_file:", url_path="your-data"),
@@ -68,6 +70,7 @@ def run(root: Path) -> None:
             st.warning(plain(problem), icon=":material/model_training:")
         elif fallback := source().fallback():
             st.warning(plain(fallback), icon=":material/history:")
+        system.show()
         chosen.run()
     foot(source().where)
     sign_out()

@@ -16,13 +16,13 @@ STATE_COLOURS = {"unusual": "orange", "usual": "green"}
 def show() -> None:
     """Show the page."""
     st.title("Ward")
-    _live()
+    _live(st.toggle("Show discharged people, too", key="discharged"))
 
 
 @live
-def _live() -> None:
+def _live(discharged: bool) -> None:
     with told():
-        found = ward.lines(source().people(), source().schema, source().now())
+        found = ward.lines(source().people(discharged=discharged), source().schema, source().now())
         if not found:
             st.info(
                 "Nobody has sent a reading yet. `make demo` shows this page with simulated people; readings come in by "
