@@ -219,7 +219,7 @@ def test_a_known_person_is_told_what_would_clear_the_alarms_that_are_on_as_a_win
 
 
 def test_a_known_person_without_an_alarm_is_not_told_what_would_clear_one(own):
-    own.engine.accept(messages(somebody(0).readings.rows(slice(0, 60)), "anna"), "test", "nurse")
+    own.engine.accept(messages(somebody(1).readings.rows(slice(0, 60)), "anna"), "test", "nurse")
     person = own.ask("GET", "/people").json["people"][0]["person"]
 
     assert [] == own.ask("POST", "/anomaly", {"person": person}).json["alarms"]
