@@ -26,7 +26,7 @@ def fall_back(ward: Ward) -> str:
     now = ward.clock.ms
     seen = system.observed(Found(OTHER), (), now)
     assert seen is not None
-    with ward.engine._transaction() as (connection, _):
+    with ward.engine.transactions() as (connection, _):
         ward.engine._alarming.tick(connection, [seen], now)
     return next(one["id"] for one in ward.engine.alarms() if FALLBACK == one["rule"])
 

@@ -58,7 +58,7 @@ def test_a_key_is_made_listed_rotated_and_revoked(ward):
     made = place.do("keys", "make", "--name", "bed", "--scope", "ingest", "--scope", "read", "--ward", "a", "--json")
     token, id = made.json["token"], made.json["id"]
     assert "ingest read" == made.json["scopes"]
-    assert id == ward.open().key(token).id
+    assert id == ward.open().keys.find(token).id
 
     listed = place.do("keys", "list")
     assert id in listed.out
