@@ -50,10 +50,20 @@ def test_wide_and_narrow_tables_become_minutes(tmp_path: Path, settings: Setting
     (tmp_path / "sleepDay_merged.csv").write_text("Id,SleepDay,TotalMinutesAsleep\n7,4/1/2016 12:00:00 AM,400\n")
     rows, notes, _ = read(tmp_path, settings)
 
-    assert {"heart_rate": 60.0, "intensity": 1.0, "steps": 0.0} == rows[0][1]
+    assert {"heart_rate": 60.0, "intensity": pytest.approx(0.65), "steps": 0.0} == rows[0][1]
     assert [float(i) for i in range(60)] == [values["steps"] for _, values in rows[1:]]
     assert [60_000] * 59 == np.diff([time for time, _ in rows[1:]]).tolist()
     assert any("sleepDay_merged.csv: a day's sleep, not used" in note for note in notes)
+
+
+def test_a_class_of_intensity_is_the_middle_of_its_share_of_the_reserve(tmp_path: Path, settings: Settings):
+    lines = "\n".join(f"7,2016-04-01 00:{i:02}:00,60,{told},0" for i, told in enumerate(("0", "1", "2", "3", "4")))
+    (tmp_path / "minute.csv").write_text(f"Id,Time,HeartRate,Intensity,Steps\n{lines}\n")
+    rows, notes, _ = read(tmp_path, settings)
+
+    assert [0.0, 0.125, 0.35, 0.65] == pytest.approx([values["intensity"] for _, values in rows[:4]])
+    assert not np.isfinite(rows[4][1].get("intensity", np.nan))  # no such class
+    assert any("0.125, 0.35 and 0.65" in note for note in notes)
 
 
 def test_seconds_win_over_the_minute_mean(tmp_path: Path, settings: Settings):
