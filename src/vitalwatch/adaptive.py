@@ -17,7 +17,7 @@ from vitalwatch.tables import Doubles, Floats
 
 MISS = 0.1  # of each side: 80 % inside
 RATE = 0.03  # of an interval's half width, for a miss: about a day to settle
-SELDOM_RATE = 0.05  # where only one row an hour is forecast: about a week
+SELDOM_RATE = 0.08  # where only one row in two hours is forecast: about a week
 LEAST, MOST = 0.3, 4.0  # bounds of a factor, so that nobody's interval vanishes or becomes the whole scale
 
 
@@ -73,7 +73,7 @@ def advance(kept: Kept, told: Floats, measured: Floats, plan: Plan, *, seldom: b
         told: Quantiles of new rows in each vital's unit, (n, v, h, 3); NaN where not forecast.
         measured: What was measured in these rows, (n, v); NaN where nothing was.
         plan: From `Plan.of`.
-        seldom: Whether only one row an hour is forecast, so that each teaches more.
+        seldom: Whether only one row in two hours is forecast, so that each teaches more.
     """
     n, steps = len(told), SELDOM_STEPS if seldom else STEPS
     new = told.copy()
@@ -120,9 +120,12 @@ def _followed(factor: Doubles, away: Floats, wide: Floats, steps: Doubles) -> Do
     code = known.view(np.int8)
     if len(away) == 1:
         return _next(factor, code, away, wide, steps)
-    factors = np.empty(away.shape)
-    for row in range(len(away)):
+    factors, done = np.empty(away.shape), 0
+    for row in np.flatnonzero(known.any(axis=(1, 2, 3))).tolist():
+        factors[done:row] = factor
         factors[row] = factor = _next(factor, code[row], away[row], wide[row], steps)
+        done = row + 1
+    factors[done:] = factor
     return factors
 
 

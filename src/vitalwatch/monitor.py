@@ -190,7 +190,7 @@ class Monitor:
                 late: they are left out and counted in `Answers.late`.
             forecast: Whether to forecast at each row (an LSTM run a row).
             detect: Whether to score rows and raise alarms; without, scores are NaN, and alarms stay as they were.
-            follow: Whether intervals learn from one row an hour where none is forecast, for whoever asks later.
+            follow: Whether intervals learn from one row in two hours where none is forecast, for whoever asks later.
         """
         asked = Asked(forecast, detect, follow)
         late = 0

@@ -28,7 +28,7 @@ TURN_SCALE = 10.0  # bpm that count as one
 HALF_STEPS = 60.0  # steps/min at which the steps channel is 0.5: a slow walk
 TREES = "forecast_trees.onnx"
 QUANTILES = (0.1, 0.5, 0.9)
-FOLLOWED = 60 * MINUTE  # one row in so long is forecast for a person's intervals to learn from, where nobody asks
+FOLLOWED = 120 * MINUTE  # one row in so long is forecast for a person's intervals to learn from, where nobody asks
 AT_ONCE = 1024  # windows a run of the model: more are slower (caches) and take memory
 
 _NOBODY = np.empty(0, np.intp)
@@ -199,7 +199,7 @@ class Stream:
             grid: New rows.
             person: As in `forecast`, (n, s).
             ask: Whether to forecast.
-            follow: Whether to forecast the first row of each hour where nobody asks: for intervals to learn from.
+            follow: Whether to forecast one row in FOLLOWED where nobody asks: for intervals to learn from.
         """
         layout, n = self._laid(grid.names), len(grid)
         some = self._some(grid.time, ask, follow)

@@ -30,8 +30,8 @@ UNUSED = {"SleepDay": "a day's sleep", "ActivityDate": "a day's activity", "Weig
           "TotalIntensity": "intensity by the hour"}  # fmt: skip
 FORMATS_OF_TIME = ("%Y-%m-%d %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
 LOCAL_NOTE = "Times carry no zone: they were read as the wearer's local clock (utc_offset 0)."
-# Of the reserve, of the classes sedentary, light (1.5 to 3 METs), moderate (to 6) and vigorous (taken to 9; Garber 2011,
-# 10.1249/MSS.0b013e318213fefb): (METs - 1) / 10 of their middles. Even thirds told twice the effort of the steps beside.
+# Of the reserve, of the classes sedentary, light (1.5 to 3 METs), moderate (to 6) and vigorous (taken to 9; Garber
+# 2011, 10.1249/MSS.0b013e318213fefb): (METs - 1) / 10 of their middles. Thirds told twice the effort of steps.
 SHARES = (0.0, 0.125, 0.35, 0.65)
 INTENSITY_NOTE = "Intensity classes 0 to 3 were read as shares 0, 0.125, 0.35 and 0.65 of the most there is."
 
