@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -71,10 +72,10 @@ def test_who_is_discharged_stays_on_the_ward_until_somebody_saw_their_alarms(war
 
 
 def test_rest_tells_who_is_discharged_and_leaves_them_out_unless_asked(ward):
-    api = Api(ward.settings, ward.engine)
-    (person,) = [one["person"] for one in api.ask("GET", "/people").json["people"]]
-    assert 204 == api.ask("POST", f"/people/{person}/discharge").status
+    with contextlib.closing(Api(ward.settings, ward.engine)) as api:
+        (person,) = [one["person"] for one in api.ask("GET", "/people").json["people"]]
+        assert 204 == api.ask("POST", f"/people/{person}/discharge").status
 
-    assert [] == api.ask("GET", "/people").json["people"]
-    (told,) = api.ask("GET", "/people?discharged=true").json["people"]
-    assert rfc3339(ward.clock.ms) == told["discharged"] == api.ask("GET", f"/people/{person}").json["discharged"]
+        assert [] == api.ask("GET", "/people").json["people"]
+        (told,) = api.ask("GET", "/people?discharged=true").json["people"]
+        assert rfc3339(ward.clock.ms) == told["discharged"] == api.ask("GET", f"/people/{person}").json["discharged"]
