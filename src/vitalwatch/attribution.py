@@ -10,7 +10,7 @@ features of (z_j + o_j t). A feature that is not there (z = o = 1) changes nothi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import factorial
 from typing import Any
@@ -23,38 +23,49 @@ from vitalwatch.tables import Bools, Doubles, Floats
 FILE = "known_trees.json"
 FOREST_FILE = "forest_trees.json"
 AT_ONCE = 64  # rows: all leaves of a head are looked at for each
-COLUMNS = ("feature", "threshold", "yes", "no", "missing", "value", "rows")
+COLUMNS = ("feature", "threshold", "missing", "value", "rows")
+Tree = Sequence[Sequence[float]]
 
 
 def told(heads: Sequence[Any]) -> bytes:
-    """Return what FILE holds: the trees of each LightGBM head, node by node, with how many rows trained each.
+    """Return what FILE holds: the trees of each LightGBM head, with how many rows trained each leaf.
 
     Args:
         heads: `lightgbm.Booster`, numerical columns only.
     """
-    trees = [[_columns(tree["tree_structure"]) for tree in head.dump_model()["tree_info"]] for head in heads]
-    return json.dumps({"columns": COLUMNS, "heads": trees}, allow_nan=False, separators=(",", ":")).encode()
+    return packed([[_columns(tree["tree_structure"]) for tree in head.dump_model()["tree_info"]] for head in heads])
 
 
-def _columns(root: Mapping[str, Any]) -> list[list[float]]:
-    """Return a dumped tree as columns over its nodes, parents before children; `yes` is 0 at a leaf."""
-    rows: list[list[float]] = []
+def packed(heads: Sequence[Sequence[Tree]]) -> bytes:
+    """Return what FILE and FOREST_FILE hold: of each head, each tree as COLUMNS.
 
-    def visit(node: Mapping[str, Any]) -> int:
-        index = len(rows)
+    Nodes stand in preorder, the side of small values first, so that no child needs to be named. `feature` has each node
+    (-1 at a leaf); `threshold` and `missing` (1 where NaN goes the way of small values) have each split; `value` and
+    `rows` (of training) have each leaf.
+    """
+    return json.dumps({"columns": COLUMNS, "heads": heads}, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _columns(root: Mapping[str, Any]) -> Tree:
+    """Return a dumped tree as COLUMNS."""
+    columns: tuple[list[float], ...] = ([], [], [], [], [])
+    feature, threshold, missing, value, rows = columns
+
+    def visit(node: Mapping[str, Any]) -> None:
         if "split_feature" not in node:
-            value, count = float(f"{node['leaf_value']:.9g}"), int(node.get("leaf_count", 1))
-            rows.append([-1, 0.0, 0, 0, 0, value, count])
-            return index
+            feature.append(-1)
+            value.append(float(f"{node['leaf_value']:.9g}"))
+            rows.append(int(node.get("leaf_count", 1)))
+            return
+        feature.append(node["split_feature"])
+        threshold.append(float(np.clip(node["threshold"], -1e38, 1e38)))  # 1e300 stands for whatever was measured
         # without a missing type LightGBM reads NaN as 0 (`Tree::NumericalDecision`)
-        missing = node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0
-        threshold = float(np.clip(node["threshold"], -1e38, 1e38))  # 1e300 stands for whatever was measured
-        rows.append([node["split_feature"], threshold, 0, 0, int(missing), 0.0, int(node["internal_count"])])
-        rows[index][2], rows[index][3] = visit(node["left_child"]), visit(node["right_child"])
-        return index
+        missing.append(int(node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0))
+        visit(node["left_child"])
+        visit(node["right_child"])
 
     visit(root)
-    return [list(column) for column in zip(*rows, strict=True)]
+    return columns
 
 
 @dataclass(frozen=True)
@@ -139,9 +150,9 @@ def _shares(x: Doubles, leaves: _Leaves) -> Doubles:
 Ways = dict[int, tuple[float, float, float, float]]  # feature -> low, high, whether NaN goes there, share of rows
 
 
-def _leaves_of(trees: Sequence[Sequence[Sequence[float]]]) -> _Leaves:
+def _leaves_of(trees: Sequence[Tree]) -> _Leaves:
     """Return the leaves of one head's trees, each with the ways that lead there, joined by feature."""
-    found = [leaf for columns in trees for leaf in _ways(columns, 0, {})]
+    found = [leaf for columns in trees for leaf in _leaves(columns)]
     d = max(1, *(len(ways) for _, ways in found))
     table = np.zeros((5, len(found), d))
     table[0], table[3:] = -1.0, 1.0
@@ -153,17 +164,30 @@ def _leaves_of(trees: Sequence[Sequence[Sequence[float]]]) -> _Leaves:
     return _Leaves(value, feature.astype(np.intp), low, high, missing > 0, share)
 
 
-def _ways(columns: Sequence[Sequence[float]], node: int, ways: Ways) -> Iterator[tuple[float, Ways]]:
-    """Yield value and ways of each leaf below a node."""
-    feature, threshold, yes, no, missing, value, rows = (column[node] for column in columns)
-    if yes == 0:
-        yield value, ways
-        return
-    which = int(feature)
-    low, high, goes, share = ways.get(which, (-np.inf, np.inf, 1.0, 1.0))
-    for child, to, ends in (
-        (int(yes), missing, (low, min(high, threshold))),
-        (int(no), 1.0 - missing, (max(low, threshold), high)),
-    ):
-        part = share * columns[-1][child] / rows
-        yield from _ways(columns, child, {**ways, which: (*ends, goes * to, part)})
+def _leaves(columns: Tree) -> list[tuple[float, Ways]]:
+    """Return value and ways of each leaf of a tree."""
+    feature, threshold, missing, value, rows = (iter(column) for column in columns)
+
+    def below() -> tuple[float, list[tuple[float, Ways]]]:
+        """Return the training rows below the next node, and its leaves with the ways from it."""
+        which = int(next(feature))
+        if which < 0:
+            return next(rows), [(next(value), {})]
+        at, goes = next(threshold), next(missing)
+        sides = [(*below(), goes, (-np.inf, at)), (*below(), 1.0 - goes, (at, np.inf))]
+        total = sum(side[0] for side in sides)
+        return total, [
+            (found, _joined(ways, which, (*ends, to, few / total)))
+            for few, leaves, to, ends in sides
+            for found, ways in leaves
+        ]
+
+    return below()[1]
+
+
+def _joined(ways: Ways, which: int, way: tuple[float, float, float, float]) -> Ways:
+    """Return the ways to a leaf with that of a split above them, whose feature comes first."""
+    low, high, goes, share = way
+    below_low, below_high, below_goes, below_share = ways.get(which, (-np.inf, np.inf, 1.0, 1.0))
+    joined = (max(low, below_low), min(high, below_high), goes * below_goes, share * below_share)
+    return {which: joined, **{other: one for other, one in ways.items() if other != which}}

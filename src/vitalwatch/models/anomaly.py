@@ -6,7 +6,6 @@ is high = unusual, and no label is ever asked of it (Liu, Ting and Zhou 2008, do
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,22 +67,19 @@ def trees(found: Sequence[tuple[Any, Sequence[int]]]) -> bytes:
         unit = -1.0 / (len(forest.estimators_) * mean_depth(np.array([forest.max_samples_]))[0])
         pairs = zip(forest.estimators_, forest.estimators_features_, strict=True)
         heads.append([_columns(one.tree_, np.asarray(columns)[used], unit) for one, used in pairs])
-    told = {"columns": attribution.COLUMNS, "heads": heads}
-    return json.dumps(told, allow_nan=False, separators=(",", ":")).encode()
+    return attribution.packed(heads)
 
 
-def _columns(tree: Any, names: NDArray[np.intp], unit: float) -> list[list[Any]]:
-    """Return a tree as columns over its nodes, parents before children; `yes` is 0 at a leaf."""
+def _columns(tree: Any, names: NDArray[np.intp], unit: float) -> attribution.Tree:
+    """Return a tree, whose nodes scikit-learn keeps in preorder, as `attribution.COLUMNS`."""
     leaf = tree.children_left < 0
-    threshold = round_down(np.where(leaf, 0.0, tree.threshold))
+    split = ~leaf
     return [
         np.where(leaf, -1, names[np.where(leaf, 0, tree.feature)]).tolist(),
-        [float(f"{one:.9g}") if one else 0 for one in threshold.tolist()],
-        np.where(leaf, 0, tree.children_left).tolist(),
-        np.where(leaf, 0, tree.children_right).tolist(),
-        (~leaf & tree.missing_go_to_left.astype(bool)).astype(int).tolist(),
-        [float(f"{one * unit:.7g}") if one else 0 for one in leaf_depths(tree).tolist()],
-        tree.n_node_samples.tolist(),
+        [float(f"{one:.9g}") for one in round_down(tree.threshold[split]).tolist()],
+        tree.missing_go_to_left[split].astype(int).tolist(),
+        [float(f"{one * unit:.7g}") for one in leaf_depths(tree)[leaf].tolist()],
+        tree.n_node_samples[leaf].tolist(),
     ]
 
 
