@@ -28,7 +28,7 @@ from vitalwatch.drawing import (
 from vitalwatch.wording import detector
 
 NAME_HEIGHT = 0.035  # of an axis from 0 to 1, at 7 points
-GAP, LEFT, TOP = 0.015, 0.4, 2.0  # of the same: beside a name, from where on names stand left, above all
+GAP, LETTER, LEFT = 0.015, 0.0078, 0.4  # of the same: beside a name, of a letter, from where on names stand left
 SHARED = {
     "known kinds, event F1": "event_f1",
     "hidden kinds, recall": "recall_hidden",
@@ -110,15 +110,21 @@ def precision_recall(detection: Mapping[str, Any]) -> Picture | None:
 
 
 def _named(ax: Any, places: Mapping[str, tuple[float, float]]) -> None:
-    """Write a name beside each place, lower ones moved down where they would lie on the one above.
+    """Write a name beside each place, lower ones moved down where they would lie on one that is written already.
 
     Names of places on the right stand to their left, so that they stay inside and off the curves.
     """
-    below = TOP
+    written: list[tuple[float, float, float]] = []  # from, to, height
     for name, (x, y) in sorted(places.items(), key=lambda item: -item[1][1]):
-        side, below = "right" if x > LEFT else "left", min(y, below - NAME_HEIGHT)
-        at = (x - GAP if x > LEFT else x + GAP, below)
-        ax.annotate(plain_text(detector(name)), (x, y), at, fontsize=7, color=INK, va="center", ha=side)
+        side, label = "right" if x > LEFT else "left", plain_text(detector(name))
+        begin = x - GAP if side == "right" else x + GAP
+        low = begin - LETTER * len(label) if side == "right" else begin
+        high, height = low + LETTER * len(label), y
+        for other_low, other_high, other in written:  # the highest first
+            if low < other_high and other_low < high and abs(other - height) < NAME_HEIGHT:
+                height = other - NAME_HEIGHT
+        written = sorted([*written, (low, high, height)], key=lambda one: -one[2])
+        ax.annotate(label, (x, y), (begin, height), fontsize=7, color=INK, va="center", ha=side)
 
 
 def shares(told: Mapping[str, Any]) -> Picture | None:
