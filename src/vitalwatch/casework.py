@@ -30,7 +30,7 @@ from vitalwatch.tables import DAY, Answers, Bools, Doubles, Event, Floats
 
 LEARNT = ("unusual", "known")
 AROUND = 6 * HOUR  # drawn before and after
-AROUND_SHORT = 2 * HOUR  # of a case of less than an hour
+AROUND_SHORT = 2 * HOUR  # of a miss of less than an hour
 LEADING = 2  # vitals drawn in a panel
 ACROSS = 2  # panels beside each other
 HEIGHT = 1.75  # of a panel, inches
@@ -72,7 +72,8 @@ class Case:
 def draw(cases: Sequence[Case], name: str, caption: str) -> Picture | None:
     """Draw a numbered panel a case: `vitals_drawn`, labelled episodes, alarms; None without cases.
 
-    An episode or alarm shorter than an hour is drawn as single rows, because a mean over an hour hides it.
+    A missed episode shorter than an hour is drawn as single rows, because a mean over an hour hides it; an alarm rests
+    on means, whatever its length.
     """
     if not cases:
         return None
@@ -87,6 +88,7 @@ def draw(cases: Sequence[Case], name: str, caption: str) -> Picture | None:
     handles = [_line(SERIES[i % len(SERIES)], plain_text(words(v))) for i, v in enumerate(vitals) if v in used]
     handles += [_patch(RED, 0.18, "labelled episode"), *(_patch(CHANNELS[c], 1.0, f"alarm: {c}") for c in LEARNT)]
     handles.append(_patch(RULE, 1.0, "not assessable"))
+    handles += [_line(INK, "dots: single rows", marker=".")] if any(map(is_short, cases)) else []
     figure.legend(handles=handles, loc="outside upper left", ncols=4, frameon=False, fontsize=9, labelcolor=INK)
     told = "; ".join(
         f"{i}: {words(case.kind or case.channel)}, drawn {' and '.join(map(words, vitals_drawn(case)))}"
@@ -105,12 +107,12 @@ def vitals_drawn(case: Case) -> tuple[str, ...]:
 
 
 def is_short(case: Case) -> bool:
-    """Return whether a mean over an hour would hide the case."""
-    return case.end - case.start < HOUR
+    """Return whether a mean over an hour would hide the miss."""
+    return not case.channel and case.end - case.start < HOUR
 
 
 def _curves(case: Case) -> Floats:
-    """Return what is drawn of every vital, own spreads (n, v): of short cases single rows; NaN where not assessable."""
+    """Return what is drawn of vitals, own spreads (n, v): single rows of short misses; NaN where not assessable."""
     answers = case.answers
     z = answers.residual if is_short(case) else answers.contribution
     return np.where(answers.assessable[:, None], z, np.nan).astype(np.float32)
@@ -131,8 +133,7 @@ def _panel(ax: Any, case: Case, number: int) -> None:
     _marks(ax, case, span)
     local = case.start + shift
     when = f"{day_words(local // DAY)} {local % DAY // HOUR:02d}:{local % HOUR * 60 // HOUR:02d}"
-    rows_told = ", single rows" if is_short(case) else ""
-    title = f"{number}. {words(case.kind or case.channel)}, {case.person}, {when}{rows_told}"
+    title = f"{number}. {words(case.kind or case.channel)}, {case.person}, {when}"
     ax.set_title(plain_text(title), fontsize=8, color=INK, loc="left")
 
 
@@ -167,10 +168,10 @@ def _marks(ax: Any, case: Case, span: tuple[float, float]) -> None:
     ax.set(xlim=span, ylim=(-SHOWN, SHOWN), yticks=(-6, -3, 0, 3, 6))
 
 
-def _line(colour: str, label: str) -> Any:
+def _line(colour: str, label: str, marker: str = "") -> Any:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, label=label)
+    return Line2D([], [], color=colour, label=label, marker=marker)
 
 
 def _patch(colour: str, alpha: float, label: str) -> Any:

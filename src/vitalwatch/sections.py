@@ -380,10 +380,10 @@ def _worst(cases: Mapping[str, Sequence[Case]]) -> Blocks:
         return
     yield Note(
         "Around each case: two vitals, first those that the explanation names or the missed kind moves (a detail is "
-        "drawn as its vital), then those furthest from usual, as means over an hour or six, or, where the case is "
-        "shorter than an hour, as single rows; in own spreads, hours from its start. Grey: too little was measured to "
-        "judge; an episode there counts as missed unless nothing at all was worn. An episode is the worse missed the "
-        "further the scores stayed below the threshold."
+        "drawn as its vital), then those furthest from usual, as means over an hour or six; a miss of less than an "
+        "hour as single rows, because a mean would hide it. In own spreads, hours from its start. Grey: too little was "
+        "measured to judge; an episode there counts as missed unless nothing at all was worn. An episode is the worse "
+        "missed the further the scores stayed below the threshold."
     )
     yield casework.draw(alarms, "worst-alarms", "The worst false alarms: furthest above their threshold.")
     names = "Number|Channel and kind|Above threshold|Why it came|What would clear it"

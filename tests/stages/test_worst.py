@@ -133,12 +133,12 @@ def test_a_miss_is_drawn_by_the_vitals_that_its_kind_moves_the_furthest_first() 
     assert ("heart_rate", "respiratory_rate") == vitals_drawn(case)  # contribution falls along VITALS
 
 
-def test_a_case_of_less_than_an_hour_is_drawn_as_single_rows() -> None:
-    short, long = alarm_of((), 0.5), alarm_of((), 1)
+def test_a_miss_of_less_than_an_hour_is_drawn_as_single_rows_and_an_alarm_never() -> None:
+    short, long, alarm = alarm_of((), 0.5, channel=""), alarm_of((), 1, channel=""), alarm_of((), 0.5)
 
-    assert [True, False] == [is_short(case) for case in (short, long)]
+    assert [True, False, False] == [is_short(case) for case in (short, long, alarm)]
     assert (VITALS[-1], VITALS[-2]) == vitals_drawn(short)  # residual rises along VITALS, contribution falls
-    assert (VITALS[0], VITALS[1]) == vitals_drawn(long)
+    assert (VITALS[0], VITALS[1]) == vitals_drawn(long) == vitals_drawn(alarm)
     assert [True, False] == ["single rows" in draw([case], "one", "One.").svg for case in (short, long)]
 
 
