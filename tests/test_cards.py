@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from report_world import small_evaluation
@@ -54,6 +56,34 @@ def test_a_card_says_where_a_forecast_loses_from_rest_to_exercise() -> None:
         text.split("simple lines: ")[1].split(". Its")[0] for text in lost
     ]
     assert "holds 50.0% at 60 min" in lost[0]
+
+
+def test_what_a_card_says_of_itself_holds_no_figure_that_a_later_run_makes_wrong() -> None:
+    texts = [
+        text
+        for told in MODELS.values()
+        for part in told.values()
+        for text in ([part] if isinstance(part, str) else part)
+    ]
+
+    assert [] == [text for text in texts if re.search(r"\.\d|\d ?%|\d bpm", text)]
+
+
+def test_a_card_says_which_lines_the_heart_expected_of_a_stranger_does_not_beat() -> None:
+    figure = {"value": 9.0, "low": 8.0, "high": 10.0}
+    skills = {
+        "constant": {"value": 0.1, "low": 0.05, "high": 0.2},
+        "person_mean": {"value": -0.1, "low": -0.2, "high": 0.0},
+    }
+    evaluation = small_evaluation()
+    row = evaluation["expected_heart_rate"]["all"] | {"cold": {"mae": figure, "rmse": figure, "skill_against": skills}}
+    told = evaluation | {"expected_heart_rate": evaluation["expected_heart_rate"] | {"all": row}}
+    (card,) = [card for card in cards(CARD, told) if card.title == "Expected heart rate"]
+
+    assert (
+        "Negative result",
+        "With nothing known but the profile it does not beat person's mean beyond chance.",
+    ) in card.rows
 
 
 def test_without_labels_there_is_no_card_of_known_kinds() -> None:

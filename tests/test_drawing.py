@@ -43,14 +43,14 @@ def texts(svg: str) -> list[str]:
 
 
 def test_event_f1_names_the_best_first_and_leaves_out_what_has_no_figure():
-    picture = drawing.event_f1(DETECTION)
+    picture = tradeoffs.event_f1(DETECTION)
 
-    assert "Bars of event F1: both 0.60, chance 0.10." == picture.alt
-    assert "news2" not in texts(picture.svg)
+    assert "Bars of event F1: both channels (either alarms) 0.60, chance 0.10." == picture.alt
+    assert "NEWS2 of 5 or more" not in texts(picture.svg)
 
 
 def test_a_figure_is_bare_svg_that_follows_the_page():
-    svg = drawing.event_f1(DETECTION).svg
+    svg = tradeoffs.event_f1(DETECTION).svg
 
     assert svg.startswith('<svg viewBox="0 0 ')
     assert svg.endswith("</svg>")
@@ -75,11 +75,11 @@ def test_ids_that_are_used_are_there():
 
 
 def _two_figures() -> list[drawing.Picture]:
-    return [drawing.event_f1(DETECTION), drawing.recall_by_kind(BY_KIND)]
+    return [tradeoffs.event_f1(DETECTION), drawing.recall_by_kind(BY_KIND)]
 
 
 def test_the_same_figure_is_drawn_to_the_byte():
-    assert drawing.event_f1(DETECTION).svg == drawing.event_f1(DETECTION).svg
+    assert tradeoffs.event_f1(DETECTION).svg == tradeoffs.event_f1(DETECTION).svg
 
 
 def test_markup_and_formulas_in_names_stay_text():
@@ -119,7 +119,7 @@ def test_reliability_says_what_was_told_and_what_came_true():
 
 def test_nothing_judged_draws_nothing():
     empty = (
-        drawing.event_f1,
+        tradeoffs.event_f1,
         tradeoffs.curve,
         tradeoffs.precision_recall,
         drawing.forecast_skill,
@@ -202,7 +202,37 @@ def test_every_line_to_beat_is_named_where_it_stands():
         "curve": {"both": [{"budget": 0.1, "recall": 0.5, "precision": 0.6}]},
     }
 
-    assert {"news2", "max abs z"} <= set(texts(tradeoffs.precision_recall(detection).svg))
+    assert {"NEWS2 of 5 or more", "largest deviation from own normal (max |z|)"} <= set(
+        texts(tradeoffs.precision_recall(detection).svg)
+    )
+
+
+def test_the_name_of_a_line_at_the_right_edge_stands_to_its_left():
+    def where(recall: float) -> str:
+        line = {"recall": {"value": recall, "low": 0, "high": 1}, "precision": {"value": 0.3, "low": 0.2, "high": 0.4}}
+        curve = {"both": [{"budget": 0.1, "recall": 0.5, "precision": 0.6}]}
+        svg = tradeoffs.precision_recall(DETECTION | {"lines": {"always_on": line}, "curve": curve}).svg
+        (style,) = re.findall(r"<text([^>]*)>always on<", svg)
+        return style
+
+    assert ["end" in where(1.0), "end" in where(0.1)] == [True, False]
+
+
+def test_a_delay_says_of_how_many_episodes_it_is():
+    row = {"recall": None, "delay_median_min": 40.0, "delay_p90_min": 700.0, "episodes": 25, "detected": 3}
+
+    assert "3 of 25" in texts(drawing.delay_by_kind({"known": {"fever": row}}).svg)
+
+
+def test_the_share_of_the_budget_is_drawn_with_what_is_served():
+    row = {"share": 0.35, "event_f1": {"value": 0.6, "low": 0.5, "high": 0.7}}
+    hidden = {"value": 0.4, "low": 0.3, "high": 0.5}
+    told = {"served": 0.35, "shares": [row | {"recall_hidden": hidden, "recall_hidden_by_chance": {"value": None}}]}
+    picture = tradeoffs.shares(told)
+
+    assert "known kinds, event F1: 0.35 gives 0.600; hidden kinds, recall: 0.35 gives 0.400" in picture.alt
+    assert {"as served", "hidden kinds, recall"} <= set(texts(picture.svg))
+    assert None is tradeoffs.shares({"not_assessable": "no supervised model"})
 
 
 def test_delays_from_minutes_to_days_are_marked_in_hours():

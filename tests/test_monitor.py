@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tiny import small_settings, somebody, write_tiny
 from vitalwatch import bundle, features
 from vitalwatch.errors import BundleRefused
-from vitalwatch.monitor import BY_ROW, Monitor, State, probe_readings
+from vitalwatch.monitor import BY_ROW, Monitor, State
 from vitalwatch.own_level import Level
+from vitalwatch.probing import probe_readings
 from vitalwatch.tables import MINUTE, Alarm, Answers, Readings
 
 SEEDED = (Phase.explicit, Phase.reuse, Phase.generate)  # a smaller seed is no simpler life: nothing to shrink
@@ -241,6 +242,18 @@ def test_without_a_forecast_the_other_answers_are_the_same(tiny_monitor: Monitor
     assert np.isnan(fast.forecast).all()
     assert np.isfinite(whole.forecast).any()
     assert np.array_equal(fast.unusual, whole.unusual, equal_nan=True)
+
+
+def test_scores_by_kind_are_told_when_asked_for_and_their_highest_is_the_channels(tiny_monitor: Monitor) -> None:
+    readings = somebody(1).readings.rows(slice(0, 400))
+    plain, told = tiny_monitor.answer(readings), tiny_monitor.answer(readings, by_kind=True)
+
+    assert (0, 0) == plain.by_kind.shape
+    assert (len(told), len(told.kinds)) == told.by_kind.shape
+    assert told.assessable.any()
+    assert np.array_equal(np.isnan(told.by_kind).any(axis=1), ~told.assessable)
+    assert told.known == pytest.approx(told.by_kind.max(axis=1), nan_ok=True)
+    assert np.array_equal(plain.known, told.known, equal_nan=True)
 
 
 def test_a_new_person_is_judged_by_the_population_until_own_days_are_there(tiny_monitor: Monitor) -> None:

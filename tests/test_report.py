@@ -20,6 +20,7 @@ from tiny import somebody
 from vitalwatch import report
 from vitalwatch.report import Example
 from vitalwatch.stages.assess import examples
+from vitalwatch.stages.people import POPULATION
 from vitalwatch.stages.realism import realism_of
 from vitalwatch.wording import detector
 
@@ -224,6 +225,16 @@ def test_whoever_was_seen_for_more_than_a_day_is_drawn_whatever_the_step():
 
     assert ["person-1"] == [example.person for example in examples([one], steps_per_day=24)]
     assert [] == examples([one], steps_per_day=288)
+
+
+def test_the_users_own_people_are_drawn_first_and_said_to_be_real():
+    made = [result(f"{POPULATION}{i}", "test", kinds=("fever",) * 2) for i in range(3)]
+    own = replace(result("own-anna", "test", labelled=False), bookkeeping=None)
+    drawn = examples([*made, own], steps_per_day=288)
+
+    assert ["real person own-anna", f"synthetic person {POPULATION}0"] == [one.who for one in drawn[:2]]
+    page = Page(report.render({}, FACTS, drawn)).text
+    assert "Forecasts on one afternoon (real person own-anna)" in page
 
 
 def test_realism_of_simulated_people_is_told_as_it_was_measured():

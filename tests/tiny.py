@@ -12,7 +12,8 @@ from vitalwatch import attribution, bundle, cleaning, few_sensors, learning, seq
 from vitalwatch.export import forests_to_onnx, one_against_rest_to_onnx
 from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models.forecast import Fitted
-from vitalwatch.monitor import Monitor, probe_of
+from vitalwatch.monitor import Monitor
+from vitalwatch.probing import probe_of
 from vitalwatch.residuals import STATIC
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings, load_settings

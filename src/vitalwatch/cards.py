@@ -77,8 +77,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
             "Without gain when tried: intensity and motion as features, no negatives within 30 minutes of an episode, "
             "only 3 or 12 hours of an episode, episodes without their first tenth, 60 to 250 thousand normal rows, "
             "larger trees (docs/figures.md).",
-            "In the study of docs/decisions.md one head for all kinds found 3 % of hypertensive episodes and no "
-            "bradycardia where a head a kind found 78 and 30 %.",
+            "Judged as served (docs/comparison.md), a head a kind is not better than one head for all kinds beyond "
+            "chance: it stays because it names the kind, and because one can be left out.",
         ],
     },
     "expected_heart_rate": {
@@ -91,8 +91,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
         "learnt_from": "Worn rows of training people, heart rate less each person's own level.",
         "limits": ["Effort without steps (cycling, strength) is expected only where intensity tells it."],
         "negative_results": [
-            "In the study of docs/figures.md, learnt from simulated people alone, it was no better on real wearers "
-            "than their own mean until own days were known; three other real wearers took a third off its error."
+            "Of somebody without own days it lacks the level: learnt from a few real wearers alone it missed what was "
+            "asked of a new one (docs/figures.md, real wearers)."
         ],
     },
     "forecast": {
@@ -108,7 +108,7 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
             "Minutes ahead the heart rate is nearly a random walk: skill begins at five and comes from activity."
         ],
         "negative_results": [
-            "In a study trees for the other vitals gained less than .01 of their unit beside the LSTM and a line: not "
+            "Trees for the other vitals gained next to nothing beside the LSTM and a line (docs/decisions.md): not "
             "served.",
         ],
     },
@@ -211,6 +211,10 @@ def _expected(evaluation: Json) -> Rows:
         gains = "; ".join(f"{detector(name)} {ranged(skill)}" for name, skill in cold["skill_against"].items())
         figures = f"MAE {ranged(cold['mae'])} bpm, RMSE {ranged(cold['rmse'])} bpm"
         yield "Nothing known but the profile", f"{figures}; share of a line's error that it saves: {gains}."
+        even = [name for name, skill in cold["skill_against"].items() if skill.get("low") is None or skill["low"] <= 0]
+        if even:
+            told = ", ".join(map(detector, even))
+            yield "Negative result", f"With nothing known but the profile it does not beat {told} beyond chance."
     yield from _by_group("bpm", row.get("by_group", {}))
 
 

@@ -26,11 +26,12 @@ from vitalwatch.drawing import (
     sheet_of,
     words,
 )
-from vitalwatch.tables import DAY, Answers, Event
+from vitalwatch.tables import DAY, Answers, Bools, Doubles, Event, Floats
 
 LEARNT = ("unusual", "known")
 AROUND = 6 * HOUR  # drawn before and after
-LEADING = 2  # vitals drawn in a panel: those furthest from usual
+AROUND_SHORT = 2 * HOUR  # of a miss of less than an hour
+LEADING = 2  # vitals drawn in a panel
 ACROSS = 2  # panels beside each other
 HEIGHT = 1.75  # of a panel, inches
 SHOWN = 8.0  # own spreads
@@ -69,40 +70,67 @@ class Case:
 
 
 def draw(cases: Sequence[Case], name: str, caption: str) -> Picture | None:
-    """Draw a numbered panel a case: two vitals, labelled episodes, alarms; None without cases.
+    """Draw a numbered panel a case: `vitals_drawn`, labelled episodes, alarms; None without cases.
 
-    The vitals are those that a false alarm's explanation names, or that a missed kind moves, then those furthest off.
+    A missed episode shorter than an hour is drawn as single rows, because a mean over an hour hides it; an alarm rests
+    on means, whatever its length.
     """
     if not cases:
         return None
     down = -(-len(cases) // ACROSS)
-    figure, axes = sheet_of(9.0, 0.5 + HEIGHT * down, down, ACROSS)
+    figure, axes = sheet_of(9.0, 0.6 + HEIGHT * down, down, ACROSS)
     vitals = cases[0].answers.vitals
     for number, (ax, case) in enumerate(zip(axes, cases, strict=False), start=1):
         _panel(ax, case, number)
     for ax in axes[len(cases) :]:
         ax.set_visible(False)
-    handles = [_line(SERIES[i % len(SERIES)], plain_text(words(vital))) for i, vital in enumerate(vitals)]
+    used = {vital for case in cases for vital in vitals_drawn(case)}
+    handles = [_line(SERIES[i % len(SERIES)], plain_text(words(v))) for i, v in enumerate(vitals) if v in used]
     handles += [_patch(RED, 0.18, "labelled episode"), *(_patch(CHANNELS[c], 1.0, f"alarm: {c}") for c in LEARNT)]
+    handles.append(_patch(RULE, 1.0, "not assessable"))
+    handles += [_line(INK, "dots: single rows", marker=".")] if any(map(is_short, cases)) else []
     figure.legend(handles=handles, loc="outside upper left", ncols=4, frameon=False, fontsize=9, labelcolor=INK)
-    told = "; ".join(f"{i}: {words(case.kind or case.channel)}" for i, case in enumerate(cases, start=1))
+    told = "; ".join(
+        f"{i}: {words(case.kind or case.channel)}, drawn {' and '.join(map(words, vitals_drawn(case)))}"
+        for i, case in enumerate(cases, start=1)
+    )
     return as_picture(figure, name, f"{caption} {told}.", caption)
+
+
+def vitals_drawn(case: Case) -> tuple[str, ...]:
+    """Return the two vitals to draw: as an alarm names them or a missed kind moves them, then the furthest off."""
+    z = _curves(case)
+    inside = (case.answers.time >= case.start) & (case.answers.time < case.end)
+    size = np.nan_to_num(np.abs(z[inside] if inside.any() else z)).max(axis=0, initial=0.0)
+    turn = [_turn(case, vital) for vital in case.answers.vitals]
+    return tuple(case.answers.vitals[i] for i in np.lexsort((-size, turn))[:LEADING].tolist())
+
+
+def is_short(case: Case) -> bool:
+    """Return whether a mean over an hour would hide the miss."""
+    return not case.channel and case.end - case.start < HOUR
+
+
+def _curves(case: Case) -> Floats:
+    """Return what is drawn of vitals, own spreads (n, v): single rows of short misses; NaN where not assessable."""
+    answers = case.answers
+    z = answers.residual if is_short(case) else answers.contribution
+    return np.where(answers.assessable[:, None], z, np.nan).astype(np.float32)
 
 
 def _panel(ax: Any, case: Case, number: int) -> None:
     answers = case.answers
-    shift = clock_offset(answers, case.start)
-    rows = slice(*np.searchsorted(answers.time, (case.start - AROUND, min(case.end, case.start + DAY) + AROUND)))
+    shift, around = clock_offset(answers, case.start), AROUND_SHORT if is_short(case) else AROUND
+    rows = slice(*np.searchsorted(answers.time, (case.start - around, min(case.end, case.start + DAY) + around)))
     hours = (answers.time[rows] - case.start) / HOUR
-    z = np.where(answers.assessable[rows, None], answers.contribution[rows], np.nan)
-    inside = (answers.time[rows] >= case.start) & (answers.time[rows] < case.end)
-    size = np.nan_to_num(np.abs(z[inside] if inside.any() else z)).max(axis=0, initial=0.0)
-    place = [
-        case.vitals.index(v) if v in case.vitals and case.channel else v not in case.vitals for v in answers.vitals
-    ]
-    for i in np.lexsort((-size, np.asarray(place, np.int64)))[:LEADING].tolist():
-        ax.plot(hours, z[:, i], color=SERIES[i % len(SERIES)], linewidth=1.1)
-    _marks(ax, case, (float(hours[0]), float(hours[-1])))
+    z = _curves(case)[rows]
+    for vital in vitals_drawn(case):
+        i = answers.vitals.index(vital)
+        style = ".-" if is_short(case) else "-"
+        ax.plot(hours, z[:, i], style, color=SERIES[i % len(SERIES)], linewidth=1.1, markersize=3)
+    span = (float(hours[0]), float(hours[-1]))
+    _blanks(ax, ~answers.assessable[rows], hours)
+    _marks(ax, case, span)
     local = case.start + shift
     when = f"{day_words(local // DAY)} {local % DAY // HOUR:02d}:{local % HOUR * 60 // HOUR:02d}"
     title = f"{number}. {words(case.kind or case.channel)}, {case.person}, {when}"
@@ -114,6 +142,13 @@ def _turn(case: Case, vital: str) -> int:
     if vital not in case.vitals:
         return len(case.vitals)
     return case.vitals.index(vital) if case.channel else 0
+
+
+def _blanks(ax: Any, blank: Bools, hours: Doubles) -> None:
+    """Shade the stretches in which nothing could be judged."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], blank, [False])).astype(np.int8)))
+    for begin, end in edges.reshape(-1, 2).tolist():
+        ax.axvspan(hours[begin], hours[min(end, len(hours) - 1)], color=RULE, linewidth=0, zorder=0)
 
 
 def _marks(ax: Any, case: Case, span: tuple[float, float]) -> None:
@@ -133,10 +168,10 @@ def _marks(ax: Any, case: Case, span: tuple[float, float]) -> None:
     ax.set(xlim=span, ylim=(-SHOWN, SHOWN), yticks=(-6, -3, 0, 3, 6))
 
 
-def _line(colour: str, label: str) -> Any:
+def _line(colour: str, label: str, marker: str = "") -> Any:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour, label=label)
+    return Line2D([], [], color=colour, label=label, marker=marker)
 
 
 def _patch(colour: str, alpha: float, label: str) -> Any:

@@ -71,37 +71,14 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def event_f1(detection: Mapping[str, Any]) -> Picture | None:
-    """Draw event F1 of channels and lines to beat with intervals, best on top; None where nothing was judged."""
-    found = {**_told(detection.get("channels", {}), "event_f1"), **_told(detection.get("lines", {}), "event_f1")}
-    if not found:
-        return None
-    names = sorted(found, key=lambda name: found[name][0])
-    figure, ax = sheet(7.2, 0.9 + 0.28 * len(names))
-    for ours in (False, True):
-        places = [y for y, name in enumerate(names) if (name in CHANNELS) is ours]
-        if places:
-            values = np.asarray([found[names[y]] for y in places])
-            label = "our channels" if ours else "lines to beat"
-            ax.barh(places, values[:, 0], 0.68, color=BLUE if ours else RULE, label=label)
-            _whiskers(ax, values, places, across=True)
-    ax.set_yticks(range(len(names)), [plain_text(words(name)) for name in names])
-    ax.set(xlim=(0, 1), xlabel="event F1 (0 to 1), bar: value, line: interval over people")
-    legend(ax)
-    best = ", ".join(f"{words(name)} {found[name][0]:.2f}" for name in reversed(names))
-    return as_picture(
-        figure, "event-f1", f"Bars of event F1: {best}.", "Event F1 of our channels and the lines to beat."
-    )
-
-
 def recall_by_kind(by_kind: Mapping[str, Any]) -> Picture | None:
     """Draw each channel's recall by kind of episode with intervals."""
     return _by_kind(by_kind, "recall-by-kind", "recall (0 to 1), line: interval over people", "Recall by kind", _recall)
 
 
 def delay_by_kind(by_kind: Mapping[str, Any]) -> Picture | None:
-    """Draw each channel's delay by kind: a mark at the median, a line to the 90th percentile."""
-    axis = "delay, mark: median, line: to the 90th percentile"
+    """Draw each channel's delay by kind: a mark at the median, a line to the 90th percentile, found of all episodes."""
+    axis = "delay, mark: median, line: to the 90th percentile, number: episodes found of all"
     return _by_kind(by_kind, "delay-by-kind", axis, "Delay by kind", _delay)
 
 
@@ -129,9 +106,9 @@ def _by_kind(by_kind: Mapping[str, Any], name: str, axis: str, title: str, read:
     figure, ax = sheet(7.2, 1.0 + 0.5 * len(kinds))
     for i, channel in enumerate(channels):
         mine = [kind for kind in kinds if (channel, kind) in points]
-        places = [kinds.index(kind) + 0.24 * ((len(channels) - 1) / 2 - i) for kind in mine]
+        places = [_place(kinds, channels, kind, channel) for kind in mine]
         values = np.asarray([points[channel, kind] for kind in mine])
-        _whiskers(ax, values, places, across=True, colour=CHANNELS[channel])
+        whiskers(ax, values, places, across=True, colour=CHANNELS[channel])
         ax.plot(values[:, 0], places, MARKERS[i], color=CHANNELS[channel], markersize=6, label=words(channel))
     ax.set_yticks(range(len(kinds)), [plain_text(words(kind)) for kind in kinds])
     ax.set(ylim=(-0.6, len(kinds) - 0.4), xlabel=axis)
@@ -141,11 +118,34 @@ def _by_kind(by_kind: Mapping[str, Any], name: str, axis: str, title: str, read:
         ends = [float(end) for value in points.values() for end in (value[0], value[2])]
         marks = [m for m in DELAYS if min(ends) / 3 <= m <= 3 * max(ends)]
         ax.set_xscale("log")
+        _counts(ax, by_kind, points, channels, kinds)
         ax.set_xticks(marks, [str(m) if m < 60 else f"{m // 60} h" for m in marks], minor=False)
         ax.minorticks_off()
     legend(ax)
     told = "; ".join(f"{words(kind)}, {words(channel)}: {value[0]:.2f}" for (channel, kind), value in points.items())
     return as_picture(figure, name, f"{title}: {told}.", f"{title} of episode and channel.")
+
+
+def _place(kinds: Sequence[str], channels: Sequence[str], kind: str, channel: str) -> float:
+    """Return the height of a channel's mark for a kind: channels of a kind lie close together."""
+    return kinds.index(kind) + 0.24 * ((len(channels) - 1) / 2 - channels.index(channel))
+
+
+def _counts(
+    ax: Any,
+    by_kind: Mapping[str, Any],
+    points: Mapping[tuple[str, str], Doubles],
+    channels: Sequence[str],
+    kinds: Sequence[str],
+) -> None:
+    """Write behind each line how many episodes it is of."""
+    for (channel, kind), value in points.items():
+        row = by_kind[channel][kind]
+        if "episodes" in row:
+            told = f"{row['detected']} of {row['episodes']}"
+            place = (float(value[2]), _place(kinds, channels, kind, channel))
+            beside = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "fontsize": 6.5}
+            ax.annotate(told, place, color=CHANNELS[channel], **beside)
 
 
 def forecast_skill(forecast: Mapping[str, Any]) -> Picture | None:
@@ -198,7 +198,7 @@ def _by_horizon(
         colour, mine = SERIES[i % len(SERIES)], sorted(row)
         places = [horizons.index(horizon) + 0.09 * (i - (len(known) - 1) / 2) for horizon in mine]
         values = np.asarray([row[horizon] for horizon in mine])
-        _whiskers(ax, values, places, across=False, colour=colour)
+        whiskers(ax, values, places, across=False, colour=colour)
         style = f"-{MARKERS[i % len(MARKERS)]}"
         ax.plot(places, values[:, 0], style, color=colour, markersize=5, label=plain_text(words(vital)))
         crosses = [(worst or {}).get(vital, {}).get(str(horizon)) for horizon in mine]
@@ -364,7 +364,8 @@ def figure_of(found: Any) -> Doubles | None:
     return np.asarray([value, *(value if found.get(k) is None else float(found[k]) for k in ("low", "high"))])
 
 
-def _told(rows: Mapping[str, Any], name: str) -> dict[str, Doubles]:
+def told_of(rows: Mapping[str, Any], name: str) -> dict[str, Doubles]:
+    """Return value, low, high of a figure in each row that has it."""
     found = {key: figure_of(row.get(name)) for key, row in rows.items()}
     return {key: value for key, value in found.items() if value is not None}
 
@@ -399,7 +400,7 @@ def sheet_of(width: float, height: float, down: int, across: int) -> tuple[Any, 
     return figure, axes
 
 
-def _whiskers(ax: Any, values: Doubles, places: Sequence[float], *, across: bool, colour: str = INK) -> None:
+def whiskers(ax: Any, values: Doubles, places: Sequence[float], *, across: bool, colour: str = INK) -> None:
     """Draw intervals of rows (value, low, high)."""
     draw = ax.hlines if across else ax.vlines
     draw(places, values[:, 1], values[:, 2], color=colour, linewidth=1.3)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import cleaning, explaining, features, few_sensors, own_level, residuals, sequences
+from vitalwatch import cleaning, explaining, features, few_sensors, own_level, probing, residuals, sequences
 from vitalwatch.attribution import FOREST_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import VITALS, Normal
@@ -34,15 +34,6 @@ from vitalwatch.scoring import Calibration, Detector, Scores
 from vitalwatch.tables import Alarm, Answers, Bools, Care, Doubles, Floats, Grid, Profile, Readings, Times
 from vitalwatch.watching import Channel, Rule, watch
 
-PROBE_TOLERANCE = {
-    "features": 1e-4,
-    "unusual": 1e-4,
-    "known": 1e-4,
-    "probability": 1e-4,
-    "expected_heart_rate": 1e-3,
-    "forecast": 1e-2,
-    "risk": 1e-4,
-}
 CHANNELS = ("unusual", "known", "rule", "technical")
 
 
@@ -83,6 +74,7 @@ class Asked:
     forecast: bool
     detect: bool
     follow: bool = False
+    by_kind: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,8 +159,8 @@ class Monitor:
         monitor = cls(bundle.files, bundle.card)
         expected = bundle.probe["answers"]
         got = monitor.probe(bundle.probe)
-        for name, limit in PROBE_TOLERANCE.items():
-            apart = _apart(got.get(name, []), expected.get(name, []))
+        for name, limit in probing.TOLERANCE.items():
+            apart = probing.apart(got.get(name, []), expected.get(name, []))
             if apart > limit:
                 problem = f"its self-test gives other {name} than training saw (by {apart:.3g}, {limit:g} allowed)"
                 raise BundleRefused(str(folder), problem, RETRAIN)
@@ -216,15 +208,22 @@ class Monitor:
         return self.advance(State(state.person, cleaned, state.before, state.before), told.open, detect=detect)[1]
 
     def answer(
-        self, readings: Readings, profile: Profile | None = None, *, forecast: bool = True, detect: bool = True
+        self,
+        readings: Readings,
+        profile: Profile | None = None,
+        *,
+        forecast: bool = True,
+        detect: bool = True,
+        by_kind: bool = False,
     ) -> Answers:
         """Return the answers for all of one person's readings, from nothing known before; as `advance` otherwise.
 
-        Nobody goes on from here, so that the newest row needs no state before it, and no turn of its own.
+        Nobody goes on from here, so that the newest row needs no state before it, and no turn of its own. `by_kind`
+        asks for `Answers.by_kind`.
         """
         state = self.begin(readings.person, profile)
         grid = cleaning.advance(state.cleaning, readings, self._cleaning)[1]
-        return self._rows(state.body, state.person, grid, Asked(forecast, detect), 0)[1]
+        return self._rows(state.body, state.person, grid, Asked(forecast, detect, by_kind=by_kind), 0)[1]
 
     def changed(self, state: State, profile: Profile) -> State:
         """Return the state of a person whose medication or device is another from now on.
@@ -304,7 +303,7 @@ class Monitor:
 
     def probe(self, probe: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Push the probe's readings through cleaning, features and models; return the newest rows' answers."""
-        readings, profile, rows = probe_readings(probe["readings"])
+        readings, profile, rows = probing.probe_readings(probe["readings"])
         answers = self.answer(readings, profile)
         columns = self.features(readings, profile)
         told = {
@@ -318,7 +317,7 @@ class Monitor:
         risk = self.risks(readings, profile)
         if risk is not None:
             told["risk"] = np.stack(list(risk.values.values()), axis=1)
-        return {name: _plain(values[-rows:]) for name, values in told.items()}
+        return {name: probing.plain(values[-rows:]) for name, values in told.items()}
 
     def _behind(self, answers: Answers, profile: Profile | None, state: State | None) -> tuple[Floats, Rows, Kept]:
         """Return the person's columns, the rows that answers rest on, and what the detector said before them."""
@@ -369,6 +368,8 @@ class Monitor:
             alarms=alarms,
             late=late,
         )
+        if asked.by_kind:
+            answers = replace(answers, by_kind=(scores.by_kind / own[:, 1:]).astype(np.float32))
         return Body(state, recent, scored, channels, levels), answers
 
     def _on_own_level(
@@ -455,46 +456,3 @@ def _joined(a: Answers, b: Answers, grid: Grid) -> Answers:
     ordered = tuple(sorted(alarms.values(), key=lambda alarm: (alarm.start, alarm.channel)))
     columns: dict[str, Any] = {name: np.concatenate((getattr(a, name), getattr(b, name))) for name in BY_ROW}
     return replace(b, **columns, alarms=ordered, grid=grid)
-
-
-def probe_of(readings: Readings, profile: Profile, rows: int) -> dict[str, Any]:
-    """Return readings as plain values for probe.json; the answers of the last `rows` grid rows are compared."""
-    return {
-        "time": readings.time.tolist(),
-        "offset": readings.offset.tolist(),
-        "values": {name: _plain(column) for name, column in readings.values.items()},
-        "profile": {"age": profile.age, "sex": profile.sex, "medication": list(profile.medication)},
-        "rows": rows,
-    }
-
-
-def probe_readings(told: Mapping[str, Any]) -> tuple[Readings, Profile, int]:
-    """Read back what `probe_of` wrote: readings, profile and how many rows are compared."""
-    values = {
-        name: np.asarray([np.nan if v is None else v for v in column], np.float32)
-        for name, column in told["values"].items()
-    }
-    profile = Profile(
-        "probe", age=told["profile"]["age"], sex=told["profile"]["sex"], medication=tuple(told["profile"]["medication"])
-    )
-    time, offset = np.asarray(told["time"], np.int64), np.asarray(told["offset"], np.int16)
-    return Readings("probe", time, offset, values), profile, int(told["rows"])
-
-
-def _plain(values: Floats) -> list[Any]:
-    """Return nested lists with None for NaN (JSON has none)."""
-    rounded = np.asarray(values, np.float64).astype(object)
-    rounded[np.isnan(np.asarray(values, np.float64))] = None
-    plain: list[Any] = rounded.tolist()
-    return plain
-
-
-def _apart(got: list[Any], expected: list[Any]) -> float:
-    """Return the largest difference; infinite where one is missing and the other is not, or shapes differ."""
-    a, b = (np.asarray(values, object) for values in (got, expected))
-    if a.shape != b.shape:
-        return float("inf")
-    a, b = (np.asarray([np.nan if value is None else value for value in v.ravel()], np.float64) for v in (a, b))
-    if (np.isnan(a) != np.isnan(b)).any():
-        return float("inf")
-    return float(np.nanmax(np.abs(a - b), initial=0.0))

@@ -8,6 +8,7 @@ from typing import Any
 from vitalwatch.drawing import GREEN, INK, ORANGE, Picture, as_picture, figure_of, legend, sheet, words
 
 RARE = 0.1  # end of the lowest bin
+SMALL = {"fontsize": 7, "color": INK, "ha": "center"}
 Points = Sequence[tuple[float, float, float, float]]  # told, came, and the interval of what came
 
 
@@ -37,12 +38,12 @@ def known(table: Mapping[str, Any], where: str) -> Picture | None:
         low = [max(end, least) for end in low]
     ax.vlines(x, low, high, color=GREEN, linewidth=1.3)
     ax.plot(x, y, "-o", color=GREEN, label="known channel, line: interval over people")
-    beside = {"xytext": (4, -2), "textcoords": "offset points", "fontsize": 7, "color": INK}
-    for (row, _), point in zip(found, points, strict=True):
-        ax.annotate(f"{row['rows']:,}", (point[0], point[2]), **beside)
-    ax.set(
-        xlim=(least, 1), ylim=(least, 1), xlabel="probability told (0 to 1), with rows", ylabel="share that came true"
-    )
+    for i, ((row, _), told) in enumerate(zip(found, x, strict=True)):  # upright, where the line is not
+        high_up = i < len(x) / 2
+        place, side = (0.98, "top") if high_up else (0.02, "bottom")
+        ax.text(told, place, f"{row['rows']:,}", transform=ax.get_xaxis_transform(), rotation=90, va=side, **SMALL)
+    ax.set(xlim=(least, 1), ylim=(least, 1))
+    ax.set(xlabel="probability told (0 to 1); upright: rows", ylabel="share that came true")
     legend(ax)
     told = ", ".join(f"told {point[0]:.2f} came true {point[1]:.2f}" for point in points)
     caption = f"Reliability of the known channel's probability, {where}."

@@ -140,6 +140,7 @@ class Scores:
         kind: Index of its kind (n,), -1 without supervised heads.
         probability: Of any labelled kind, at the prevalence in `card["prevalence"]` (n,); NaN without heads.
         p_value: Share of normal calibration rows in this context whose rarer channel is at least as rare, (0, 1] (n,).
+        by_kind: Channel B's score of each kind, (n, kinds); (n, 0) without supervised heads.
     """
 
     unusual: Floats
@@ -148,12 +149,14 @@ class Scores:
     kind: NDArray[np.int16]
     probability: Floats
     p_value: Floats
+    by_kind: Doubles
 
     @staticmethod
     def unknown(n: int) -> Scores:
         """Return the scores of rows that nobody asked for."""
         nothing = np.full(n, np.nan, np.float32)
-        return Scores(nothing, np.zeros(n, np.int8), nothing, np.full(n, -1, np.int16), nothing, nothing)
+        kind = np.full(n, -1, np.int16)
+        return Scores(nothing, np.zeros(n, np.int8), nothing, kind, nothing, nothing, np.empty((n, 0)))
 
 
 class Asked(Protocol):
@@ -193,8 +196,7 @@ class Detector:
         """
         n = len(x)
         if n == 0:
-            nothing = np.empty(0, np.float32)
-            return kept, Scores(nothing, np.empty(0, np.int8), nothing, np.empty(0, np.int16), nothing, nothing)
+            return kept, Scores.unknown(0)
         if n == 1:
             return self._advance_one(kept, x, assessable.item())
         kept, mean = averaging.advance(kept, np.column_stack(self._outputs(x)), assessable, ALONE)
@@ -203,7 +205,7 @@ class Detector:
         context = context_of(x)
         rarity = self._rarity.look_up(unusual[:, None], context)
         told = np.full((4, n), np.nan, np.float32)
-        kind = np.full(n, -1, np.int16)
+        kind, level = np.full(n, -1, np.int16), np.empty((n, 0))
         if self._known is not None:
             level = self.level(mean[:, self._groups : -1])
             kind = level.argmax(axis=1).astype(np.int16)
@@ -215,7 +217,8 @@ class Detector:
         told[0] = unusual
         told[3] = 10.0 ** -np.minimum(rarity[:, 0], RAREST)
         np.copyto(told, np.nan, where=~assessable)
-        return kept, Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], kind, told[2], told[3])
+        np.copyto(level, np.nan, where=~assessable[:, None])
+        return kept, Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], kind, told[2], told[3], level)
 
     def _advance_one(self, kept: Kept, x: Floats, assessable: bool) -> tuple[Kept, Scores]:
         """Return `advance` of one row, in plain numbers."""
@@ -225,7 +228,7 @@ class Detector:
         surprise = self._surprise.look_up_one(mean[: self._groups], asleep)
         lift = LIFTS.item(int(WHOLE.dot(x[0] != 0.0)))
         surprise = [value + lift for value in surprise]
-        unusual, known, kind, probability = max(surprise), nan, -1, nan
+        unusual, known, kind, probability, level = max(surprise), nan, -1, nan, list[float]()
         (rarity,) = self._rarity.look_up_one([unusual], context)
         if self._known is not None and self._level is not None:
             level = self._level.look_up_one(mean[self._groups : -1], False)
@@ -236,10 +239,12 @@ class Detector:
                 (rarity,) = either.look_up_one([max(rarity, *of_known.look_up_one([known], context))], context)
         p_value = np.power(10.0, -min(rarity, RAREST))  # numpy's, whose last bit is not always that of `**`
         told = np.array([[unusual], [known], [probability], [p_value]], np.float32)
+        by_kind = np.array([level])
         if not assessable:
             told.fill(nan)
+            by_kind.fill(nan)
         group = np.array([surprise.index(unusual)], np.int8)
-        return kept, Scores(told[0], group, told[1], np.array([kind], np.int16), told[2], told[3])
+        return kept, Scores(told[0], group, told[1], np.array([kind], np.int16), told[2], told[3], by_kind)
 
     def _outputs(self, x: Floats) -> tuple[Floats, ...]:
         """Return what the models say of rows: by group (n, g), and with heads by kind (n, k) and of any kind (n,)."""

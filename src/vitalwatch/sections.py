@@ -58,6 +58,7 @@ def sections(
         ("detection", "Detection", _detection(detection)),
         ("kinds", "By kind of episode", _kinds(detection)),
         ("alarms", "False alarms", _false_alarms(detection)),
+        ("shares", "How the budget of false alarms is shared", _shares(evaluation.get("shares", {}))),
         ("groups", "Subgroups", _groups(detection)),
         ("probability", "How far the known channel's probability can be believed", _probability(detection)),
         ("rare", "Is what is called rare rare?", _rare(evaluation.get("p_values", {}))),
@@ -107,7 +108,7 @@ def _detection(detection: Json) -> Blocks:
         f"{detection['episodes']} episodes ({detection['episodes_left_out']} more do not count: they begin before "
         f"judging or nothing was worn); {percent(detection['rows_in_episodes'])} of the rows lie in an episode."
     )
-    yield drawing.event_f1(detection)
+    yield tradeoffs.event_f1(detection)
     yield from _beside_lines(detection)
     names = (
         "Detector|Event F1|Precision|Recall|Macro recall over kinds|False alarms per worn person-day|"
@@ -237,6 +238,36 @@ def _false_alarms(detection: Json) -> Blocks:
         yield as_table(title, "Sensor fault or harmless context|False alarms|Per worn person-day", told)
 
 
+def _shares(told: Json) -> Blocks:
+    """Tell what more of the budget for channel A costs on kinds that were labelled, and finds of others."""
+    if "shares" not in told:
+        yield Note(missing(told) or "Shares of the budget were not judged.")
+        return
+    yield Note(
+        "Channel B finds kinds that somebody labelled, channel A alone looks for whatever else is unusual: more of the "
+        "budget for one is less for the other. The share is the user's to choose (detector.share_unusual in "
+        f"params.yaml; {told['served']:g} is served). Thresholds of each share are those of calibration people, judged "
+        f"on {told['people']} test people with {told['episodes']} episodes. A kind is hidden by leaving its head out; "
+        "the forests saw its episodes among all rows, unlabelled. Choose by what you fear to miss."
+    )
+    yield tradeoffs.shares(told)
+    rows = [
+        (
+            f"{row['share']:g}{' (served)' if row['share'] == told['served'] else ''}",
+            *(ranged(row[key]) for key in ("event_f1", "recall", "false_alarms_per_day")),
+            ranged(row["recall_hidden"]),
+            ranged(row["recall_hidden_by_chance"]),
+            fixed(row["false_alarms_per_day_hidden"], 3),
+        )
+        for row in told["shares"]
+    ]
+    names = (
+        "Channel A's share|Event F1, known kinds|Recall, known kinds|False alarms per worn person-day|"
+        "Recall, kind hidden|The same, as many alarms at other times|False alarms a day, kind hidden"
+    )
+    yield as_table("Both channels, by channel A's share of the budget", names, rows)
+
+
 def _cause(name: str) -> str:
     """Return what the simulator wrote down, in words: `sensor fault: stuck value`."""
     kind, _, cause = words(name).partition(":")
@@ -348,9 +379,11 @@ def _worst(cases: Mapping[str, Sequence[Case]]) -> Blocks:
         yield Note("No false alarm and no miss of labelled test people was handed to this report.")
         return
     yield Note(
-        "Around each case: two vitals, those that the explanation names or that the missed kind moves first, as means "
-        "over an hour or six, in own spreads; hours from its start. An episode is the worse missed the further the "
-        "scores stayed below the threshold."
+        "Around each case: two vitals, first those that the explanation names or the missed kind moves (a detail is "
+        "drawn as its vital), then those furthest from usual, as means over an hour or six; a miss of less than an "
+        "hour as single rows, because a mean would hide it. In own spreads, hours from its start. Grey: too little was "
+        "measured to judge; an episode there counts as missed unless nothing at all was worn. An episode is the worse "
+        "missed the further the scores stayed below the threshold."
     )
     yield casework.draw(alarms, "worst-alarms", "The worst false alarms: furthest above their threshold.")
     names = "Number|Channel and kind|Above threshold|Why it came|What would clear it"
@@ -437,5 +470,7 @@ def _readable(name: str) -> str:
 
 
 def _everything(evaluation: Json) -> Blocks:
-    rows = flat_rows({name: value for name, value in evaluation.items() if name not in ("gates", "split")})
-    yield as_table("All figures of the evaluation, by their names in evaluation.json", "Name|Value", rows, folded=True)
+    yield Note("All figures of the evaluation, by their names in evaluation.json, a table a part.")
+    for name, part in evaluation.items():
+        if name not in ("gates", "split"):
+            yield as_table(words(name).capitalize(), "Name|Value", flat_rows({name: part}), folded=True)

@@ -256,6 +256,7 @@ class Answers:
         alarms: Episodes, oldest first.
         grid: The grid rows that these answers belong to.
         late: Readings left out because they came after the step that followed theirs.
+        by_kind: Channel B's score of each of `kinds` on the person's own level, (n, kinds); empty unless asked for.
         centre, spread: Own normal of each vital in the row's context and what it varies by, (n, v), on the scale that
             `explaining.in_units` reads.
     """
@@ -284,6 +285,7 @@ class Answers:
     contribution: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
     late: int = 0
     own_level: Floats = field(default_factory=lambda: np.ones((0, 2), np.float32))
+    by_kind: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
     centre: Doubles = field(default_factory=lambda: np.empty((0, 0)))
     spread: Doubles = field(default_factory=lambda: np.empty((0, 0)))
 

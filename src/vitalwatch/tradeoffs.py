@@ -1,15 +1,62 @@
-"""What false alarms buy, drawn: recall by budget, precision against recall, with the lines to beat by name."""
+"""What false alarms buy, drawn: event F1 beside the lines to beat, recall by budget or share, precision against it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from vitalwatch.drawing import CHANNELS, INK, MARKERS, Picture, as_picture, figure_of, legend, plain_text, sheet, words
+from vitalwatch.drawing import (
+    BLUE,
+    CHANNELS,
+    GREEN,
+    INK,
+    MARKERS,
+    ORANGE,
+    RULE,
+    Picture,
+    as_picture,
+    figure_of,
+    legend,
+    plain_text,
+    sheet,
+    told_of,
+    whiskers,
+    words,
+)
+from vitalwatch.wording import detector
 
 NAME_HEIGHT = 0.035  # of an axis from 0 to 1, at 7 points
+GAP, LETTER, LEFT = 0.015, 0.0078, 0.4  # of the same: beside a name, of a letter, from where on names stand left
+SHARED = {
+    "known kinds, event F1": "event_f1",
+    "hidden kinds, recall": "recall_hidden",
+    "the same, as many alarms at other times": "recall_hidden_by_chance",
+}
+
+
+def event_f1(detection: Mapping[str, Any]) -> Picture | None:
+    """Draw event F1 of channels and lines to beat with intervals, best on top; None where nothing was judged."""
+    found = {**told_of(detection.get("channels", {}), "event_f1"), **told_of(detection.get("lines", {}), "event_f1")}
+    if not found:
+        return None
+    names = sorted(found, key=lambda name: found[name][0])
+    figure, ax = sheet(9.0, 0.9 + 0.28 * len(names))
+    for ours in (False, True):
+        places = [y for y, name in enumerate(names) if (name in CHANNELS) is ours]
+        if places:
+            values = np.asarray([found[names[y]] for y in places])
+            label = "our channels" if ours else "lines to beat"
+            ax.barh(places, values[:, 0], 0.68, color=BLUE if ours else RULE, label=label)
+            whiskers(ax, values, places, across=True)
+    ax.set_yticks(range(len(names)), [plain_text(detector(name)) for name in names])
+    ax.set(xlim=(0, 1), xlabel="event F1 (0 to 1), bar: value, line: interval over people")
+    legend(ax)
+    best = ", ".join(f"{detector(name)} {found[name][0]:.2f}" for name in reversed(names))
+    return as_picture(
+        figure, "event-f1", f"Bars of event F1: {best}.", "Event F1 of our channels and the lines to beat."
+    )
 
 
 def curve(detection: Mapping[str, Any]) -> Picture | None:
@@ -63,8 +110,46 @@ def precision_recall(detection: Mapping[str, Any]) -> Picture | None:
 
 
 def _named(ax: Any, places: Mapping[str, tuple[float, float]]) -> None:
-    """Write a name beside each place, lower ones moved down where they would lie on the one above."""
-    below = 2.0
+    """Write a name beside each place, lower ones moved down where they would lie on one that is written already.
+
+    Names of places on the right stand to their left, so that they stay inside and off the curves.
+    """
+    written: list[tuple[float, float, float]] = []  # from, to, height
     for name, (x, y) in sorted(places.items(), key=lambda item: -item[1][1]):
-        below = min(y, below - NAME_HEIGHT)
-        ax.annotate(plain_text(words(name)), (x, y), (x + 0.015, below), fontsize=7, color=INK, va="center")
+        side, label = "right" if x > LEFT else "left", plain_text(detector(name))
+        begin = x - GAP if side == "right" else x + GAP
+        low = begin - LETTER * len(label) if side == "right" else begin
+        high, height = low + LETTER * len(label), y
+        for other_low, other_high, other in written:  # the highest first
+            if low < other_high and other_low < high and abs(other - height) < NAME_HEIGHT:
+                height = other - NAME_HEIGHT
+        written = sorted([*written, (low, high, height)], key=lambda one: -one[2])
+        ax.annotate(label, (x, y), (begin, height), fontsize=7, color=INK, va="center", ha=side)
+
+
+def shares(told: Mapping[str, Any]) -> Picture | None:
+    """Draw what channel A's share of the budget costs on known kinds and finds of hidden ones; None where unknown."""
+    rows = told.get("shares", ())
+    lines = {
+        label: [(row["share"], *one.tolist()) for row in rows if (one := figure_of(row[key])) is not None]
+        for label, key in SHARED.items()
+    }
+    caption = "What channel A's share of the false-alarm budget costs on known kinds and finds of hidden ones."
+    return by_share(lines, told["served"], "shares", caption) if rows else None
+
+
+def by_share(
+    lines: Mapping[str, Sequence[tuple[float, float, float, float]]], served: float, name: str, caption: str
+) -> Picture:
+    """Draw lines of (share, value, low, high) over channel A's share of the budget, and the share that is served."""
+    figure, ax = sheet(7.2, 3.6)
+    ax.set(xlabel="share of the false-alarm budget for channel A", ylabel="event F1, recall", xlim=(0, 1), ylim=(0, 1))
+    said = []
+    for (label, points), colour, mark in zip(lines.items(), (GREEN, ORANGE, INK), MARKERS, strict=False):
+        at, value, low, high = (list(column) for column in zip(*points, strict=True)) if points else ([],) * 4
+        ax.vlines(at, low, high, color=colour, linewidth=1)
+        ax.plot(at, value, f"-{mark}", color=colour, markersize=4, label=label)
+        said.append(f"{label}: " + ", ".join(f"{share:g} gives {one:.3f}" for share, one, *_ in points))
+    ax.axvline(served, color=INK, linestyle="--", linewidth=1, label="as served")
+    legend(ax)
+    return as_picture(figure, name, f"{caption} {'; '.join(said)}.", caption)

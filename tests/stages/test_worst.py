@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from report_world import KINDS, STEP, result, small_settings
+from vitalwatch.baseline import VITALS
+from vitalwatch.casework import Case, draw, is_short, vitals_drawn
 from vitalwatch.casework import baseline_drift as drawn
-from vitalwatch.casework import draw
 from vitalwatch.monitor import Monitor
 from vitalwatch.stages import worst
 from vitalwatch.stages.judging import PersonResult
@@ -68,7 +69,29 @@ def test_a_miss_is_an_episode_without_alarm_and_says_what_the_vitals_did(cases) 
 
     assert ("person-2", KINDS[0]) == (case.person, case.kind)
     assert case.score < 0
-    assert "came furthest from usual" in case.told
+    assert case.told.startswith("Heart rate: ")
+    assert "own spreads in the mean of its rows" in case.told
+
+
+def moved(change: float, *, jolt: float = 0.0, blind: int = 0) -> str:
+    """What is told of twelve rows of heart rate moved by so many own spreads, one of them jolted, some not assessed."""
+    answers = result("one", "test").answers
+    residual, assessable = np.zeros_like(answers.residual), np.ones(len(answers), bool)
+    residual[100:112, 0] = change
+    residual[105, 0] += jolt
+    assessable[100 : 100 + blind] = False
+    told = replace(answers, residual=residual, assessable=assessable)
+    return worst._moved(told, slice(100, 112), ("heart_rate",), small_settings())
+
+
+def test_a_heart_that_was_too_slow_is_told_to_be_below_usual_whatever_one_row_said() -> None:
+    assert "Heart rate: -1.2 own spreads in the mean of its rows, -1.5 in the furthest." == moved(-1.5, jolt=4.0)
+
+
+def test_a_miss_in_which_too_little_was_measured_says_so() -> None:
+    assert moved(2.0, blind=9).endswith("Not assessable in 75% of it.")
+    assert "Not assessable in 100% of it." == moved(2.0, blind=12)
+    assert "assessable" not in moved(2.0)
 
 
 def test_a_panel_draws_what_the_explanation_names_first() -> None:
@@ -81,6 +104,53 @@ def test_a_panel_draws_what_the_explanation_names_first() -> None:
         "Oxygen saturation 88 %; heart rate 99 /min.", schema
     )
     assert () == worst.named_first("NEWS2 is 7 of the vitals measured.", schema)
+
+
+def alarm_of(vitals: tuple[str, ...], hours: float, *, channel: str = "known") -> Case:
+    """A case of so many hours in which every vital lies further from usual than the one before it."""
+    answers = result("one", "test").answers
+    z = np.zeros_like(answers.residual)
+    begin = 2000
+    rows = slice(begin, begin + int(hours * 12))
+    z[rows] = np.arange(len(answers.vitals)) + 1.0
+    answers = replace(answers, residual=z, contribution=-z[:, ::-1])
+    start, end = int(answers.time[begin]), int(answers.time[begin]) + int(hours * 12) * STEP
+    return Case("one", answers, (), start, end, "fever", channel, 1.0, "", vitals=vitals)
+
+
+def test_an_alarm_is_drawn_by_the_two_vitals_that_it_names_in_their_order() -> None:
+    assert ("heart_rate", "body_temperature") == vitals_drawn(alarm_of(("heart_rate", "body_temperature"), 3))
+    assert ("body_temperature", "heart_rate") == vitals_drawn(alarm_of(("body_temperature", "heart_rate"), 3))
+
+
+def test_beside_the_one_vital_that_is_named_stands_the_one_furthest_from_usual() -> None:
+    assert ("body_temperature", VITALS[0]) == vitals_drawn(alarm_of(("body_temperature",), 3))
+
+
+def test_a_miss_is_drawn_by_the_vitals_that_its_kind_moves_the_furthest_first() -> None:
+    case = alarm_of(("heart_rate", "respiratory_rate", "body_temperature"), 3, channel="")
+
+    assert ("heart_rate", "respiratory_rate") == vitals_drawn(case)  # contribution falls along VITALS
+
+
+def test_a_miss_of_less_than_an_hour_is_drawn_as_single_rows_and_an_alarm_never() -> None:
+    short, long, alarm = alarm_of((), 0.5, channel=""), alarm_of((), 1, channel=""), alarm_of((), 0.5)
+
+    assert [True, False, False] == [is_short(case) for case in (short, long, alarm)]
+    assert (VITALS[-1], VITALS[-2]) == vitals_drawn(short)  # residual rises along VITALS, contribution falls
+    assert (VITALS[0], VITALS[1]) == vitals_drawn(long) == vitals_drawn(alarm)
+    assert [True, False] == ["single rows" in draw([case], "one", "One.").svg for case in (short, long)]
+
+
+def test_what_could_not_be_assessed_is_shaded() -> None:
+    case = alarm_of(("heart_rate",), 3)
+    blind = np.ones(len(case.answers), bool)
+    blind[2010:2020] = False
+    shaded = replace(case, answers=replace(case.answers, assessable=blind))
+
+    assert "not assessable" in draw([case], "one", "One.").svg
+    before, after = (draw([one], "one", "One.").svg.count("--rule") for one in (case, shaded))
+    assert before < after
 
 
 def test_drawn_cases_are_numbered_and_told_in_words(cases) -> None:

@@ -1,8 +1,8 @@
 """Channel B: boosted trees on labelled episodes, a head a kind against normal rows.
 
-One head for all kinds learns the long and easy ones, whose rows outnumber the rest; a head a kind, each put on the same
-scale of false alarms by calibration people, finds the short ones too (figures in docs/decisions.md). Regularised so
-that it learns kinds and not people: a third of the columns a tree, strong L2, large leaves, and rows weighted so that
+A head names its kind and can be left out or added without the others; all are put on the same scale of false alarms by
+calibration people (one head for all kinds beside it: docs/comparison.md). Regularised so that it learns kinds and not
+people: a third of the columns a tree, strong L2, large leaves, and rows weighted so that
 a long episode counts as much as a short one.
 """
 

@@ -19,7 +19,7 @@ from vitalwatch.monitor import Monitor
 from vitalwatch.pipeline import Work
 from vitalwatch.recordings import iter_people, read_events, read_profiles
 from vitalwatch.settings import Settings
-from vitalwatch.stages import forecast_parts, hospital, hospital_tables, leakage, p_values, worst
+from vitalwatch.stages import forecast_parts, hospital, hospital_tables, leakage, p_values, shares, worst
 from vitalwatch.stages.evaluate import Gate, tables_of
 from vitalwatch.stages.judging import PersonResult, Thresholds
 from vitalwatch.stages.people import enrolled_until, group_of, labelled_groups, read_episodes
@@ -68,6 +68,8 @@ def evaluate(work: Work) -> dict[str, Any]:
     if "vitals" in tables["forecast"]:
         rng, told_of = np.random.default_rng(settings.params.seed), _told_of(results, splits)
         tables["forecast"]["parts"] = forecast_parts.tables(told_of, models.files, monitor, settings, rng)
+    limits, rng = models.files.get(shares.FILE, b"[]"), np.random.default_rng(settings.params.seed)
+    tables["shares"] = shares.tables(_told_of(results, splits), json.loads(limits), settings, rng)
     tables["baseline_drift"] = worst.baseline_drift(results)
     folder = work.out("reports/evaluation.json").parent
     (folder / "evaluation.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
@@ -166,7 +168,8 @@ def answer_all(
         person = readings.person
         profile = known.profiles.get(person, Profile(person))
         part = parts[person]
-        answers = monitor.answer(readings, profile, forecast=part == "test", detect=part != "calibration")
+        tested, scored = part == "test", part != "calibration"
+        answers = monitor.answer(readings, profile, forecast=tested, detect=scored, by_kind=tested)
         begins = splits.get(person, {}).get("test")
         enrolled = enrolled_until(answers.grid, settings.params.baseline.enrolment_days)
         return PersonResult(
@@ -177,7 +180,7 @@ def answer_all(
             split=parts[person],
             answers=answers,
             enrolled_until=max(enrolled, begins or 0),
-            cold=cold(monitor, answers.grid, profile) if part == "test" else None,
+            cold=cold(monitor, answers.grid, profile) if tested else None,
         )
 
     work = Parallel(n_jobs=settings.config.jobs, prefer="threads", return_as="generator", pre_dispatch="2*n_jobs")

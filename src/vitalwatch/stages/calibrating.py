@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,9 +48,33 @@ class Seen:
     tracks: tuple[Track, ...]
 
 
+@dataclass(frozen=True)
+class Calibrated:
+    """Calibration people, and what they taught.
+
+    Attributes:
+        calibration: Scales and thresholds.
+        cohort: Of those whom thresholds rest on.
+        unusual: Channel A's score of their rows before own levels, NaN if unsure (n,).
+        by_kind: Channel B's of each kind, (n, kinds), None without heads.
+    """
+
+    calibration: Calibration
+    cohort: Cohort
+    unusual: Doubles
+    by_kind: Doubles | None
+
+
 def calibrate(
     held: Seen, forest: bytes, known: bytes | None, kinds: tuple[str, ...], settings: Settings
 ) -> Calibration:
+    """Return what `calibrated` chooses."""
+    return calibrated(held, forest, known, kinds, settings).calibration
+
+
+def calibrated(
+    held: Seen, forest: bytes, known: bytes | None, kinds: tuple[str, ...], settings: Settings
+) -> Calibrated:
     """Choose scales and thresholds on calibration people; each channel gets its share of the false-alarm budget.
 
     Where some of them are labelled, only those: of the others nobody knows which alarms are false.
@@ -75,15 +100,16 @@ def calibrate(
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
-    score, known_threshold, known_blocks = None, float("inf"), own_level.NOBODYS
+    by_kind, score, known_threshold, known_blocks = None, None, float("inf"), own_level.NOBODYS
     if margin is not None:
-        score = detector.level(margin).max(axis=1)
+        by_kind = detector.level(margin)
+        score = by_kind.max(axis=1)
         known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
     unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, params.detector.budget * share, settings)
     rarity, known_rarity, either_rarity = anomaly.rarity_scales(
         unusual[quiet], None if score is None else score[quiet], context_of(held.x[quiet])
     )
-    return Calibration(
+    calibration = Calibration(
         surprise=scale,
         rarity=rarity,
         level=level,
@@ -97,6 +123,7 @@ def calibrate(
         unusual_blocks=unusual_blocks,
         known_blocks=known_blocks,
     )
+    return Calibrated(calibration, cohort, unusual, by_kind)
 
 
 def on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
@@ -119,6 +146,11 @@ def labelled(held: Seen) -> Seen:
     return Seen(**columns, tracks=tuple(track for i, track in enumerate(held.tracks) if i in known))
 
 
-def _threshold(cohort: Cohort, score: NDArray[Any], budget: float) -> float:
+def thresholds_of(cohort: Cohort, score: NDArray[Any], budgets: Sequence[float]) -> tuple[float, ...]:
+    """Return the threshold that each budget allows new people, of scores on own levels (n,)."""
     levels = cohort.levels(np.split(score, np.cumsum([len(track.time) for track in cohort.tracks])[:-1]))
-    return cohort.thresholds_for_budgets(levels, [budget], for_new_people=True)[0]
+    return cohort.thresholds_for_budgets(levels, budgets, for_new_people=True)
+
+
+def _threshold(cohort: Cohort, score: NDArray[Any], budget: float) -> float:
+    return thresholds_of(cohort, score, [budget])[0]

@@ -24,16 +24,17 @@ from vitalwatch.export import forests_to_onnx, one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Track
 from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
 from vitalwatch.models import forecast as forecaster
-from vitalwatch.monitor import Chosen, Monitor, probe_of
+from vitalwatch.monitor import Chosen, Monitor
 from vitalwatch.pipeline import Work
+from vitalwatch.probing import probe_of
 from vitalwatch.recordings import read_events
 from vitalwatch.residuals import Learnt
 from vitalwatch.schema import minutes
 from vitalwatch.scoring import Calibration
 from vitalwatch.settings import Settings
 from vitalwatch.splits import CALIBRATION, TRAIN
-from vitalwatch.stages import hospital
-from vitalwatch.stages.calibrating import Seen, calibrate, labelled
+from vitalwatch.stages import hospital, shares
+from vitalwatch.stages.calibrating import Seen, calibrated, labelled
 from vitalwatch.stages.forecasting import (
     Windows,
     draw_shares,
@@ -94,7 +95,8 @@ def train(work: Work) -> dict[str, Any]:
         clock.done("forests and episode heads")
         held, probation = see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
         _enough(held.x[held.far & held.sure], "away from episodes can be calibrated on")
-        calibration = calibrate(held, forest, known, kinds if known else (), settings)
+        taught = calibrated(held, forest, known, kinds if known else (), settings)
+        calibration, sharing = taught.calibration, shares.thresholds(taught, kinds, settings)
         simulated = read_events(work.path("bookkeeping.parquet"))
         prevalence = prevalence_of(held, calibrators, simulated, settings)
         if calibration.chance and prevalence:
@@ -117,6 +119,7 @@ def train(work: Work) -> dict[str, Any]:
         **({**few_sensors.files_of("known", known), attribution.FILE: known_trees} if known and known_trees else {}),
         "normal.json": _json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": _json(calibration.to_json()),
+        **({shares.FILE: _json(sharing)} if sharing else {}),
         "forecast.json": _json(forecast_json(widening, blend)),
         "settings.json": _json({"schema": settings.schema.model_dump(mode="json"), **_chosen(settings).to_json()}),
     }

@@ -13,7 +13,7 @@ from vitalwatch.alarms import persisted
 from vitalwatch.cards import feature_words
 from vitalwatch.casework import LEARNT, Case
 from vitalwatch.explaining import first_named, named
-from vitalwatch.metrics.bootstrap import plain
+from vitalwatch.metrics.bootstrap import plain, ratio
 from vitalwatch.monitor import Monitor
 from vitalwatch.schema import Schema, minutes
 from vitalwatch.settings import Settings
@@ -101,20 +101,31 @@ def _missed(result: PersonResult, margin: Mapping[str, np.ndarray], grace: int, 
         if not hit and np.isfinite(best):
             labelled = next(e for e in result.events or () if (e.start, e.kind) == (start, kind))
             vitals = tuple(vital for vital in answers.vitals if vital in labelled.channels)
-            told = _furthest(answers, rows, vitals or answers.vitals, settings)
+            inside = slice(*np.searchsorted(answers.time, (start - settings.schema.step_ms + 1, end)))
+            told = _moved(answers, inside, vitals or answers.vitals, settings)
             found.append(replace(_case(result, start, end, kind, "", best, told), vitals=vitals))
     return found
 
 
-def _furthest(answers: Answers, rows: slice, vitals: Sequence[str], settings: Settings) -> str:
-    """Return how far the vitals that an episode moves, or any where its label does not say, came from usual."""
+def _moved(answers: Answers, rows: slice, vitals: Sequence[str], settings: Settings) -> str:
+    """Return which way, and how far, an episode moved a vital: of those its label names, or of all, the one moved most.
+
+    The mean over its rows has the sign that the episode gave it, which the largest single deviation need not have.
+    """
     places = [answers.vitals.index(vital) for vital in vitals]
-    z = np.nan_to_num(answers.contribution[rows][:, places])
-    if not z.size:
-        return ""
-    row, vital = np.unravel_index(int(np.abs(z).argmax()), z.shape)
-    label = settings.schema.columns[vitals[int(vital)]].label
-    return f"{label} came furthest from usual: {z[row, vital]:+.1f} own spreads over an hour or six."
+    judged = answers.assessable[rows]
+    blind = f"Not assessable in {np.mean(~judged):.0%} of it." if not judged.all() else ""
+    z = answers.residual[rows][judged][:, places].astype(np.float64)
+    known = np.isfinite(z)
+    if not known.any():
+        return blind or "None of the vitals that it moves was measured."
+    mean = ratio(np.where(known, z, 0.0).sum(axis=0), known.sum(axis=0))
+    vital = int(np.nan_to_num(np.abs(mean)).argmax())
+    way = -1.0 if mean[vital] < 0 else 1.0
+    furthest = way * float(np.nanmax(way * z[:, vital]))
+    label = settings.schema.columns[vitals[vital]].label
+    told = f"{label}: {mean[vital]:+.1f} own spreads in the mean of its rows, {furthest:+.1f} in the furthest."
+    return f"{told} {blind}".strip()
 
 
 def _case(result: PersonResult, start: int, end: int, kind: str, channel: str, score: float, told: str) -> Case:

@@ -11,13 +11,14 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from vitalwatch.drawing import GREEN, INK, ORANGE, Picture, as_picture, legend, sheet
+from vitalwatch.drawing import Picture
 from vitalwatch.studies import judging
 from vitalwatch.studies.costs import Cost
 from vitalwatch.studies.detectors import Detectors, Scores, strongest
 from vitalwatch.studies.people import Roles
 from vitalwatch.studies.table import Alternative, Shown
 from vitalwatch.tables import Bools, Doubles
+from vitalwatch.tradeoffs import by_share
 
 KNOWN_KINDS, HIDDEN_KINDS = "Channel A's share of the budget", "Channel A's share of the budget, kinds hidden"
 SHARES = (0.1, 0.175, 0.25, 0.35, 0.45, 0.6, 0.8)  # today's is added
@@ -73,21 +74,15 @@ def picture(groups: Mapping[str, Sequence[Shown]]) -> Picture | None:
     """Draw both tables over the share, with intervals; None where they were not asked for."""
     if not {KNOWN_KINDS, HIDDEN_KINDS} <= set(groups):
         return None
-    figure, ax = sheet(5.4, 3.4)
-    ax.set(xlabel="share of the false-alarm budget for channel A", ylabel="event F1, recall", ylim=(0, 1))
-    told = []
-    for label, group, colour in (
-        ("known kinds, event F1", KNOWN_KINDS, GREEN),
-        ("hidden kinds, recall", HIDDEN_KINDS, ORANGE),
-    ):
-        lines = sorted((share_of(one), one.value) for one in groups[group])
-        at, values = [share for share, _ in lines], [value for _, value in lines]
-        ax.vlines(at, [one.low for one in values], [one.high for one in values], color=colour, linewidth=1)
-        ax.plot(at, [one.value for one in values], "-o", color=colour, markersize=4, label=label)
-        told.append(f"{label}: " + ", ".join(f"{share:g} gives {value.value:.3f}" for share, value in lines))
-    ax.axvline(share_of(groups[KNOWN_KINDS][0]), color=INK, linestyle="--", linewidth=1, label="as served")
-    legend(ax)
-    return as_picture(figure, "shares", f"{CAPTION} {'; '.join(told)}.", CAPTION)
+    lines = {
+        label: [(share_of(one), one.value.value, one.value.low, one.value.high) for one in _rising(groups[group])]
+        for label, group in (("known kinds, event F1", KNOWN_KINDS), ("hidden kinds, recall", HIDDEN_KINDS))
+    }
+    return by_share(lines, share_of(groups[KNOWN_KINDS][0]), "shares", CAPTION)
+
+
+def _rising(lines: Sequence[Shown]) -> list[Shown]:
+    return sorted(lines, key=share_of)
 
 
 def share_of(one: Shown) -> float:

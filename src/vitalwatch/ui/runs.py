@@ -46,7 +46,7 @@ def pictures(evaluation: Mapping[str, Any]) -> tuple[Picture, ...]:
     """Return the telling figures of an evaluation; what was not judged is left out."""
     detection, forecast = evaluation.get("detection", {}), evaluation.get("forecast", {})
     drawn = (
-        drawing.event_f1(detection),
+        tradeoffs.event_f1(detection),
         drawing.recall_by_kind(detection.get("by_kind", {})),
         tradeoffs.curve(detection),
         drawing.forecast_skill(forecast),
