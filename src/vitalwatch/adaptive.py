@@ -97,8 +97,7 @@ STEPS, SELDOM_STEPS = (  # of a factor: nothing known, inside, outside
 
 def _widths(told: Floats) -> Floats:
     """Return the half widths of intervals (..., 3), never below the least, (..., 2)."""
-    wide: Floats = told[..., ::2] - told[..., 1:2]
-    wide *= SIDES
+    wide: Floats = told[..., 1:] - told[..., :2]
     return np.maximum(wide, LEAST_WIDTH, out=wide)
 
 

@@ -249,6 +249,15 @@ def _surplus_of_one(grid: Grid, lift: Floats, moments: Floats, context: NDArray[
     return np.array([told])
 
 
+MANY = 32  # pieces of a day: of more, copying the tuple would cost a lone row too much
+
+
+def _joined(today: tuple[Today, ...]) -> Today:
+    """Return the pieces of a day as one."""
+    context, signal, steps, lift, minute = (np.concatenate(parts) for parts in zip(*today, strict=True))
+    return context, signal, steps, lift, minute
+
+
 DRIVERS = np.asarray([features.MOMENT.index(name) for name in features.DRIVERS], np.intp)
 FIRST = np.zeros(1, np.intp)
 
@@ -269,7 +278,8 @@ def _through_days(
     """
     n = len(grid)
     if n == 1 and local_date(grid.time.item(), grid.minute.item()) <= state.date:
-        return state.date, (*state.today, (*rows, grid.minute)), state.days, [state.own], [state.habits], FIRST
+        today = state.today if len(state.today) < MANY else (_joined(state.today),)
+        return state.date, (*today, (*rows, grid.minute)), state.days, [state.own], [state.habits], FIRST
     columns = (*rows, grid.minute)
     date = np.maximum.accumulate(np.maximum(grid.date, state.date))
     if n == 0 or date[-1] == state.date:
@@ -282,7 +292,7 @@ def _through_days(
     for start, stop in zip(starts, [*starts[1:], n], strict=True):
         if date[start] != now:
             if today:
-                context, signal, steps, lift, minute = (np.concatenate(parts) for parts in zip(*today, strict=True))
+                context, signal, steps, lift, minute = _joined(today)
                 day = baseline.summarise(now, context, signal, steps, chosen, steps_per_day)
                 days = baseline.with_day(days, day, own, chosen)
                 if not days[-1].suspect:

@@ -202,10 +202,10 @@ class Stream:
             follow: Whether to forecast one row in FOLLOWED where nobody asks: for intervals to learn from.
         """
         layout, n = self._laid(grid.names), len(grid)
+        if n == 1 and ask and self._model is not None:
+            return self._advance_one(self._model, tail, grid, person, layout)
         some = self._some(grid.time, ask, follow)
-        before = tail.rows
-        if not len(before) and layout.length > 1:
-            before = _nothing(layout)
+        before = self._before(tail, layout)
         waits = not ask and bool(np.isfinite(tail.kept.waiting).any())
         first = 0 if len(some) or waits else max(n - layout.length, 0)  # nobody looks at the rows before
         new = _row(grid, layout) if n == 1 else _table(grid, first, n, layout)[: n - first]
@@ -219,16 +219,29 @@ class Stream:
                 kept = adaptive.advance(kept, told, self._measured(new), self._adapting, seldom=follow)[0]
             return Tail(following, kept), told
         assert self._model is not None
-        if n == 1:
-            x, last = _from_last_of_one(rows, layout)
-        else:
-            x, last = _from_last(rows.take(some[:, None] + layout.window, axis=0), layout)
+        x, last = _from_last(rows.take(some[:, None] + layout.window, axis=0), layout)
         found = ahead(self._model, x, person[some], last, self._blend)
         found += new[some, : len(self.vitals), None, None]  # where the row knows a vital, that is `last`
         found += self._outwards
         told[some] = found
         kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._adapting, seldom=not ask)
         return Tail(following, kept), _possibly(told, *self._limits) if ask else self._unknown(n)
+
+    def _advance_one(self, model: Runs, tail: Tail, grid: Grid, person: Floats, layout: _Layout) -> tuple[Tail, Floats]:
+        """Return `advance` of one row that is asked for: nothing to choose among rows."""
+        before, new = self._before(tail, layout), _row(grid, layout)
+        rows = np.concatenate((before, new)) if len(before) else new
+        x, last = _from_last_of_one(rows, layout)
+        told = ahead(model, x, person, last, self._blend)
+        told += new[:, : len(self.vitals), None, None]
+        told += self._outwards
+        kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._adapting)
+        return Tail(rows[1:], kept), _possibly(told, *self._limits)
+
+    @staticmethod
+    def _before(tail: Tail, layout: _Layout) -> Floats:
+        """Return the rows before, as they are remembered: of nobody, rows of nothing."""
+        return tail.rows if len(tail.rows) or layout.length == 1 else _nothing(layout)
 
     def _some(self, time: Times, ask: bool, follow: bool) -> NDArray[np.intp]:
         """Return the rows to forecast, of those that start at these times, UTC ms."""
@@ -303,11 +316,11 @@ def forecast(
 def ahead(model: Runs, x: Floats, person: Floats, last: Floats, blend: Blend | None) -> Floats:
     """Return the differences from the last value (n, v, h, 3); the quantiles move with their median."""
     known = static(person, last)
-    parts = [
-        model.run(x=x[start : start + AT_ONCE], person=known[start : start + AT_ONCE])["quantiles"]
-        for start in range(0, len(x), AT_ONCE)
-    ]
-    told = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if len(x) <= AT_ONCE:
+        told = model.run(x=x, person=known)["quantiles"]
+    else:
+        parts = (slice(start, start + AT_ONCE) for start in range(0, len(x), AT_ONCE))
+        told = np.concatenate([model.run(x=x[part], person=known[part])["quantiles"] for part in parts])
     if blend is not None:
         mine = told[:, blend.at]
         moved = blend.trees.run(x=lagged(x, person, last, blend.at))["value"]
