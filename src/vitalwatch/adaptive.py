@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalwatch.records import record
 from vitalwatch.tables import Doubles, Floats
 
 MISS = 0.1  # of each side: 80 % inside
@@ -45,7 +46,7 @@ class Plan:
         return Plan(vitals, ahead, most, place)
 
 
-@dataclass(frozen=True)
+@record
 class Kept:
     """What is remembered of one person.
 

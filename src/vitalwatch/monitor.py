@@ -28,6 +28,7 @@ from vitalwatch.expecting import REST, Moments
 from vitalwatch.own_level import Level
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster, OwnLevel
 from vitalwatch.reasons import Reasons, reasons_of
+from vitalwatch.records import record
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
@@ -46,7 +47,7 @@ PROBE_TOLERANCE = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Body:
     """What is remembered of one person up to some row."""
 
@@ -57,7 +58,7 @@ class Body:
     levels: tuple[Level, ...] = (Level(),) * 2  # of the unusual and the known channel
 
 
-@dataclass(frozen=True)
+@record
 class State:
     """What the monitor remembers of one person between calls; hand it back unchanged.
 
@@ -76,7 +77,7 @@ class State:
     newest: int = -1
 
 
-@dataclass(frozen=True)
+@record
 class Asked:
     """What a caller wants to know of rows."""
 

@@ -15,6 +15,7 @@ from vitalwatch import baseline, features, habits, params
 from vitalwatch.baseline import VITALS, Day, Normal, Own
 from vitalwatch.habits import Habits
 from vitalwatch.moment import activity, advance_moment
+from vitalwatch.records import record
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats, Grid, local_date
 
@@ -51,7 +52,7 @@ class Learnt:
 Today = tuple[NDArray[np.int8], Doubles, Doubles, Floats, NDArray[np.int16]]  # context, signals, steps, lift, minute
 
 
-@dataclass(frozen=True)
+@record
 class State:
     """What is remembered of one person: tails of window sums (None at first), today's rows, earlier days."""
 
@@ -64,7 +65,7 @@ class State:
     habits: Habits
 
 
-@dataclass(frozen=True)
+@record
 class Rows:
     """What is known of each grid row; first axis n.
 

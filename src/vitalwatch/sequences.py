@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vitalwatch import adaptive
 from vitalwatch.lags import CONTEXT, lagged
 from vitalwatch.params import Forecaster
+from vitalwatch.records import record
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema, minutes
 from vitalwatch.tables import MINUTE, Doubles, Floats, Grid, Times
@@ -157,7 +158,7 @@ def blend_of(files: Mapping[str, bytes], told: Mapping[str, Any], chosen: Foreca
     return Blend(Model(files[TREES]), np.asarray(told["trees_share"], np.float32), at)
 
 
-@dataclass(frozen=True)
+@record
 class Tail:
     """What a stream remembers of one person: the last rows, and how wide their own intervals have to be."""
 
