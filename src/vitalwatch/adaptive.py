@@ -115,11 +115,11 @@ def _misses(so_far: Floats, measured: Floats, plan: Plan) -> tuple[Floats, Float
 def _followed(factor: Doubles, away: Floats, wide: Floats, steps: Doubles) -> Doubles:
     """Return the factors after each new row, (n, v, h, 2)."""
     known = away == away  # NaN is not equal to itself
-    if not np.count_nonzero(known):
-        return np.broadcast_to(factor, away.shape)
     code = known.view(np.int8)
     if len(away) == 1:
         return _next(factor, code, away, wide, steps)
+    if not np.count_nonzero(known):
+        return np.broadcast_to(factor, away.shape)
     factors, done = np.empty(away.shape), 0
     for row in np.flatnonzero(known.any(axis=(1, 2, 3))).tolist():
         factors[done:row] = factor

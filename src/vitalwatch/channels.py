@@ -31,7 +31,7 @@ class Channels:
             scores: On the person's own level.
         """
         if len(grid) == 1 and self._quiet(channels, grid, rows, scores):
-            return channels, (), np.zeros(1, np.bool_), np.full(1, -1, np.int16)
+            return channels, (), np.zeros(1, np.bool_), np.array([-1], np.int16)
         limits = self._detector.calibration
         over = (
             scores.unusual > limits.unusual_threshold,  # NaN is not

@@ -373,9 +373,10 @@ def advance_features(
     plan = detector_plan(step_minutes)
     tails = plan.chain.begin(2 * len(TRACKS)) if tails is None else tails
     following, sums = window_sums(plan.chain, tails, track)
-    low = np.concatenate((tails[plan.back, LOWEST], track[:, LOWEST]))
     if len(track) == 1:
+        low = min(*tails[plan.back, LOWEST].tolist(), track.item(LOWEST))
         return following, *_features_of_one(plan, sums[0], low, moments, context, usual_steps)
+    low = np.concatenate((tails[plan.back, LOWEST], track[:, LOWEST]))
     found = features_of_sums(sums, window_lowest(low, plan.lowest), moments, context, usual_steps, step_minutes)
     return following, *found
 
@@ -449,9 +450,9 @@ def _extra(
 
 
 def _features_of_one(
-    plan: DetectorPlan, sums: Doubles, low: Doubles, moments: Floats, context: Codes, usual_steps: Doubles
+    plan: DetectorPlan, sums: Doubles, low: float, moments: Floats, context: Codes, usual_steps: Doubles
 ) -> tuple[Floats, Floats, Bools]:
-    """Return `features_of_sums` of one row: sums (w, 2 t), saturations of the last 30 minutes (k,)."""
+    """Return `features_of_sums` of one row: sums (w, 2 t)."""
     t, size = len(TRACKS), plan.least.size
     whole = np.zeros(size + len(EXTRAS) + 1)  # means, EXTRAS and the 0 that `plan.off` points at
     mean, count = whole[:size].reshape(plan.least.shape), sums[:, t:]
@@ -469,7 +470,7 @@ def _extra_of_one(
     plan: DetectorPlan,
     recent: list[float],
     sums: Doubles,
-    low: Doubles,
+    low: float,
     moments: Floats,
     context: Codes,
     usual_steps: Doubles,
@@ -481,4 +482,4 @@ def _extra_of_one(
     steps = worn * (day.item(WALKED) * plan.step - usual_steps.item(0)) / usual_steps.item(1)
     missed = [part.item(MOVING) / (part.item(LIFT) + EFFORT) for part in (half, hour)]
     now = [moments.item(i) for i in MOMENT_EXTRAS]
-    return spread, min(low.tolist()), steps, *missed, code == ASLEEP, code == ACTIVE, *now
+    return spread, low, steps, *missed, code == ASLEEP, code == ACTIVE, *now

@@ -240,7 +240,7 @@ def usual(rows: Rows, person: Floats, learnt: Learnt) -> Doubles:
 
 def _surplus_of_one(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:
     """Return `surplus` of one row, (1, s), in plain numbers and the same order."""
-    a, b, c, d, e = moments[0, DRIVERS].tolist()
+    a, b, c, d, e = [moments.item(place) for place in PLAIN_DRIVERS]
     slopes = normal.plain_slope[context.item()]
     told = [
         value - (a * p + b * q + c * r + d * s + e * t)
@@ -260,6 +260,7 @@ def _joined(today: tuple[Today, ...]) -> Today:
 
 
 DRIVERS = np.asarray([features.MOMENT.index(name) for name in features.DRIVERS], np.intp)
+PLAIN_DRIVERS: list[int] = DRIVERS.tolist()
 FIRST = np.zeros(1, np.intp)
 
 

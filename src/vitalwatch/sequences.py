@@ -209,7 +209,7 @@ class Stream:
         before = self._before(tail, layout)
         waits = not ask and bool(np.isfinite(tail.kept.waiting).any())
         first = 0 if len(some) or waits else max(n - layout.length, 0)  # nobody looks at the rows before
-        new = _row(grid, layout) if n == 1 else _table(grid, first, n, layout)[: n - first]
+        new = _row(grid, layout)[0] if n == 1 else _table(grid, first, n, layout)[: n - first]
         rows = np.concatenate((before, new)) if len(before) else new
         following = rows[len(rows) - layout.length + 1 :]
         following = following.copy() if n > layout.length else following  # a month of rows can be forgotten
@@ -230,13 +230,13 @@ class Stream:
 
     def _advance_one(self, model: Runs, tail: Tail, grid: Grid, person: Floats, layout: _Layout) -> tuple[Tail, Floats]:
         """Return `advance` of one row that is asked for: nothing to choose among rows."""
-        before, new = self._before(tail, layout), _row(grid, layout)
+        before, (new, measured) = self._before(tail, layout), _row(grid, layout)
         rows = np.concatenate((before, new)) if len(before) else new
         x, last = _from_last_of_one(rows, layout)
         told = ahead(model, x, person, last, self._blend)
         told += new[:, : len(self.vitals), None, None]
         told += self._outwards
-        kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._adapting)
+        kept, told = adaptive.advance(tail.kept, told, measured, self._adapting)
         return Tail(rows[1:], kept), _possibly(told, *self._limits)
 
     @staticmethod
@@ -255,11 +255,6 @@ class Stream:
     def _measured(self, rows: Floats) -> Floats:
         """Return the vitals of new rows, NaN where they were not measured in that very step, (n, v)."""
         v = len(self.vitals)
-        if len(rows) == 1:
-            told = rows[0].tolist()
-            return np.array(
-                [[value if mask else nan for value, mask in zip(told[:v], told[v:], strict=False)]], np.float32
-            )
         return np.where(rows[:, v : 2 * v] > 0, rows[:, :v], np.float32(np.nan))
 
     def _unknown(self, n: int) -> Floats:
@@ -442,8 +437,9 @@ def _table(grid: Grid, first: int, stop: int, layout: _Layout) -> Floats:
     return table
 
 
-def _row(grid: Grid, layout: _Layout) -> Floats:
-    """Return the channels of a grid of one row, (1, c), as `_table` does, in plain numbers."""
+def _row(grid: Grid, layout: _Layout) -> tuple[Floats, Floats]:
+    """Return the channels of a grid of one row, (1, c), as `_table` does, in plain numbers; and its vitals that were
+    measured in that very step, NaN for others, (1, v)."""
     row, filled = grid.values[0].tolist(), grid.filled[0].tolist()
     vitals = [row[i] for i in layout.values_at]
     measured = [value == value and not filled[i] for value, i in zip(vitals, layout.filled_at, strict=True)]
@@ -451,7 +447,9 @@ def _row(grid: Grid, layout: _Layout) -> Floats:
     context[0] /= context[0] + layout.half_steps
     context[-1] = (context[-1] - row[layout.rate]) / TURN_SCALE
     known = [value if value == value else 0.0 for value in context]  # NaN is not equal to itself
-    return np.array([(*vitals, *measured, *known, *CLOCK[grid.minute.item()].tolist())], np.float32)
+    channels = (*vitals, *measured, *known, *CLOCK[grid.minute.item()].tolist())
+    fresh = [value if new else nan for value, new in zip(vitals, measured, strict=True)]
+    return np.array([channels], np.float32), np.array([fresh], np.float32)
 
 
 def _nothing(layout: _Layout) -> Floats:
