@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from vitalwatch.lags import CONTEXT, MEANS, lagged
 
-LENGTH, VITALS, AT = 24, 5, 0
+VITALS, AT = 5, 0
 WIDTH = 2 * VITALS + len(CONTEXT) + 3
 
 
-def windows(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def windows(n: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(7)
-    x = rng.normal(0, 9, (n, LENGTH, WIDTH)).astype(np.float32)
+    x = rng.normal(0, 9, (n, length, WIDTH)).astype(np.float32)
     return x, rng.normal(70, 9, (n, 20)).astype(np.float32), rng.normal(70, 9, (n, VITALS)).astype(np.float32)
 
 
-def test_a_lone_window_is_seen_to_the_bit_as_among_many():
-    x, person, last = windows(200)
+@pytest.mark.parametrize("length", [24, 2, 1, 120])
+def test_a_lone_window_is_seen_to_the_bit_as_among_many(length: int) -> None:
+    x, person, last = windows(200, length)
     many = lagged(x, person, last, AT)
 
     for i in range(len(x)):
@@ -25,8 +27,8 @@ def test_a_lone_window_is_seen_to_the_bit_as_among_many():
         assert many[own].tobytes() == lagged(x[own], person[own], last[own], AT).tobytes()
 
 
-def test_means_are_those_of_the_last_rows():
-    x, person, last = windows(1)
+def test_means_are_those_of_the_last_rows() -> None:
+    x, person, last = windows(1, 24)
     told = lagged(x, person, last, AT)[0]
     beats = told[-8 - 4 * len(MEANS) : -8 : 4]
 

@@ -374,7 +374,7 @@ def advance_features(
     tails = plan.chain.begin(2 * len(TRACKS)) if tails is None else tails
     following, sums = window_sums(plan.chain, tails, track)
     if len(track) == 1:
-        low = min(*tails[plan.back, LOWEST].tolist(), track.item(LOWEST))
+        low = min((*tails[plan.back, LOWEST].tolist(), track.item(LOWEST)))
         return following, *_features_of_one(plan, sums[0], low, moments, context, usual_steps)
     low = np.concatenate((tails[plan.back, LOWEST], track[:, LOWEST]))
     found = features_of_sums(sums, window_lowest(low, plan.lowest), moments, context, usual_steps, step_minutes)
