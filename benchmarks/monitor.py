@@ -155,7 +155,7 @@ def parts_of(monitor: Monitor, start: Any, new: Sequence[Readings]) -> dict[str,
         "scores": lambda: monitor.detector.advance(kept, rows.features, rows.assessable),
         "of which forests": lambda: monitor.detector._forest.run(x=rows.features),
         "forecast": lambda: monitor._stream.advance(start.body.recent, grid, rows.static, ask=True),
-        "alarms": lambda: monitor._alarms(start.body.channels, grid, rows, scores),
+        "alarms": lambda: monitor._channels.advance(start.body.channels, grid, rows, scores),
     }
     return {name: round(alone(ask), 1) for name, ask in parts.items()}
 

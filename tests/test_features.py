@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from vitalwatch import cleaning, features, habits
+from vitalwatch.baseline import SIGNALS
 from vitalwatch.moment import activity, moment_rows
 from vitalwatch.monitor import Monitor
 from vitalwatch.settings import Settings
@@ -174,3 +175,21 @@ def test_heart_rate_by_context_counts_from_what_is_usual_at_this_hour_and_effort
 
     assert 2.0 == pytest.approx(float(got["heart_rate_mean_60min"][-1]))
     assert 0.5 == pytest.approx(float(got["heart_rate_quiet_mean_60min"][-1]))
+
+
+@pytest.mark.parametrize("step", [1, 5, 15, 60])
+def test_a_lone_row_has_the_features_of_a_row_among_many_whatever_the_step(step: int) -> None:
+    rng, n = np.random.default_rng(step), 60
+    z = np.where(rng.random((n, len(SIGNALS))) < 0.2, np.nan, rng.normal(0, 2, (n, len(SIGNALS))))
+    context = rng.integers(0, 3, n).astype(np.int8)
+    track = features.tracks(z, context, rng.random(n) * 50, rng.normal(0, 1, (n, 2)))
+    moments = rng.random((n, len(features.MOMENT))).astype(np.float32)
+    usual = np.full((n, 2), (8000.0, 2500.0))
+    _, *whole = features.advance_features(None, track, moments, context, usual, step)
+
+    tails = None
+    for i in range(n):
+        one = slice(i, i + 1)
+        tails, *alone = features.advance_features(tails, track[one], moments[one], context[one], usual[one], step)
+        for many, single in zip(whole, alone, strict=True):
+            assert many[one].tobytes() == single.tobytes()

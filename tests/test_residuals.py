@@ -89,3 +89,18 @@ def test_the_surplus_of_heart_rate_is_what_the_lift_leaves(tiny_monitor: Monitor
 
     assert np.array_equal(features.signals(grid)[:, 0] - 7.0, signal[:, 0], equal_nan=True)
     assert int(grid.time[1] - grid.time[0]) == 5 * MINUTE
+
+
+def test_a_day_told_row_by_row_is_kept_in_few_pieces_and_is_the_same_day(tiny_monitor: Monitor, grid: Grid) -> None:
+    whole, _ = rows_of(tiny_monitor, grid)
+    state, most = None, 0
+    for i in range(len(grid)):
+        state, _ = rows_of(tiny_monitor, grid.rows(slice(i, i + 1)), state)
+        most = max(most, len(state.today))
+
+    assert residuals.MANY == most
+    for a, b in zip(whole.days, state.days, strict=True):
+        assert a.centre.tobytes() == b.centre.tobytes()
+        assert a.spread.tobytes() == b.spread.tobytes()
+    for a, b in zip(zip(*whole.today, strict=True), zip(*state.today, strict=True), strict=True):
+        assert np.concatenate(a).tobytes() == np.concatenate(b).tobytes()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitalwatch.tables import MINUTE, Alarm
-from vitalwatch.watching import Channel, Rule, watch
+from vitalwatch.watching import Channel, Rule, calm, watch
 
 STEP = 5 * MINUTE
 RULE = Rule(need=2, of=3, merge_ms=60 * MINUTE, cut_ms=6 * 60 * MINUTE, step_ms=STEP)
@@ -72,3 +72,19 @@ def test_any_chunks_give_the_same_alarms(over: list[bool], cuts: set[int]) -> No
     inside = tuple(sorted(cut for cut in cuts if cut < len(over)))
 
     assert watched(over) == watched(over, inside)
+
+
+@given(st.lists(st.booleans(), max_size=200))
+def test_a_calm_channel_is_left_as_it_is_by_a_row_that_is_not_over(over: list[bool]):
+    time = np.arange(len(over) + 1, dtype=np.int64) * STEP
+    channel, _, _ = watch(Channel(), np.asarray(over, bool), time[:-1], RULE, alarm)
+    following, alarming, told = watch(channel, np.zeros(1, bool), time[-1:], RULE, alarm)
+
+    assert not calm(channel, RULE) or (following == channel and not alarming.any() and not told)
+
+
+def test_a_channel_is_calm_after_quiet_rows_only():
+    quiet, _, _ = watch(Channel(), np.zeros(2, bool), np.arange(2) * STEP, RULE, alarm)
+    over, _, _ = watch(quiet, np.ones(1, bool), np.array([2 * STEP]), RULE, alarm)
+
+    assert [False, True, False] == [calm(channel, RULE) for channel in (Channel(), quiet, over)]

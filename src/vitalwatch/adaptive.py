@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalwatch.records import record
 from vitalwatch.tables import Doubles, Floats
 
 MISS = 0.1  # of each side: 80 % inside
@@ -45,7 +46,7 @@ class Plan:
         return Plan(vitals, ahead, most, place)
 
 
-@dataclass(frozen=True)
+@record
 class Kept:
     """What is remembered of one person.
 
@@ -97,8 +98,7 @@ STEPS, SELDOM_STEPS = (  # of a factor: nothing known, inside, outside
 
 def _widths(told: Floats) -> Floats:
     """Return the half widths of intervals (..., 3), never below the least, (..., 2)."""
-    wide: Floats = told[..., ::2] - told[..., 1:2]
-    wide *= SIDES
+    wide: Floats = told[..., 1:] - told[..., :2]
     return np.maximum(wide, LEAST_WIDTH, out=wide)
 
 
@@ -115,11 +115,11 @@ def _misses(so_far: Floats, measured: Floats, plan: Plan) -> tuple[Floats, Float
 def _followed(factor: Doubles, away: Floats, wide: Floats, steps: Doubles) -> Doubles:
     """Return the factors after each new row, (n, v, h, 2)."""
     known = away == away  # NaN is not equal to itself
-    if not np.count_nonzero(known):
-        return np.broadcast_to(factor, away.shape)
     code = known.view(np.int8)
     if len(away) == 1:
         return _next(factor, code, away, wide, steps)
+    if not np.count_nonzero(known):
+        return np.broadcast_to(factor, away.shape)
     factors, done = np.empty(away.shape), 0
     for row in np.flatnonzero(known.any(axis=(1, 2, 3))).tolist():
         factors[done:row] = factor

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vitalwatch.tables import Bools, Doubles
 
+ONE = np.ones(1)  # a row that was judged
 Kept = Doubles  # outputs of the last rows and a 1 where a row was judged, all 0 where it was not: (rows - 1, c + 1)
 
 
@@ -56,11 +57,8 @@ def advance_one(
     kept: Kept, outputs: Sequence[NDArray[np.floating]], judged: bool, alone: Sequence[int] = ()
 ) -> tuple[Kept, list[float]]:
     """Return `advance` of one row, whose outputs come in parts: what is kept next, and c plain numbers."""
-    both = np.zeros((len(kept) + 1, kept.shape[1]))
-    both[:-1] = kept
-    if judged:
-        np.concatenate(outputs, out=both[-1, :-1], casting="same_kind")
-        both[-1, -1] = 1.0
+    row = np.concatenate((*outputs, ONE), dtype=np.float64) if judged else np.zeros(kept.shape[1])
+    both = np.concatenate((kept, row[None]))
     *told, count = np.add.reduce(both, axis=0).tolist()
     mean = [value / count for value in told] if count > 1.0 else told
     for column in alone:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vitalwatch import params
 from vitalwatch.artefacts import STILL, Rules, runs, runs_of_one, strange, take_back
 from vitalwatch.devices import TWO_DEVICES, Devices, alone, sort_out
+from vitalwatch.records import record
 from vitalwatch.schema import Schema, minutes
 from vitalwatch.tables import MINUTE, Bools, Floats, Grid, Readings, Times
 
@@ -80,7 +81,7 @@ class Plan:
         )
 
 
-@dataclass(frozen=True)
+@record
 class Carried:
     """What a row leaves to the rows after it.
 
@@ -103,7 +104,7 @@ class Carried:
     devices: Devices = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@record
 class State:
     """What cleaning remembers of one person between calls.
 

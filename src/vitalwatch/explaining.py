@@ -115,7 +115,7 @@ class Rules:
     def rows(self, grid: Grid, context: NDArray[np.int8]) -> Bools:
         """Return rows where a limit is passed, at rest where movement explains it, or NEWS2 reaches 5, (n,)."""
         if len(grid) == 1:
-            return np.array([self._of_one(grid.values[0].tolist(), context.item() == ACTIVE)])
+            return np.array([self.of_one(grid, context)])
         outside = self._outside(grid)
         passed, busy = outside[:, : self.limited], outside[:, self.limited :]
         found = np.zeros(len(grid), np.bool_)
@@ -129,8 +129,9 @@ class Rules:
         """Return NEWS2 (SpO2 scale 1) of rows where it can reach 5, else 0, (n,); activity is no illness."""
         return self._warning(grid, context, self._outside(grid)[:, self.limited :])
 
-    def _of_one(self, row: list[float], active: bool) -> bool:
+    def of_one(self, grid: Grid, context: NDArray[np.int8]) -> bool:
         """Return `rows` of one row, in plain numbers."""
+        row, active = grid.values[0].tolist(), context.item() == ACTIVE
         outside = [row[i] < low or row[i] > high for i, low, high in self.bands]  # NaN is neither
         passed, busy = outside[: self.limited], outside[self.limited :]
         if True in passed and any(

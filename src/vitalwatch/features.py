@@ -264,6 +264,7 @@ class DetectorPlan:
         source: Place of each feature among means (w t) and then EXTRAS, (f,).
         above: Which features are `above` another window's mean, (a,).
         than: Places of the means that are taken off those, (a,).
+        off: The same of each feature, of a lone row: the place of a 0 behind EXTRAS for all others, (f,).
         lowest: Rows of the window of the lowest saturation.
         back: Among the tails, the rows of that window before this one.
         worn: Rows of the longest window with a heart rate from which it counts as worn.
@@ -276,6 +277,7 @@ class DetectorPlan:
     source: NDArray[np.intp]
     above: NDArray[np.intp]
     than: NDArray[np.intp]
+    off: NDArray[np.intp]
     lowest: int
     back: slice
     worn: float
@@ -312,13 +314,16 @@ def detector_plan(step_minutes: int) -> DetectorPlan:
         for f in FEATURES
     ]
     above = [i for i, f in enumerate(FEATURES) if f.statistic == "above"]
+    than = {i: mean(FEATURES[i].track, FEATURES[i].than) for i in above}
+    nothing = len(WINDOWS) * t + len(EXTRAS)
     chain = chain_of(widths, least=lowest - 1)
     return DetectorPlan(
         chain=chain,
         least=np.asarray([[_least(track, width) for track in TRACKS] for width in widths], np.float64),
         source=np.asarray(source, np.intp),
         above=np.asarray(above, np.intp),
-        than=np.asarray([mean(FEATURES[i].track, FEATURES[i].than) for i in above], np.intp),
+        than=np.asarray(list(than.values()), np.intp),
+        off=np.asarray([than.get(i, nothing) for i in range(len(FEATURES))], np.intp),
         lowest=lowest,
         back=slice(chain.keep[0] - lowest + 1, chain.keep[0]),
         worn=widths[-1] / 2,
@@ -368,11 +373,10 @@ def advance_features(
     plan = detector_plan(step_minutes)
     tails = plan.chain.begin(2 * len(TRACKS)) if tails is None else tails
     following, sums = window_sums(plan.chain, tails, track)
-    low = np.concatenate((tails[plan.back, LOWEST], track[:, LOWEST]))
     if len(track) == 1:
-        mean, enough = _means_of(plan, sums)
-        extra, stronger = _extra_of_one(plan, mean[0], sums[0], low, moments, context, usual_steps)
-        return following, _columns_of(plan, mean, extra), stronger, enough[:, plan.hour, RATE]
+        low = min((*tails[plan.back, LOWEST].tolist(), track.item(LOWEST)))
+        return following, *_features_of_one(plan, sums[0], low, moments, context, usual_steps)
+    low = np.concatenate((tails[plan.back, LOWEST], track[:, LOWEST]))
     found = features_of_sums(sums, window_lowest(low, plan.lowest), moments, context, usual_steps, step_minutes)
     return following, *found
 
@@ -445,24 +449,37 @@ def _extra(
     return extra, np.where(np.abs(recent) >= np.abs(slow), recent, slow).astype(np.float32)
 
 
+def _features_of_one(
+    plan: DetectorPlan, sums: Doubles, low: float, moments: Floats, context: Codes, usual_steps: Doubles
+) -> tuple[Floats, Floats, Bools]:
+    """Return `features_of_sums` of one row: sums (w, 2 t)."""
+    t, size = len(TRACKS), plan.least.size
+    whole = np.zeros(size + len(EXTRAS) + 1)  # means, EXTRAS and the 0 that `plan.off` points at
+    mean, count = whole[:size].reshape(plan.least.shape), sums[:, t:]
+    enough = count >= plan.least
+    np.divide(sums[:, :t], count, out=mean, where=enough)
+    recent, slow = mean[plan.hour].tolist(), mean[plan.slow].tolist()
+    whole[size:-1] = _extra_of_one(plan, recent, sums, low, moments, context, usual_steps)
+    columns = whole.take(plan.source)
+    columns -= whole.take(plan.off)
+    stronger = [a if abs(a) >= abs(b) else b for a, b in zip(recent[: len(SIGNALS)], slow, strict=False)]
+    return columns.astype(np.float32)[None], np.array([stronger], np.float32), enough[plan.hour, RATE : RATE + 1]
+
+
 def _extra_of_one(
     plan: DetectorPlan,
-    mean: Doubles,
+    recent: list[float],
     sums: Doubles,
-    low: Doubles,
+    low: float,
     moments: Floats,
     context: Codes,
     usual_steps: Doubles,
-) -> tuple[Doubles, Floats]:
-    """Return `_extra` of one row, mean (w, t) and sums (w, 2 t)."""
-    half, hour, day = sums[plan.half], sums[plan.hour], sums[-1]
-    recent, slow, code = mean[plan.hour].tolist(), mean[plan.slow].tolist(), context.item()
+) -> tuple[float, ...]:
+    """Return EXTRAS of one row: means of the last hour by track (t,), sums (w, 2 t)."""
+    half, hour, day, code = sums[plan.half], sums[plan.hour], sums[-1], context.item()
     spread = sqrt(max(recent[SQUARE] - recent[RATE] * recent[RATE], 0.0))
-    lowest = min(low.tolist())
     worn = day.item(len(TRACKS) + RATE) >= plan.worn
     steps = worn * (day.item(WALKED) * plan.step - usual_steps.item(0)) / usual_steps.item(1)
-    now = [moments.item(i) for i in MOMENT_EXTRAS]
     missed = [part.item(MOVING) / (part.item(LIFT) + EFFORT) for part in (half, hour)]
-    extra = np.array([(spread, lowest, steps, *missed, code == ASLEEP, code == ACTIVE, *now)], np.float64)
-    pairs = zip(recent[: len(SIGNALS)], slow, strict=False)
-    return extra, np.array([[a if abs(a) >= abs(b) else b for a, b in pairs]], np.float32)
+    now = [moments.item(i) for i in MOMENT_EXTRAS]
+    return spread, low, steps, *missed, code == ASLEEP, code == ACTIVE, *now

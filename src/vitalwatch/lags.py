@@ -29,11 +29,16 @@ def lagged(x: Floats, person: Floats, last: Floats, at: int) -> Floats:
     n, length, width = x.shape
     places = _lagged_places(length, width, at)
     flat = x.reshape(n, length * width)
+    rate = last[:, at : at + 1]
+    own = person[:, -OWN:] - rate
+    if n == 1:  # sums of all channels cost no more than finding those that are asked for
+        sums = np.add.accumulate(np.add.reduceat(x[0], places.starts, axis=0)[::-1], axis=0)
+        mean = sums.take(places.of_sums)
+        mean /= places.rows_of_sums
+        return np.concatenate((flat.take(places.as_it_is, axis=1), mean[None], own, rate), axis=1)
     stretches = np.add.reduceat(flat.take(places.moving, axis=1).reshape(n, length, -1), places.starts, axis=1)
     means = np.add.accumulate(stretches[:, ::-1], axis=1).take(places.window, axis=1)
     means /= places.rows
-    rate = last[:, at : at + 1]
-    own = person[:, -OWN:] - rate
     return np.concatenate((flat.take(places.as_it_is, axis=1), means.reshape(n, -1), own, rate), axis=1)
 
 
@@ -47,6 +52,7 @@ class _Lagged:
         starts: First rows of the stretches between one window of means and the next, oldest first.
         window: Stretches, newest first, that reach as far back as each window, (w,).
         rows: In each window, (w, 1).
+        of_sums, rows_of_sums: Places of the means among sums by stretch and channel, and the rows of each, (4 w,).
     """
 
     as_it_is: NDArray[np.intp]
@@ -54,6 +60,8 @@ class _Lagged:
     starts: NDArray[np.intp]
     window: NDArray[np.intp]
     rows: Floats
+    of_sums: NDArray[np.intp]
+    rows_of_sums: Floats
 
 
 @lru_cache(maxsize=8)
@@ -72,4 +80,6 @@ def _lagged_places(length: int, width: int, at: int) -> _Lagged:
         starts=np.array(starts, np.intp),
         window=np.array(window, np.intp),
         rows=np.array(MEANS, np.float32)[:, None],
+        of_sums=(np.array(window)[:, None] * width + moving).ravel(),
+        rows_of_sums=np.repeat(np.array(MEANS, np.float32), len(moving)),
     )

@@ -145,6 +145,9 @@ def advance_moment(
     following, sums = window_sums(plan.chain, plan.chain.begin(3) if tails is None else tails, active[:, :3])
     mean = np.concatenate((sums.reshape(n, len(plan.divisor) - 2), active[:, 3:1:-1]), axis=1)
     mean /= plan.divisor
+    if n == 1:
+        parts = (mean.take(plan.source, axis=1), clock_table().take(minute, axis=0))
+        return following, np.concatenate(parts, axis=1, dtype=np.float32), _context(mean, active, plan)
     out = np.empty((n, len(MOMENT)), np.float32)
     out[:, :k] = mean.take(plan.source, axis=1)
     out[:, k:] = clock_table().take(minute, axis=0)

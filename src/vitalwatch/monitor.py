@@ -20,6 +20,7 @@ from vitalwatch.attribution import FOREST_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
+from vitalwatch.channels import CHANNELS, Channels
 from vitalwatch.clearing import Clearing, Seeker
 from vitalwatch.early_warning import EarlyWarning, Risk
 from vitalwatch.errors import BundleRefused
@@ -27,17 +28,16 @@ from vitalwatch.expecting import REST, Moments
 from vitalwatch.own_level import Level
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster, OwnLevel
 from vitalwatch.reasons import Reasons, reasons_of
+from vitalwatch.records import record
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
 from vitalwatch.scoring import Calibration, Detector, Scores
-from vitalwatch.tables import Alarm, Answers, Bools, Care, Doubles, Floats, Grid, Profile, Readings, Times
-from vitalwatch.watching import Channel, Rule, watch
-
-CHANNELS = ("unusual", "known", "rule", "technical")
+from vitalwatch.tables import Answers, Care, Doubles, Floats, Grid, Profile, Readings, Times
+from vitalwatch.watching import Channel, Rule
 
 
-@dataclass(frozen=True)
+@record
 class Body:
     """What is remembered of one person up to some row."""
 
@@ -48,7 +48,7 @@ class Body:
     levels: tuple[Level, ...] = (Level(),) * 2  # of the unusual and the known channel
 
 
-@dataclass(frozen=True)
+@record
 class State:
     """What the monitor remembers of one person between calls; hand it back unchanged.
 
@@ -67,7 +67,7 @@ class State:
     newest: int = -1
 
 
-@dataclass(frozen=True)
+@record
 class Asked:
     """What a caller wants to know of rows."""
 
@@ -135,6 +135,7 @@ class Monitor:
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self._rules = explaining.Rules.of(self.schema)
         self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)
+        self._channels = Channels(self.detector, self.schema, self._rules, self._alarm_rule)
         self._leveling = own_level.Plan.of_params(
             self.chosen.alarms, self.chosen.own_level, self.chosen.baseline.enrolment_days
         )
@@ -334,7 +335,7 @@ class Monitor:
         if asked.detect:
             scored, scores = self.detector.advance(body.scored, rows.features, rows.assessable)
             levels, scores, own = self._on_own_level(body.levels, scores, grid.time)
-            channels, alarms, anomalous, kind = self._alarms(body.channels, grid, rows, scores)
+            channels, alarms, anomalous, kind = self._channels.advance(body.channels, grid, rows, scores)
         else:
             scores = Scores.unknown(len(grid))
             scored, levels, own = self.detector.begin(), body.levels, np.ones((len(grid), 2), np.float32)
@@ -400,32 +401,6 @@ class Monitor:
             told = np.array([[unusual / a.factor], [known / b.factor]], np.float32)
             scores = replace(scores, unusual=told[0], known=told[1])
         return (a, b), scores, np.array([[a.factor, b.factor]], np.float32)
-
-    def _alarms(
-        self, channels: tuple[Channel, ...], grid: Grid, rows: Rows, scores: Scores
-    ) -> tuple[tuple[Channel, ...], tuple[Alarm, ...], Bools, NDArray[np.int16]]:
-        """Return the channels' next states, alarms told, rows in an alarm of A or B, and kinds of rows in B's."""
-        limits = self.detector.calibration
-        over = (
-            scores.unusual > limits.unusual_threshold,  # NaN is not
-            scores.known > limits.known_threshold,
-            self._rules.rows(grid, rows.context),
-            explaining.technical_rows(grid, self.schema.step_minutes),
-        )
-        explain = explaining.Explainer(grid, rows, scores, self.detector, self.schema, self._rules)
-        begin = (explain.unusual, explain.known, explain.rule, explain.technical)
-        following, alarms, alarming = [], [], []
-        for channel, rows_over, make in zip(channels, over, begin, strict=True):
-            state, rows_alarming, told = watch(channel, rows_over, grid.time, self._alarm_rule, make)
-            following.append(state)
-            alarming.append(rows_alarming)
-            alarms.extend(told)
-        unusual, known = alarming[:2]
-        kind = np.full(len(grid), -1, np.int16)
-        if np.count_nonzero(known):
-            kind[known] = scores.kind[known]
-        alarms.sort(key=lambda alarm: (alarm.start, alarm.channel))
-        return tuple(following), tuple(alarms), unusual | known, kind
 
 
 BY_ROW = (

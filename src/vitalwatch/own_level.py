@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from vitalwatch import params
 from vitalwatch.alarms import persisted
+from vitalwatch.records import record
 from vitalwatch.schema import minutes
 from vitalwatch.tables import DAY, MINUTE, Doubles, Floats, Times
 
@@ -87,7 +88,7 @@ class Plan:
 NONE = -1.0  # below every score: not judged, or no row yet
 
 
-@dataclass(frozen=True)
+@record
 class Level:
     """What is remembered of one person on one channel.
 

@@ -15,6 +15,7 @@ from vitalwatch import baseline, features, habits, params
 from vitalwatch.baseline import VITALS, Day, Normal, Own
 from vitalwatch.habits import Habits
 from vitalwatch.moment import activity, advance_moment
+from vitalwatch.records import record
 from vitalwatch.runtime import Model
 from vitalwatch.tables import Bools, Doubles, Floats, Grid, local_date
 
@@ -51,7 +52,7 @@ class Learnt:
 Today = tuple[NDArray[np.int8], Doubles, Doubles, Floats, NDArray[np.int16]]  # context, signals, steps, lift, minute
 
 
-@dataclass(frozen=True)
+@record
 class State:
     """What is remembered of one person: tails of window sums (None at first), today's rows, earlier days."""
 
@@ -64,7 +65,7 @@ class State:
     habits: Habits
 
 
-@dataclass(frozen=True)
+@record
 class Rows:
     """What is known of each grid row; first axis n.
 
@@ -239,7 +240,7 @@ def usual(rows: Rows, person: Floats, learnt: Learnt) -> Doubles:
 
 def _surplus_of_one(grid: Grid, lift: Floats, moments: Floats, context: NDArray[np.int8], normal: Normal) -> Doubles:
     """Return `surplus` of one row, (1, s), in plain numbers and the same order."""
-    a, b, c, d, e = moments[0, DRIVERS].tolist()
+    a, b, c, d, e = [moments.item(place) for place in PLAIN_DRIVERS]
     slopes = normal.plain_slope[context.item()]
     told = [
         value - (a * p + b * q + c * r + d * s + e * t)
@@ -249,7 +250,17 @@ def _surplus_of_one(grid: Grid, lift: Floats, moments: Floats, context: NDArray[
     return np.array([told])
 
 
+MANY = 32  # pieces of a day: of more, copying the tuple would cost a lone row too much
+
+
+def _joined(today: tuple[Today, ...]) -> Today:
+    """Return the pieces of a day as one."""
+    context, signal, steps, lift, minute = (np.concatenate(parts) for parts in zip(*today, strict=True))
+    return context, signal, steps, lift, minute
+
+
 DRIVERS = np.asarray([features.MOMENT.index(name) for name in features.DRIVERS], np.intp)
+PLAIN_DRIVERS: list[int] = DRIVERS.tolist()
 FIRST = np.zeros(1, np.intp)
 
 
@@ -269,7 +280,8 @@ def _through_days(
     """
     n = len(grid)
     if n == 1 and local_date(grid.time.item(), grid.minute.item()) <= state.date:
-        return state.date, (*state.today, (*rows, grid.minute)), state.days, [state.own], [state.habits], FIRST
+        today = state.today if len(state.today) < MANY else (_joined(state.today),)
+        return state.date, (*today, (*rows, grid.minute)), state.days, [state.own], [state.habits], FIRST
     columns = (*rows, grid.minute)
     date = np.maximum.accumulate(np.maximum(grid.date, state.date))
     if n == 0 or date[-1] == state.date:
@@ -282,7 +294,7 @@ def _through_days(
     for start, stop in zip(starts, [*starts[1:], n], strict=True):
         if date[start] != now:
             if today:
-                context, signal, steps, lift, minute = (np.concatenate(parts) for parts in zip(*today, strict=True))
+                context, signal, steps, lift, minute = _joined(today)
                 day = baseline.summarise(now, context, signal, steps, chosen, steps_per_day)
                 days = baseline.with_day(days, day, own, chosen)
                 if not days[-1].suspect:

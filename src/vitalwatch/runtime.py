@@ -41,8 +41,8 @@ class Model:
     def run(self, **inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Return every output by name for the inputs by name, as the graph declares their shapes."""
         bound: _OneRow | None = getattr(self._mine, "bound", None)
-        if bound is not None and bound.fits(inputs):
-            return bound.run(inputs)
+        if bound is not None and bound.takes(inputs):
+            return bound.run()
         told = dict(zip(self._names, self._session.run(self._names, inputs), strict=True))
         if bound is None and all(len(value) == 1 for value in inputs.values()):
             self._mine.bound = _OneRow(self._session, inputs, told)
@@ -65,16 +65,16 @@ class _OneRow:
         for name, value in self._outputs.items():
             self._binding.bind_ortvalue_output(name, OrtValue.ortvalue_from_numpy(value))
 
-    def fits(self, inputs: dict[str, NDArray[np.float32]]) -> bool:
-        """Return whether these are inputs of one row; others, wrong ones too, are onnxruntime's to judge."""
-        for name, bound in self._inputs.items():
-            value = inputs.get(name)
-            if value is None or value.shape != bound.shape or value.dtype != FLOAT32:
+    def takes(self, inputs: dict[str, NDArray[np.float32]]) -> bool:
+        """Take inputs of one row and return True; others, wrong ones too, are onnxruntime's to judge."""
+        for name, value in inputs.items():
+            bound = self._inputs.get(name)
+            if bound is None or value.shape != bound.shape or value.dtype != FLOAT32:
                 return False
+            bound[...] = value
         return len(inputs) == len(self._inputs)
 
-    def run(self, inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        for name, value in inputs.items():
-            self._inputs[name][...] = value
+    def run(self) -> dict[str, NDArray[np.float32]]:
+        """Return every output by name for what was taken last."""
         self._session.run_with_iobinding(self._binding)
         return {name: value.copy() for name, value in self._outputs.items()}

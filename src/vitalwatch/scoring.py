@@ -28,6 +28,7 @@ from vitalwatch import averaging, features
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import SPARSE
 from vitalwatch.own_level import NOBODYS, Usual
+from vitalwatch.records import record
 from vitalwatch.tables import Bools, Doubles, Floats
 
 RAREST = 12.0  # a p-value is never below 10 to the minus this: beyond the last knot nothing is known
@@ -129,7 +130,7 @@ class Calibration:
         )
 
 
-@dataclass(frozen=True)
+@record
 class Scores:
     """Scores of n rows; NaN where a row cannot be judged.
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vitalwatch import adaptive
 from vitalwatch.lags import CONTEXT, lagged
 from vitalwatch.params import Forecaster
+from vitalwatch.records import record
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema, minutes
 from vitalwatch.tables import MINUTE, Doubles, Floats, Grid, Times
@@ -157,7 +158,7 @@ def blend_of(files: Mapping[str, bytes], told: Mapping[str, Any], chosen: Foreca
     return Blend(Model(files[TREES]), np.asarray(told["trees_share"], np.float32), at)
 
 
-@dataclass(frozen=True)
+@record
 class Tail:
     """What a stream remembers of one person: the last rows, and how wide their own intervals have to be."""
 
@@ -202,13 +203,13 @@ class Stream:
             follow: Whether to forecast one row in FOLLOWED where nobody asks: for intervals to learn from.
         """
         layout, n = self._laid(grid.names), len(grid)
+        if n == 1 and ask and self._model is not None:
+            return self._advance_one(self._model, tail, grid, person, layout)
         some = self._some(grid.time, ask, follow)
-        before = tail.rows
-        if not len(before) and layout.length > 1:
-            before = _nothing(layout)
+        before = self._before(tail, layout)
         waits = not ask and bool(np.isfinite(tail.kept.waiting).any())
         first = 0 if len(some) or waits else max(n - layout.length, 0)  # nobody looks at the rows before
-        new = _row(grid, layout) if n == 1 else _table(grid, first, n, layout)[: n - first]
+        new = _row(grid, layout)[0] if n == 1 else _table(grid, first, n, layout)[: n - first]
         rows = np.concatenate((before, new)) if len(before) else new
         following = rows[len(rows) - layout.length + 1 :]
         following = following.copy() if n > layout.length else following  # a month of rows can be forgotten
@@ -219,16 +220,29 @@ class Stream:
                 kept = adaptive.advance(kept, told, self._measured(new), self._adapting, seldom=follow)[0]
             return Tail(following, kept), told
         assert self._model is not None
-        if n == 1:
-            x, last = _from_last_of_one(rows, layout)
-        else:
-            x, last = _from_last(rows.take(some[:, None] + layout.window, axis=0), layout)
+        x, last = _from_last(rows.take(some[:, None] + layout.window, axis=0), layout)
         found = ahead(self._model, x, person[some], last, self._blend)
         found += new[some, : len(self.vitals), None, None]  # where the row knows a vital, that is `last`
         found += self._outwards
         told[some] = found
         kept, told = adaptive.advance(tail.kept, told, self._measured(new), self._adapting, seldom=not ask)
         return Tail(following, kept), _possibly(told, *self._limits) if ask else self._unknown(n)
+
+    def _advance_one(self, model: Runs, tail: Tail, grid: Grid, person: Floats, layout: _Layout) -> tuple[Tail, Floats]:
+        """Return `advance` of one row that is asked for: nothing to choose among rows."""
+        before, (new, measured) = self._before(tail, layout), _row(grid, layout)
+        rows = np.concatenate((before, new)) if len(before) else new
+        x, last = _from_last_of_one(rows, layout)
+        told = ahead(model, x, person, last, self._blend)
+        told += new[:, : len(self.vitals), None, None]
+        told += self._outwards
+        kept, told = adaptive.advance(tail.kept, told, measured, self._adapting)
+        return Tail(rows[1:], kept), _possibly(told, *self._limits)
+
+    @staticmethod
+    def _before(tail: Tail, layout: _Layout) -> Floats:
+        """Return the rows before, as they are remembered: of nobody, rows of nothing."""
+        return tail.rows if len(tail.rows) or layout.length == 1 else _nothing(layout)
 
     def _some(self, time: Times, ask: bool, follow: bool) -> NDArray[np.intp]:
         """Return the rows to forecast, of those that start at these times, UTC ms."""
@@ -241,11 +255,6 @@ class Stream:
     def _measured(self, rows: Floats) -> Floats:
         """Return the vitals of new rows, NaN where they were not measured in that very step, (n, v)."""
         v = len(self.vitals)
-        if len(rows) == 1:
-            told = rows[0].tolist()
-            return np.array(
-                [[value if mask else nan for value, mask in zip(told[:v], told[v:], strict=False)]], np.float32
-            )
         return np.where(rows[:, v : 2 * v] > 0, rows[:, :v], np.float32(np.nan))
 
     def _unknown(self, n: int) -> Floats:
@@ -303,11 +312,11 @@ def forecast(
 def ahead(model: Runs, x: Floats, person: Floats, last: Floats, blend: Blend | None) -> Floats:
     """Return the differences from the last value (n, v, h, 3); the quantiles move with their median."""
     known = static(person, last)
-    parts = [
-        model.run(x=x[start : start + AT_ONCE], person=known[start : start + AT_ONCE])["quantiles"]
-        for start in range(0, len(x), AT_ONCE)
-    ]
-    told = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if len(x) <= AT_ONCE:
+        told = model.run(x=x, person=known)["quantiles"]
+    else:
+        parts = (slice(start, start + AT_ONCE) for start in range(0, len(x), AT_ONCE))
+        told = np.concatenate([model.run(x=x[part], person=known[part])["quantiles"] for part in parts])
     if blend is not None:
         mine = told[:, blend.at]
         moved = blend.trees.run(x=lagged(x, person, last, blend.at))["value"]
@@ -428,8 +437,9 @@ def _table(grid: Grid, first: int, stop: int, layout: _Layout) -> Floats:
     return table
 
 
-def _row(grid: Grid, layout: _Layout) -> Floats:
-    """Return the channels of a grid of one row, (1, c), as `_table` does, in plain numbers."""
+def _row(grid: Grid, layout: _Layout) -> tuple[Floats, Floats]:
+    """Return the channels of a grid of one row, (1, c), as `_table` does, in plain numbers; and its vitals that were
+    measured in that very step, NaN for others, (1, v)."""
     row, filled = grid.values[0].tolist(), grid.filled[0].tolist()
     vitals = [row[i] for i in layout.values_at]
     measured = [value == value and not filled[i] for value, i in zip(vitals, layout.filled_at, strict=True)]
@@ -437,7 +447,9 @@ def _row(grid: Grid, layout: _Layout) -> Floats:
     context[0] /= context[0] + layout.half_steps
     context[-1] = (context[-1] - row[layout.rate]) / TURN_SCALE
     known = [value if value == value else 0.0 for value in context]  # NaN is not equal to itself
-    return np.array([(*vitals, *measured, *known, *CLOCK[grid.minute.item()].tolist())], np.float32)
+    channels = (*vitals, *measured, *known, *CLOCK[grid.minute.item()].tolist())
+    fresh = [value if new else nan for value, new in zip(vitals, measured, strict=True)]
+    return np.array([channels], np.float32), np.array([fresh], np.float32)
 
 
 def _nothing(layout: _Layout) -> Floats:

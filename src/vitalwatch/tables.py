@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vitalwatch.records import record
+
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -138,7 +140,7 @@ class Event:
     channels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Grid:
     """One person on the regular grid: a row for every step from the first to the last reading.
 
@@ -225,7 +227,7 @@ class Alarm:
     explanation: str
 
 
-@dataclass(frozen=True)
+@record
 class Answers:
     """What a monitor says about grid rows of one person; all arrays share the first axis, shape (n, ...).
 

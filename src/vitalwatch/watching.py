@@ -53,6 +53,11 @@ class Rule:
         return Rule(chosen.need, chosen.of, minutes(chosen.merge) * MINUTE, minutes(chosen.cut) * MINUTE, step_ms)
 
 
+def calm(channel: Channel, rule: Rule) -> bool:
+    """Return whether a row that is not over leaves a channel as it is."""
+    return channel.open is None and len(channel.recent) == rule.of - 1 and True not in channel.recent
+
+
 def watch(
     channel: Channel,
     over: Bools,

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from vitalwatch.tables import Doubles
 
+FEW = 1024  # numbers in tails up to which two copies of all cost less than two more calls
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -30,6 +32,7 @@ class Chain:
         added: Places, among all tails, of what is added to a row, one after the other, to get its sums, (a,).
         sums: Places of the sums asked for in that line of additions, which begins with the row itself.
         newest: Places of each tail's newest sum among all tails, and in the line of additions.
+        next: Where each next tail row stands among all tails followed by the line of additions, (sum of keep,).
     """
 
     widths: tuple[int, ...]
@@ -39,6 +42,7 @@ class Chain:
     added: NDArray[np.intp]
     sums: NDArray[np.intp]
     newest: tuple[NDArray[np.intp], NDArray[np.intp]]
+    next: NDArray[np.intp]
 
     def begin(self, columns: int) -> Doubles:
         """Return the tails of somebody of whom nothing is known: sums of zero."""
@@ -61,6 +65,8 @@ def chain_of(windows: Sequence[int], least: int = 0) -> Chain:
     asked = [widths.index(width) for width in windows]
     line = np.cumsum([0, *(len(part) - 1 for part in parts[1:])])  # where each width's sum stands in it
     kept = np.flatnonzero(keep)
+    following = np.arange(1, stop[-1] + 1)
+    following[stop[kept] - 1] = stop[-1] + line[kept]
     return Chain(
         widths=tuple(widths),
         terms=tuple(tuple((i, keep[i] - shift) for i, shift in part) for part in parts),
@@ -69,6 +75,7 @@ def chain_of(windows: Sequence[int], least: int = 0) -> Chain:
         added=np.asarray([stop[i] - shift for part in parts for i, shift in part[1:]], np.intp),
         sums=line[asked],
         newest=(stop[kept] - 1, line[kept]),
+        next=following,
     )
 
 
@@ -94,14 +101,15 @@ def window_sums(chain: Chain, tails: Doubles, values: Doubles) -> tuple[Doubles,
 
 
 def _of_one(chain: Chain, tails: Doubles, row: Doubles) -> tuple[Doubles, Doubles]:
-    line = np.empty((len(chain.added) + 1, row.shape[1]))
-    line[0] = row
-    tails.take(chain.added, axis=0, out=line[1:], mode="clip")  # any other mode would copy once more
+    line = np.concatenate((row, tails.take(chain.added, axis=0)))
     np.add.accumulate(line, axis=0, out=line)
-    following = np.empty_like(tails)
-    following[:-1] = tails[1:]
-    places, found = chain.newest
-    following[places] = line.take(found, axis=0)
+    if tails.size < FEW:
+        following = np.concatenate((tails, line)).take(chain.next, axis=0)
+    else:
+        following = np.empty_like(tails)
+        following[:-1] = tails[1:]
+        places, found = chain.newest
+        following[places] = line.take(found, axis=0)
     return following, line.take(chain.sums, axis=0)[None]
 
 
