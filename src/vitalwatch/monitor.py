@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import cleaning, explaining, features, few_sensors, own_level, residuals, sequences
-from vitalwatch.attribution import FOREST_FILE, Attribution
+from vitalwatch import cleaning, explaining, features, few_sensors, own_level, residuals, sequences, wearing
+from vitalwatch.attribution import FEW_FILE, FOREST_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
@@ -130,8 +130,8 @@ class Monitor:
         self.version = str(card.get("run", ""))
         usual = np.asarray(told["normal"]["usual_person"], np.float32)
         self._learnt = Learnt(Model(files["heart_rate.onnx"]), Normal.from_json(told["normal"]), usual)
-        known = few_sensors.trees(files, "known") if "known.onnx" in files else None
-        self.detector = Detector(few_sensors.trees(files, "forest"), known, Calibration.from_json(told["calibration"]))
+        forest, heads = few_sensors.trees(files, "forest"), wearing.heads(files)
+        self.detector = Detector(forest, heads, Calibration.from_json(told["calibration"]))
         forecaster = Model(files["forecast.onnx"]) if "forecast.onnx" in files else None
         widening = np.asarray(told["forecast"]["widening"], np.float64)
         blend = sequences.blend_of(files, told["forecast"], self.chosen.forecaster, self.schema)
@@ -139,7 +139,8 @@ class Monitor:
         self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
         self._nobody = Body(residuals.begin(self._learnt.normal), self._stream.begin(), self.detector.begin())
         self.early_warning = EarlyWarning.of(files)
-        self._attribution = Attribution.of(files), Attribution.of(files, FOREST_FILE)
+        whole, few = Attribution.of(files), Attribution.of(files, FEW_FILE)
+        self._attribution = (whole, whole, few), Attribution.of(files, FOREST_FILE)
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self._rules = explaining.Rules.of(self.schema)
         self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)

@@ -18,6 +18,7 @@ from vitalwatch.explaining import SENSORS, shares
 from vitalwatch.residuals import Rows
 from vitalwatch.scoring import Detector
 from vitalwatch.tables import Doubles, Floats
+from vitalwatch.wearing import wearing_of
 
 Parts = tuple[tuple[str, float], ...]  # name and what it adds, the largest first
 GROUPS = tuple(features.GROUPS)
@@ -50,7 +51,12 @@ class Reasons:
 
 
 def reasons_of(
-    rows: Rows, row: int, said: Kept, detector: Detector, heads: Attribution | None, forests: Attribution | None
+    rows: Rows,
+    row: int,
+    said: Kept,
+    detector: Detector,
+    heads: Sequence[Attribution | None],
+    forests: Attribution | None,
 ) -> Reasons:
     """Return why a row scores as it does.
 
@@ -59,7 +65,8 @@ def reasons_of(
         row: Which of them.
         said: What the detector said before the first of them.
         detector: Of the bundle.
-        heads, forests: Of the bundle's boosted heads and forests, None where it has none.
+        heads: Of the bundle's boosted heads by `wearing`, None where it has none.
+        forests: Of its forests.
     """
     x, judged = rows.features[: row + 1], rows.assessable[: row + 1]
     _, scores = detector.advance(said, x, judged)
@@ -71,7 +78,7 @@ def reasons_of(
     by_feature, group_base = _by_feature(forests, x[row:], group)
     if not kinds:
         return Reasons(GROUPS[group], by_sensor, "", (), (), float("nan"), by_feature, group_base)
-    adds, base = _by_feature(heads, x[row:], kind)
+    adds, base = _by_feature(heads[wearing_of(x[row:]).item()], x[row:], kind)
     return Reasons(
         group=GROUPS[group],
         group_by_sensor=by_sensor,

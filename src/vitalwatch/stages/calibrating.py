@@ -12,12 +12,14 @@ from vitalwatch import averaging, features, own_level
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
+from vitalwatch.models.anomaly import stacked
 from vitalwatch.own_level import Usual
-from vitalwatch.runtime import Model
+from vitalwatch.runtime import Asked, Model
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector, context_of
+from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector, Scale, context_of
 from vitalwatch.settings import Settings
 from vitalwatch.tables import MINUTE, Bools, Doubles, Floats, Times
+from vitalwatch.wearing import WEARINGS, WITH_BREATHING, reduced
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,12 @@ class Seen:
 
 
 def calibrate(
-    held: Seen, forest: bytes, known: bytes | None, kinds: tuple[str, ...], settings: Settings
+    held: Seen, forest: bytes, known: Asked | None, kinds: tuple[str, ...], settings: Settings
 ) -> Calibration:
     """Choose scales and thresholds on calibration people; each channel gets its share of the false-alarm budget.
 
-    Where some of them are labelled, only those: of the others nobody knows which alarms are false.
+    Where some of them are labelled, only those: of the others nobody knows which alarms are false. Channel B's scales
+    are chosen for each wearing, on the same people of whom no more is kept; its threshold is for all of them.
     """
     params = settings.params
     held = labelled(held)
@@ -64,20 +67,22 @@ def calibrate(
     quiet = held.sure & ~near  # no row of the mean either
     scale = anomaly.surprise_scale(by_group[quiet], held.x[quiet, ASLEEP] > 0, blocks[quiet])
     cohort = Cohort(held.tracks, Rule.of_params(params.alarms, settings.schema.step_ms))
-    level = margin = chance = None
+    level, margin, chance = None, None, tuple[Scale, ...]()
     if known:
-        told = Model(known).run(x=held.x)
-        said = np.column_stack((told["margin"], told["probability"]))
-        found = averaging.of_people(said, held.sure, lengths, rows)
-        margin = np.where(held.sure[:, None], found[:, :-1], np.nan)
-        level = episodes.level_scale(margin, cohort)
-        chance = episodes.chance_scale(found[held.sure, -1], held.episode[held.sure] >= 0)
+        found = [
+            averaging.of_people(_of_heads(known, reduced(held.x, wearing)), held.sure, lengths, rows)
+            for wearing in range(len(WEARINGS))
+        ]
+        margins = [np.where(held.sure[:, None], told[:, :-1], np.nan) for told in found]
+        level = stacked([episodes.level_scale(told, cohort) for told in margins])
+        chance = tuple(episodes.chance_scale(told[held.sure, -1], held.episode[held.sure] >= 0) for told in found)
+        margin = margins[WITH_BREATHING]
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
     score, known_threshold, known_blocks = None, float("inf"), own_level.NOBODYS
     if margin is not None:
-        score = detector.level(margin).max(axis=1)
+        score = detector.level(margin, held.x).max(axis=1)
         known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
     unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, params.detector.budget * share, settings)
     rarity, known_rarity, either_rarity = anomaly.rarity_scales(
@@ -97,6 +102,12 @@ def calibrate(
         unusual_blocks=unusual_blocks,
         known_blocks=known_blocks,
     )
+
+
+def _of_heads(known: Asked, x: Floats) -> Floats:
+    """Return what heads say of rows: log-odds by kind and the chance of any, (n, kinds + 1)."""
+    told = known.run(x=x)
+    return np.column_stack((told["margin"], told["probability"]))
 
 
 def on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
