@@ -33,6 +33,7 @@ SMALLER = (
     "detector.sample=64",
     "detector.budget=3.0",
     "supervised.rounds=8",
+    "supervised.rounds_few=6",
     "supervised.leaves=4",
     "supervised.min_rows_a_leaf=20",
     "forecaster.max_windows=400",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from tiny import random_forecaster, small_settings
 from training_world import grid, seen
-from vitalwatch import averaging, features, sequences, wearing
+from vitalwatch import attribution, averaging, features, sequences, wearing
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort
@@ -187,8 +188,11 @@ def test_heads_for_few_sensors_never_saw_what_these_lack():
     many = seen(people=3, days=9, every=288)
     files = train._heads(many, ("kind_0", "kind_1"), SETTINGS)
     whole, few = (Model(files[name]) for name in (wearing.WHOLE_FILE, wearing.FEW_FILE))
+    trees = [json.loads(files[name])["heads"] for name in (attribution.FILE, attribution.FEW_FILE)]
     lacking = wearing.reduced(many.x, wearing.FEW)
 
+    assert [SETTINGS.params.supervised.rounds] * 2 == [len(head) for head in trees[0]]
+    assert [SETTINGS.params.supervised.rounds_few] * 2 == [len(head) for head in trees[1]]
     assert np.array_equal(few.run(x=lacking)["margin"], few.run(x=many.x)["margin"])
     assert not np.array_equal(whole.run(x=lacking)["margin"], whole.run(x=many.x)["margin"])
 

@@ -309,12 +309,13 @@ def heads_of(seen: Seen, kinds: Sequence[str], settings: Settings) -> dict[str, 
     trees for `attribution`, by the names of a bundle.
     """
     params, threads, files = settings.params, settings.config.jobs, dict[str, bytes]()
-    for worn, model, trees in (
-        (wearing.WITH_BREATHING, wearing.WHOLE_FILE, attribution.FILE),
-        (wearing.FEW, wearing.FEW_FILE, attribution.FEW_FILE),
+    fewer = params.supervised.model_copy(update={"rounds": params.supervised.rounds_few})
+    for worn, chosen, model, trees in (
+        (wearing.WITH_BREATHING, params.supervised, wearing.WHOLE_FILE, attribution.FILE),
+        (wearing.FEW, fewer, wearing.FEW_FILE, attribution.FEW_FILE),
     ):
         x = wearing.reduced(seen.x, worn)
-        heads = episodes.heads(x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
+        heads = episodes.heads(x, seen.episode, seen.kind, len(kinds), chosen, params.seed, threads)
         files |= {model: one_against_rest_to_onnx(heads, x.shape[1]), trees: attribution.told(heads)}
     return files
 
