@@ -380,7 +380,8 @@ class Monitor:
         if len(time) == 1:
             return self._one_on_own_level(levels, scores, time.item())
         unusual, a = own_level.advance(levels[0], scores.unusual, time, limits.unusual_blocks, plan)
-        known, b = own_level.advance(levels[1], scores.known, time, limits.known_blocks, plan)
+        alike = scores.known * np.asarray(limits.known_alike)[scores.wearing]
+        known, b = own_level.advance(levels[1], alike, time, limits.known_blocks, plan)
         on_both = own_level.on_own_level(scores.unusual, a), own_level.on_own_level(scores.known, b)
         return (
             (unusual, known),
@@ -395,7 +396,8 @@ class Monitor:
         limits, plan = self.detector.calibration, self._leveling
         unusual, known = scores.unusual.item(), scores.known.item()
         a = own_level.advance_one(levels[0], unusual, now, limits.unusual_blocks, plan)
-        b = own_level.advance_one(levels[1], known, now, limits.known_blocks, plan)
+        alike = known * limits.known_alike[scores.wearing.item()]
+        b = own_level.advance_one(levels[1], alike, now, limits.known_blocks, plan)
         if a.factor != 1.0 or b.factor != 1.0:
             told = np.array([[unusual / a.factor], [known / b.factor]], np.float32)
             scores = replace(scores, unusual=told[0], known=told[1])

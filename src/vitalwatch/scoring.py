@@ -31,7 +31,7 @@ from vitalwatch.baseline import SPARSE
 from vitalwatch.own_level import NOBODYS, Usual
 from vitalwatch.runtime import Asked
 from vitalwatch.tables import Bools, Doubles, Floats
-from vitalwatch.wearing import wearing_of, wearing_of_one
+from vitalwatch.wearing import WEARINGS, wearing_of, wearing_of_one
 
 RAREST = 12.0  # a p-value is never below 10 to the minus this: beyond the last knot nothing is known
 
@@ -79,6 +79,8 @@ class Calibration:
         kinds: Names in the order of the heads.
         rows: Outputs of the models are averaged over so many.
         unusual_blocks, known_blocks: What quiet blocks are like on each channel, for `own_level`.
+        known_alike: By wearing, what channel B's scores are multiplied by so that quiet blocks are as high as
+            `known_blocks` says, which is of those who wear everything; kinds that few sensors cannot tell are silent.
     """
 
     surprise: Scale
@@ -93,6 +95,7 @@ class Calibration:
     rows: int = 1
     unusual_blocks: Usual = NOBODYS
     known_blocks: Usual = NOBODYS
+    known_alike: tuple[float, ...] = (1.0,) * len(WEARINGS)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers."""
@@ -110,6 +113,7 @@ class Calibration:
             "rows": self.rows,
             "unusual_blocks": self.unusual_blocks.to_json(),
             "known_blocks": self.known_blocks.to_json(),
+            "known_alike": list(self.known_alike),
         }
 
     @staticmethod
@@ -129,6 +133,7 @@ class Calibration:
             rows=int(data["rows"]),
             unusual_blocks=Usual.from_json(data["unusual_blocks"]),
             known_blocks=Usual.from_json(data["known_blocks"]),
+            known_alike=tuple(data["known_alike"]),
         )
 
 
@@ -143,6 +148,7 @@ class Scores:
         kind: Index of its kind (n,), -1 without supervised heads.
         probability: Of any labelled kind, at the prevalence in `card["prevalence"]` (n,); NaN without heads.
         p_value: Share of normal calibration rows in this context whose rarer channel is at least as rare, (0, 1] (n,).
+        wearing: Index into `wearing.WEARINGS` (n,).
     """
 
     unusual: Floats
@@ -151,12 +157,14 @@ class Scores:
     kind: NDArray[np.int16]
     probability: Floats
     p_value: Floats
+    wearing: NDArray[np.intp]
 
     @staticmethod
     def unknown(n: int) -> Scores:
         """Return the scores of rows that nobody asked for."""
         nothing = np.full(n, np.nan, np.float32)
-        return Scores(nothing, np.zeros(n, np.int8), nothing, np.full(n, -1, np.int16), nothing, nothing)
+        none = np.full(n, -1, np.int16)
+        return Scores(nothing, np.zeros(n, np.int8), nothing, none, nothing, nothing, np.zeros(n, np.intp))
 
 
 class Detector:
@@ -190,8 +198,7 @@ class Detector:
         """
         n = len(x)
         if n == 0:
-            nothing = np.empty(0, np.float32)
-            return kept, Scores(nothing, np.empty(0, np.int8), nothing, np.empty(0, np.int16), nothing, nothing)
+            return kept, Scores.unknown(0)
         if n == 1:
             return self._advance_one(kept, x, assessable.item())
         kept, mean = averaging.advance(kept, np.column_stack(self._outputs(x)), assessable, ALONE)
@@ -201,18 +208,20 @@ class Detector:
         rarity = self._rarity.look_up(unusual[:, None], context)
         told = np.full((4, n), np.nan, np.float32)
         kind = np.full(n, -1, np.int16)
-        if self._known is not None:
-            level = self.level(mean[:, self._groups : -1], x)
+        wearing = wearing_of(x)
+        if self._known is not None and self._level is not None:
+            level = self._level.look_up(mean[:, self._groups : -1], wearing)
             kind = level.argmax(axis=1).astype(np.int16)
             told[1] = known = np.maximum.reduce(level, axis=1)
-            told[2] = self._probability(mean[:, -1], x)
+            told[2] = self._probability(mean[:, -1], wearing)
             if self._both is not None:
                 of_known, either = self._both
                 rarity = either.look_up(np.maximum(rarity, of_known.look_up(known[:, None], context)), context)
         told[0] = unusual
         told[3] = 10.0 ** -np.minimum(rarity[:, 0], RAREST)
         np.copyto(told, np.nan, where=~assessable)
-        return kept, Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], kind, told[2], told[3])
+        group = surprise.argmax(axis=1).astype(np.int8)
+        return kept, Scores(told[0], group, told[1], kind, told[2], told[3], wearing)
 
     def _advance_one(self, kept: Kept, x: Floats, assessable: bool) -> tuple[Kept, Scores]:
         """Return `advance` of one row, in plain numbers."""
@@ -221,12 +230,11 @@ class Detector:
         context = features.ASLEEP if asleep else features.ACTIVE if x.item(ACTIVE) > 0 else features.AT_REST
         surprise = self._surprise.look_up_one(mean[: self._groups], asleep)
         measured = x[0] != 0.0
-        lift = LIFTS.item(int(WHOLE.dot(measured)))
+        lift, wearing = LIFTS.item(int(WHOLE.dot(measured))), wearing_of_one(measured)
         surprise = [value + lift for value in surprise]
         unusual, known, kind, probability = max(surprise), nan, -1, nan
         (rarity,) = self._rarity.look_up_one([unusual], context)
         if self._known is not None and self._level is not None:
-            wearing = wearing_of_one(measured)
             level = self._level.look_up_one(mean[self._groups : -1], wearing)
             known, probability = max(level), self._chance[wearing].look_up(mean[-1]) if self._chance else nan
             kind = level.index(known)
@@ -238,7 +246,8 @@ class Detector:
         if not assessable:
             told.fill(nan)
         group = np.array([surprise.index(unusual)], np.int8)
-        return kept, Scores(told[0], group, told[1], np.array([kind], np.int16), told[2], told[3])
+        named, worn = np.array([kind], np.int16), np.array([wearing])
+        return kept, Scores(told[0], group, told[1], named, told[2], told[3], worn)
 
     def _outputs(self, x: Floats) -> tuple[Floats, ...]:
         """Return what the models say of rows: by group (n, g), and with heads by kind (n, k) and of any kind (n,)."""
@@ -292,11 +301,10 @@ class Detector:
         assert self._level is not None
         return self._level.look_up(margin, wearing_of(x))
 
-    def _probability(self, told: Doubles, x: Floats) -> Doubles:
-        """Return the probability of any kind at rows of features (n, f) by what the heads tell of it, (n,)."""
+    def _probability(self, told: Doubles, wearing: NDArray[np.intp]) -> Doubles:
+        """Return the probability of any kind at rows of a wearing by what the heads tell of it, all (n,)."""
         if not self._chance:
             return np.full(len(told), nan)
-        wearing = wearing_of(x)
         if len(alike := np.unique(wearing)) == 1:
             return self._chance[alike.item()].look_up_all(told)
         found = np.empty(len(told))

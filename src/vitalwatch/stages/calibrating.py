@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ def calibrate(
     quiet = held.sure & ~near  # no row of the mean either
     scale = anomaly.surprise_scale(by_group[quiet], held.x[quiet, ASLEEP] > 0, blocks[quiet])
     cohort = Cohort(held.tracks, Rule.of_params(params.alarms, settings.schema.step_ms))
-    level, margin, chance = None, None, tuple[Scale, ...]()
+    level, margins, chance = None, list[Doubles](), tuple[Scale, ...]()
     if known:
         found = [
             averaging.of_people(_of_heads(known, reduced(held.x, wearing)), held.sure, lengths, rows)
@@ -76,14 +77,17 @@ def calibrate(
         margins = [np.where(held.sure[:, None], told[:, :-1], np.nan) for told in found]
         level = stacked([episodes.level_scale(told, cohort) for told in margins])
         chance = tuple(episodes.chance_scale(told[held.sure, -1], held.episode[held.sure] >= 0) for told in found)
-        margin = margins[WITH_BREATHING]
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
-    score, known_threshold, known_blocks = None, float("inf"), own_level.NOBODYS
-    if margin is not None:
-        score = detector.level(margin, held.x).max(axis=1)
+    score, known_threshold, known_blocks, alike = None, float("inf"), own_level.NOBODYS, (1.0,) * len(WEARINGS)
+    if margins:
+        scores = [
+            detector.level(margin, reduced(held.x, wearing)).max(axis=1) for wearing, margin in enumerate(margins)
+        ]
+        score = scores[WITH_BREATHING]
         known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
+        alike = alike_of(scores, cohort, known_blocks, settings)
     unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, params.detector.budget * share, settings)
     rarity, known_rarity, either_rarity = anomaly.rarity_scales(
         unusual[quiet], None if score is None else score[quiet], context_of(held.x[quiet])
@@ -101,6 +105,7 @@ def calibrate(
         rows=rows,
         unusual_blocks=unusual_blocks,
         known_blocks=known_blocks,
+        known_alike=alike,
     )
 
 
@@ -116,6 +121,21 @@ def on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settin
     plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
     blocks = own_level.usual_of(score, time, _threshold(cohort, score, budget), plan)
     return _threshold(cohort, score / own_level.factors_of(score, time, blocks, plan), budget), blocks
+
+
+def alike_of(scores: Sequence[Doubles], cohort: Cohort, blocks: Usual, settings: Settings) -> tuple[float, ...]:
+    """Return by wearing what scores are multiplied by so that quiet blocks are as high as those of `blocks`.
+
+    Args:
+        scores: Channel B's of calibration people's rows, by wearing, (n,) each.
+        cohort: Their tracks.
+        blocks: What quiet blocks are like where everything is worn.
+        settings: Params.
+    """
+    params, time = settings.params, [track.time for track in cohort.tracks]
+    plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
+    means = [own_level.usual_of(score, time, blocks.cut, plan).mean for score in scores]
+    return tuple(blocks.mean / mean if mean > 0 else 1.0 for mean in means)
 
 
 def labelled(held: Seen) -> Seen:
