@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tiny import somebody
 from vitalwatch import features, wearing
+from vitalwatch.bundle import Bundle, load
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Readings
 
@@ -104,3 +108,26 @@ def test_whoever_wears_few_sensors_is_told_reasons_of_the_heads_that_judged(tiny
     assert tiny_monitor.detector.by_kind(x)[0, head] == pytest.approx(told, abs=1e-4)
     unseen = {features.NAMES[i] for i in wearing.UNSEEN[wearing.FEW]}
     assert all(adds == 0.0 for name, adds in found.kind_by_feature if name in unseen)
+
+
+def leveling_soon(bundle: Bundle, alike: list[float]) -> Monitor:
+    """Return a monitor with own levels from the second day on, on which wearings' quiet blocks count for so much."""
+    told = {name: json.loads(bundle.files[f"{name}.json"]) for name in ("settings", "calibration")}
+    told["settings"]["own_level"]["after_days"] = 1
+    told["calibration"]["known_alike"] = alike
+    return Monitor(
+        bundle.files | {f"{name}.json": json.dumps(data).encode() for name, data in told.items()}, bundle.card
+    )
+
+
+def test_own_levels_count_the_quiet_blocks_of_few_sensors_as_they_do_alone_and_in_bulk(tiny_bundle: tuple[Path, Path]):
+    bundle, one = load(tiny_bundle[0], [tiny_bundle[1]]), worn(*EFFORT)
+    alike, plain = (leveling_soon(bundle, told) for told in ([1.0, 1.0, 3.0], [1.0, 1.0, 1.0]))
+    bulk = alike.answer(one, forecast=False).own_level[:, 1]
+    state, alone = alike.begin(one.person), []
+    for row in range(len(one)):
+        state, answers = alike.advance(state, one.rows(slice(row, row + 1)), forecast=False)
+        alone += answers.own_level[:, 1].tolist()
+
+    assert bulk.tolist() == alone
+    assert bulk[-1] > plain.answer(one, forecast=False).own_level[-1, 1]

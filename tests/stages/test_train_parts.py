@@ -16,6 +16,7 @@ from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
+from vitalwatch.own_level import Usual
 from vitalwatch.residuals import STATIC
 from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
@@ -226,6 +227,16 @@ def test_each_wearing_keeps_the_promise_on_calibration_people(held, forest):
     assert max(rates) <= promised * 1.1
     assert rates[wearing.WITH_BREATHING] > 0
     assert elsewhere > 3 * promised, "on the scale of those who wear everything"
+
+
+def test_whose_quiet_blocks_score_half_as_high_has_them_doubled_for_own_levels(held):
+    score = np.random.default_rng(5).exponential(size=len(held.x))
+    everything, without, few = calibrating.alike_of(
+        [score, score, score / 2], Cohort(held.tracks, RULE), Usual(np.inf, 1.0), SETTINGS
+    )
+
+    assert everything == without
+    assert 2.0 * everything == pytest.approx(few)
 
 
 def test_an_interval_is_widened_only_by_what_calibration_people_showed():
