@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import cleaning, explaining, features, few_sensors, own_level, residuals, sequences, wearing
-from vitalwatch.attribution import FEW_FILE, FOREST_FILE, Attribution
+from vitalwatch.attribution import FOREST_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import VITALS, Normal
 from vitalwatch.bundle import RETRAIN, Bundle, load
@@ -26,7 +26,7 @@ from vitalwatch.errors import BundleRefused
 from vitalwatch.expecting import REST, Moments
 from vitalwatch.own_level import Level
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster, OwnLevel
-from vitalwatch.reasons import Reasons, reasons_of
+from vitalwatch.reasons import Reasons, by_wearing, reasons_of
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
@@ -139,8 +139,7 @@ class Monitor:
         self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
         self._nobody = Body(residuals.begin(self._learnt.normal), self._stream.begin(), self.detector.begin())
         self.early_warning = EarlyWarning.of(files)
-        whole, few = Attribution.of(files), Attribution.of(files, FEW_FILE)
-        self._attribution = (whole, whole, few), Attribution.of(files, FOREST_FILE)
+        self._attribution = by_wearing(files), Attribution.of(files, FOREST_FILE)
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self._rules = explaining.Rules.of(self.schema)
         self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)
@@ -380,8 +379,7 @@ class Monitor:
         if len(time) == 1:
             return self._one_on_own_level(levels, scores, time.item())
         unusual, a = own_level.advance(levels[0], scores.unusual, time, limits.unusual_blocks, plan)
-        alike = scores.known * np.asarray(limits.known_alike)[scores.wearing]
-        known, b = own_level.advance(levels[1], alike, time, limits.known_blocks, plan)
+        known, b = own_level.advance(levels[1], scores.known * scores.alike, time, limits.known_blocks, plan)
         on_both = own_level.on_own_level(scores.unusual, a), own_level.on_own_level(scores.known, b)
         return (
             (unusual, known),
@@ -396,8 +394,7 @@ class Monitor:
         limits, plan = self.detector.calibration, self._leveling
         unusual, known = scores.unusual.item(), scores.known.item()
         a = own_level.advance_one(levels[0], unusual, now, limits.unusual_blocks, plan)
-        alike = known * limits.known_alike[scores.wearing.item()]
-        b = own_level.advance_one(levels[1], alike, now, limits.known_blocks, plan)
+        b = own_level.advance_one(levels[1], known * scores.alike.item(), now, limits.known_blocks, plan)
         if a.factor != 1.0 or b.factor != 1.0:
             told = np.array([[unusual / a.factor], [known / b.factor]], np.float32)
             scores = replace(scores, unusual=told[0], known=told[1])

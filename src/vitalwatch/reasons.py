@@ -7,11 +7,11 @@ the row alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitalwatch import features
-from vitalwatch.attribution import Attribution
+from vitalwatch.attribution import FEW_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import SIGNALS
 from vitalwatch.explaining import SENSORS, shares
@@ -50,6 +50,12 @@ class Reasons:
     group_base: float
 
 
+def by_wearing(files: Mapping[str, bytes]) -> tuple[Attribution | None, ...]:
+    """Return the boosted heads of a bundle's files by `wearing`, None where it has none."""
+    whole, few = Attribution.of(files), Attribution.of(files, FEW_FILE)
+    return whole, whole, few
+
+
 def reasons_of(
     rows: Rows,
     row: int,
@@ -65,7 +71,7 @@ def reasons_of(
         row: Which of them.
         said: What the detector said before the first of them.
         detector: Of the bundle.
-        heads: Of the bundle's boosted heads by `wearing`, None where it has none.
+        heads: From `by_wearing`.
         forests: Of its forests.
     """
     x, judged = rows.features[: row + 1], rows.assessable[: row + 1]

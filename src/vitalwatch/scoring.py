@@ -148,7 +148,7 @@ class Scores:
         kind: Index of its kind (n,), -1 without supervised heads.
         probability: Of any labelled kind, at the prevalence in `card["prevalence"]` (n,); NaN without heads.
         p_value: Share of normal calibration rows in this context whose rarer channel is at least as rare, (0, 1] (n,).
-        wearing: Index into `wearing.WEARINGS` (n,).
+        alike: What `known` is multiplied by before own levels learn from it (n,), see `Calibration.known_alike`.
     """
 
     unusual: Floats
@@ -157,14 +157,14 @@ class Scores:
     kind: NDArray[np.int16]
     probability: Floats
     p_value: Floats
-    wearing: NDArray[np.intp]
+    alike: Doubles
 
     @staticmethod
     def unknown(n: int) -> Scores:
         """Return the scores of rows that nobody asked for."""
         nothing = np.full(n, np.nan, np.float32)
         none = np.full(n, -1, np.int16)
-        return Scores(nothing, np.zeros(n, np.int8), nothing, none, nothing, nothing, np.zeros(n, np.intp))
+        return Scores(nothing, np.zeros(n, np.int8), nothing, none, nothing, nothing, np.ones(n))
 
 
 class Detector:
@@ -181,6 +181,7 @@ class Detector:
         self._level = Scales(calibration.level) if calibration.level else None
         self._rarity = Scales(one_group(calibration.rarity))
         self._chance = tuple(map(Line.of, calibration.chance))
+        self._alike = np.asarray(calibration.known_alike)
         both = calibration.known_rarity, calibration.either_rarity
         self._both = (Scales(one_group(both[0])), Scales(one_group(both[1]))) if both[0] and both[1] else None
 
@@ -221,7 +222,7 @@ class Detector:
         told[3] = 10.0 ** -np.minimum(rarity[:, 0], RAREST)
         np.copyto(told, np.nan, where=~assessable)
         group = surprise.argmax(axis=1).astype(np.int8)
-        return kept, Scores(told[0], group, told[1], kind, told[2], told[3], wearing)
+        return kept, Scores(told[0], group, told[1], kind, told[2], told[3], self._alike.take(wearing))
 
     def _advance_one(self, kept: Kept, x: Floats, assessable: bool) -> tuple[Kept, Scores]:
         """Return `advance` of one row, in plain numbers."""
@@ -246,7 +247,7 @@ class Detector:
         if not assessable:
             told.fill(nan)
         group = np.array([surprise.index(unusual)], np.int8)
-        named, worn = np.array([kind], np.int16), np.array([wearing])
+        named, worn = np.array([kind], np.int16), self._alike[wearing : wearing + 1]
         return kept, Scores(told[0], group, told[1], named, told[2], told[3], worn)
 
     def _outputs(self, x: Floats) -> tuple[Floats, ...]:
