@@ -39,7 +39,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from quality import MOST_FALSE_ALARMS, OTHER_RATE, ROOT, SHIFTED, rounded, show
-from vitalwatch import averaging, cleaning, learning, own_level, synthetic
+from vitalwatch import averaging, cleaning, learning, own_level, synthetic, wearing
 from vitalwatch.baseline import VITALS
 from vitalwatch.lines.detection import Watched, detection_lines
 from vitalwatch.metrics import bootstrap, events
@@ -129,7 +129,7 @@ class Trained:
             averaging.of_people(part, seen.sure, lengths, detector.calibration.rows, alone)
             for part, alone in zip(said, (ALONE, ()), strict=True)
         )
-        unusual, known = detector.surprise(by_group, seen.x).max(axis=1), detector.level(by_kind)
+        unusual, known = detector.surprise(by_group, seen.x).max(axis=1), detector.level(by_kind, seen.x)
         return Scored(cohort, seen, unusual, known, self._lines(members, seen, cohort), self)
 
     def _lines(self, members: Sequence[Member], seen: Seen, cohort: Cohort) -> dict[str, Doubles]:
@@ -190,12 +190,12 @@ def trained(
     seen, _ = train.see(learners, TRAIN, learnt, settings, kinds, 0)
     even = train.even_rows(seen.time, train.stride_of(learners, settings), settings)
     forest = anomaly.fit(seen.x[even], params.detector, params.seed)
-    heads, _ = train._heads(seen, kinds, settings)
+    heads = wearing.heads(train._heads(seen, kinds, settings))
     if heads is None:
         raise SystemExit("Too few labelled episodes among so few people: give --learn more.")
     held, _ = train.see(calibrators, CALIBRATION, learnt, settings, kinds, 0)
     found: Calibration = calibrating.calibrate(held, forest, heads, kinds, settings)
-    return Trained(learnt, kinds, Detector(Model(forest), Model(heads), found), settings)
+    return Trained(learnt, kinds, Detector(Model(forest), heads, found), settings)
 
 
 def unlabelled(members: Sequence[Member], kind: str) -> list[Member]:

@@ -97,8 +97,9 @@ def division(
     held: Seen, judged: Seen, forest: bytes, heads: bytes, kinds: tuple[str, ...], settings: Settings
 ) -> dict[str, tuple[float, float]]:
     """Return rate met over that promised, and event F1, of each channel."""
-    limits = calibrating.calibrate(held, forest, heads, kinds, settings)
-    detector, scores = Detector(Model(forest), Model(heads), limits), []
+    asked = Model(heads)
+    limits = calibrating.calibrate(held, forest, asked, kinds, settings)
+    detector, scores = Detector(Model(forest), asked, limits), []
     stops = np.cumsum([len(track.time) for track in judged.tracks])[:-1]
     for x, sure in zip(np.split(judged.x, stops), np.split(judged.sure, stops), strict=True):
         scores.append(detector.advance(detector.begin(), x, sure)[1])

@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy looks
 import argparse
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,7 @@ def cohort(
     seed: int,
     moved: Mapping[str, float | str] | None = None,
     every: str | None = None,
+    worn: Collection[str] | None = None,
 ) -> list[Case]:
     """Return people made anew and answered, ready to be judged.
 
@@ -175,6 +176,7 @@ def cohort(
         seed: Added to the run's.
         moved: Settings of the simulator that differ.
         every: Time between readings, where it is not the grid's.
+        worn: Columns that they measure, all of them by default.
     """
     world = settings.params.synthetic.model_copy(update=dict(moved or {}))
     step = {"step": every} if every else {}
@@ -182,7 +184,10 @@ def cohort(
 
     def one(index: int) -> Case:
         made = synthetic.person(index, sensors, world, settings.params.seed + seed)
-        answers = monitor.answer(made.readings, made.profile, forecast=False)
+        readings = made.readings
+        if worn is not None:
+            readings = replace(readings, values={name: readings.values[name] for name in worn})
+        answers = monitor.answer(readings, made.profile, forecast=False)
         until = enrolled_until(answers.grid, settings.params.baseline.enrolment_days)
         told = PersonResult(
             person=made.profile.person,

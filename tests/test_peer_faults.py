@@ -731,7 +731,10 @@ def as_chosen(fitted: str) -> Any:
 def test_f23_no_key_of_a_model_is_left_out_here():
     steering = {
         "detector": {"budget", "share_unusual", "block", "average"},  # of the calibration: see F24
-        "supervised": {"rows_an_episode"},  # of the rows drawn: see tests/stages/test_train_parts.py
+        "supervised": {
+            "rows_an_episode",
+            "rounds_few",
+        },  # of the rows drawn and other heads: tests/stages/test_train_parts.py
         "early_warning": {"share_of_hours", "max_rows"},  # of the hours drawn: see tests/stages/test_hospital.py
     }
     blocks = {block for block, _, _ in FITTED.values()}
@@ -751,7 +754,7 @@ def test_f23_no_key_of_a_model_is_left_out_here():
 def test_f24_thresholds_follow_from_calibration_people_and_the_budget():
     held, forest = seen(people=4, days=8, seed=2), fit_detector(PARAMS.detector)
     many = PARAMS.supervised.model_copy(update={"rounds": 60})  # few trees give few different answers
-    known = episodes.fit(held.x, held.episode, held.kind, 2, many, 1, 1)
+    known = Model(episodes.fit(held.x, held.episode, held.kind, 2, many, 1, 1))
 
     def limits(budget: float, people: Any = held) -> tuple[float, float]:
         chosen = PARAMS.detector.model_copy(update={"budget": budget})

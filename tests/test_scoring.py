@@ -154,7 +154,7 @@ def test_without_heads_there_is_no_known_score(tiny_monitor: Monitor):
         "level": None,
         "known_rarity": None,
         "either_rarity": None,
-        "chance": None,
+        "chance": [],
         "known_threshold": None,
     }
     quiet = Fixed(score=np.zeros((1, len(features.GROUPS)), np.float32))

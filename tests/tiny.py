@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vitalwatch import attribution, bundle, cleaning, few_sensors, learning, sequences
-from vitalwatch.export import forests_to_onnx, one_against_rest_to_onnx
-from vitalwatch.models import anomaly, episodes, forecast_linear, forecast_trees
+from vitalwatch import attribution, bundle, cleaning, few_sensors, learning, sequences, wearing
+from vitalwatch.export import forests_to_onnx
+from vitalwatch.models import anomaly, forecast_linear, forecast_trees
 from vitalwatch.models.forecast import Fitted
 from vitalwatch.monitor import Monitor
 from vitalwatch.probing import probe_of
@@ -34,6 +34,7 @@ SMALLER = (
     "detector.sample=64",
     "detector.budget=3.0",
     "supervised.rounds=8",
+    "supervised.rounds_few=6",
     "supervised.leaves=4",
     "supervised.min_rows_a_leaf=20",
     "forecaster.max_windows=400",
@@ -71,10 +72,9 @@ def train_tiny(
     drawn = forecast_trees.rows_of(windows.x, windows.person, windows.y, windows.last, 0)
     forests = anomaly.forests(seen.x, chosen.detector, chosen.seed)
     forest = forests_to_onnx(forests, seen.x.shape[1])
-    heads = episodes.heads(seen.x, seen.episode, seen.kind, len(kinds), chosen.supervised, chosen.seed, 1)
-    known = one_against_rest_to_onnx(heads, seen.x.shape[1])
+    heads = train.heads_of(seen, kinds, settings)
     held, probation = train.see(held_out, CALIBRATION, learnt, settings, kinds, 1000)
-    calibration = calibrating.calibrate(held, forest, known, kinds, settings)
+    calibration = calibrating.calibrate(held, forest, wearing.heads(heads), kinds, settings)
     fitted = random_forecaster(settings)
     lines = forecast_linear.fit(windows.x, windows.person, windows.y, windows.last)
     trees = forecast_trees.fit(drawn, chosen.forecaster, chosen.seed, 1) or b""
@@ -85,8 +85,7 @@ def train_tiny(
         **few_sensors.files_of("forest", forest),
         attribution.FOREST_FILE: anomaly.trees(forests),
         "forecast.onnx": forecast,
-        **few_sensors.files_of("known", known),
-        attribution.FILE: attribution.told(heads),
+        **heads,
         "normal.json": as_json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": as_json(calibration.to_json()),
         "forecast_trees.onnx": trees,

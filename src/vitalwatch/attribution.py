@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from vitalwatch.tables import Bools, Doubles, Floats
 
 FILE = "known_trees.json"
+FEW_FILE = "known_few_trees.json"  # of the heads for few sensors, see `wearing`
 FOREST_FILE = "forest_trees.json"
 AT_ONCE = 64  # rows: all leaves of a head are looked at for each
 COLUMNS = ("feature", "threshold", "missing", "value", "rows")

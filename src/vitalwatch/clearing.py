@@ -298,7 +298,7 @@ class _Case:
         if unusual:
             mean[..., list(ALONE)] = said[:, here][..., list(ALONE)]
         mean, own = mean.reshape(k * len(asked), -1), x[:, here].reshape(k * len(asked), columns)
-        found = detector.surprise(mean, own) if unusual else detector.level(mean)
+        found = detector.surprise(mean, own) if unusual else detector.level(mean, own)
         return found.max(axis=1).reshape(k, len(asked))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import cleaning, explaining, features, few_sensors, own_level, probing, residuals, sequences
+from vitalwatch import cleaning, explaining, features, few_sensors, own_level, probing, residuals, sequences, wearing
 from vitalwatch.attribution import FOREST_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import VITALS, Normal
@@ -27,7 +27,7 @@ from vitalwatch.errors import BundleRefused
 from vitalwatch.expecting import REST, Moments
 from vitalwatch.own_level import Level
 from vitalwatch.params import Alarms, Baseline, Cleaning, Forecaster, OwnLevel
-from vitalwatch.reasons import Reasons, reasons_of
+from vitalwatch.reasons import Reasons, by_wearing, reasons_of
 from vitalwatch.records import record
 from vitalwatch.residuals import Learnt, Rows
 from vitalwatch.runtime import Model
@@ -122,8 +122,8 @@ class Monitor:
         self.version = str(card.get("run", ""))
         usual = np.asarray(told["normal"]["usual_person"], np.float32)
         self._learnt = Learnt(Model(files["heart_rate.onnx"]), Normal.from_json(told["normal"]), usual)
-        known = few_sensors.trees(files, "known") if "known.onnx" in files else None
-        self.detector = Detector(few_sensors.trees(files, "forest"), known, Calibration.from_json(told["calibration"]))
+        forest, heads = few_sensors.trees(files, "forest"), wearing.heads(files)
+        self.detector = Detector(forest, heads, Calibration.from_json(told["calibration"]))
         forecaster = Model(files["forecast.onnx"]) if "forecast.onnx" in files else None
         widening = np.asarray(told["forecast"]["widening"], np.float64)
         blend = sequences.blend_of(files, told["forecast"], self.chosen.forecaster, self.schema)
@@ -131,7 +131,7 @@ class Monitor:
         self.horizons, self.forecast_vitals = self._stream.horizons, self._stream.vitals
         self._nobody = Body(residuals.begin(self._learnt.normal), self._stream.begin(), self.detector.begin())
         self.early_warning = EarlyWarning.of(files)
-        self._attribution = Attribution.of(files), Attribution.of(files, FOREST_FILE)
+        self._attribution = by_wearing(files), Attribution.of(files, FOREST_FILE)
         self._cleaning = cleaning.Plan.of(self.schema, self.chosen.cleaning)
         self._rules = explaining.Rules.of(self.schema)
         self._alarm_rule = Rule.of_params(self.chosen.alarms, self.schema.step_ms)
@@ -381,7 +381,7 @@ class Monitor:
         if len(time) == 1:
             return self._one_on_own_level(levels, scores, time.item())
         unusual, a = own_level.advance(levels[0], scores.unusual, time, limits.unusual_blocks, plan)
-        known, b = own_level.advance(levels[1], scores.known, time, limits.known_blocks, plan)
+        known, b = own_level.advance(levels[1], scores.known * scores.alike, time, limits.known_blocks, plan)
         on_both = own_level.on_own_level(scores.unusual, a), own_level.on_own_level(scores.known, b)
         return (
             (unusual, known),
@@ -396,7 +396,7 @@ class Monitor:
         limits, plan = self.detector.calibration, self._leveling
         unusual, known = scores.unusual.item(), scores.known.item()
         a = own_level.advance_one(levels[0], unusual, now, limits.unusual_blocks, plan)
-        b = own_level.advance_one(levels[1], known, now, limits.known_blocks, plan)
+        b = own_level.advance_one(levels[1], known * scores.alike.item(), now, limits.known_blocks, plan)
         if a.factor != 1.0 or b.factor != 1.0:
             told = np.array([[unusual / a.factor], [known / b.factor]], np.float32)
             scores = replace(scores, unusual=told[0], known=told[1])

@@ -107,6 +107,7 @@ class Supervised(Closed):
     """Channel B: boosted heads on labelled episodes, one a kind."""
 
     rounds: Count
+    rounds_few: Count
     learning_rate: Positive
     leaves: Annotated[int, Field(ge=2)]
     min_rows_a_leaf: Count

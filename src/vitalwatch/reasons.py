@@ -7,17 +7,18 @@ the row alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitalwatch import features
-from vitalwatch.attribution import Attribution
+from vitalwatch.attribution import FEW_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import SIGNALS
 from vitalwatch.explaining import SENSORS, shares
 from vitalwatch.residuals import Rows
 from vitalwatch.scoring import Detector
 from vitalwatch.tables import Doubles, Floats
+from vitalwatch.wearing import wearing_of
 
 Parts = tuple[tuple[str, float], ...]  # name and what it adds, the largest first
 GROUPS = tuple(features.GROUPS)
@@ -49,8 +50,19 @@ class Reasons:
     group_base: float
 
 
+def by_wearing(files: Mapping[str, bytes]) -> tuple[Attribution | None, ...]:
+    """Return the boosted heads of a bundle's files by `wearing`, None where it has none."""
+    whole, few = Attribution.of(files), Attribution.of(files, FEW_FILE)
+    return whole, whole, few
+
+
 def reasons_of(
-    rows: Rows, row: int, said: Kept, detector: Detector, heads: Attribution | None, forests: Attribution | None
+    rows: Rows,
+    row: int,
+    said: Kept,
+    detector: Detector,
+    heads: Sequence[Attribution | None],
+    forests: Attribution | None,
 ) -> Reasons:
     """Return why a row scores as it does.
 
@@ -59,7 +71,8 @@ def reasons_of(
         row: Which of them.
         said: What the detector said before the first of them.
         detector: Of the bundle.
-        heads, forests: Of the bundle's boosted heads and forests, None where it has none.
+        heads: From `by_wearing`.
+        forests: Of its forests.
     """
     x, judged = rows.features[: row + 1], rows.assessable[: row + 1]
     _, scores = detector.advance(said, x, judged)
@@ -71,7 +84,7 @@ def reasons_of(
     by_feature, group_base = _by_feature(forests, x[row:], group)
     if not kinds:
         return Reasons(GROUPS[group], by_sensor, "", (), (), float("nan"), by_feature, group_base)
-    adds, base = _by_feature(heads, x[row:], kind)
+    adds, base = _by_feature(heads[wearing_of(x[row:]).item()], x[row:], kind)
     return Reasons(
         group=GROUPS[group],
         group_by_sensor=by_sensor,

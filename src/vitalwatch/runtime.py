@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 FLOAT32 = np.dtype(np.float32)
+
+
+class Asked(Protocol):
+    """Whatever answers features (n, f) by name, such as `Model`."""
+
+    def run(self, *, x: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return every output by name."""
+        ...
 
 
 class Model:

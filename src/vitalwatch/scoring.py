@@ -10,7 +10,8 @@ surprise of all groups is the channel's score. Who wears few sensors has fewer g
 alarms only at a lower score: `lift_of` adds what the groups that are not measured would have (Bonferroni's rule).
 
 Channel B: a supervised head a kind. A head's log-odds are put on one scale, minus log10 of the false alarms a day that
-a threshold there costs calibration people; the largest of all kinds is the channel's score, and names the kind.
+a threshold there costs calibration people who wear as much (see `wearing`); the largest of all kinds is the channel's
+score, and names the kind.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import lcm, nan
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,9 @@ from vitalwatch.averaging import Kept
 from vitalwatch.baseline import SPARSE
 from vitalwatch.own_level import NOBODYS, Usual
 from vitalwatch.records import record
+from vitalwatch.runtime import Asked
 from vitalwatch.tables import Bools, Doubles, Floats
+from vitalwatch.wearing import WEARINGS, wearing_of, wearing_of_one
 
 RAREST = 12.0  # a p-value is never below 10 to the minus this: beyond the last knot nothing is known
 
@@ -69,14 +72,16 @@ class Calibration:
     Attributes:
         surprise: By state (awake, asleep) and group, knots (2, g, k).
         rarity: By context, channel A's score -> minus log10 of the share of its normal rows at least as high, (3, k).
-        level: By kind, log-odds -> channel B's scale, knots (kinds, k); None without labels.
+        level: By wearing and kind, log-odds -> channel B's scale, knots (3, kinds, k); None without labels.
         known_rarity: As `rarity` for channel B, None without labels.
         either_rarity: The larger of both -> the same of it: the smaller of two p-values is small more often than one.
-        chance: What the heads tell of any kind -> share of such rows in an episode, None without labels.
+        chance: By wearing, what the heads tell of any kind -> share of such rows in an episode; empty without labels.
         unusual_threshold, known_threshold: A row is over when its score is above; infinite where there is no channel.
         kinds: Names in the order of the heads.
         rows: Outputs of the models are averaged over so many.
         unusual_blocks, known_blocks: What quiet blocks are like on each channel, for `own_level`.
+        known_alike: By wearing, what channel B's scores are multiplied by so that quiet blocks are as high as
+            `known_blocks` says, which is of those who wear everything; kinds that few sensors cannot tell are silent.
     """
 
     surprise: Scale
@@ -84,13 +89,14 @@ class Calibration:
     level: Scale | None
     known_rarity: Scale | None
     either_rarity: Scale | None
-    chance: Scale | None
+    chance: tuple[Scale, ...]
     unusual_threshold: float
     known_threshold: float
     kinds: tuple[str, ...]
     rows: int = 1
     unusual_blocks: Usual = NOBODYS
     known_blocks: Usual = NOBODYS
+    known_alike: tuple[float, ...] = (1.0,) * len(WEARINGS)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and numbers."""
@@ -101,13 +107,14 @@ class Calibration:
             "level": self.level.to_json() if self.level else None,
             "known_rarity": self.known_rarity.to_json() if self.known_rarity else None,
             "either_rarity": self.either_rarity.to_json() if self.either_rarity else None,
-            "chance": self.chance.to_json() if self.chance else None,
+            "chance": [scale.to_json() for scale in self.chance],
             "unusual_threshold": self.unusual_threshold,
             "known_threshold": known if np.isfinite(known) else None,
             "kinds": list(self.kinds),
             "rows": self.rows,
             "unusual_blocks": self.unusual_blocks.to_json(),
             "known_blocks": self.known_blocks.to_json(),
+            "known_alike": list(self.known_alike),
         }
 
     @staticmethod
@@ -120,13 +127,14 @@ class Calibration:
             level=Scale.from_json(data["level"]) if data["level"] else None,
             known_rarity=Scale.from_json(data["known_rarity"]) if data["known_rarity"] else None,
             either_rarity=Scale.from_json(data["either_rarity"]) if data["either_rarity"] else None,
-            chance=Scale.from_json(data["chance"]) if data["chance"] else None,
+            chance=tuple(map(Scale.from_json, data["chance"])),
             unusual_threshold=float(data["unusual_threshold"]),
             known_threshold=float("inf") if known is None else float(known),
             kinds=tuple(data["kinds"]),
             rows=int(data["rows"]),
             unusual_blocks=Usual.from_json(data["unusual_blocks"]),
             known_blocks=Usual.from_json(data["known_blocks"]),
+            known_alike=tuple(data["known_alike"]),
         )
 
 
@@ -142,6 +150,7 @@ class Scores:
         probability: Of any labelled kind, at the prevalence in `card["prevalence"]` (n,); NaN without heads.
         p_value: Share of normal calibration rows in this context whose rarer channel is at least as rare, (0, 1] (n,).
         by_kind: Channel B's score of each kind, (n, kinds); (n, 0) without supervised heads.
+        alike: What `known` is multiplied by before own levels learn from it (n,), see `Calibration.known_alike`.
     """
 
     unusual: Floats
@@ -151,21 +160,14 @@ class Scores:
     probability: Floats
     p_value: Floats
     by_kind: Doubles
+    alike: Doubles
 
     @staticmethod
     def unknown(n: int) -> Scores:
         """Return the scores of rows that nobody asked for."""
         nothing = np.full(n, np.nan, np.float32)
-        kind = np.full(n, -1, np.int16)
-        return Scores(nothing, np.zeros(n, np.int8), nothing, kind, nothing, nothing, np.empty((n, 0)))
-
-
-class Asked(Protocol):
-    """Whatever answers features (n, f) by name, such as `runtime.Model`."""
-
-    def run(self, *, x: Floats) -> dict[str, Floats]:
-        """Return every output by name."""
-        ...
+        none = np.full(n, -1, np.int16)
+        return Scores(nothing, np.zeros(n, np.int8), nothing, none, nothing, nothing, np.empty((n, 0)), np.ones(n))
 
 
 class Detector:
@@ -175,11 +177,14 @@ class Detector:
         self._forest, self.calibration = forest, calibration
         self._known = known if calibration.level else None
         self._groups = calibration.surprise.knots.shape[1]
-        self._columns = self._groups + (len(calibration.level.knots) + 1 if self._known and calibration.level else 0)
+        self._columns = self._groups + (
+            calibration.level.knots.shape[1] + 1 if self._known and calibration.level else 0
+        )
         self._surprise = Scales(calibration.surprise)
-        self._level = Scales(_one_state(calibration.level)) if calibration.level else None
+        self._level = Scales(calibration.level) if calibration.level else None
         self._rarity = Scales(one_group(calibration.rarity))
-        self._chance = Line.of(calibration.chance) if calibration.chance else None
+        self._chance = tuple(map(Line.of, calibration.chance))
+        self._alike = np.asarray(calibration.known_alike)
         both = calibration.known_rarity, calibration.either_rarity
         self._both = (Scales(one_group(both[0])), Scales(one_group(both[1]))) if both[0] and both[1] else None
 
@@ -207,11 +212,12 @@ class Detector:
         rarity = self._rarity.look_up(unusual[:, None], context)
         told = np.full((4, n), np.nan, np.float32)
         kind, level = np.full(n, -1, np.int16), np.empty((n, 0))
-        if self._known is not None:
-            level = self.level(mean[:, self._groups : -1])
+        wearing = wearing_of(x)
+        if self._known is not None and self._level is not None:
+            level = self._level.look_up(mean[:, self._groups : -1], wearing)
             kind = level.argmax(axis=1).astype(np.int16)
             told[1] = known = np.maximum.reduce(level, axis=1)
-            told[2] = self._chance.look_up_all(mean[:, -1]) if self._chance else np.nan
+            told[2] = self._probability(mean[:, -1], wearing)
             if self._both is not None:
                 of_known, either = self._both
                 rarity = either.look_up(np.maximum(rarity, of_known.look_up(known[:, None], context)), context)
@@ -219,7 +225,8 @@ class Detector:
         told[3] = 10.0 ** -np.minimum(rarity[:, 0], RAREST)
         np.copyto(told, np.nan, where=~assessable)
         np.copyto(level, np.nan, where=~assessable[:, None])
-        return kept, Scores(told[0], surprise.argmax(axis=1).astype(np.int8), told[1], kind, told[2], told[3], level)
+        group, alike = surprise.argmax(axis=1).astype(np.int8), self._alike.take(wearing)
+        return kept, Scores(told[0], group, told[1], kind, told[2], told[3], level, alike)
 
     def _advance_one(self, kept: Kept, x: Floats, assessable: bool) -> tuple[Kept, Scores]:
         """Return `advance` of one row, in plain numbers."""
@@ -227,13 +234,14 @@ class Detector:
         asleep = x.item(ASLEEP) > 0
         context = features.ASLEEP if asleep else features.ACTIVE if x.item(ACTIVE) > 0 else features.AT_REST
         surprise = self._surprise.look_up_one(mean[: self._groups], asleep)
-        lift = LIFTS.item(int(WHOLE.dot(x[0] != 0.0)))
+        measured = x[0] != 0.0
+        lift, wearing = LIFTS.item(int(WHOLE.dot(measured))), wearing_of_one(measured)
         surprise = [value + lift for value in surprise]
         unusual, known, kind, probability, level = max(surprise), nan, -1, nan, list[float]()
         (rarity,) = self._rarity.look_up_one([unusual], context)
         if self._known is not None and self._level is not None:
-            level = self._level.look_up_one(mean[self._groups : -1], False)
-            known, probability = max(level), self._chance.look_up(mean[-1]) if self._chance else nan
+            level = self._level.look_up_one(mean[self._groups : -1], wearing)
+            known, probability = max(level), self._chance[wearing].look_up(mean[-1]) if self._chance else nan
             kind = level.index(known)
             if self._both is not None:
                 of_known, either = self._both
@@ -245,7 +253,8 @@ class Detector:
             told.fill(nan)
             by_kind.fill(nan)
         group = np.array([surprise.index(unusual)], np.int8)
-        return kept, Scores(told[0], group, told[1], np.array([kind], np.int16), told[2], told[3], by_kind)
+        named, worn = np.array([kind], np.int16), self._alike[wearing : wearing + 1]
+        return kept, Scores(told[0], group, told[1], named, told[2], told[3], by_kind, worn)
 
     def _outputs(self, x: Floats) -> tuple[Floats, ...]:
         """Return what the models say of rows: by group (n, g), and with heads by kind (n, k) and of any kind (n,)."""
@@ -261,7 +270,7 @@ class Detector:
 
     def known(self, x: Floats) -> Doubles:
         """Return the score of each kind (n, k) of features (n, f), each row for itself; only where there are heads."""
-        return self.level(self.by_kind(x))
+        return self.level(self.by_kind(x), x)
 
     def unusual_of(self, window: Floats) -> Doubles:
         """Return the surprise of each group at the last row of windows of judged rows, (k, w, f) -> (k, g)."""
@@ -272,7 +281,7 @@ class Detector:
 
     def known_of(self, window: Floats) -> Doubles:
         """Return the score of each kind at the last row of windows of judged rows, (k, w, f) -> (k, kinds)."""
-        return self.level(self._said(self.by_kind, window).mean(axis=1))
+        return self.level(self._said(self.by_kind, window).mean(axis=1), window[:, -1])
 
     @staticmethod
     def _said(ask: Callable[[Floats], Floats], window: Floats) -> Doubles:
@@ -294,14 +303,22 @@ class Detector:
         surprise += lift_of(x)[:, None]
         return surprise
 
-    def level(self, margin: NDArray[np.floating]) -> Doubles:
-        """Return log-odds of kinds (n, k) on channel B's scale, (n, k); see the head of the module."""
+    def level(self, margin: NDArray[np.floating], x: Floats) -> Doubles:
+        """Return log-odds (n, k) of features (n, f) on channel B's scale, (n, k); see the head of the module."""
         assert self._level is not None
-        return self._level.look_up(margin, np.zeros(len(margin), np.intp))
+        return self._level.look_up(margin, wearing_of(x))
 
-
-def _one_state(scale: Scale) -> Scale:
-    return Scale(scale.knots[None], scale.values[None])
+    def _probability(self, told: Doubles, wearing: NDArray[np.intp]) -> Doubles:
+        """Return the probability of any kind at rows of a wearing by what the heads tell of it, all (n,)."""
+        if not self._chance:
+            return np.full(len(told), nan)
+        if len(alike := np.unique(wearing)) == 1:
+            return self._chance[alike.item()].look_up_all(told)
+        found = np.empty(len(told))
+        for one in alike.tolist():
+            rows = wearing == one
+            found[rows] = self._chance[one].look_up_all(told[rows])
+        return found
 
 
 def one_group(scale: Scale) -> Scale:

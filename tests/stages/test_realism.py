@@ -51,6 +51,20 @@ def test_a_short_recording_tells_nothing_of_own_days():
     assert {"own_days_mae"} <= realism.means([realism.of_person(course(days, 3)) for days in (11, 13)]).keys()
 
 
+def test_a_heart_that_is_up_without_steps_shows_in_quiet_half_hours_and_one_that_walks_does_not():
+    """Two hours of 30 bpm more each day, on a bicycle and on foot."""
+    minute, n = np.arange(4 * A_DAY) * STEP % (24 * 60), 4 * A_DAY
+    up = (minute >= 15 * 60) & (minute < 17 * 60)
+    heart, strolls = 60.0 + 30.0 * up, 250.0 * ((minute >= 9 * 60) & (minute < 10 * 60))
+    cycles, walks = (
+        Course(STEP, heart, strolls + pace * STEP * up, minute) for pace in (np.zeros(n), np.full(n, 20.0))
+    )
+
+    assert (30.0, 30.0) == tuple(realism.of_person(cycles)[f"quiet_half_hours_{share}"] for share in (90, 99))
+    assert 0.0 == realism.of_person(walks)["quiet_half_hours_99"]
+    assert not [name for name in realism.of_person(replace(walks, steps=walks.steps + 50)) if name.startswith("quiet")]
+
+
 def test_how_far_people_differ_at_rest_needs_a_crowd():
     levels = np.random.default_rng(4).normal(65, 7.7, 60)
     people = [realism.of_person(course(2, i, level=float(level))) for i, level in enumerate(levels)]

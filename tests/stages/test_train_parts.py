@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 
 from tiny import random_forecaster, small_settings
 from training_world import grid, seen
-from vitalwatch import averaging, features, sequences
+from vitalwatch import attribution, averaging, features, sequences, wearing
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
+from vitalwatch.own_level import Usual
 from vitalwatch.residuals import STATIC
 from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
@@ -47,9 +49,9 @@ def forest() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def known() -> bytes:
+def known() -> Model:
     here = seen(people=3, seed=4)
-    return episodes.fit(here.x, here.episode, here.kind, 2, SETTINGS.params.supervised, 1, 1)
+    return Model(episodes.fit(here.x, here.episode, here.kind, 2, SETTINGS.params.supervised, 1, 1))
 
 
 def false_rate(held: Seen, score: np.ndarray, threshold: float) -> float:
@@ -78,7 +80,8 @@ def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_b
     limits = calibrating.calibrate(held, forest, None, (), asking(share_unusual=0.35))
     whole = calibrating.calibrate(held, forest, None, (), asking(share_unusual=1.0))
 
-    assert limits.known_rarity is limits.either_rarity is limits.chance is None
+    assert limits.known_rarity is limits.either_rarity is limits.level is None
+    assert () == limits.chance
     assert np.inf == limits.known_threshold
     assert whole.unusual_threshold == limits.unusual_threshold
     assert 0.25 < false_rate(held, unusual(held, forest, limits), limits.unusual_threshold) <= 0.5
@@ -96,8 +99,8 @@ def test_simulated_people_under_stress_are_served_at_natural_prevalence_and_reco
 
 def test_with_labels_the_channels_share_the_budget(held, forest, known):
     limits = calibrating.calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
-    margin = averaged(held, Model(known).run(x=held.x)["margin"])
-    score = Detector(Model(forest), Model(known), limits).level(margin).max(axis=1)
+    margin = averaged(held, known.run(x=held.x)["margin"])
+    score = Detector(Model(forest), known, limits).level(margin, held.x).max(axis=1)
 
     assert false_rate(held, unusual(held, forest, limits), limits.unusual_threshold) <= 0.4 * 0.5
     assert 0 < false_rate(held, score, limits.known_threshold) <= 0.6 * 0.5
@@ -108,7 +111,7 @@ def test_with_labels_the_channels_share_the_budget(held, forest, known):
 def test_the_p_value_of_the_rarer_channel_is_as_rare_as_it_says(held, forest, known):
     """The smaller of two p-values would be .1 or less in up to a fifth of normal rows."""
     limits = calibrating.calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
-    p = np.concatenate([one.p_value for one in scored(held, Detector(Model(forest), Model(known), limits))])
+    p = np.concatenate([one.p_value for one in scored(held, Detector(Model(forest), known, limits))])
     p = p[held.sure & (averaged(held, ~held.far[:, None])[:, 0] == 0)]
 
     for told in (0.5, 0.1, 0.02):
@@ -117,10 +120,10 @@ def test_the_p_value_of_the_rarer_channel_is_as_rare_as_it_says(held, forest, kn
 
 def test_the_probability_of_an_episode_is_the_share_of_such_rows_that_are_in_one(held, forest, known):
     limits = calibrating.calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4))
-    detector = Detector(Model(forest), Model(known), limits)
+    detector = Detector(Model(forest), known, limits)
     told = np.concatenate([one.probability for one in scored(held, detector)])[held.sure]
     inside = (held.episode >= 0)[held.sure]
-    raw = averaged(held, Model(known).run(x=held.x)["probability"][:, None])[held.sure, 0]
+    raw = averaged(held, known.run(x=held.x)["probability"][:, None])[held.sure, 0]
 
     order = np.argsort(raw)
     for some in np.array_split(order, 5):
@@ -171,15 +174,69 @@ def test_too_few_labelled_episodes_train_no_head():
     few = seen(people=2, days=9)
     assert 2 * 4 == len(np.unique(few.episode)) - 1 < train.LEAST_EPISODES
 
-    assert (None, None) == train._heads(few, ("kind_0", "kind_1"), SETTINGS)
+    assert {} == train._heads(few, ("kind_0", "kind_1"), SETTINGS)
 
 
 def test_one_kind_trains_one_head():
     many = seen(people=3, days=9, every=288)
-    known, _ = train._heads(replace(many, kind=np.minimum(many.kind, 0)), ("kind_0",), SETTINGS)
+    known = wearing.heads(train._heads(replace(many, kind=np.minimum(many.kind, 0)), ("kind_0",), SETTINGS))
 
     assert known is not None
-    assert (4, 1) == Model(known).run(x=many.x[:4])["margin"].shape
+    assert (4, 1) == known.run(x=many.x[:4])["margin"].shape
+
+
+def test_heads_for_few_sensors_never_saw_what_these_lack():
+    many = seen(people=3, days=9, every=288)
+    files = train._heads(many, ("kind_0", "kind_1"), SETTINGS)
+    whole, few = (Model(files[name]) for name in (wearing.WHOLE_FILE, wearing.FEW_FILE))
+    trees = [json.loads(files[name])["heads"] for name in (attribution.FILE, attribution.FEW_FILE)]
+    lacking = wearing.reduced(many.x, wearing.FEW)
+
+    assert [SETTINGS.params.supervised.rounds] * 2 == [len(head) for head in trees[0]]
+    assert [SETTINGS.params.supervised.rounds_few] * 2 == [len(head) for head in trees[1]]
+    assert np.array_equal(few.run(x=lacking)["margin"], few.run(x=many.x)["margin"])
+    assert not np.array_equal(whole.run(x=lacking)["margin"], whole.run(x=many.x)["margin"])
+
+
+HEART, BREATH = (features.NAMES.index(f"{name}_mean_60min") for name in ("heart_rate", "respiratory_rate"))
+
+
+class Effortless:
+    """Heads that alarm at a heart which is faster than its breathing tells."""
+
+    def run(self, *, x: np.ndarray) -> dict[str, np.ndarray]:
+        margin = x[:, HEART] - x[:, BREATH]
+        return {"margin": np.stack((margin, -margin), axis=1), "probability": 1 / (1 + np.exp(-margin))}
+
+
+def test_each_wearing_keeps_the_promise_on_calibration_people(held, forest):
+    """Effort raises both by 3 for an hour of eight; whoever tells no breathing would alarm at each of them."""
+    moving = np.arange(len(held.x)) % 96 < 12
+    x = held.x.copy()
+    x[moving] += 3.0 * np.isin(np.arange(x.shape[1]), (HEART, BREATH))
+    held, heads = replace(held, x=x), Effortless()
+    limits = calibrating.calibrate(held, forest, heads, ("kind_0", "kind_1"), asking(share_unusual=0.4))
+    detector, promised = Detector(Model(forest), heads, limits), 0.6 * 0.5
+    rates = []
+    for worn in range(len(wearing.WEARINGS)):
+        less = wearing.reduced(x, worn)
+        margin = averaged(held, heads.run(x=less)["margin"])
+        rates.append(false_rate(held, detector.level(margin, less).max(axis=1), limits.known_threshold))
+    elsewhere = false_rate(held, detector.level(margin, x).max(axis=1), limits.known_threshold)
+
+    assert max(rates) <= promised * 1.1
+    assert rates[wearing.WITH_BREATHING] > 0
+    assert elsewhere > 3 * promised, "on the scale of those who wear everything"
+
+
+def test_whose_quiet_blocks_score_half_as_high_has_them_doubled_for_own_levels(held):
+    score = np.random.default_rng(5).exponential(size=len(held.x))
+    everything, without, few = calibrating.alike_of(
+        [score, score, score / 2], Cohort(held.tracks, RULE), Usual(np.inf, 1.0), SETTINGS
+    )
+
+    assert everything == without
+    assert 2.0 * everything == pytest.approx(few)
 
 
 def test_an_interval_is_widened_only_by_what_calibration_people_showed():
@@ -320,7 +377,7 @@ def test_scores_are_averaged_over_as_long_as_was_chosen(held, forest, known):
     )
     spike = np.full((12, len(features.NAMES)), 0.01, np.float32)  # measured, and as usual
     spike[5] = 6.0
-    detectors = [Detector(Model(forest), Model(known), limits) for limits in (nine, one)]
+    detectors = [Detector(Model(forest), known, limits) for limits in (nine, one)]
     found = [d.advance(d.begin(), spike, np.ones(12, bool))[1].unusual for d in detectors]
 
     assert [9, 1] == [nine.rows, one.rows]

@@ -50,9 +50,9 @@ def test_scores_are_those_of_the_served_detector_averaged_and_lifted_for_what_is
     people = roles()
     params, rows, judge = people.settings.params, people.seen("learn"), people.seen("judge")
     forest = anomaly.fit(rows.x[detectors._even()], params.detector, params.seed)
-    heads = episodes.fit(rows.x, rows.episode, rows.kind, len(people.kinds), params.supervised, params.seed, 1)
+    heads = Model(episodes.fit(rows.x, rows.episode, rows.kind, len(people.kinds), params.supervised, params.seed, 1))
     found = calibrating.calibrate(people.seen("calibrate"), forest, heads, people.kinds, people.settings)
-    served = Detector(Model(forest), Model(heads), found)
+    served = Detector(Model(forest), heads, found)
     lengths = [len(track.time) for track in judge.tracks]
     by_group, by_kind = (
         averaging.of_people(said, judge.sure, lengths, found.rows, alone)
@@ -63,7 +63,7 @@ def test_scores_are_those_of_the_served_detector_averaged_and_lifted_for_what_is
     assert lift_of(judge.x).any()
     assert found.rows > 1
     assert np.allclose(served.surprise(by_group, judge.x)[judge.sure], surprise[judge.sure])
-    assert np.allclose(served.level(by_kind)[judge.sure], level[judge.sure])
+    assert np.allclose(served.level(by_kind, judge.x)[judge.sure], level[judge.sure])
     assert np.isnan(surprise[~judge.sure]).all()
 
 

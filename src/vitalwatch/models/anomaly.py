@@ -143,18 +143,19 @@ def rarity_scales(
     """
     parts = [context == code for code in range(len(CONTEXTS))]
     parts = [rows if rows.sum() >= RARITY_KNOTS else np.ones_like(rows) for rows in parts]
-    of_unusual = _stacked([rarity_scale(unusual[rows]) for rows in parts])
+    of_unusual = stacked([rarity_scale(unusual[rows]) for rows in parts])
     if known is None:
         return of_unusual, None, None
-    of_known = _stacked([rarity_scale(known[rows]) for rows in parts])
+    of_known = stacked([rarity_scale(known[rows]) for rows in parts])
     rarer = [
         np.maximum(_of(of_unusual, code).look_up_all(unusual[rows]), _of(of_known, code).look_up_all(known[rows]))
         for code, rows in enumerate(parts)
     ]
-    return of_unusual, of_known, _stacked([rarity_scale(one) for one in rarer])
+    return of_unusual, of_known, stacked([rarity_scale(one) for one in rarer])
 
 
-def _stacked(scales: Sequence[Scale]) -> Scale:
+def stacked(scales: Sequence[Scale]) -> Scale:
+    """Return scales of equally many knots as one, a state each."""
     return Scale(np.stack([scale.knots for scale in scales]), np.stack([scale.values for scale in scales]))
 
 
@@ -169,5 +170,5 @@ def blocks(time: Times, person: NDArray[np.int64], block_ms: int) -> NDArray[np.
 
 def uncalibrated(scale: Scale, level: Scale | None = None) -> Calibration:
     """Return a calibration that only puts groups, and kinds, on one scale: what thresholds are then chosen with."""
-    nothing = _stacked([Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))] * len(CONTEXTS))
-    return Calibration(scale, nothing, level, None, None, None, float("inf"), float("inf"), ())
+    nothing = stacked([Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))] * len(CONTEXTS))
+    return Calibration(scale, nothing, level, None, None, (), float("inf"), float("inf"), ())

@@ -13,12 +13,14 @@ from vitalwatch import averaging, features, own_level
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
+from vitalwatch.models.anomaly import stacked
 from vitalwatch.own_level import Usual
-from vitalwatch.runtime import Model
+from vitalwatch.runtime import Asked, Model
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector, context_of
+from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector, Scale, context_of
 from vitalwatch.settings import Settings
 from vitalwatch.tables import MINUTE, Bools, Doubles, Floats, Times
+from vitalwatch.wearing import WEARINGS, WITH_BREATHING, reduced
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Calibrated:
         calibration: Scales and thresholds.
         cohort: Of those whom thresholds rest on.
         unusual: Channel A's score of their rows before own levels, NaN if unsure (n,).
-        by_kind: Channel B's of each kind, (n, kinds), None without heads.
+        by_kind: Channel B's of each kind, everything worn, (n, kinds); None without heads.
     """
 
     calibration: Calibration
@@ -66,18 +68,19 @@ class Calibrated:
 
 
 def calibrate(
-    held: Seen, forest: bytes, known: bytes | None, kinds: tuple[str, ...], settings: Settings
+    held: Seen, forest: bytes, known: Asked | None, kinds: tuple[str, ...], settings: Settings
 ) -> Calibration:
     """Return what `calibrated` chooses."""
     return calibrated(held, forest, known, kinds, settings).calibration
 
 
 def calibrated(
-    held: Seen, forest: bytes, known: bytes | None, kinds: tuple[str, ...], settings: Settings
+    held: Seen, forest: bytes, known: Asked | None, kinds: tuple[str, ...], settings: Settings
 ) -> Calibrated:
     """Choose scales and thresholds on calibration people; each channel gets its share of the false-alarm budget.
 
-    Where some of them are labelled, only those: of the others nobody knows which alarms are false.
+    Where some of them are labelled, only those: of the others nobody knows which alarms are false. Channel B's scales
+    are chosen for each wearing, on the same people of whom no more is kept; its threshold is for all of them.
     """
     params = settings.params
     held = labelled(held)
@@ -89,22 +92,26 @@ def calibrated(
     quiet = held.sure & ~near  # no row of the mean either
     scale = anomaly.surprise_scale(by_group[quiet], held.x[quiet, ASLEEP] > 0, blocks[quiet])
     cohort = Cohort(held.tracks, Rule.of_params(params.alarms, settings.schema.step_ms))
-    level = margin = chance = None
+    level, margins, chance = None, list[Doubles](), tuple[Scale, ...]()
     if known:
-        told = Model(known).run(x=held.x)
-        said = np.column_stack((told["margin"], told["probability"]))
-        found = averaging.of_people(said, held.sure, lengths, rows)
-        margin = np.where(held.sure[:, None], found[:, :-1], np.nan)
-        level = episodes.level_scale(margin, cohort)
-        chance = episodes.chance_scale(found[held.sure, -1], held.episode[held.sure] >= 0)
+        found = [
+            averaging.of_people(_of_heads(known, reduced(held.x, wearing)), held.sure, lengths, rows)
+            for wearing in range(len(WEARINGS))
+        ]
+        margins = [np.where(held.sure[:, None], told[:, :-1], np.nan) for told in found]
+        level = stacked([episodes.level_scale(told, cohort) for told in margins])
+        chance = tuple(episodes.chance_scale(told[held.sure, -1], held.episode[held.sure] >= 0) for told in found)
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
     by_kind, score, known_threshold, known_blocks = None, None, float("inf"), own_level.NOBODYS
-    if margin is not None:
-        by_kind = detector.level(margin)
-        score = by_kind.max(axis=1)
+    alike = (1.0,) * len(WEARINGS)
+    if margins:
+        levels = [detector.level(margin, reduced(held.x, wearing)) for wearing, margin in enumerate(margins)]
+        scores, by_kind = [level.max(axis=1) for level in levels], levels[WITH_BREATHING]
+        score = scores[WITH_BREATHING]
         known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
+        alike = alike_of(scores, cohort, known_blocks, settings)
     unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, params.detector.budget * share, settings)
     rarity, known_rarity, either_rarity = anomaly.rarity_scales(
         unusual[quiet], None if score is None else score[quiet], context_of(held.x[quiet])
@@ -122,8 +129,15 @@ def calibrated(
         rows=rows,
         unusual_blocks=unusual_blocks,
         known_blocks=known_blocks,
+        known_alike=alike,
     )
     return Calibrated(calibration, cohort, unusual, by_kind)
+
+
+def _of_heads(known: Asked, x: Floats) -> Floats:
+    """Return what heads say of rows: log-odds by kind and the chance of any, (n, kinds + 1)."""
+    told = known.run(x=x)
+    return np.column_stack((told["margin"], told["probability"]))
 
 
 def on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
@@ -132,6 +146,21 @@ def on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settin
     plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
     blocks = own_level.usual_of(score, time, _threshold(cohort, score, budget), plan)
     return _threshold(cohort, score / own_level.factors_of(score, time, blocks, plan), budget), blocks
+
+
+def alike_of(scores: Sequence[Doubles], cohort: Cohort, blocks: Usual, settings: Settings) -> tuple[float, ...]:
+    """Return by wearing what scores are multiplied by so that quiet blocks are as high as those of `blocks`.
+
+    Args:
+        scores: Channel B's of calibration people's rows, by wearing, (n,) each.
+        cohort: Their tracks.
+        blocks: What quiet blocks are like where everything is worn.
+        settings: Params.
+    """
+    params, time = settings.params, [track.time for track in cohort.tracks]
+    plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
+    means = [own_level.usual_of(score, time, blocks.cut, plan).mean for score in scores]
+    return tuple(blocks.mean / mean if mean > 0 else 1.0 for mean in means)
 
 
 def labelled(held: Seen) -> Seen:

@@ -23,7 +23,7 @@ MOST_PEOPLE = 100  # statistics are means over people, and those of a dozen miss
 STEPS = (5, 1)  # minutes, of the grids that real wearers were measured on
 UNITS = {"persistence": "bpm", "bpm_per_100_steps": "bpm", "heart_rate_sd": "bpm", "still_heart_rate": "bpm",
          "still_heart_rate_sd": "bpm", "night_drop": "bpm", "own_days_mae": "bpm", "bpm_per_degree": "bpm",
-         "breaths_per_degree": "/min"}  # fmt: skip
+         "breaths_per_degree": "/min", "quiet": "bpm"}  # fmt: skip
 
 
 def realism_of(readings: Iterable[Readings], step_minutes: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import attribution, bundle, cards, features, few_sensors, learning, sequences
+from vitalwatch import attribution, bundle, cards, features, few_sensors, learning, sequences, wearing
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import forests_to_onnx, one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Track
@@ -87,7 +87,7 @@ def train(work: Work) -> dict[str, Any]:
         clock.done("features")
         forests = anomaly.forests(seen.x[even_rows(seen.time, stride, settings)], params.detector, params.seed)
         forest, forest_trees = forests_to_onnx(forests, seen.x.shape[1]), anomaly.trees(forests)
-        known, known_trees = _heads(seen, kinds, settings)
+        known = _heads(seen, kinds, settings)
         del seen
         trees = forecast_trees.fit(tree_rows, params.forecaster, params.seed, settings.config.jobs)
         del tree_rows
@@ -95,13 +95,14 @@ def train(work: Work) -> dict[str, Any]:
         clock.done("forests and episode heads")
         held, probation = see(calibrators, CALIBRATION, learnt, settings, kinds, params.forecaster.max_windows // 4)
         _enough(held.x[held.far & held.sure], "away from episodes can be calibrated on")
-        taught = calibrated(held, forest, known, kinds if known else (), settings)
+        taught = calibrated(held, forest, wearing.heads(known), kinds if known else (), settings)
         calibration, sharing = taught.calibration, shares.thresholds(taught, kinds, settings)
         simulated = read_events(work.path("bookkeeping.parquet"))
         prevalence = prevalence_of(held, calibrators, simulated, settings)
         if calibration.chance and prevalence:
             odds = episodes.odds_between(prevalence["calibration"], prevalence["served"])
-            calibration = replace(calibration, chance=episodes.at_prevalence(calibration.chance, odds))
+            chance = tuple(episodes.at_prevalence(scale, odds) for scale in calibration.chance)
+            calibration = replace(calibration, chance=chance)
         clock.done("calibration")
         fitted = forecaster.Fitted.load(future.result())
     clock.done("forecaster")
@@ -116,14 +117,14 @@ def train(work: Work) -> dict[str, Any]:
         attribution.FOREST_FILE: forest_trees,
         "forecast.onnx": forecast_onnx,
         **({sequences.TREES: trees} if trees else {}),
-        **({**few_sensors.files_of("known", known), attribution.FILE: known_trees} if known and known_trees else {}),
+        **known,
         "normal.json": _json({**learnt.normal.to_json(), "usual_person": learnt.usual_person.tolist()}),
         "calibration.json": _json(calibration.to_json()),
         **({shares.FILE: _json(sharing)} if sharing else {}),
         "forecast.json": _json(forecast_json(widening, blend)),
         "settings.json": _json({"schema": settings.schema.model_dump(mode="json"), **_chosen(settings).to_json()}),
     }
-    notes = [*_notes(members, held, known, widening, settings), *warning_notes]
+    notes = [*_notes(members, held, bool(known), widening, settings), *warning_notes]
     card = _card(members, calibration, held, fitted, settings) | (
         {"early_warning": warning_card} if warning_card else {}
     )
@@ -299,14 +300,27 @@ def _track(time_ms: Times, worn: Bools, sure: Bools, events: Sequence[Event], st
     return Track(time_ms, days, spans[0], tuple(e.kind for e in counted), spans[1])
 
 
-def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> tuple[bytes, bytes] | tuple[None, None]:
-    """Train channel B where there are labels enough; return it as ONNX, and its trees for `attribution`."""
-    params, threads = settings.params, settings.config.jobs
+def _heads(seen: Seen, kinds: Sequence[str], settings: Settings) -> dict[str, bytes]:
+    """Train channel B where there are labels enough; return its files, see `heads_of`, none without."""
     if len(np.unique(seen.episode[seen.episode >= 0])) < LEAST_EPISODES:
-        return None, None
-    seen = labelled(seen)  # where nobody labelled, "no episode" is not known
-    heads = episodes.heads(seen.x, seen.episode, seen.kind, len(kinds), params.supervised, params.seed, threads)
-    return one_against_rest_to_onnx(heads, seen.x.shape[1]), attribution.told(heads)
+        return {}
+    return heads_of(labelled(seen), kinds, settings)  # where nobody labelled, "no episode" is not known
+
+
+def heads_of(seen: Seen, kinds: Sequence[str], settings: Settings) -> dict[str, bytes]:
+    """Train a head a kind, for whoever wears many sensors and for whoever wears few; return both as ONNX, and their
+    trees for `attribution`, by the names of a bundle.
+    """
+    params, threads, files = settings.params, settings.config.jobs, dict[str, bytes]()
+    fewer = params.supervised.model_copy(update={"rounds": params.supervised.rounds_few})
+    for worn, chosen, model, trees in (
+        (wearing.WITH_BREATHING, params.supervised, wearing.WHOLE_FILE, attribution.FILE),
+        (wearing.FEW, fewer, wearing.FEW_FILE, attribution.FEW_FILE),
+    ):
+        x = wearing.reduced(seen.x, worn)
+        heads = episodes.heads(x, seen.episode, seen.kind, len(kinds), chosen, params.seed, threads)
+        files |= {model: one_against_rest_to_onnx(heads, x.shape[1]), trees: attribution.told(heads)}
+    return files
 
 
 def _chosen(settings: Settings) -> Chosen:
@@ -358,7 +372,7 @@ def _promised(settings: Settings, *, known: np.bool_ | bool) -> dict[str, float]
 
 
 def _notes(
-    members: Sequence[Member], held: Seen, known: bytes | None, widening: NDArray[np.float64], settings: Settings
+    members: Sequence[Member], held: Seen, known: bool, widening: NDArray[np.float64], settings: Settings
 ) -> list[str]:
     """Return sentences on what these models cannot do with these data."""
     schema, params = settings.schema, settings.params
@@ -373,7 +387,7 @@ def _notes(
     vitals = sequences.vitals(params.forecaster, schema)
     if silent := [name for name, width in zip(vitals, widening, strict=True) if np.isnan(width).all()]:
         notes.append(f"Too rarely measured to be forecast: {', '.join(silent)}.")
-    if known is None:
+    if not known:
         notes.append(f"No kind of episode is named: fewer than {LEAST_EPISODES} labelled ones to learn from.")
     if not held.told.any():
         notes.append("No episodes are labelled, so every alarm on calibration people counted as false.")

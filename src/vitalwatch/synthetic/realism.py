@@ -21,6 +21,7 @@ ACTIVITY_TAU = 2.5  # minutes; the steps are smoothed like this before heart rat
 HOUR = 60 * MINUTE
 WAKING, MIDDAY, NIGHT = (8, 22), (10, 20), (0, 6)  # o'clock
 STILL = 10  # minutes without a step
+QUIET, QUIET_STEPS = 30, 1.0  # minutes, and steps a minute at most: hours in which effort is not counted
 LEARN_DAYS, LEAST_DAYS = 7, 12  # of a person's own, to learn what activity and clock tell; of the recording
 EFFORT_TAUS = (2.5, 10.0, 30.0, 90.0)  # minutes: what is felt of effort for how long
 TOLERANCE = 0.15
@@ -151,7 +152,9 @@ def statistics(readings: Iterable[Readings], step: int) -> dict[str, float]:
     From 8 to 22 o'clock: `persistence_<minutes>` (mean absolute change, bpm), `autocorrelation_<minutes>` of the
     residual to activity, `bpm_per_100_steps` (per minute), `heart_rate_sd` (bpm) and `r2_activity`; what is finer than
     the grid is left out. From 10 to 20: `minutes_without_steps` (share of grid steps) and `still_heart_rate` (median,
-    bpm); `night_drop` is how far that of 0 to 6 lies below it (NaN where nobody wears the sensor at night). Of
+    bpm); `night_drop` is how far that of 0 to 6 lies below it (NaN where nobody wears the sensor at night);
+    `quiet_half_hours_<share>` how far half an hour's mean without steps, from 8 to 22, lies above it at most in so many
+    of a hundred (bpm): effort and arousal that no step tells. Of
     recordings of 12 days and more, from 8 to 22: `own_days_mae` (bpm) and `own_days_r2` of the heart rate told from
     activity and clock by a regression on the person's first 7 days, on the days after; R2 above .80 would be too clean.
     """
@@ -241,7 +244,20 @@ def of_person(one: Course) -> dict[str, float]:
             "still_heart_rate": level,
             "night_drop": level - float(np.median(night)) if long else float("nan"),
         }
+        | _quiet_half_hours(one, heart, level)
     )
+
+
+def _quiet_half_hours(one: Course, heart: Doubles, level: float) -> dict[str, float]:
+    """Return how far half-hour means of the heart rate (n,), NaN where it does not count, rise without steps."""
+    rows = QUIET // one.step
+    if len(heart) < rows:
+        return {}
+    window = np.ones(rows)
+    mean = np.convolve(heart, window, "valid") / rows
+    walked = np.convolve(np.nan_to_num(one.steps), window, "valid")
+    above = mean[np.isfinite(mean) & (walked <= QUIET_STEPS * QUIET)] - level
+    return {f"quiet_half_hours_{share}": float(np.percentile(above, share)) for share in (90, 99) if len(above)}
 
 
 def _from_own_days(heart: Doubles, one: Course) -> dict[str, float]:
