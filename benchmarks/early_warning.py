@@ -5,8 +5,10 @@
 Prints JSON lines: AUROC and average precision with 95 % intervals over patients, gains in AUROC over NEWS2 and over
 hours alone (`stay`, of the same rows, paired), Brier score and tenths of reliability,
 beside the lines to beat and what is asked. Patients are divided into folds; each is judged by models that never saw
-them. Probabilities are calibrated (Platt) on the out-of-fold scores of the patients of the other folds. Settings are
-those of params.yaml, chosen before on coarse grounds and not tuned on these folds.
+them. Probabilities are calibrated as a run does it (Platt by hours of the stay) on the out-of-fold scores of all hours
+of the patients of the other folds. That calibration knows the hour: `by_score_alone` ranks without it. What a run
+serves is judged at each moment of a stay, too: death after 1, 6, 12 and 24 hours and at the end, sepsis in bands of
+hours. Settings are those of params.yaml, chosen before on coarse grounds and not tuned on these folds.
 
 What each row may see:
 
@@ -133,13 +135,14 @@ def judge(question: str, source: Path, folds: int, draws: int, settings: Setting
     models = seen(question, names, groups)
     if "stay" in models:  # hours alone are a line to beat, of every model but itself
         stay = crossed(hours, hours.happens, fold, models["stay"], settings)
-        beside["stay"] = stay[rows]
+        beside["stay"] = stay[1][rows]
     for name, columns in models.items():
         began = time.process_time()
         happens = dealt(hours, settings.params.seed) if name == "permuted" else hours.happens
-        risk = stay if name == "stay" else crossed(hours, happens, fold, columns, settings)
+        score, risk = stay if name == "stay" else crossed(hours, happens, fold, columns, settings)
         lines = {line: score for line, score in beside.items() if line != name}
         row = figures(happens[rows], risk[rows], hours.person[rows], drawn, 0.95, probability=True, beside=lines)
+        row["by_score_alone"] = figures(happens[rows], score[rows], hours.person[rows], drawn, 0.95)
         wanted = dict(zip(FIGURES, ASKED[question].get(name, (None, None)), strict=True))
         seconds = round(time.process_time() - began, 1)
         show({"question": question, "model": name, "columns": int(columns.sum()), "asked": wanted} | row
@@ -168,8 +171,10 @@ def seen(question: str, names: tuple[str, ...], groups: tuple[str, ...]) -> dict
     return {**models, "permuted": of["vitals"]}
 
 
-def crossed(hours: Hours, happens: Bools, fold: NDArray[np.int64], columns: Bools, settings: Settings) -> Floats:
-    """Return calibrated probabilities of every row by models that never saw its patient, (n,)."""
+def crossed(
+    hours: Hours, happens: Bools, fold: NDArray[np.int64], columns: Bools, settings: Settings
+) -> tuple[Floats, Floats]:
+    """Return scores of every row by models that never saw its patient, and calibrated probabilities, each (n,)."""
     params, x = settings.params, np.ascontiguousarray(hours.x[:, columns])
     raw = np.zeros(len(x), np.float32)
     for k in range(fold.max() + 1):
@@ -181,7 +186,7 @@ def crossed(hours: Hours, happens: Bools, fold: NDArray[np.int64], columns: Bool
         others = fold != k  # at every hour, as when a run calibrates
         platt = deterioration.calibration(raw[others], hours.lasted[others], happens[others])
         told[fold == k] = platt(raw[fold == k], hours.lasted[fold == k])
-    return told
+    return raw, told
 
 
 def dealt(hours: Hours, seed: int) -> Bools:

@@ -375,4 +375,5 @@ def test_an_early_warning_is_told_beside_news2_and_the_hours_alone():
     assert any("hours in intensive care and hospital alone 0.750" in line for line in lines)
     assert all(text in page for text in ("Early warning in hospital", "Of one hospital.", "too few test patients"))
     assert all(text in page for text in ("by hours of the stay", "77 (11)", "Hours 7 to 12: Not assessable"))
+    assert "Sepsis within 6 hours, from vitals, hours 1 to 6" in page  # on the card
     assert "Early warning" not in report.render({}, {}, [])

@@ -36,6 +36,10 @@ NEGATIVE_RESULTS = (
     "Other sizes of trees and shares of columns were within .01 and were not taken.",
 )
 LIMITS_OF = {
+    "death_in_hospital": (
+        "Early in a stay little is known: it ranks much less well in the first hours, and tells risks nearer the usual "
+        "rate then (docs/figures.md).",
+    ),
     "sepsis": (
         "Hours in hospital and in intensive care alone rank patients well: read every figure beside that line.",
         "Sepsis labels are made from orders and chart values after the fact, and begin 6 hours before that onset.",
