@@ -18,8 +18,8 @@ from vitalwatch.platt import Platt, log_odds, nearness
 from vitalwatch.tables import Bools, Doubles, Floats
 
 NAME = "deterioration"
-HOURS = (1, 6, 12, 24, 48)  # of a stay, at which the calibration is known
-TOGETHER = 1.0  # curvature that pulls the calibration of neighbours together: where nobody stayed, it alone tells
+HOURS = (1, 6, 12, 24, 48, 96)  # of a stay, at which the calibration is known
+TOGETHER = 3.0  # curvature that pulls the calibration of neighbours together: where nobody stayed, it alone tells
 AS_TOLD = 10.0  # the same towards slopes of 1
 EVERY = 6  # of hours with one label all through, each sixth and the last are learnt from
 PURPOSE = (

@@ -28,6 +28,9 @@ from vitalwatch.tables import Bools, Doubles, Floats, Profile
 NOBODY = "nobody's sepsis or death in hospital is known in these data"
 SERVED = ("vitals", "care")  # variants that answer: for people without laboratory and the like, and for the others
 HIGHEST = 2  # tenths of rising risk
+LEAST_BY_HOURS = (
+    20  # patients with and without it at a moment of a stay; of fewer, chance alone is 2 in the highest fifth
+)
 BY = ("sex", "age")  # subgroups, of `detection_tables.GROUPS`
 TOO_FEW = f"fewer than {LEAST_HELD} test patients with or without it"
 ALL = ""  # what the figures of a question as a whole are of, among its moments
@@ -252,11 +255,11 @@ def _by_hours(question: str, found: Mapping[str, Any], chosen: Gates) -> dict[st
     apart = [
         _apart(one["variants"][name][share])
         for one in found.values()
-        if "variants" in one
+        if min(one["patients_with"], one["patients"] - one["patients_with"]) >= LEAST_BY_HOURS
         for name in SERVED
         for share in ("told_over_true", "highest_told_over_true")
     ]
-    why = "" if apart else f"not assessable: at no hour of a stay more than {LEAST_HELD - 1} with and without it"
+    why = "" if apart else f"not assessable: at no hour of a stay {LEAST_BY_HOURS} test patients with and without it"
     return _verdict(
         f"{question}_told_beside_true_by_hours",
         plain(max(apart, default=None)),
