@@ -79,7 +79,7 @@ def test_what_is_told_is_true_at_every_hour_though_early_scores_are_believed_too
 def test_probabilities_that_are_true_already_stay():
     rng = np.random.default_rng(5)
     raw = rng.random(20_000).astype(np.float32)
-    found = deterioration.calibration(raw, rng.integers(1, 97, len(raw)), rng.random(len(raw)) < raw)
+    found = deterioration.calibration(raw, rng.choice(deterioration.HOURS, len(raw)), rng.random(len(raw)) < raw)
 
     assert np.ones(len(found.hours)) == pytest.approx(np.asarray(found.slope), abs=0.15)
     assert np.zeros(len(found.hours)) == pytest.approx(np.asarray(found.offset), abs=0.15)
