@@ -5,8 +5,10 @@
 Prints JSON lines: AUROC and average precision with 95 % intervals over patients, gains in AUROC over NEWS2 and over
 hours alone (`stay`, of the same rows, paired), Brier score and tenths of reliability,
 beside the lines to beat and what is asked. Patients are divided into folds; each is judged by models that never saw
-them. Probabilities are calibrated (Platt) on the out-of-fold scores of the patients of the other folds. Settings are
-those of params.yaml, chosen before on coarse grounds and not tuned on these folds.
+them. Probabilities are calibrated as a run does it (Platt by hours of the stay) on the out-of-fold scores of all hours
+of the patients of the other folds. That calibration knows the hour: `by_score_alone` ranks without it. What a run
+serves is judged at each moment of a stay, too: death after 1, 6, 12 and 24 hours and at the end, sepsis in bands of
+hours. Settings are those of params.yaml, chosen before on coarse grounds and not tuned on these folds.
 
 What each row may see:
 
@@ -45,7 +47,8 @@ from vitalwatch.models import deterioration
 from vitalwatch.runtime import Model
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.stages.hospital import HOURLY, Records, courses
-from vitalwatch.stages.hospital_tables import figures
+from vitalwatch.stages.hospital_hours import headline, last_hours, moments
+from vitalwatch.stages.hospital_tables import SERVED, figures
 from vitalwatch.stages.ingest import ingest
 from vitalwatch.tables import Bools, Floats
 
@@ -53,6 +56,7 @@ ROOT = Path(__file__).parent.parent
 SETS = {"sepsis": "physionet2019_setB/setB_even.zip", "death_in_hospital": "physionet2012/set-a.zip"}
 WHEN = ("_hours_ago", "_share_6h", "_share_12h", "_share_24h", "_share_so_far", "_times_24h")
 BEDSIDE = ("gcs_", "urine_", "ventilated_")
+BY_HOURS = (*SERVED, "vitals_gcs_urine_ventilation")  # judged at each moment of a stay, too
 FIGURES = ("auroc", "average_precision")
 ASKED: dict[str, dict[str, tuple[float | None, float | None]]] = {
     "sepsis": {"vitals": (0.70, 0.040), "vitals_stay": (0.80, 0.080), "care": (0.82, 0.090)},
@@ -64,7 +68,7 @@ class Hours:
     """Hours of all patients: those learnt from, and those judged."""
 
     def __init__(self, question: str, source: Path, settings: Settings) -> None:
-        learnt, judged, labels, told, people = [], [], [], [], []
+        learnt, ends, labels, told, lasted, people = [], [], [], [], [], []
         with tempfile.TemporaryDirectory() as folder:
             ingest([source], Path(folder), settings, now_ms=int(time.time() * 1000))
             for number, course in enumerate(courses(Records.of(Path(folder)), settings)):
@@ -72,15 +76,16 @@ class Hours:
                 share = settings.params.early_warning.share_of_hours if question in HOURLY else 0
                 rng = np.random.default_rng([settings.params.seed, number])
                 rows = deterioration.hours_to_learn(happens, share, rng)
-                ends = np.arange(len(happens)) if question in HOURLY else np.array([len(happens) - 1])
-                kept = np.union1d(rows, ends)
-                learnt.append(np.isin(kept, rows))
-                judged.append(np.isin(kept, ends))
-                labels.append(happens[kept])
-                told.append(course.x[kept])
+                learnt.append(np.isin(np.arange(len(happens)), rows))
+                ends.append(last_hours(len(happens)))
+                labels.append(happens)
+                told.append(course.x)
+                lasted.append(course.lasted)
                 people.append(course.person)
         self.x, self.happens = np.concatenate(told), np.concatenate(labels)
-        self.learnt, self.judged = np.concatenate(learnt), np.concatenate(judged)
+        self.learnt, self.lasted = np.concatenate(learnt), np.concatenate(lasted)
+        self.judged = headline(question, np.concatenate(ends))
+        self.moments = moments(question, self.lasted, np.concatenate(ends))
         self.person = np.repeat(np.arange(len(people)), [len(one) for one in labels])
         self.people = people
 
@@ -129,18 +134,23 @@ def judge(question: str, source: Path, folds: int, draws: int, settings: Setting
     beside = {"news2": news[rows]}
     models = seen(question, names, groups)
     if "stay" in models:  # hours alone are a line to beat, of every model but itself
-        beside["stay"] = crossed(hours, hours.happens, fold, models["stay"], settings)[rows]
+        stay = crossed(hours, hours.happens, fold, models["stay"], settings)
+        beside["stay"] = stay[1][rows]
     for name, columns in models.items():
         began = time.process_time()
         happens = dealt(hours, settings.params.seed) if name == "permuted" else hours.happens
-        alone = name == "stay"
-        probability = beside["stay"] if alone else crossed(hours, happens, fold, columns, settings)[rows]
+        score, risk = stay if name == "stay" else crossed(hours, happens, fold, columns, settings)
         lines = {line: score for line, score in beside.items() if line != name}
-        row = figures(happens[rows], probability, hours.person[rows], drawn, 0.95, probability=True, beside=lines)
+        row = figures(happens[rows], risk[rows], hours.person[rows], drawn, 0.95, probability=True, beside=lines)
+        row["by_score_alone"] = figures(happens[rows], score[rows], hours.person[rows], drawn, 0.95)
         wanted = dict(zip(FIGURES, ASKED[question].get(name, (None, None)), strict=True))
         seconds = round(time.process_time() - began, 1)
         show({"question": question, "model": name, "columns": int(columns.sum()), "asked": wanted} | row
              | {"cpu_seconds": seconds})  # fmt: skip
+        for moment, some in hours.moments.items() if name in BY_HOURS else ():
+            found = figures(hours.happens[some], risk[some], hours.person[some], drawn, 0.95, probability=True)
+            show({"question": question, "model": name, "moment": moment, "rows": int(some.sum()),
+                  "rate": round(float(hours.happens[some].mean()), 4)} | found)  # fmt: skip
 
 
 def seen(question: str, names: tuple[str, ...], groups: tuple[str, ...]) -> dict[str, Bools]:
@@ -161,8 +171,10 @@ def seen(question: str, names: tuple[str, ...], groups: tuple[str, ...]) -> dict
     return {**models, "permuted": of["vitals"]}
 
 
-def crossed(hours: Hours, happens: Bools, fold: NDArray[np.int64], columns: Bools, settings: Settings) -> Floats:
-    """Return calibrated probabilities of every row by models that never saw its patient, (n,)."""
+def crossed(
+    hours: Hours, happens: Bools, fold: NDArray[np.int64], columns: Bools, settings: Settings
+) -> tuple[Floats, Floats]:
+    """Return scores of every row by models that never saw its patient, and calibrated probabilities, each (n,)."""
     params, x = settings.params, np.ascontiguousarray(hours.x[:, columns])
     raw = np.zeros(len(x), np.float32)
     for k in range(fold.max() + 1):
@@ -171,9 +183,10 @@ def crossed(hours: Hours, happens: Bools, fold: NDArray[np.int64], columns: Bool
         raw[fold == k] = Model(model).run(x=x[fold == k])["probability"].reshape(-1)
     told = np.zeros(len(x), np.float32)
     for k in range(fold.max() + 1):
-        others = (fold != k) & hours.judged
-        told[fold == k] = deterioration.platt(raw[others], happens[others])(raw[fold == k])
-    return told
+        others = fold != k  # at every hour, as when a run calibrates
+        platt = deterioration.calibration(raw[others], hours.lasted[others], happens[others])
+        told[fold == k] = platt(raw[fold == k], hours.lasted[fold == k])
+    return raw, told
 
 
 def dealt(hours: Hours, seed: int) -> Bools:

@@ -10,7 +10,7 @@ import pytest
 
 from vitalwatch import early_warning
 from vitalwatch.bundle import load
-from vitalwatch.early_warning import EarlyWarning, Platt, Risk, Stay, features, last_known, stays
+from vitalwatch.early_warning import EarlyWarning, Risk, Stay, features, last_known, stays
 from vitalwatch.errors import BundleRefused
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Care, Profile, Readings
@@ -143,13 +143,6 @@ def test_nothing_measured_is_no_stay():
     assert [] == stays(readings([]), None, WHO, NAMES)
 
 
-def test_calibration_keeps_the_order_and_moves_the_level():
-    told = Platt(slope=0.5, offset=-1.0)(np.asarray([0.1, 0.5, 0.9], np.float32))
-
-    assert (np.diff(told) > 0).all()
-    assert 1 / (1 + np.e) == pytest.approx(told[1], rel=1e-5)
-
-
 def test_a_moment_gets_the_risk_of_the_last_hour_that_was_over():
     risk = Risk(np.asarray([0, HOUR]), {"sepsis": np.asarray([0.1, 0.2], np.float32)}, ("vitals",))
     ends = np.asarray([HOUR - 1, HOUR, 2 * HOUR, 40 * HOUR])
@@ -169,6 +162,23 @@ def test_people_without_laboratory_are_answered_by_the_model_that_never_saw_any(
     assert 0.25 == pytest.approx(without.values["sepsis"][0], abs=0.01)
     assert 0.75 == pytest.approx(with_care.values["sepsis"][0], abs=0.01)
     assert 3 == len(without.time)
+
+
+def test_the_risk_of_an_hour_follows_how_long_the_stay_has_lasted_and_is_the_same_told_alone_or_among_others():
+    files = bundle_files()
+    told = json.loads(files[early_warning.FILE])
+    for head in told["questions"]["sepsis"].values():
+        head["calibration"] = {"hours": [6, 24], "slope": [0.5, 1.0], "offset": [-0.5, 0.0]}
+    models = EarlyWarning({**files, early_warning.FILE: json.dumps(told).encode()})
+    hours = list(range(30))
+    rates = (70 + np.arange(30.0)).tolist()
+    whole = models.answer(readings(hours, heart_rate=rates), WHO).values["sepsis"]
+    alone = [models.answer(readings(hours[:n], heart_rate=rates[:n]), WHO).values["sepsis"][-1] for n in range(1, 31)]
+
+    assert whole.tolist() == [float(value) for value in alone]
+    assert (np.diff(whole[:6]) == 0).all()
+    assert (np.diff(whole[5:24]) < 0).all()
+    assert 0.25 == pytest.approx(whole[-1], abs=0.01)
 
 
 def test_a_bundle_without_the_models_has_no_early_warning():

@@ -358,13 +358,19 @@ def warned() -> dict[str, Any]:
         figure = {"value": value, "low": value - 0.02, "high": value + 0.02}
         return {
             "auroc": figure, "average_precision": figure, "auroc_gain_over_news2": figure, "brier": figure,
-            "brier_skill": 0.01, "told_over_true": 1.1, "reliability": [{"rows": 7, "told": 0.01, "true": 0.02}],
+            "brier_skill": 0.01, "told_over_true": 1.1, "highest_told_over_true": figure,
+            "reliability": [{"rows": 7, "told": 0.01, "true": figure}],
         }  # fmt: skip
 
     table = {
         "question": "sepsis within 6 hours", "patients": 90, "patients_with": 12, "rows": 900, "rate": 0.013,
         "lines": {"news2": {"auroc": row(0.64)["auroc"], "average_precision": row(0.03)["auroc"]}},
         "variants": {name: row(0.7 + i / 20) for i, name in enumerate(("vitals", "stay", "vitals_stay", "care"))},
+        "by_hours": {
+            "hours 1 to 6": {"patients": 77, "patients_with": 11, "rows": 333, "rate": 0.01,
+                             "variants": {name: row(0.6) for name in ("vitals", "care")}},
+            "hours 7 to 12": {"patients": 8, "patients_with": 0, "not_assessable": "none of them with it"},
+        },
     }  # fmt: skip
     return {"sepsis": table, "death_in_hospital": {"not_assessable": "too few test patients"}}
 
@@ -379,4 +385,6 @@ def test_an_early_warning_is_told_beside_news2_and_the_hours_alone():
     assert any("too few test patients" in line for line in lines)
     assert any("hours in intensive care and hospital alone 0.750" in line for line in lines)
     assert all(text in page for text in ("Early warning in hospital", "Of one hospital.", "too few test patients"))
+    assert all(text in page for text in ("by hours of the stay", "77 (11)", "Hours 7 to 12: Not assessable"))
+    assert "Sepsis within 6 hours, from vitals, hours 1 to 6" in page  # on the card
     assert "Early warning" not in report.render({}, {}, [])

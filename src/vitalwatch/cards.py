@@ -321,3 +321,10 @@ def _warning_rows(table: Json) -> Rows:
         for group, values in row.get("by_group", {}).items():
             told = "; ".join(f"{words(value)} {ranged(one.get('auroc'), 3)}" for value, one in values.items())
             yield f"AUROC by {GROUPS.get(group, words(group))}, from {words(name)}", f"{told}."
+        for moment, one in table.get("by_hours", {}).items():
+            if at := one.get("variants", {}).get(name):
+                text = (
+                    f"AUROC {ranged(at['auroc'], 3)}; told over true {ranged(at['told_over_true'])}, of the highest "
+                    f"fifth {ranged(at['highest_told_over_true'])}"
+                )
+                yield f"{question}, from {words(name)}, {moment}", f"{text}."

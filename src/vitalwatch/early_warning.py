@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from vitalwatch import clinical
+from vitalwatch.platt import Platt
 from vitalwatch.runtime import Model
 from vitalwatch.tables import MINUTE, Care, Doubles, Floats, Profile, Readings, Times
 
@@ -61,6 +62,11 @@ class Stay:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    @property
+    def lasted(self) -> NDArray[np.int64]:
+        """How many hours the stay has lasted when each hour is over, as far as it was recorded (n,)."""
+        return np.arange(1, len(self) + 1)
 
     def rows(self, keep: slice) -> Stay:
         """Return the chosen hours."""
@@ -290,20 +296,6 @@ def _clock(told: Doubles | None, count: int) -> Doubles:
 
 
 @dataclass(frozen=True)
-class Platt:
-    """Score -> probability: 1 / (1 + exp(-(slope s + offset))) of the score's log-odds s (Platt 1999)."""
-
-    slope: float = 1.0
-    offset: float = 0.0
-
-    def __call__(self, probability: Floats) -> Floats:
-        """Return calibrated probabilities in the order of the given ones, (n,)."""
-        inside = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
-        odds = np.log(inside / (1 - inside))
-        return (1 / (1 + np.exp(-(self.slope * odds + self.offset)))).astype(np.float32)
-
-
-@dataclass(frozen=True)
 class Risk:
     """What is said of one person: a probability for each hour and question.
 
@@ -337,7 +329,7 @@ class EarlyWarning:
                 variant: (
                     Model(files[head["file"]]),
                     np.flatnonzero(np.isin(groups, head["groups"])),
-                    Platt(head["slope"], head["offset"]),
+                    Platt(*(tuple(head["calibration"][name]) for name in ("hours", "slope", "offset"))),
                 )
                 for variant, head in variants.items()
             }
@@ -370,10 +362,10 @@ class EarlyWarning:
         """
         variant = "care" if care is not None and len(care) else "vitals"
         found = stays(readings, care, profile, self.names)
-        x = [features(stay) for stay in found]
+        rows = [(features(stay), stay.lasted) for stay in found]
         time = np.concatenate([stay.time for stay in found]) if found else np.zeros(0, np.int64)
         values = {
-            question: np.concatenate([self.told(question, variant, one) for one in x]) if x else np.zeros(0, np.float32)
+            question: np.concatenate([np.zeros(0, np.float32), *(self.told(question, variant, *one) for one in rows)])
             for question in self.questions
         }
         return Risk(time, values, GROUPS if variant == "care" else GROUPS[:1], _measured(found[-1]) if found else ())
@@ -383,10 +375,10 @@ class EarlyWarning:
         beside = (*CLOCKS, *self.names) if "care" in seen else ()
         return (*VITALS, *ABOUT, *beside)
 
-    def told(self, question: str, variant: str, x: Floats) -> Floats:
-        """Return calibrated probabilities for rows of `features`, (n,)."""
+    def told(self, question: str, variant: str, x: Floats, lasted: NDArray[np.int64]) -> Floats:
+        """Return calibrated probabilities for rows of `features` after so many hours of the stay, (n,)."""
         model, columns, platt = self._heads[question][variant]
-        return platt(model.run(x=np.ascontiguousarray(x[:, columns]))["probability"].reshape(len(x)))
+        return platt(model.run(x=np.ascontiguousarray(x[:, columns]))["probability"].reshape(len(x)), lasted)
 
 
 def _measured(stay: Stay) -> tuple[str, ...]:

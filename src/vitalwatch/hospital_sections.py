@@ -13,6 +13,11 @@ WARNED = {
     "care": "all of it, with laboratory, consciousness, urine, ventilation",
 }
 
+BY_HOURS = (
+    "Moment|Patients (with it)|Rows|AUROC|Average precision|Brier|Told over true|The same of the highest fifth|"
+    "Highest tenth: told; came true"
+)
+
 
 def warning(told: Json, card: Json) -> Blocks:
     """Tell the early warning: `early_warning` of an evaluation, and card.json for what it cannot do."""
@@ -37,13 +42,31 @@ def warning(told: Json, card: Json) -> Blocks:
              fixed(row.get("brier_skill"), 3), ranged(row.get("told_over_true")))
             for name, row in rows
         ])  # fmt: skip
+        yield from _by_hours(table.get("by_hours", {}))
         yield reliability.tenths(table)
         for name in ("vitals", "care"):
             if "by_group" in table["variants"][name]:
                 yield _warned_groups(f"From {WARNED[name]}, by group of patients", table["variants"][name]["by_group"])
         tenths = table["variants"]["vitals"]["reliability"]
-        cells = [(str(one["rows"]), fixed(one["told"], 4), fixed(one["true"], 4)) for one in tenths]
+        cells = [(str(one["rows"]), fixed(one["told"], 4), ranged(one["true"], 4)) for one in tenths]
         yield as_table("Reliability of vitals and age, by tenths of rising risk", "Rows|Mean told|Came true", cells)
+
+
+def _by_hours(moments: Json) -> Blocks:
+    """Tell what is told at each moment of a stay beside what came true: risks are read at every hour."""
+    for name in ("vitals", "care"):
+        judged = [(moment, row, row["variants"][name]) for moment, row in moments.items() if "variants" in row]
+        if judged:
+            yield as_table(f"From {WARNED[name]}, by hours of the stay", BY_HOURS, [
+                (moment, f"{row['patients']} ({row['patients_with']})", str(row["rows"]),
+                 ranged(one["auroc"], 3), ranged(one["average_precision"], 3), ranged(one["brier"], 4),
+                 ranged(one["told_over_true"]), ranged(one["highest_told_over_true"]),
+                 f"{fixed(one['reliability'][-1]['told'], 3)}; {ranged(one['reliability'][-1]['true'], 3)}")
+                for moment, row, one in judged
+            ])  # fmt: skip
+    for moment, row in moments.items():
+        if missing(row):
+            yield Note(f"{moment.capitalize()}: {missing(row)}")
 
 
 def _warned_groups(title: str, groups: Json) -> Table:

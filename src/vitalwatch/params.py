@@ -199,6 +199,7 @@ class Gates(Closed):
     max_warning_auroc_of_dealt_outcomes: Share
     min_warning_brier_skill: float
     max_warning_told_beside_true: Annotated[float, Field(ge=0)]
+    max_warning_told_beside_true_by_hours: Annotated[float, Field(ge=0)]
     max_worse_than_champion: Annotated[float, Field(ge=0)]
 
 

@@ -54,9 +54,9 @@ def tenths(table: Mapping[str, Any]) -> Picture | None:
     """Draw how often an outcome came against the risk that was told, in tenths of the rows."""
     lines: dict[str, Points] = {
         label: [
-            (row["told"], row["true"], row["true"], row["true"])
+            (row["told"], *came)
             for row in table["variants"][name]["reliability"]
-            if row["told"] > 0 and row["true"] > 0
+            if row["told"] > 0 and (came := figure_of(row["true"])) is not None and came[0] > 0
         ]
         for label, name in (("from vitals", "vitals"), ("from everything", "care"))
     }

@@ -57,6 +57,7 @@ GATES = {
             ("dealt_outcomes_at_chance", "AUROC against outcomes of other patients"),
             ("brier_skill", "Brier skill against the plain rate"),
             ("told_beside_true", "share by which more or less is told than comes true: beyond the interval"),
+            ("told_beside_true_by_hours", "the same at the worst hours of the stay, of all and of the highest risks"),
         )
     },
     "event_f1_below_champion": "event F1 below the production model's",

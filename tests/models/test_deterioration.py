@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vitalwatch.early_warning import Platt
 from vitalwatch.metrics.ranking import auroc
 from vitalwatch.models import deterioration
 from vitalwatch.params import EarlyWarning
@@ -55,30 +54,49 @@ def test_training_twice_gives_the_same_bytes():
     assert deterioration.fit(x, happens, CHOSEN, 1, 1) == deterioration.fit(x, happens, CHOSEN, 1, 1)
 
 
-def test_calibration_finds_how_often_it_truly_happens():
-    rng = np.random.default_rng(4)
-    odds = rng.normal(-2, 1.5, 20_000)
-    happened = rng.random(len(odds)) < 1 / (1 + np.exp(-(0.6 * odds - 1)))
-    raw = (1 / (1 + np.exp(-odds))).astype(np.float32)
-    found = deterioration.platt(raw, happened)
+def hours_of_stays(patients: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return scores that are believed too much early in stays of 48 hours, the hours, and what came true."""
+    rng = np.random.default_rng(seed)
+    lasted = np.tile(np.arange(1, 49), patients)
+    odds = rng.normal(-2, 1.5, len(lasted))
+    slope, offset = (np.interp(np.log2(lasted), np.log2([6, 48]), ends) for ends in ([0.4, 1.0], [-1.2, 0.0]))
+    happened = rng.random(len(odds)) < 1 / (1 + np.exp(-(slope * odds + offset)))
+    return (1 / (1 + np.exp(-odds))).astype(np.float32), lasted, happened
 
-    assert (0.6, -1.0) == (pytest.approx(found.slope, abs=0.05), pytest.approx(found.offset, abs=0.1))
-    for part in np.array_split(np.argsort(raw), 5):
-        assert happened[part].mean() == pytest.approx(found(raw[part]).mean(), abs=0.02)
+
+def test_what_is_told_is_true_at_every_hour_though_early_scores_are_believed_too_much():
+    found = deterioration.calibration(*hours_of_stays(1500, 4))
+    raw, lasted, happened = hours_of_stays(1500, 5)
+    told = found(raw, lasted)
+
+    for first, last in ((1, 6), (7, 12), (13, 24), (25, 48)):
+        rows = np.flatnonzero((lasted >= first) & (lasted <= last))
+        for part in np.array_split(rows[np.argsort(raw[rows])], 5):
+            assert happened[part].mean() == pytest.approx(told[part].mean(), abs=0.025)
+    assert (0.4, 1.0) == (pytest.approx(found.slope[0], abs=0.05), pytest.approx(found.slope[-1], abs=0.05))
 
 
 def test_probabilities_that_are_true_already_stay():
     rng = np.random.default_rng(5)
     raw = rng.random(20_000).astype(np.float32)
-    found = deterioration.platt(raw, rng.random(len(raw)) < raw)
+    found = deterioration.calibration(raw, rng.choice(deterioration.HOURS, len(raw)), rng.random(len(raw)) < raw)
 
-    assert Platt(1, 0) == Platt(round(found.slope, 1), round(abs(found.offset), 1))
+    assert np.ones(len(found.hours)) == pytest.approx(np.asarray(found.slope), abs=0.15)
+    assert np.zeros(len(found.hours)) == pytest.approx(np.asarray(found.offset), abs=0.15)
 
 
 def test_patients_who_can_be_told_apart_wholly_give_finite_numbers():
-    found = deterioration.platt(np.asarray([0.1, 0.2, 0.8, 0.9], np.float32), np.asarray([False, False, True, True]))
+    raw, lasted = np.asarray([0.1, 0.2, 0.8, 0.9], np.float32), np.asarray([1, 2, 3, 4])
+    found = deterioration.calibration(raw, lasted, np.asarray([False, False, True, True]))
 
     assert np.isfinite([found.slope, found.offset]).all()
+
+
+def test_a_score_that_ranks_the_wrong_way_round_still_rises():
+    raw = np.linspace(0.01, 0.99, 2000).astype(np.float32)
+    found = deterioration.calibration(raw, np.full(len(raw), 6), raw < 0.5)
+
+    assert min(found.slope) > 0
 
 
 def test_hours_with_it_all_train_and_a_share_of_the_others():

@@ -158,7 +158,10 @@ def test_rows_of_episodes_are_no_normal_rows(results: list[PersonResult], settin
 
 
 def test_risks_are_drawn_against_what_came_and_tenths_without_any_are_left_out():
-    rows = [{"told": 0.001, "true": 0.0}, {"told": 0.01, "true": 0.02}, {"told": 0.1, "true": 0.09}]
+    rows = [
+        {"told": told, "true": {"value": came, "low": came / 2, "high": came * 2}}
+        for told, came in ((0.001, 0.0), (0.01, 0.02), (0.1, 0.09))
+    ]
     picture = tenths({"question": "sepsis", "variants": {name: {"reliability": rows} for name in ("vitals", "care")}})
 
     assert picture is not None

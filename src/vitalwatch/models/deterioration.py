@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitalwatch import params
-from vitalwatch.early_warning import Platt
 from vitalwatch.export import boosted_to_onnx
 from vitalwatch.models.boosting import steady
-from vitalwatch.tables import Bools, Floats
+from vitalwatch.platt import Platt, log_odds, nearness
+from vitalwatch.tables import Bools, Doubles, Floats
 
 NAME = "deterioration"
+HOURS = (1, 6, 12, 24, 48, 96)  # of a stay, at which the calibration is known
+TOGETHER = 3.0  # curvature that pulls the calibration of neighbours together: where nobody stayed, it alone tells
+AS_TOLD = 10.0  # the same towards slopes of 1
 EVERY = 6  # of hours with one label all through, each sixth and the last are learnt from
 PURPOSE = (
     "Ranks people in hospital by how likely sepsis (within 6 hours) or death (in this stay) is, for a clinician who "
@@ -33,6 +36,10 @@ NEGATIVE_RESULTS = (
     "Other sizes of trees and shares of columns were within .01 and were not taken.",
 )
 LIMITS_OF = {
+    "death_in_hospital": (
+        "Early in a stay little is known: it ranks much less well in the first hours, and tells risks nearer the usual "
+        "rate then (docs/figures.md).",
+    ),
     "sepsis": (
         "Hours in hospital and in intensive care alone rank patients well: read every figure beside that line.",
         "Sepsis labels are made from orders and chart values after the fact, and begin 6 hours before that onset.",
@@ -71,30 +78,40 @@ def hours_to_learn(happens: Bools, share: float, rng: np.random.Generator) -> ND
     return np.flatnonzero(happens | (rng.random(len(happens)) < share))
 
 
-def platt(probability: Floats, happened: Bools, rounds: int = 100) -> Platt:
-    """Return the calibration that makes probabilities of patients held out of fitting likeliest (Platt 1999).
+def calibration(probability: Floats, lasted: NDArray[np.int64], happened: Bools, rounds: int = 100) -> Platt:
+    """Return what makes the probabilities of patients held out of fitting likeliest at every hour (Platt 1999).
 
-    Newton's method on slope and offset, with a slight pull towards no change (10 hours' worth), so that few or
-    separable patients give finite numbers.
+    Newton's method on slope and offset at each of `HOURS`, with a pull of neighbours towards each other and a slight
+    one towards no change, so that few patients, separable ones or hours that nobody stayed give finite numbers.
 
     Args:
         probability: As the model tells them (n,).
+        lasted: How many hours the stay of each had lasted (n,).
         happened: Of the same hours (n,).
         rounds: Most steps.
     """
-    inside = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
-    design = np.stack((np.log(inside / (1 - inside)), np.ones(len(inside))), axis=1)
-    pull, start = np.array([10.0, 0.0]), np.array([1.0, 0.0])
-    found = start.copy()
+    near, count = nearness(HOURS, lasted), len(HOURS)
+    design = np.concatenate((near * log_odds(probability)[:, None], near), axis=1)
+    start = np.repeat([1.0, 0.0], count)
+    pull, found = _pulls(count), start.copy()
     for _ in range(rounds):
         told = 1 / (1 + np.exp(-np.clip(design @ found, -30, 30)))
-        slope = design.T @ (told - happened) + pull * (found - start)
-        curve = (design * (told * (1 - told))[:, None]).T @ design + np.diag(pull + 1e-9)
+        slope = design.T @ (told - happened) + pull @ (found - start)
+        curve = (design * (told * (1 - told))[:, None]).T @ design + pull
         step = np.linalg.solve(curve, slope)
         found -= np.clip(step, -2, 2)
         if np.abs(step).max() < 1e-8:
             break
-    return Platt(float(max(found[0], 1e-3)), float(found[1]))
+    slopes, offsets = np.maximum(found[:count], 1e-3), found[count:]
+    return Platt(HOURS, tuple(slopes.tolist()), tuple(offsets.tolist()))
+
+
+def _pulls(count: int) -> Doubles:
+    """Return the curvature of both pulls on slopes and offsets, (2 count, 2 count)."""
+    apart = np.diff(np.eye(count), axis=0)
+    together = TOGETHER * apart.T @ apart + 1e-9 * np.eye(count)
+    return np.block([[together + AS_TOLD / count * np.eye(count), np.zeros_like(together)],
+                     [np.zeros_like(together), together]])  # fmt: skip
 
 
 def _options(chosen: params.EarlyWarning, seed: int, threads: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from vitalwatch.care import CareFile, read_outcomes
 from vitalwatch.early_warning import FILE, QUESTIONS, VARIANTS, care_names, columns_of, features, stays
 from vitalwatch.models import deterioration
 from vitalwatch.pipeline import Work
+from vitalwatch.platt import Platt
 from vitalwatch.recordings import iter_people, read_events, read_profiles
 from vitalwatch.runtime import Model
 from vitalwatch.settings import Settings
@@ -35,6 +36,7 @@ class Course:
         person: Pseudonym.
         time: Start of each hour, UTC ms (n,).
         x: Columns of `early_warning.features` (n, f).
+        lasted: How many hours the stay had lasted when each was over (n,).
         happens: Question -> whether it does, of each hour (n,); only questions whose answer is known.
         profile: Age, sex and the like, where told.
     """
@@ -42,6 +44,7 @@ class Course:
     person: str
     time: Times
     x: Floats
+    lasted: NDArray[np.int64]
     happens: Mapping[str, Bools]
     profile: Profile
 
@@ -94,7 +97,8 @@ def courses(records: Records, settings: Settings, only: Collection[str] | None =
                 np.full(len(time), value)
                 for question, value in told.items()
             }  # fmt: skip
-            yield Course(person, time, np.concatenate([features(stay) for stay in found]), happens, profile)
+            x, lasted = (np.concatenate(some) for some in zip(*((features(s), s.lasted) for s in found), strict=True))
+            yield Course(person, time, x, lasted, happens, profile)
 
 
 def _inside(time: Times, events: Sequence[Event], kind: str) -> Bools:
@@ -148,7 +152,7 @@ def learn(
         notes.append(f"No early warning of {QUESTIONS[question]}: too few calibration patients with or without it.")
     for (question, variant), platt in platts.items():
         head = {"file": f"{question}-{variant}.onnx".replace("_", "-"), "groups": VARIANTS[variant]}
-        told.setdefault(question, {})[variant] = {**head, "slope": platt.slope, "offset": platt.offset}
+        told.setdefault(question, {})[variant] = {**head, "calibration": asdict(platt)}
     files = {head["file"]: files[head["file"]] for heads in told.values() for head in heads.values()}
     if not files:
         return {}, {}, notes
@@ -202,12 +206,14 @@ class _Held:
     def add(self, question: str, variant: str, model: Model, columns: NDArray[np.intp]) -> None:
         self._heads[question, variant] = (model, columns)
 
-    def calibrated(self, records: Records, settings: Settings) -> tuple[dict[tuple[str, str], Any], set[str]]:
+    def calibrated(self, records: Records, settings: Settings) -> tuple[dict[tuple[str, str], Platt], set[str]]:
         told: dict[tuple[str, str], list[Floats]] = {}
         labels: dict[str, list[Bools]] = {}
+        lasted: dict[str, list[NDArray[np.int64]]] = {}
         for course in courses(records, settings, self._people) if self._heads else ():
             for question, happens in course.happens.items():
                 labels.setdefault(question, []).append(happens)
+                lasted.setdefault(question, []).append(course.lasted)
             for (question, variant), (model, columns) in self._heads.items():
                 if question in course.happens:
                     x = np.ascontiguousarray(course.x[:, columns])
@@ -215,7 +221,9 @@ class _Held:
                     told.setdefault((question, variant), []).append(one)
         enough = {question for question, some in labels.items() if both(some)}
         platts = {
-            (question, variant): deterioration.platt(np.concatenate(some), np.concatenate(labels[question]))
+            (question, variant): deterioration.calibration(
+                np.concatenate(some), np.concatenate(lasted[question]), np.concatenate(labels[question])
+            )
             for (question, variant), some in told.items()
             if question in enough
         }

@@ -21,12 +21,19 @@ from vitalwatch.metrics.ranking import (
 from vitalwatch.params import Gates
 from vitalwatch.settings import Settings
 from vitalwatch.stages.detection_tables import GROUPS
-from vitalwatch.stages.hospital import HOURLY, LEAST_HELD, Records, both, courses
+from vitalwatch.stages.hospital import LEAST_HELD, Course, Records, both, courses
+from vitalwatch.stages.hospital_hours import headline, last_hours, moments
 from vitalwatch.tables import Bools, Doubles, Floats, Profile
 
 NOBODY = "nobody's sepsis or death in hospital is known in these data"
 SERVED = ("vitals", "care")  # variants that answer: for people without laboratory and the like, and for the others
+HIGHEST = 2  # tenths of rising risk
+LEAST_BY_HOURS = (
+    20  # patients with and without it at a moment of a stay; of fewer, chance alone is 2 in the highest fifth
+)
 BY = ("sex", "age")  # subgroups, of `detection_tables.GROUPS`
+TOO_FEW = f"fewer than {LEAST_HELD} test patients with or without it"
+ALL = ""  # what the figures of a question as a whole are of, among its moments
 DEALS = 50  # how often outcomes are dealt anew, to see what chance reaches
 
 
@@ -41,23 +48,34 @@ def tables(
         settings: Schema (the bundle's), params.
         people: Who is judged; None is everybody.
     """
-    found: dict[str, _Judged] = {}
+    found: dict[str, dict[str, _Judged]] = {}
     news = columns_of(models.names)[0].index("news2_last")
     for course in courses(records, settings, people):
+        ends = last_hours(len(course.time))
         for question in models.questions:
             if question in course.happens:
-                judged = found.setdefault(question, _Judged())
-                rows = slice(None) if question in HOURLY else slice(-1, None)  # death: when the recording ends
-                judged.happens.append(course.happens[question][rows])
-                judged.news.append(course.x[rows, news])
-                judged.profiles.append(course.profile)
-                for variant in VARIANTS:
-                    told = models.told(question, variant, course.x[rows])
-                    judged.told.setdefault(variant, []).append(told)
+                parts = {ALL: headline(question, ends), **moments(question, course.lasted, ends)}
+                rows = np.flatnonzero(np.any(list(parts.values()), axis=0))
+                told = {
+                    variant: models.told(question, variant, course.x[rows], course.lasted[rows]) for variant in VARIANTS
+                }
+                for name, part in parts.items():
+                    if part.any():
+                        judged = found.setdefault(question, {}).setdefault(name, _Judged())
+                        judged.add(course, question, rows, part[rows], told, news)
     if not found:
         return {"not_assessable": NOBODY}
     rng = np.random.default_rng(settings.params.seed)
-    return {question: judged.table(question, settings, rng) for question, judged in found.items()}
+    return {question: _question(question, judged, settings, rng) for question, judged in found.items()}
+
+
+def _question(
+    question: str, judged: Mapping[str, _Judged], settings: Settings, rng: np.random.Generator
+) -> dict[str, Any]:
+    found = judged[ALL].table(question, settings, rng)
+    if "variants" in found:
+        found["by_hours"] = {name: one.served(settings, rng) for name, one in judged.items() if name != ALL}
+    return found
 
 
 @dataclass
@@ -69,11 +87,48 @@ class _Judged:
     profiles: list[Profile] = field(default_factory=list)
     told: dict[str, list[Floats]] = field(default_factory=dict)
 
+    def add(
+        self,
+        course: Course,
+        question: str,
+        rows: NDArray[np.intp],
+        part: Bools,
+        told: Mapping[str, Floats],
+        news: int,
+    ) -> None:
+        """Take a patient in: of the told rows the part that is judged."""
+        self.happens.append(course.happens[question][rows[part]])
+        self.news.append(course.x[rows[part], news])
+        self.profiles.append(course.profile)
+        for variant, values in told.items():
+            self.told.setdefault(variant, []).append(values[part])
+
+    def served(self, settings: Settings, rng: np.random.Generator) -> dict[str, Any]:
+        """Return the figures of what answers, and on how many patients they stand."""
+        size = {"patients": len(self.happens), "patients_with": _having(self.happens)}
+        if not both(self.happens):
+            return {**size, "not_assessable": TOO_FEW}
+        happens, person, chosen = np.concatenate(self.happens), self._person(), settings.params.evaluation
+        draws = weights(len(self.happens), chosen.draws, rng)
+        return {
+            **size,
+            "rows": len(happens),
+            "rate": plain(float(happens.mean())),
+            "variants": {
+                name: figures(
+                    happens, np.concatenate(self.told[name]), person, draws, chosen.confidence, probability=True
+                )
+                for name in SERVED
+            },
+        }
+
+    def _person(self) -> NDArray[np.intp]:
+        return np.repeat(np.arange(len(self.happens)), [len(one) for one in self.happens])
+
     def table(self, question: str, settings: Settings, rng: np.random.Generator) -> dict[str, Any]:
         if not both(self.happens):
-            return {"not_assessable": f"fewer than {LEAST_HELD} test patients with or without it"}
-        person = np.repeat(np.arange(len(self.happens)), [len(one) for one in self.happens])
-        happens, chosen = np.concatenate(self.happens), settings.params.evaluation
+            return {"not_assessable": TOO_FEW}
+        happens, person, chosen = np.concatenate(self.happens), self._person(), settings.params.evaluation
         draws = weights(len(self.happens), chosen.draws, rng)
         told = {variant: np.concatenate(some) for variant, some in self.told.items()}
         lines = {"news2": np.concatenate(self.news), "stay": told["stay"]}
@@ -188,7 +243,30 @@ def _gates_of(question: str, table: Mapping[str, Any], chosen: Gates) -> list[di
             chosen.max_warning_told_beside_true,
             "at most",
         ),
+        _by_hours(question, table["by_hours"], chosen),
     ]
+
+
+def _by_hours(question: str, found: Mapping[str, Any], chosen: Gates) -> dict[str, Any]:
+    """Return the verdict on the moment at which what is told is furthest from what came true.
+
+    Both of all patients and of those whose risk is highest: scores that are believed too much are right in the mean.
+    """
+    apart = [
+        _apart(one["variants"][name][share])
+        for one in found.values()
+        if min(one["patients_with"], one["patients"] - one["patients_with"]) >= LEAST_BY_HOURS
+        for name in SERVED
+        for share in ("told_over_true", "highest_told_over_true")
+    ]
+    why = "" if apart else f"not assessable: at no hour of a stay {LEAST_BY_HOURS} test patients with and without it"
+    return _verdict(
+        f"{question}_told_beside_true_by_hours",
+        plain(max(apart, default=None)),
+        chosen.max_warning_told_beside_true_by_hours,
+        "at most",
+        why,
+    )
 
 
 def _apart(told_over_true: Mapping[str, float | None]) -> float:
@@ -240,8 +318,16 @@ def figures(
         found["brier"] = brier.table()
         found["brier_skill"] = plain(1 - brier.value / (rate * (1 - rate)))
         found["told_over_true"] = _told_over_true(happens, score, person, draws, confidence).table()
-        found["reliability"] = by_tenths(happens, score)
+        found["highest_told_over_true"] = _told_over_true(*_highest(happens, score, person), draws, confidence).table()
+        found["reliability"] = by_tenths(happens, score, person, draws, confidence)
     return found
+
+
+def _highest(happens: Bools, score: Floats, person: NDArray[np.intp]) -> tuple[Bools, Floats, NDArray[np.intp]]:
+    """Return the rows of the highest tenths: the people whom a warning is about."""
+    order = np.argsort(score, kind="stable")
+    rows = np.concatenate(np.array_split(order, 10)[-HIGHEST:])
+    return happens[rows], score[rows], person[rows]
 
 
 def _told_over_true(
@@ -252,11 +338,19 @@ def _told_over_true(
     return estimate(lambda total: ratio(total[..., 0], total[..., 1]), sums, draws, confidence)
 
 
-def by_tenths(happens: Bools, probability: Floats) -> list[dict[str, float]]:
-    """Return, for tenths of the rows by rising probability, rows, mean told and share that came true."""
+def by_tenths(
+    happens: Bools, probability: Floats, person: NDArray[np.intp], draws: Doubles, confidence: float
+) -> list[dict[str, Any]]:
+    """Return, for tenths of the rows by rising probability, rows, mean told, and what came true with its interval."""
     order = np.argsort(probability, kind="stable")
     return [
-        {"rows": len(some), "told": float(probability[some].mean()), "true": float(happens[some].mean())}
+        {
+            "rows": len(some),
+            "told": float(probability[some].mean()),
+            "true": Told.of(happens[some], probability[some], person[some])
+            .mean(happens[some], draws, confidence)
+            .table(),
+        }
         for some in np.array_split(order, 10)
         if len(some)
     ]
