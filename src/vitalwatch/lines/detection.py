@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitalwatch import averaging
+from vitalwatch.baseline import SPARSE
 from vitalwatch.clinical import URGENT, news2, usual_distance
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Bools, Doubles, Floats, Grid, Times
@@ -69,7 +70,7 @@ def detection_lines(learn_on: Sequence[Watched], rng: np.random.Generator, rows:
         averaged_line("personal_z_heart_rate", personal_z, rows),
         Line("night_rate_yellow", night_yellow, threshold=YELLOW - 1e-6),
         Line("night_rate_red", night_red, threshold=RED - 1e-6),
-        averaged_line("max_abs_z", max_abs_z, rows),
+        Line("max_abs_z", lambda watched: largest_deviation(watched, rows), averaged=True),
     )
     return (*lines, Line("raw_isolation_forest", fit_raw_forest(learn_on, rng))) if learn_on else lines
 
@@ -142,9 +143,15 @@ def personal_z(watched: Watched, days_back: int = 10) -> Floats:
     return (np.abs(rate - centre) / np.maximum(spread, 1.0)).astype(np.float32)
 
 
-def max_abs_z(watched: Watched) -> Floats:
-    """Return the largest |z| of any vital against the person's own normal."""
-    return _largest(np.abs(watched.residual))
+def largest_deviation(watched: Watched, rows: int) -> Floats:
+    """Return the largest |z| of any vital against the person's own normal, as the mean of the last rows.
+
+    What a cuff measures is told as it is, as in our channels: it stands for an hour already.
+    """
+    cuff = np.isin(list(watched.schema.vitals), SPARSE)
+    z = np.abs(watched.residual)
+    lasting, now = mean_of(_largest(z[:, ~cuff]), rows), _largest(z[:, cuff])
+    return _largest(np.stack((lasting, now), axis=1))
 
 
 def night_yellow(watched: Watched) -> Floats:

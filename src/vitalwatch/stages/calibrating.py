@@ -19,6 +19,8 @@ from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector, context_of
 from vitalwatch.settings import Settings
 from vitalwatch.tables import MINUTE, Bools, Doubles, Floats, Times
 
+SURE = 0.1  # of a channel's false alarms: what they would be above the score that makes an alarm a sure one
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -79,7 +81,8 @@ def calibrate(
     if margin is not None:
         score = detector.level(margin).max(axis=1)
         known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
-    unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, params.detector.budget * share, settings)
+    spent = params.detector.budget * share
+    unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, spent, settings)
     rarity, known_rarity, either_rarity = anomaly.rarity_scales(
         unusual[quiet], None if score is None else score[quiet], context_of(held.x[quiet])
     )
@@ -92,6 +95,7 @@ def calibrate(
         chance=chance,
         unusual_threshold=unusual_threshold,
         known_threshold=known_threshold,
+        unusual_sure=at_level(cohort, unusual, unusual_blocks, SURE * spent, settings),
         kinds=kinds,
         rows=rows,
         unusual_blocks=unusual_blocks,
@@ -101,10 +105,20 @@ def calibrate(
 
 def on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
     """Return the threshold that a budget allows on people's own levels, and what their quiet blocks are like."""
-    params, time = settings.params, [track.time for track in cohort.tracks]
-    plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
-    blocks = own_level.usual_of(score, time, _threshold(cohort, score, budget), plan)
-    return _threshold(cohort, score / own_level.factors_of(score, time, blocks, plan), budget), blocks
+    time = [track.time for track in cohort.tracks]
+    blocks = own_level.usual_of(score, time, _threshold(cohort, score, budget), _plan(settings))
+    return at_level(cohort, score, blocks, budget, settings), blocks
+
+
+def at_level(cohort: Cohort, score: Doubles, blocks: Usual, budget: float, settings: Settings) -> float:
+    """Return the threshold that a budget allows on people's own levels, once it is told what quiet blocks are like."""
+    own = own_level.factors_of(score, [track.time for track in cohort.tracks], blocks, _plan(settings))
+    return _threshold(cohort, score / own, budget)
+
+
+def _plan(settings: Settings) -> own_level.Plan:
+    params = settings.params
+    return own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
 
 
 def labelled(held: Seen) -> Seen:
