@@ -73,7 +73,8 @@ def calibrate(
         found = averaging.of_people(said, held.sure, lengths, rows)
         margin = np.where(held.sure[:, None], found[:, :-1], np.nan)
         level = episodes.level_scale(margin, cohort)
-        chance = episodes.chance_scale(found[held.sure, -1], held.episode[held.sure] >= 0)
+        inside = held.episode[held.sure] >= 0
+        chance = episodes.chance_scale(found[held.sure, -1], inside, held.person[held.sure])
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
