@@ -9,8 +9,8 @@ calibration people allow; nothing is chosen on those judged.
 
 - `known`, `unusual`: a channel alone, at shares of the most false alarms allowed (0.12 a worn person-day), with
   the false alarms met beside those promised, and recall by kind. Beside each: chance, an alarm that is always on, and
-  max |z| of the residuals on the terms of the channel (`stages.equal_terms`): averaged, on a scale by state and on
-  people's own levels, with a threshold for the same budget from the same people.
+  max |z| of the residuals, averaged and with a threshold for the same budget from the same people as the channel; and
+  `served`, on the channel's scale by state and on people's own levels, too (`stages.equal_terms`).
 - `hidden`: recall of a kind that training never saw, both channels together, at 0.12 and 0.20, by the share of the
   budget that channel A has. A head knows its kind and normal rows only, so leaving out its head leaves out its kind.
   Channel A never sees labels; of the rows that it learns from, those in episodes of a kind are a few in a hundred.
@@ -67,7 +67,7 @@ BUDGETS = (0.03, 0.045, 0.065, 0.1)  # promised for a channel alone
 HIDDEN_AT = (0.12, 0.20)
 LARGER_SHARE = 0.6  # of those for channel A, beside the share that is served: the user's choice
 RECALL_AT_HOME = 0.65
-LINES = ("chance", "always_on", "max_abs_z")
+LINES = ("chance", "always_on", "max_abs_z", "max_abs_z_served")
 PARTS = ("known", "unusual", "hidden", "unlabelled", "shifted", "natural")
 
 Table = dict[str, Any]
@@ -252,6 +252,9 @@ class Desk:
         """Return what a line finds of people at a budget; one that is always on has no threshold."""
         if name == "always_on":
             return judged.cohort.score(judged.persisted(judged.lines[name]) > 0.0)
+        if name != "max_abs_z_served":
+            limit = self.threshold(self._held.persisted(self._held.lines[name]), budget)
+            return judged.cohort.score(judged.persisted(judged.lines[name]) > limit)
         both = self._held.lines[name], judged.lines[name]
         score, limit = equal_terms.served(self._held.people, judged.people, both, budget, self._settings)
         return judged.cohort.score(judged.persisted(score) > limit)

@@ -98,11 +98,11 @@ def test_the_largest_deviation_tells_what_a_cuff_measures_as_it_is(settings):
     residual = np.zeros((12, len(vitals)), np.float32)
     residual[6:, vitals.index("blood_pressure_systolic")] = -4.0
     residual[6:, vitals.index("body_temperature")] = 3.0
-    score = lines_of(settings, [])["max_abs_z"].score(replace(person, residual=residual))
+    score = lines_of(settings, [])["max_abs_z_served"].score(replace(person, residual=residual))
 
     assert [0.0] * 6 + [4.0] * 6 == score.tolist()
     residual[:, vitals.index("blood_pressure_systolic")] = np.nan
-    score = lines_of(settings, [])["max_abs_z"].score(replace(person, residual=residual))
+    score = lines_of(settings, [])["max_abs_z_served"].score(replace(person, residual=residual))
     assert (np.diff(score[5:]) >= 0).all()
     assert 0.0 < score[6] < score[11] <= 3.0
 

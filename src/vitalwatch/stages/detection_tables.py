@@ -210,7 +210,8 @@ def lines(
 ) -> dict[str, Any]:
     """Return one row for every line to beat, and what each of our channels has more, at that channel's own budget.
 
-    Lines without a rule of their own are judged on the terms of our channels: see `equal_terms`.
+    Lines without a rule of their own get their thresholds as our channels do: from calibration people, for new people;
+    those that are `served` as ours are go through `equal_terms`.
 
     Args:
         world: Labelled test people.
@@ -232,17 +233,18 @@ def lines(
     averaged = features.rows_of(minutes(chosen.average), schema.step_minutes)
     tables = {}
     for line in detection_lines([_watched(case, world) for case in calibrators], rng, averaged):
-        theirs = _line_scores(line, world.cases, world)
-        if line.threshold is None:
-            both = np.concatenate(_line_scores(line, calibrators, world)), np.concatenate(theirs)
-            found = {
-                budget: _detector(
-                    world, *equal_terms.served(held, judged, both, budget, world.settings), f"the budget, on {told}"
-                )
-                for budget in budgets
-            }
-        else:
-            found = dict.fromkeys(budgets, _detector(world, np.concatenate(theirs), line.threshold, "its own rule"))
+        theirs = np.concatenate(_line_scores(line, world.cases, world))
+        mine = np.concatenate(_line_scores(line, calibrators, world)) if line.threshold is None else theirs
+        found = {}
+        for budget in budgets:
+            if line.threshold is not None:
+                rows, limit = theirs, line.threshold
+            elif line.served:
+                rows, limit = equal_terms.served(held, judged, (mine, theirs), budget, world.settings)
+            else:
+                rows, limit = theirs, equal_terms.limit(cohort, mine, budget, for_new_people=bool(labelled))
+            source = f"the budget, on {told}" if line.threshold is None else "its own rule"
+            found[budget] = _detector(world, rows, limit, source)
         first = found[chosen.budget]
         table = row(world, first, world.cohort.score(first.over), points(world, first.levels, BUDGETS), surfaces)
         table |= {"mean_of": chosen.average if line.averaged else None, "ours_beside": {}}

@@ -74,6 +74,12 @@ def _joined(cohort: Cohort) -> Times:
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
+def limit(cohort: Cohort, score: Doubles, budget: float, *, for_new_people: bool) -> float:
+    """Return the threshold that a budget allows a score as it is, of people's rows one after the other (n,)."""
+    levels = cohort.levels(np.split(score, np.cumsum([len(track.time) for track in cohort.tracks])[:-1]))
+    return cohort.thresholds_for_budgets(levels, [budget], for_new_people=for_new_people)[0]
+
+
 def served(
     held: People, judged: People, scores: tuple[Doubles, Doubles], budget: float, settings: Settings
 ) -> tuple[Doubles, float]:
