@@ -9,7 +9,8 @@ calibration people allow; nothing is chosen on those judged.
 
 - `known`, `unusual`: a channel alone, at shares of the most false alarms allowed (0.12 a worn person-day), with
   the false alarms met beside those promised, and recall by kind. Beside each: chance, an alarm that is always on, and
-  max |z| of the residuals, averaged and with a threshold for the same budget from the same people as the channel.
+  max |z| of the residuals, averaged and with a threshold for the same budget from the same people as the channel; and
+  `served`, on the channel's scale by state and on people's own levels, too (`stages.equal_terms`).
 - `hidden`: recall of a kind that training never saw, both channels together, at 0.12 and 0.20, by the share of the
   budget that channel A has. A head knows its kind and normal rows only, so leaving out its head leaves out its kind.
   Channel A never sees labels; of the rows that it learns from, those in episodes of a kind are a few in a hundred.
@@ -51,13 +52,14 @@ from vitalwatch.own_level import Usual
 from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
 from vitalwatch.schema import Schema
-from vitalwatch.scoring import ALONE, Calibration, Detector
+from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector
 from vitalwatch.settings import Settings, load_settings
 from vitalwatch.splits import CALIBRATION, TRAIN
-from vitalwatch.stages import calibrating, train
+from vitalwatch.stages import calibrating, equal_terms, train
 from vitalwatch.stages.calibrating import Seen
+from vitalwatch.stages.equal_terms import People
 from vitalwatch.stages.people import Member
-from vitalwatch.tables import Bools, Doubles, Floats
+from vitalwatch.tables import Bools, Doubles
 
 LEARN, CALIBRATE, JUDGE = 31, 32, 33  # added to the run's seed
 CONFIDENCE = 0.95
@@ -65,7 +67,7 @@ BUDGETS = (0.03, 0.045, 0.065, 0.1)  # promised for a channel alone
 HIDDEN_AT = (0.12, 0.20)
 LARGER_SHARE = 0.6  # of those for channel A, beside the share that is served: the user's choice
 RECALL_AT_HOME = 0.65
-LINES = ("chance", "always_on", "max_abs_z")
+LINES = ("chance", "always_on", "max_abs_z", "max_abs_z_served")
 PARTS = ("known", "unusual", "hidden", "unlabelled", "shifted", "natural")
 
 Table = dict[str, Any]
@@ -80,7 +82,7 @@ class Scored:
         seen: The rows.
         unusual: Surprise (n,).
         known: Level of each kind (n, kinds).
-        lines: Persisted score of each of LINES (n,).
+        lines: Score of each of LINES, NaN where nothing can be judged (n,).
         trained: Who scored them.
     """
 
@@ -105,9 +107,16 @@ class Scored:
         params = self.trained.settings.params
         plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
         judged = np.where(self.seen.sure, score, np.nan)
-        own = own_level.factors_of(judged, [track.time for track in self.seen.tracks], blocks, plan)
-        stops = np.cumsum([len(track.time) for track in self.seen.tracks])[:-1]
-        return self.cohort.levels(np.split(judged / own, stops))
+        return self.persisted(judged / own_level.factors_of(judged, self.people.time, blocks, plan))
+
+    def persisted(self, score: Doubles) -> Doubles:
+        """Return every row's persisted score, (n,)."""
+        return self.cohort.levels(np.split(score, np.cumsum([len(time) for time in self.people.time])[:-1]))
+
+    @property
+    def people(self) -> People:
+        """What equal terms need of these people."""
+        return People.of(self.cohort, self.seen.x[:, ASLEEP] > 0, self.seen.far, self.trained.settings)
 
 
 @dataclass(frozen=True)
@@ -130,22 +139,22 @@ class Trained:
             for part, alone in zip(said, (ALONE, ()), strict=True)
         )
         unusual, known = detector.surprise(by_group, seen.x).max(axis=1), detector.level(by_kind, seen.x)
-        return Scored(cohort, seen, unusual, known, self._lines(members, seen, cohort), self)
+        return Scored(cohort, seen, unusual, known, self._lines(members, cohort), self)
 
-    def _lines(self, members: Sequence[Member], seen: Seen, cohort: Cohort) -> dict[str, Doubles]:
-        """Return the persisted score of each of LINES on judged rows of people, (n,)."""
+    def _lines(self, members: Sequence[Member], cohort: Cohort) -> dict[str, Doubles]:
+        """Return the score of each of LINES on judged rows of people, (n,)."""
         params, schema = self.settings.params, self.settings.schema
         rng, rows = np.random.default_rng(params.seed), self.detector.calibration.rows
         chosen = [line for line in detection_lines((), rng, rows) if line.name in LINES]
-        found: dict[str, list[Floats]] = {line.name: [] for line in chosen}
+        found: dict[str, list[Doubles]] = {line.name: [] for line in chosen}
         for member, track in zip(members, cohort.tracks, strict=True):
             told = learning.rows_of(member.until(CALIBRATION), self.learnt, params.baseline, schema.step_minutes)
             watched = Watched(member.grid, told.z[:, : len(VITALS)].astype(np.float32), schema)
             kept = np.isin(member.grid.time, track.time)
             for line in chosen:
                 score = line.score(watched)
-                found[line.name].append(np.where(told.assessable, score, np.nan)[kept].astype(np.float32))
-        return {name: cohort.levels(scores) for name, scores in found.items()}
+                found[line.name].append(np.where(told.assessable, score, np.nan)[kept].astype(np.float64))
+        return {name: np.concatenate(scores) for name, scores in found.items()}
 
 
 def people(
@@ -241,8 +250,14 @@ class Desk:
 
     def of_line(self, name: str, judged: Scored, budget: float) -> EventScore:
         """Return what a line finds of people at a budget; one that is always on has no threshold."""
-        limit = 0.0 if name == "always_on" else self.threshold(self._held.lines[name], budget)
-        return judged.cohort.score(judged.lines[name] > limit)
+        if name == "always_on":
+            return judged.cohort.score(judged.persisted(judged.lines[name]) > 0.0)
+        if name != "max_abs_z_served":
+            limit = self.threshold(self._held.persisted(self._held.lines[name]), budget)
+            return judged.cohort.score(judged.persisted(judged.lines[name]) > limit)
+        both = self._held.lines[name], judged.lines[name]
+        score, limit = equal_terms.served(self._held.people, judged.people, both, budget, self._settings)
+        return judged.cohort.score(judged.persisted(score) > limit)
 
     def drop(self, home: EventScore, away: EventScore) -> Table:
         """Return how much event F1 the same people lose in another world."""

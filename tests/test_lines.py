@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,21 @@ def test_scores_in_own_spreads_are_means_of_the_last_rows_that_are_known(setting
     assert [0, 0, 0, 0, 1, 1] == score[:6].tolist()
     assert np.isnan(score[6:8]).all()
     assert [0] * 4 == score[8:].tolist()
+
+
+def test_the_largest_deviation_tells_what_a_cuff_measures_as_it_is(settings):
+    person = watched(settings, 12, heart_rate=np.full(12, 60, np.float32))
+    vitals = list(settings.schema.vitals)
+    residual = np.zeros((12, len(vitals)), np.float32)
+    residual[6:, vitals.index("blood_pressure_systolic")] = -4.0
+    residual[6:, vitals.index("body_temperature")] = 3.0
+    score = lines_of(settings, [])["max_abs_z_served"].score(replace(person, residual=residual))
+
+    assert [0.0] * 6 + [4.0] * 6 == score.tolist()
+    residual[:, vitals.index("blood_pressure_systolic")] = np.nan
+    score = lines_of(settings, [])["max_abs_z_served"].score(replace(person, residual=residual))
+    assert (np.diff(score[5:]) >= 0).all()
+    assert 0.0 < score[6] < score[11] <= 3.0
 
 
 def test_fixed_limits_alarm_outside_the_usual_range_only(settings):

@@ -63,7 +63,6 @@ QUIET = {
 }
 BAND = 2.0  # own spreads on each side of the centre that are shown as usual
 FAULTS = ("flat_line", "cadence_lock", "detached_sensor", "low_signal_quality", "low_perfusion", "spike")
-SURE = 1.0  # surprise this far above the threshold (ten times rarer) makes an unusual alarm medium
 
 
 MOVED = ("heart_rate", "respiratory_rate", "heart_rate_variability_rmssd")  # say nothing while a person is active
@@ -196,7 +195,7 @@ class Explainer:
 
     def unusual(self, row: int, start: int) -> Alarm:
         """Channel A: what the vitals do that the firing group's score rests on."""
-        sure = self._scores.unusual[row] > self._limits.unusual_threshold + SURE
+        sure = self._scores.unusual[row] > self._limits.unusual_sure
         sentence = self._sentence(row, self._detector.unusual_of, int(self._scores.group[row]))
         return Alarm(self._grid.person, start, start, "", "unusual", "medium" if sure else "low", sentence)
 

@@ -5,8 +5,9 @@ of what a cuff measures about hourly (`ALONE`), whose features last longer than 
 
 Channel A: a forest per organ group. A group's score is put on one scale by conformal calibration: surprise is minus
 log10 of the share of six-hour blocks of calibration people, asleep or awake alike, whose highest score reaches it
-(block maxima, because neighbouring rows are one event; Vovk et al. 2005 for the conformal p-value). The largest
-surprise of all groups is the channel's score. Who wears few sensors has fewer groups to be surprised by, and as many
+(block maxima, because neighbouring rows are one event; Vovk et al. 2005 for the conformal p-value). Beyond all their
+blocks it goes on as their whole tail does, ever slower, by a factor of ten at most. The largest surprise of all groups
+is the channel's score. Who wears few sensors has fewer groups to be surprised by, and as many
 alarms only at a lower score: `lift_of` adds what the groups that are not measured would have (Bonferroni's rule).
 
 Channel B: a supervised head a kind. A head's log-odds are put on one scale, minus log10 of the false alarms a day that
@@ -33,8 +34,6 @@ from vitalwatch.records import record
 from vitalwatch.runtime import Asked
 from vitalwatch.tables import Bools, Doubles, Floats
 from vitalwatch.wearing import WEARINGS, wearing_of, wearing_of_one
-
-RAREST = 12.0  # a p-value is never below 10 to the minus this: beyond the last knot nothing is known
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,7 @@ class Calibration:
         either_rarity: The larger of both -> the same of it: the smaller of two p-values is small more often than one.
         chance: By wearing, what the heads tell of any kind -> share of such rows in an episode; empty without labels.
         unusual_threshold, known_threshold: A row is over when its score is above; infinite where there is no channel.
+        unusual_sure: Channel A's threshold at a tenth of the false alarms; above it an alarm is of medium priority.
         kinds: Names in the order of the heads.
         rows: Outputs of the models are averaged over so many.
         unusual_blocks, known_blocks: What quiet blocks are like on each channel, for `own_level`.
@@ -92,6 +92,7 @@ class Calibration:
     chance: tuple[Scale, ...]
     unusual_threshold: float
     known_threshold: float
+    unusual_sure: float
     kinds: tuple[str, ...]
     rows: int = 1
     unusual_blocks: Usual = NOBODYS
@@ -110,6 +111,7 @@ class Calibration:
             "chance": [scale.to_json() for scale in self.chance],
             "unusual_threshold": self.unusual_threshold,
             "known_threshold": known if np.isfinite(known) else None,
+            "unusual_sure": self.unusual_sure,
             "kinds": list(self.kinds),
             "rows": self.rows,
             "unusual_blocks": self.unusual_blocks.to_json(),
@@ -130,6 +132,7 @@ class Calibration:
             chance=tuple(map(Scale.from_json, data["chance"])),
             unusual_threshold=float(data["unusual_threshold"]),
             known_threshold=float("inf") if known is None else float(known),
+            unusual_sure=float(data["unusual_sure"]),
             kinds=tuple(data["kinds"]),
             rows=int(data["rows"]),
             unusual_blocks=Usual.from_json(data["unusual_blocks"]),
@@ -148,7 +151,7 @@ class Scores:
         known: Channel B's score, minus log10 of false alarms a day (n,), NaN without supervised heads.
         kind: Index of its kind (n,), -1 without supervised heads.
         probability: Of any labelled kind, at the prevalence in `card["prevalence"]` (n,); NaN without heads.
-        p_value: Share of normal calibration rows in this context whose rarer channel is at least as rare, (0, 1] (n,).
+        p_value: (1 + normal calibration rows of this context whose rarer channel is as rare or more) / (1 + all) (n,).
         by_kind: Channel B's score of each kind, (n, kinds); (n, 0) without supervised heads.
         alike: What `known` is multiplied by before own levels learn from it (n,), see `Calibration.known_alike`.
     """
@@ -222,7 +225,7 @@ class Detector:
                 of_known, either = self._both
                 rarity = either.look_up(np.maximum(rarity, of_known.look_up(known[:, None], context)), context)
         told[0] = unusual
-        told[3] = 10.0 ** -np.minimum(rarity[:, 0], RAREST)
+        told[3] = 10.0 ** -rarity[:, 0]
         np.copyto(told, np.nan, where=~assessable)
         np.copyto(level, np.nan, where=~assessable[:, None])
         group, alike = surprise.argmax(axis=1).astype(np.int8), self._alike.take(wearing)
@@ -246,7 +249,7 @@ class Detector:
             if self._both is not None:
                 of_known, either = self._both
                 (rarity,) = either.look_up_one([max(rarity, *of_known.look_up_one([known], context))], context)
-        p_value = np.power(10.0, -min(rarity, RAREST))  # numpy's, whose last bit is not always that of `**`
+        p_value = np.power(10.0, -rarity)  # numpy's, whose last bit is not always that of `**`
         told = np.array([[unusual], [known], [probability], [p_value]], np.float32)
         by_kind = np.array([level])
         if not assessable:

@@ -28,6 +28,7 @@ LINES = {
     "linear": "linear regression",
     "raw_isolation_forest": "isolation forest on raw vitals",
     "max_abs_z": "largest deviation from own normal (max |z|)",
+    "max_abs_z_served": "max |z| on our channels' scale and own level",
     "news2": "NEWS2 of 5 or more",
     "fixed_limits": "fixed limits of the vitals",
     "ewma_z_heart_rate": "moving average (EWMA) of heart rate, z",

@@ -72,10 +72,10 @@ def test_a_block_is_as_surprising_as_its_highest_row_is_rare_among_blocks():
 
     for share in (0.5, 0.2, 0.1, 0.02):
         assert share == pytest.approx((highest > -np.log10(share)).mean(), rel=0.3)
-    assert np.log10(days + 1) == pytest.approx(surprise_of(scale, normal, awake).max(), abs=0.05)
+    assert np.log10((days + 1) / 2) == pytest.approx(surprise_of(scale, normal, awake).max(), abs=1e-6)
 
 
-def test_surprise_rises_with_the_score_beyond_all_that_calibration_saw():
+def test_surprise_rises_beyond_all_that_calibration_saw_ever_slower_and_by_a_decade_at_most():
     rng = np.random.default_rng(6)
     scale = anomaly.surprise_scale(
         rng.random((40 * BLOCK, 2)).astype(np.float32), rng.random(40 * BLOCK) < 0.3, np.repeat(np.arange(40), BLOCK)
@@ -85,8 +85,41 @@ def test_surprise_rises_with_the_score_beyond_all_that_calibration_saw():
     for asleep in (False, True):
         surprise = surprise_of(scale, score, np.full(400, asleep))
         assert (np.diff(surprise, axis=0) >= 0).all()
-        assert (np.diff(surprise[score[:, 0] > 1], axis=0) > 0).all()
+        rise = np.diff(surprise[score[:, 0] > 1], axis=0)
+        assert (np.diff(rise, axis=0) < 1e-9).all()
+        assert (rise[:5] > 0).all()
         assert (surprise >= 0).all()
+        assert (surprise[-1] == scale.values[int(asleep), :, -1]).all()
+        seen = surprise_of(scale, np.ones((1, 2)), np.full(1, asleep))[0]
+        assert (surprise[-1] <= seen + 1.0).all()
+
+
+def test_saturated_scores_are_told_what_all_who_reach_them_are_and_hardly_more_a_little_above():
+    """Forests of few columns give their highest score to many: a hair above it is no rarer than that."""
+    rng = np.random.default_rng(14)
+    score = np.minimum(rng.gumbel(0.5, 0.05, (2000 * BLOCK, 1)), 0.8).astype(np.float32)
+    block = np.repeat(np.arange(2000), BLOCK)
+    scale = anomaly.surprise_scale(score, np.zeros(len(score), np.bool_), block)
+    reached = (score.reshape(2000, BLOCK).max(axis=1) >= np.float32(0.8)).sum()
+    assert reached > 100
+    told = surprise_of(scale, np.asarray([[0.8], [0.8 + 1e-6], [0.81], [3.0]]), np.zeros(4, np.bool_))[:, 0]
+
+    assert [-np.log10((1 + reached) / 2001)] * 2 == pytest.approx(told[:2], abs=0.01)
+    assert told[2] < told[1] + 0.2
+    assert told[3] <= told[1] + 1.0
+
+
+def test_two_highest_scores_that_lie_close_together_make_no_steep_end():
+    rng = np.random.default_rng(15)
+    score = rng.gumbel(0.5, 0.05, (1000 * BLOCK, 1))
+    order = np.argsort(score[:, 0])
+    score[order[-1]] = score[order[-2]] + 1e-5
+    scale = anomaly.surprise_scale(score, np.zeros(len(score), np.bool_), np.repeat(np.arange(1000), BLOCK))
+    above = score.max() + np.asarray([[0.0], [0.001], [0.01]])
+    at, hair, little = surprise_of(scale, above, np.zeros(3, np.bool_))[:, 0]
+
+    assert at == pytest.approx(hair, abs=0.03)
+    assert at < little < at + 0.3
 
 
 def test_sleep_has_a_scale_of_its_own():
@@ -123,6 +156,40 @@ def test_the_promise_of_a_p_value_holds_on_new_normal_rows():
 
     for promised in (0.5, 0.1, 0.01):
         assert promised == pytest.approx((p <= promised).mean(), rel=0.25)
+
+
+def test_p_values_of_normal_rows_are_uniform_down_to_the_least_that_there_can_be():
+    n = 20_000
+    normal = np.random.default_rng(16).gamma(2.0, size=n)
+    scale = anomaly.rarity_scale(normal)
+    p = 10.0 ** -on(scale, normal)
+
+    for rank in (1, 2, 5, 20, 100, 1000, 10_000):  # as many rows are told so much or less
+        assert rank == pytest.approx((p <= (1 + rank) / (n + 1) * (1 + 1e-9)).sum(), rel=0.05, abs=1)
+    assert [1 / (n + 1)] == pytest.approx(10.0 ** -on(scale, np.asarray([1e6])))
+
+
+def test_the_p_value_of_tied_scores_is_that_of_all_of_them():
+    normal = np.minimum(np.random.default_rng(17).gamma(2.0, size=20_000), 8.0)
+    tied = (normal == 8.0).sum()
+    assert tied > 20
+    scale = anomaly.rarity_scale(normal.astype(np.float32))
+
+    assert [(1 + tied) / 20_001] * 2 == pytest.approx(10.0 ** -on(scale, np.asarray([8.0, 8.0 + 1e-9])), rel=1e-6)
+    assert [1 / 20_001] == pytest.approx(10.0 ** -on(scale, np.asarray([20.0])))
+
+
+def test_the_rarer_of_two_channels_is_never_told_rarer_than_its_rows_can_show():
+    rng = np.random.default_rng(17)
+    context, n = np.repeat([0, 1, 2], 4000), 4000
+    unusual, known = rng.gamma(2.0, size=(2, 12_000))
+    of_unusual, of_known, either = anomaly.rarity_scales(unusual, known, context)
+    assert of_known is not None
+    assert either is not None
+    for scale in (of_unusual, of_known, either):
+        told = Scales(one_group(scale)).look_up(np.full((3, 1), 1e6), np.arange(3))
+
+        assert [1 / (n + 1)] * 3 == pytest.approx((10.0**-told)[:, 0])
 
 
 def test_rows_that_cannot_be_judged_do_not_calibrate():

@@ -145,7 +145,7 @@ def test_a_probability_for_people_who_are_rarely_ill_holds_for_them():
         inside = rng.random(300_000) < prevalence
         return 1 / (1 + np.exp(-rng.normal(np.where(inside, 1.5, -1.5), 1.5))), inside
 
-    scale = episodes.chance_scale(*rows(0.2))
+    scale = episodes.chance_scale(*rows(0.2), np.arange(300_000) % 50)
     told, inside = rows(0.03)
     found = Line.of(episodes.at_prevalence(scale, episodes.odds_between(0.2, 0.03))).look_up_all(told)
 
@@ -169,10 +169,40 @@ def test_a_chance_that_is_told_too_high_is_put_right_and_keeps_its_order():
     rng = np.random.default_rng(5)
     true = rng.random(200_000) ** 2
     told = (1 - (1 - true) ** 2).astype(np.float32)
-    line = Line.of(episodes.chance_scale(told, rng.random(len(true)) < true))
+    line = Line.of(episodes.chance_scale(told, rng.random(len(true)) < true, np.arange(len(true)) % 50))
 
     asked = np.asarray([0.02, 0.1, 0.3, 0.6, 0.9])
     found = line.look_up_all(1 - (1 - asked) ** 2)
     assert asked == pytest.approx(found, abs=0.05)
     assert (np.diff(line.look_up_all(np.linspace(0, 1, 101))) >= 0).all()
     assert 0 <= line.look_up(0.0) <= line.look_up(1.0) <= 1
+
+
+def test_a_week_of_one_persons_harmless_context_lowers_nobody_elses_chance():
+    rng = np.random.default_rng(7)
+    told = rng.random(80_000)
+    inside, person = rng.random(len(told)) < told, np.arange(len(told)) % 40
+    week = 2000
+    with_week = (
+        np.concatenate((told, rng.uniform(0.88, 0.92, week))),
+        np.concatenate((inside, np.zeros(week, np.bool_))),
+        np.concatenate((person, np.full(week, 40))),
+    )
+    normal = (~inside & (told > 0.88) & (told < 0.92)).sum()
+    assert week > 5 * normal
+    counted_in_full = (inside & (told > 0.88) & (told < 0.92)).sum() / (3200 + week)
+    found = Line.of(episodes.chance_scale(*with_week)).look_up(0.9)
+
+    assert 0.9 == pytest.approx(Line.of(episodes.chance_scale(told, inside, person)).look_up(0.9), abs=0.03)
+    assert 0.9 == pytest.approx(found, abs=0.06)
+    assert found > counted_in_full + 0.2
+
+
+def test_of_a_single_person_every_row_counts():
+    rng = np.random.default_rng(8)
+    told = rng.random(20_000)
+    inside = rng.random(len(told)) < told
+
+    assert 0.5 == pytest.approx(
+        Line.of(episodes.chance_scale(told, inside, np.zeros(len(told), np.int64))).look_up(0.5), abs=0.05
+    )

@@ -162,6 +162,7 @@ def test_every_channel_stands_beside_every_line(tables):
         "night_rate_yellow",
         "night_rate_red",
         "max_abs_z",
+        "max_abs_z_served",
         "raw_isolation_forest",
     }
     lines = tables["detection"]["lines"]
@@ -173,7 +174,7 @@ def test_every_channel_stands_beside_every_line(tables):
 
         assert {"unusual", "known", "both"} == set(beside)
         assert all(one["ours_minus_this"]["low"] > 0 for one in beside.values())
-    assert {"ewma_z_heart_rate", "personal_z_heart_rate", "max_abs_z"} == {
+    assert {"ewma_z_heart_rate", "personal_z_heart_rate", "max_abs_z", "max_abs_z_served"} == {
         name for name, line in lines.items() if line["mean_of"]
     }
 

@@ -12,6 +12,7 @@ from tiny import small_settings as tiny_settings
 from training_world import seen
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.own_level import factors_of
+from vitalwatch.runtime import Model
 from vitalwatch.stages import shares
 from vitalwatch.stages.calibrating import Calibrated, calibrated
 from vitalwatch.stages.judging import PersonResult
@@ -24,7 +25,7 @@ BUDGET = 0.5
 def taught() -> Calibrated:
     held, here = seen(people=3, days=6, seed=2), seen(people=2, seed=4)
     forest = anomaly.fit(here.x, SETTINGS.params.detector, seed=1)
-    known = episodes.fit(here.x, here.episode, here.kind, 2, SETTINGS.params.supervised, 1, 1)
+    known = Model(episodes.fit(here.x, here.episode, here.kind, 2, SETTINGS.params.supervised, 1, 1))
     return calibrated(held, forest, known, ("kind_0", "kind_1"), asking())
 
 

@@ -87,6 +87,14 @@ def test_without_labels_there_is_no_second_channel_and_the_first_has_the_whole_b
     assert 0.25 < false_rate(held, unusual(held, forest, limits), limits.unusual_threshold) <= 0.5
 
 
+def test_a_sure_alarm_of_channel_a_is_one_that_a_tenth_of_its_false_alarms_would_be(held, forest):
+    limits = calibrating.calibrate(held, forest, None, (), asking(budget=5.0))
+    score = unusual(held, forest, limits)
+
+    assert limits.unusual_threshold < limits.unusual_sure < score.max()
+    assert 0 < false_rate(held, score, limits.unusual_sure) <= 0.1 * 5.0
+
+
 def test_simulated_people_under_stress_are_served_at_natural_prevalence_and_recorded_ones_at_their_own(held):
     people = [Member(grid(name, 4), Profile(name), (), np.full(4, CALIBRATION, np.int8), False) for name in ("a", "b")]
     share = float((held.episode[held.sure] >= 0).mean())

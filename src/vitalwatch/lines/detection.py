@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vitalwatch import averaging
+from vitalwatch.baseline import SPARSE
 from vitalwatch.clinical import URGENT, news2, usual_distance
 from vitalwatch.schema import Schema
 from vitalwatch.tables import Bools, Doubles, Floats, Grid, Times
@@ -44,12 +45,14 @@ class Line:
         score: Row scores, shape (n,).
         threshold: Its own, where the rule has one (rows above it are over); None: set from a budget.
         averaged: Whether its score is the mean of the last rows, as that of our channels is.
+        served: Whether it is put on their scale and on people's own levels, too.
     """
 
     name: str
     score: Callable[[Watched], Floats]
     threshold: float | None = None
     averaged: bool = False
+    served: bool = False
 
 
 def detection_lines(learn_on: Sequence[Watched], rng: np.random.Generator, rows: int) -> tuple[Line, ...]:
@@ -70,6 +73,7 @@ def detection_lines(learn_on: Sequence[Watched], rng: np.random.Generator, rows:
         Line("night_rate_yellow", night_yellow, threshold=YELLOW - 1e-6),
         Line("night_rate_red", night_red, threshold=RED - 1e-6),
         averaged_line("max_abs_z", max_abs_z, rows),
+        Line("max_abs_z_served", lambda watched: largest_deviation(watched, rows), averaged=True, served=True),
     )
     return (*lines, Line("raw_isolation_forest", fit_raw_forest(learn_on, rng))) if learn_on else lines
 
@@ -145,6 +149,17 @@ def personal_z(watched: Watched, days_back: int = 10) -> Floats:
 def max_abs_z(watched: Watched) -> Floats:
     """Return the largest |z| of any vital against the person's own normal."""
     return _largest(np.abs(watched.residual))
+
+
+def largest_deviation(watched: Watched, rows: int) -> Floats:
+    """Return `max_abs_z` as the mean of the last rows.
+
+    What a cuff measures is told as it is, as in our channels: it stands for an hour already.
+    """
+    cuff = np.isin(list(watched.schema.vitals), SPARSE)
+    z = np.abs(watched.residual)
+    lasting, now = mean_of(_largest(z[:, ~cuff]), rows), _largest(z[:, cuff])
+    return _largest(np.stack((lasting, now), axis=1))
 
 
 def night_yellow(watched: Watched) -> Floats:

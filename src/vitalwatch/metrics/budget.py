@@ -71,7 +71,7 @@ class Cohort:
         np.add.at(inside, np.searchsorted(self.time, self.episodes[:, 1]), -1)
         return np.cumsum(inside)[:-1] > 0
 
-    def levels(self, scores: Sequence[Floats]) -> Doubles:
+    def levels(self, scores: Sequence[NDArray[np.floating]]) -> Doubles:
         """Return every row's persisted score, all people, shape (rows,): a threshold below it makes an alarm row."""
         rule = self.rule
         found = [persisted(score, rule.need, rule.of) for score in scores]

@@ -21,8 +21,12 @@ from vitalwatch.tables import Bools, Doubles, Floats, Times
 
 NAME = "anomaly"
 BODY_KNOTS, TAIL_KNOTS = 16, 48
-Groups = Mapping[str, Sequence[int]]
+BEYOND_KNOTS = 10  # eight on which a scale goes on ever slower, two where it stands still
 RARITY_KNOTS = 96
+FURTHER = 1.0  # decades that surprise may lie beyond what calibration people's blocks can tell
+RARE = 0.1  # share of rows whose scores tell how fast rarity rises beyond all of them
+TIED = 1e-6  # scores closer than this are one: they are of float32, and of means of it
+Groups = Mapping[str, Sequence[int]]
 
 
 def fit(x: Floats, chosen: params.Detector, seed: int, groups: Groups = features.GROUPS) -> bytes:
@@ -92,7 +96,7 @@ def surprise_scale(by_group: NDArray[np.floating], asleep: Bools, block: NDArray
         block: Number of the person's six-hour block that a row is in, (n,).
     """
     groups = by_group.shape[1]
-    knots = np.empty((2, groups, BODY_KNOTS + TAIL_KNOTS))
+    knots = np.empty((2, groups, BODY_KNOTS + TAIL_KNOTS + BEYOND_KNOTS))
     values = np.empty_like(knots)
     for state in (0, 1):
         rows = asleep == bool(state)
@@ -104,29 +108,68 @@ def surprise_scale(by_group: NDArray[np.floating], asleep: Bools, block: NDArray
 
 
 def _scale(score: Doubles, block: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
-    """Return knots: rows' quantiles below the quietest tenth of block maxima, block maxima's quantiles above."""
+    """Return knots: rows' quantiles below the quietest tenth of block maxima, block maxima's quantiles above.
+
+    A score that i of n blocks reach is told (1 + i) / (n + 1); beyond the highest the scale is a named extrapolation.
+    """
     order = np.argsort(block, kind="stable")
     starts = np.flatnonzero(np.diff(block[order], prepend=block[order][0] - 1))
     highest = np.sort(np.maximum.reduceat(score[order], starts))
-    n = len(highest)
-    share = np.geomspace(0.9, 1.0 / (n + 1), TAIL_KNOTS)
-    tail = np.interp(1.0 - share, (np.arange(n) + 1) / (n + 1), highest)
-    low = float(tail[0])
-    body = np.quantile(np.minimum(score, low), np.linspace(0.0, 1.0, BODY_KNOTS, endpoint=False))
-    knots = np.maximum.accumulate(np.concatenate((body, tail)))
-    knots += np.arange(len(knots)) * 1e-9  # strictly rising
-    values = np.concatenate((np.linspace(0.0, -np.log10(0.9), BODY_KNOTS, endpoint=False), -np.log10(share)))
-    return knots, values
+    tail, rarity = _ranked(highest, 0.9, TAIL_KNOTS)
+    body = np.quantile(np.minimum(score, tail[0]), np.linspace(0.0, 1.0, BODY_KNOTS, endpoint=False))
+    below = np.linspace(0.0, rarity[0], BODY_KNOTS, endpoint=False)
+    kept = np.diff(body, append=tail[0]) > TIED
+    decade = max(tail[-1] - tail[0], TIED) / max(rarity[-1] - rarity[0], TIED)
+    return _further(np.append(body[kept], tail), np.append(below[kept], rarity), decade)
+
+
+def _ranked(ordered: Doubles, most: float, count: int) -> tuple[Doubles, Doubles]:
+    """Return at most `count` of the scores, rising, and minus log10 of (1 + how many reach each) / (n + 1).
+
+    Tied scores are one: of a value that many reach, the least rare.
+
+    Args:
+        ordered: Rising (n,).
+        most: Share of them that reach the first.
+        count: Ranks are chosen in equal steps of the logarithm.
+    """
+    n = len(ordered)
+    rank = (n + 1) * (1.0 - np.geomspace(most, 2.0 / (n + 1), count))
+    rank = np.unique(np.clip(np.rint(rank).astype(np.intp), 0, n - 1))
+    place = np.unique(np.searchsorted(ordered, ordered[rank] - TIED / 2))
+    place = place[np.diff(ordered[place], prepend=-np.inf) > TIED]
+    return ordered[place], -np.log10((1.0 + n - place) / (n + 1))
+
+
+def _further(knots: Doubles, values: Doubles, decade: float) -> tuple[Doubles, Doubles]:
+    """Return a scale that goes on beyond its last knot: at first as the whole tail rises, then ever slower.
+
+    The last few of calibration people's scores lie close together or far apart by chance, and say nothing of a slope.
+    Each half of what is left of FURTHER takes as long as the first, so that scores beyond keep their order for a while.
+
+    Args:
+        knots, values: Up to the highest score that was seen, at most BODY_KNOTS + TAIL_KNOTS of them.
+        decade: By how much a score rises there for a value of one more, over the whole tail.
+    """
+    step = np.arange(1, BODY_KNOTS + TAIL_KNOTS + BEYOND_KNOTS + 1 - len(knots))
+    rise = np.where(step > BEYOND_KNOTS - 2, 1.0, 1.0 - 0.5**step)
+    knots = np.append(knots, knots[-1] + step * decade * FURTHER / 2)
+    return knots, np.append(values, values[-1] + FURTHER * rise)
 
 
 def rarity_scale(score: NDArray[np.floating]) -> Scale:
-    """Return minus log10 of the conformal p-value, (1 + #{normal >= s}) / (n + 1), of a channel's normal rows (n,)."""
+    """Return minus log10 of the conformal p-value, (1 + #{normal >= s}) / (n + 1), of a channel's normal rows (n,).
+
+    Beyond all n it comes down to 1 / (n + 1) as fast as over their rarest tenth, and is never less.
+    """
     ordered = np.sort(score[np.isfinite(score)].astype(np.float64))
     n = len(ordered)
-    share = np.geomspace(1.0, 1.0 / (n + 1), RARITY_KNOTS)
-    knots = np.interp(1.0 - share, np.arange(n) / n, ordered)
-    knots = np.maximum.accumulate(knots) + np.arange(RARITY_KNOTS) * 1e-9
-    return Scale(knots, -np.log10(share))
+    knots, values = _ranked(ordered, 1.0, RARITY_KNOTS)
+    first = max(min(int(np.searchsorted(values, -np.log10(RARE))), len(knots) - 2), 0)
+    decade = max(knots[-1] - knots[first], TIED) / max(values[-1] - values[first], TIED)
+    beyond = np.arange(1, RARITY_KNOTS + 3 - len(knots))
+    knots = np.append(knots, knots[-1] + beyond * max(decade * np.log10(2.0), TIED))
+    return Scale(knots, np.append(values, np.full(len(beyond), np.log10(n + 1.0))))
 
 
 def rarity_scales(
@@ -171,4 +214,4 @@ def blocks(time: Times, person: NDArray[np.int64], block_ms: int) -> NDArray[np.
 def uncalibrated(scale: Scale, level: Scale | None = None) -> Calibration:
     """Return a calibration that only puts groups, and kinds, on one scale: what thresholds are then chosen with."""
     nothing = stacked([Scale(np.asarray([0.0, 1.0]), np.asarray([0.0, 1.0]))] * len(CONTEXTS))
-    return Calibration(scale, nothing, level, None, None, (), float("inf"), float("inf"), ())
+    return Calibration(scale, nothing, level, None, None, (), float("inf"), float("inf"), float("inf"), ())

@@ -23,6 +23,7 @@ from vitalwatch.tables import Bools, Doubles, Floats
 NAME = "episodes"
 LEVEL_KNOTS = 24
 CHANCE_KNOTS = 20  # of each half
+MOST_OF_ONE = 0.1  # of the normal rows that are told about as much: what one person may count for
 BETWEEN = 8  # straight pieces in place of one, where odds are shifted
 COMMONEST = 0.03  # share of normal rows above the lowest knot
 
@@ -111,22 +112,40 @@ def _levels(cohort: Cohort, level: Doubles) -> tuple[Doubles, Doubles]:
     return np.append(knots, knots[-1] + beyond * np.log(10)), np.append(values, values[-1] + beyond)
 
 
-def chance_scale(told: Floats, inside: Bools) -> Scale:
+def chance_scale(told: Floats, inside: Bools, person: NDArray[np.int64]) -> Scale:
     """Return a rising map from what the heads tell of any kind to the share of such rows that lie in an episode.
 
     Nine heads that are taken as independent say too much together; isotonic regression (Zadrozny and Elkan 2002, doi
-    10.1145/775047.775151) puts that right, at the share of episodes among calibration people.
+    10.1145/775047.775151) puts that right, at the share of episodes among calibration people. Rows of one person are
+    alike: a week of a rare harmless context would otherwise be half of all normal rows that are told much, and would
+    lower what everybody is told.
 
     Args:
         told: `probability` of rows of calibration people that can be judged, (n,).
         inside: Rows in a labelled episode, (n,).
+        person: Number of each row's person, from 0, (n,).
     """
     from sklearn.isotonic import IsotonicRegression
 
-    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(told, inside)
     share = np.concatenate((np.linspace(0.0, 0.9, CHANCE_KNOTS), 1.0 - np.geomspace(0.09, 1e-4, CHANCE_KNOTS), [1.0]))
     knots = np.unique(np.concatenate(([0.0], np.quantile(told.astype(np.float64), share), [1.0])))
+    weight = _weights_of_many(told, inside, person, knots[::2])
+    fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(told, inside, sample_weight=weight)
     return Scale(knots, fitted.predict(knots))
+
+
+def _weights_of_many(told: Floats, inside: Bools, person: NDArray[np.int64], edges: Doubles) -> Doubles:
+    """Return weights of rows, (n,): nobody's normal rows count for over MOST_OF_ONE of those between two edges.
+
+    Where fewer people have such rows, an equal share of them is allowed.
+    """
+    level, people = np.searchsorted(edges, told, side="right"), int(person.max(initial=0)) + 1
+    cell = (level * people + person)[~inside]
+    rows = np.bincount(cell, minlength=(len(edges) + 1) * people).reshape(-1, people)
+    having = np.maximum((rows > 0).sum(axis=1), 1)
+    most = rows.sum(axis=1) * np.maximum(MOST_OF_ONE, 1.0 / having)
+    weight = np.minimum(most[:, None] / np.maximum(rows, 1), 1.0)
+    return np.where(inside, 1.0, weight[level, person])
 
 
 def at_prevalence(scale: Scale, odds: float) -> Scale:

@@ -22,6 +22,8 @@ from vitalwatch.settings import Settings
 from vitalwatch.tables import MINUTE, Bools, Doubles, Floats, Times
 from vitalwatch.wearing import WEARINGS, WITH_BREATHING, reduced
 
+SURE = 0.1  # of a channel's false alarms: what they would be above the score that makes an alarm a sure one
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -100,7 +102,8 @@ def calibrated(
         ]
         margins = [np.where(held.sure[:, None], told[:, :-1], np.nan) for told in found]
         level = stacked([episodes.level_scale(told, cohort) for told in margins])
-        chance = tuple(episodes.chance_scale(told[held.sure, -1], held.episode[held.sure] >= 0) for told in found)
+        inside, whose = held.episode[held.sure] >= 0, held.person[held.sure]
+        chance = tuple(episodes.chance_scale(told[held.sure, -1], inside, whose) for told in found)
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
     share = params.detector.share_unusual if known else 1.0
@@ -112,7 +115,8 @@ def calibrated(
         score = scores[WITH_BREATHING]
         known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
         alike = alike_of(scores, cohort, known_blocks, settings)
-    unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, params.detector.budget * share, settings)
+    spent = params.detector.budget * share
+    unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, spent, settings)
     rarity, known_rarity, either_rarity = anomaly.rarity_scales(
         unusual[quiet], None if score is None else score[quiet], context_of(held.x[quiet])
     )
@@ -125,6 +129,7 @@ def calibrated(
         chance=chance,
         unusual_threshold=unusual_threshold,
         known_threshold=known_threshold,
+        unusual_sure=at_level(cohort, unusual, unusual_blocks, SURE * spent, settings),
         kinds=kinds,
         rows=rows,
         unusual_blocks=unusual_blocks,
@@ -142,10 +147,20 @@ def _of_heads(known: Asked, x: Floats) -> Floats:
 
 def on_own_level(cohort: Cohort, score: Doubles, budget: float, settings: Settings) -> tuple[float, Usual]:
     """Return the threshold that a budget allows on people's own levels, and what their quiet blocks are like."""
-    params, time = settings.params, [track.time for track in cohort.tracks]
-    plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
-    blocks = own_level.usual_of(score, time, _threshold(cohort, score, budget), plan)
-    return _threshold(cohort, score / own_level.factors_of(score, time, blocks, plan), budget), blocks
+    time = [track.time for track in cohort.tracks]
+    blocks = own_level.usual_of(score, time, _threshold(cohort, score, budget), _plan(settings))
+    return at_level(cohort, score, blocks, budget, settings), blocks
+
+
+def at_level(cohort: Cohort, score: Doubles, blocks: Usual, budget: float, settings: Settings) -> float:
+    """Return the threshold that a budget allows on people's own levels, once it is told what quiet blocks are like."""
+    own = own_level.factors_of(score, [track.time for track in cohort.tracks], blocks, _plan(settings))
+    return _threshold(cohort, score / own, budget)
+
+
+def _plan(settings: Settings) -> own_level.Plan:
+    params = settings.params
+    return own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
 
 
 def alike_of(scores: Sequence[Doubles], cohort: Cohort, blocks: Usual, settings: Settings) -> tuple[float, ...]:
@@ -157,9 +172,8 @@ def alike_of(scores: Sequence[Doubles], cohort: Cohort, blocks: Usual, settings:
         blocks: What quiet blocks are like where everything is worn.
         settings: Params.
     """
-    params, time = settings.params, [track.time for track in cohort.tracks]
-    plan = own_level.Plan.of_params(params.alarms, params.own_level, params.baseline.enrolment_days)
-    means = [own_level.usual_of(score, time, blocks.cut, plan).mean for score in scores]
+    time = [track.time for track in cohort.tracks]
+    means = [own_level.usual_of(score, time, blocks.cut, _plan(settings)).mean for score in scores]
     return tuple(blocks.mean / mean if mean > 0 else 1.0 for mean in means)
 
 

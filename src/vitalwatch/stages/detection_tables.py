@@ -17,7 +17,7 @@ from vitalwatch.metrics.bootstrap import Estimate, estimate, interval, mean_over
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import DAYS, DETECTED, FALSE, EventScore, f1, f1_difference, natural_precision, recall
 from vitalwatch.schema import minutes
-from vitalwatch.stages import probabilities
+from vitalwatch.stages import equal_terms, probabilities
 from vitalwatch.stages.judging import Case, PersonResult, Thresholds, World, case_of, not_assessable, stressed
 from vitalwatch.tables import DAY, Bools, Doubles, Floats, Profile
 
@@ -210,7 +210,8 @@ def lines(
 ) -> dict[str, Any]:
     """Return one row for every line to beat, and what each of our channels has more, at that channel's own budget.
 
-    Lines without a rule of their own get their thresholds as our channels do: from calibration people, for new people.
+    Lines without a rule of their own get their thresholds as our channels do: from calibration people, for new people;
+    those that are `served` as ours are go through `equal_terms`.
 
     Args:
         world: Labelled test people.
@@ -224,25 +225,40 @@ def lines(
     calibrators = labelled or list(world.cases)
     told = "calibration people" if labelled else "the test people themselves, which flatters this line"
     cohort = Cohort([case.track for case in calibrators], world.cohort.rule)
-    budgets = [chosen.budget, *(budget for budget, _ in ours.values())]
+    held, judged = (
+        equal_terms.People.of_cases(cases, of, world.settings)
+        for cases, of in ((calibrators, cohort), (world.cases, world.cohort))
+    )
+    budgets = {chosen.budget, *(budget for budget, _ in ours.values())}
     averaged = features.rows_of(minutes(chosen.average), schema.step_minutes)
     tables = {}
     for line in detection_lines([_watched(case, world) for case in calibrators], rng, averaged):
-        scores = _line_scores(line, world.cases, world)
-        levels = world.cohort.levels(scores)
-        if line.threshold is None:
-            theirs = cohort.levels(_line_scores(line, calibrators, world)) if labelled else levels
-            limits = cohort.thresholds_for_budgets(theirs, budgets, for_new_people=bool(labelled))
-            source = f"the budget, on {told}"
-        else:
-            limits, source = (line.threshold,) * len(budgets), "its own rule"
-        first, *others = (Detector(scores, levels, levels > limit, limit, source) for limit in limits)
-        table = row(world, first, world.cohort.score(first.over), points(world, levels, BUDGETS), surfaces)
+        theirs = np.concatenate(_line_scores(line, world.cases, world))
+        mine = np.concatenate(_line_scores(line, calibrators, world)) if line.threshold is None else theirs
+        found = {}
+        for budget in budgets:
+            if line.threshold is not None:
+                rows, limit = theirs, line.threshold
+            elif line.served:
+                rows, limit = equal_terms.served(held, judged, (mine, theirs), budget, world.settings)
+            else:
+                rows, limit = theirs, equal_terms.limit(cohort, mine, budget, for_new_people=bool(labelled))
+            source = f"the budget, on {told}" if line.threshold is None else "its own rule"
+            found[budget] = _detector(world, rows, limit, source)
+        first = found[chosen.budget]
+        table = row(world, first, world.cohort.score(first.over), points(world, first.levels, BUDGETS), surfaces)
         table |= {"mean_of": chosen.average if line.averaged else None, "ours_beside": {}}
-        for (name, (budget, score)), other in zip(ours.items(), others, strict=True):
-            table["ours_beside"][name] = _beside(world, budget, score, world.cohort.score(other.over))
+        for name, (budget, score) in ours.items():
+            table["ours_beside"][name] = _beside(world, budget, score, world.cohort.score(found[budget].over))
         tables[line.name] = table
     return tables
+
+
+def _detector(world: World, score: Doubles, threshold: float, source: str) -> Detector:
+    """Return a detector of test people's judged rows, one after the other, (n,)."""
+    scores = np.split(score, np.cumsum([len(case.track.time) for case in world.cases])[:-1])
+    levels = world.cohort.levels(scores)
+    return Detector([one.astype(np.float32) for one in scores], levels, levels > threshold, threshold, source)
 
 
 def _beside(world: World, budget: float, ours: EventScore, line: EventScore) -> dict[str, Any]:
@@ -259,12 +275,12 @@ def _watched(case: Case, world: World) -> Watched:
     return Watched(case.result.answers.grid, case.result.answers.residual, world.settings.schema)
 
 
-def _line_scores(line: Line, cases: Sequence[Case], world: World) -> list[Floats]:
+def _line_scores(line: Line, cases: Sequence[Case], world: World) -> list[Doubles]:
     """Return a line's scores over judged rows; an averaged one says nothing where our channels cannot, either."""
 
-    def score(case: Case) -> Floats:
-        found = line.score(_watched(case, world))
-        return np.where(case.result.answers.assessable, found, np.nan).astype(np.float32) if line.averaged else found
+    def score(case: Case) -> Doubles:
+        found = line.score(_watched(case, world)).astype(np.float64)
+        return np.where(case.result.answers.assessable, found, np.nan) if line.averaged else found
 
     return [score(case)[case.judged] for case in cases]
 

@@ -16,12 +16,12 @@ from vitalwatch.features import Codes
 from vitalwatch.metrics.bootstrap import estimate, ratio, weights
 from vitalwatch.monitor import Monitor
 from vitalwatch.schema import minutes
-from vitalwatch.scoring import RAREST, Scales, one_group
+from vitalwatch.scoring import Scales, one_group
 from vitalwatch.settings import Settings
 from vitalwatch.stages.judging import PersonResult, not_assessable
 from vitalwatch.tables import MINUTE, Answers, Bools, Doubles
 
-TOLD = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+TOLD = (0.00001, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 TOLD_BY_CONTEXT = (0.01, 0.1)
 
 PValue = Callable[[Answers, Codes], Doubles]
@@ -46,7 +46,7 @@ def tables(
 
     def of_unusual(answers: Answers, context: Codes) -> Doubles:
         score = answers.unusual * answers.own_level[:, 0]  # own levels hold for alarms, rarity before them
-        return np.power(10.0, -np.minimum(rarity.look_up(score[:, None], context)[:, 0], RAREST))
+        return np.power(10.0, -rarity.look_up(score[:, None], context)[:, 0])
 
     def as_served(answers: Answers, _: Codes) -> Doubles:
         return answers.p_value.astype(np.float64)

@@ -14,6 +14,7 @@ from vitalwatch.lines import detection as lines
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.models.anomaly import Groups
 from vitalwatch.runtime import Model
+from vitalwatch.scoring import ALONE
 from vitalwatch.splits import TRAIN
 from vitalwatch.stages import train
 from vitalwatch.stages.calibrating import Seen
@@ -85,15 +86,16 @@ class Detectors:
         watched = self._roles.watched("learn")
         with processor_time() as clock:
             score = lines.fit_raw_forest(watched, rng)
-        return self._of_watched(score), Cost(round(clock.seconds, 2))
+        return judging.rarity(self._roles, self._of_watched(score)), Cost(round(clock.seconds, 2))
 
     def _max_z(self) -> tuple[Scores, Cost]:
-        return self._of_watched(lines.max_abs_z), Cost(0.0, 0)
+        rows = judging.averaged_rows(self._roles)
+        told = self._of_watched(lambda watched: lines.largest_deviation(watched, rows))
+        return judging.rarity(self._roles, told, averages=False), Cost(0.0, 0)
 
     def _of_watched(self, score: Callable[[lines.Watched], Floats]) -> Scores:
         roles = self._roles
-        told = {role: roles.judged_rows(role, [score(one) for one in roles.watched(role)]) for role in HELD}
-        return judging.rarity(roles, told)
+        return {role: roles.judged_rows(role, [score(one) for one in roles.watched(role)]) for role in HELD}
 
     def _many_heads(self) -> tuple[Scores, Cost]:
         every = [self.level(name) for name in ("heads", *(f"seed {i}" for i in range(1, SEEDS)))]
@@ -125,7 +127,8 @@ class Detectors:
         with processor_time() as clock:
             made = anomaly.fit(rows, chosen, params.seed, groups)
         scores = {role: Model(made).run(x=self._columns(role, wide))["score"] for role in HELD}
-        told = judging.surprise(self._roles, scores, of_groups=len(groups) > 1)
+        several = len(groups) > 1
+        told = judging.surprise(self._roles, scores, of_groups=several, alone=ALONE if several else ())
         return told, cost_of(made, clock.seconds, self._columns("judge", wide))
 
     def _even(self) -> Bools:

@@ -108,16 +108,19 @@ def by_column(cohort: Cohort, score: Doubles) -> Doubles:
     return np.stack([levels(cohort, column) for column in score.T], axis=1)
 
 
-def surprise(roles: Roles, scores: Mapping[str, Floats], *, of_groups: bool = True) -> dict[str, Doubles]:
+def surprise(
+    roles: Roles, scores: Mapping[str, Floats], *, of_groups: bool = True, alone: Sequence[int] = ALONE
+) -> dict[str, Doubles]:
     """Return scores of each held role on the pipeline's scale of rarity, (n, g), NaN if unsure.
 
     Args:
         roles: Of the study.
         scores: A column a group, high = unusual, NaN where unknown, (n, g).
         of_groups: Whether a row gains what the organ groups that are not measured would have added (`lift_of`).
+        alone: Columns that are not averaged.
     """
     held, rows = roles.seen("calibrate"), averaged_rows(roles)
-    told = {role: averaged(roles, role, score, ALONE if of_groups else ()) for role, score in scores.items()}
+    told = {role: averaged(roles, role, score, alone) for role, score in scores.items()}
     near = averaging.of_people(~held.far[:, None], np.ones_like(held.far), _lengths(held), rows)[:, 0] > 0
     quiet = held.sure & ~near & np.isfinite(told["calibrate"]).all(axis=1)
     block = minutes(roles.settings.params.detector.block) * MINUTE
@@ -155,10 +158,17 @@ def _lengths(seen: Seen) -> list[int]:
     return [len(track.time) for track in seen.tracks]
 
 
-def rarity(roles: Roles, score: Mapping[str, Doubles]) -> dict[str, Doubles]:
-    """Return one score a row, of whatever makes it, on the same scale as the forests' surprise, (n,)."""
+def rarity(roles: Roles, score: Mapping[str, Doubles], *, averages: bool = True) -> dict[str, Doubles]:
+    """Return one score a row, of whatever makes it, on the same scale as the forests' surprise, (n,).
+
+    Args:
+        roles: Of the study.
+        score: Of the rows of each held role, high = unusual, NaN where unknown, (n,).
+        averages: Whether the mean over the last minutes is still to be taken.
+    """
     columns = {role: one.astype(np.float32)[:, None] for role, one in score.items()}
-    return {role: found[:, 0] for role, found in surprise(roles, columns, of_groups=False).items()}
+    told = surprise(roles, columns, of_groups=False, alone=() if averages else (0,))
+    return {role: found[:, 0] for role, found in told.items()}
 
 
 def asleep(seen: Seen) -> Bools:
