@@ -17,6 +17,7 @@ from vitalwatch.stages.judging import (
     PersonResult,
     Thresholds,
     case_of,
+    judged_rows,
     world_of,
 )
 from vitalwatch.stages.number_tables import estimates
@@ -83,7 +84,7 @@ def _people(results: Sequence[PersonResult], judged: Sequence[PersonResult], set
     counts = {part: sum(result.split == part for result in results) for part in ("train", "calibration", "test")}
     worn, told = 0, 0
     for result in judged:
-        rows = result.answers.grid.worn & number_tables.judged_rows(result)
+        rows = result.answers.grid.worn & judged_rows(result)
         worn, told = worn + int(rows.sum()), told + int((rows & result.answers.assessable).sum())
     days = worn * settings.schema.step_minutes / 1440
     share = plain(1 - told / worn if worn else None)
