@@ -38,7 +38,7 @@ def test_the_calm_and_the_restless_both_get_intervals_that_hold_four_fifths():
 
 
 def test_people_side_by_side_are_followed_as_each_alone_is():
-    values = [walk(300, CALM, 1), walk(200, RESTLESS, 2)]
+    values = [walk(1300, CALM, 1), walk(1100, RESTLESS, 2)]
     values[0][40:60] = np.nan
     plan = adaptive.Plan.of(1, AHEAD)
     for one, found in zip(values, staying.followed([told(v) for v in values], values, AHEAD), strict=True):

@@ -21,7 +21,7 @@ from vitalwatch.tables import Doubles, Floats
 
 QUANTILES = np.array([0.1, 0.5, 0.9])
 FIXED, FOLLOWED = INTERVALS = ("persistence_interval", "persistence_followed")
-AT_ONCE = 64  # people followed together: a row costs the same for one of them
+BLOCK = 1024  # rows followed at once, so that memory does not grow with the length of recordings
 
 
 def intervals(
@@ -39,8 +39,7 @@ def intervals(
     stays = [_stays(result, vital, moves) for result in judged]
     measured = [forecast.measured(result.answers.grid, vital) for result in judged]
     ahead = np.asarray(judged[0].answers.horizons, np.intp) // step_minutes
-    parts = range(0, len(judged), AT_ONCE)
-    own = [one for i in parts for one in followed(stays[i : i + AT_ONCE], measured[i : i + AT_ONCE], ahead)]
+    own = followed(stays, measured, ahead)
     return [dict(zip(INTERVALS, both, strict=True)) for both in zip(stays, own, strict=True)]
 
 
@@ -83,14 +82,21 @@ def followed(told: Sequence[Floats], measured: Sequence[Floats], ahead: NDArray[
         measured: What was measured in those rows, (n,).
         ahead: Rows to each horizon, (h,).
     """
-    rows, people = max(map(len, told)), len(told)
-    quantiles = np.full((rows, people, len(ahead), len(QUANTILES)), np.nan, np.float32)
-    came = np.full((rows, people), np.nan, np.float32)
-    for i, (one, values) in enumerate(zip(told, measured, strict=True)):
-        quantiles[: len(one), i], came[: len(one), i] = one, values
-    plan = adaptive.Plan.of(people, ahead)
-    stretched = adaptive.advance(adaptive.begin(plan), quantiles, came, plan)[1]
-    return [stretched[: len(one), i] for i, one in enumerate(told)]
+    plan, found = adaptive.Plan.of(len(told), ahead), [np.empty_like(one) for one in told]
+    kept = adaptive.begin(plan)
+    for first in range(0, max(map(len, told)), BLOCK):
+        rows = slice(first, first + BLOCK)
+        quantiles, came = (np.stack([_filled(one[rows]) for one in part], axis=1) for part in (told, measured))
+        kept, stretched = adaptive.advance(kept, quantiles, came, plan)
+        for i, one in enumerate(found):
+            one[rows] = stretched[: len(one[rows]), i]
+    return found
+
+
+def _filled(some: Floats) -> Floats:
+    """Return a block of rows, unknown where the person's recording is over."""
+    short = BLOCK - len(some)
+    return np.concatenate((some, np.full((short, *some.shape[1:]), np.nan, np.float32))) if short else some
 
 
 def beside(
