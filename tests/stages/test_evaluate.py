@@ -238,6 +238,14 @@ def at_chance(settings, people, seed: int) -> dict:
     return evaluate._leakage({"no_skill": found, "episodes": len(world.cohort.episodes)})[0]
 
 
+@pytest.mark.parametrize(("moved", "passed"), [(0.18, True), (0.24, True), (0.26, False), (0.33, False)])
+def test_labels_moved_in_time_may_be_found_as_often_as_chance_finds_true_ones_and_no_more(moved, passed):
+    chance = {"value": 0.238, "low": 0.18, "high": 0.285}
+    no_skill = {"permuted_labels": {"event_f1": moved}, "chance_alarms": {"event_f1": chance}}
+
+    assert passed is evaluate._leakage({"no_skill": no_skill, "episodes": 286})[0]["passed"]
+
+
 def test_labels_that_were_not_really_moved_fail(settings, results, monkeypatch):
     monkeypatch.setattr(detection_tables, "_moved", lambda world, rng: world.cohort)
 
