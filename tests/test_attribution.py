@@ -68,4 +68,4 @@ def test_a_head_that_learnt_nothing_says_so() -> None:
 
     assert 0 == np.abs(found).max()
     assert base == pytest.approx(flat.predict(x[:1], raw_score=True)[0], abs=1e-6)
-    assert {"columns", "heads"} == set(json.loads(told([flat])))
+    assert {"columns", "heads", "units"} == set(json.loads(told([flat])))

@@ -37,14 +37,19 @@ def told(heads: Sequence[Any]) -> bytes:
     return packed([[_columns(tree["tree_structure"]) for tree in head.dump_model()["tree_info"]] for head in heads])
 
 
-def packed(heads: Sequence[Sequence[Tree]]) -> bytes:
-    """Return what FILE and FOREST_FILE hold: of each head, each tree as COLUMNS.
+def packed(heads: Sequence[Sequence[Tree]], units: Sequence[float] = ()) -> bytes:
+    """Return what FILE and FOREST_FILE hold: of each head, each tree as COLUMNS, and what a value counts in.
 
     Nodes stand in preorder, the side of small values first, so that no child needs to be named. `feature` has each node
     (-1 at a leaf); `threshold` and `missing` (1 where NaN goes the way of small values) have each split; `value` and
     `rows` (of training) have each leaf.
+
+    Args:
+        heads: Trees of each.
+        units: What to multiply a head's values by, 1 without.
     """
-    return json.dumps({"columns": COLUMNS, "heads": heads}, allow_nan=False, separators=(",", ":")).encode()
+    told = {"columns": COLUMNS, "heads": heads, "units": list(units) or [1.0] * len(heads)}
+    return json.dumps(told, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _columns(root: Mapping[str, Any]) -> Tree:
@@ -116,7 +121,8 @@ class Attribution:
             head: Number of the kind, or of the organ group.
         """
         if head not in self._leaves:
-            self._leaves[head] = _leaves_of(json.loads(self._data)["heads"][head])
+            told = json.loads(self._data)
+            self._leaves[head] = _leaves_of(told["heads"][head], told["units"][head])
         leaves = self._leaves[head]
         out = np.zeros((len(x), x.shape[1] + 1))
         for start in range(0, len(x), AT_ONCE):
@@ -151,7 +157,7 @@ def _shares(x: Doubles, leaves: _Leaves) -> Doubles:
 Ways = dict[int, tuple[float, float, float, float]]  # feature -> low, high, whether NaN goes there, share of rows
 
 
-def _leaves_of(trees: Sequence[Tree]) -> _Leaves:
+def _leaves_of(trees: Sequence[Tree], unit: float) -> _Leaves:
     """Return the leaves of one head's trees, each with the ways that lead there, joined by feature."""
     found = [leaf for columns in trees for leaf in _leaves(columns)]
     d = max(1, *(len(ways) for _, ways in found))
@@ -161,7 +167,7 @@ def _leaves_of(trees: Sequence[Tree]) -> _Leaves:
         for j, (which, way) in enumerate(ways.items()):
             table[:, i, j] = which, *way
     feature, low, high, missing, share = table
-    value = np.asarray([value for value, _ in found])
+    value = np.asarray([value for value, _ in found]) * unit
     return _Leaves(value, feature.astype(np.intp), low, high, missing > 0, share)
 
 

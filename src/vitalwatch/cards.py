@@ -255,13 +255,16 @@ def _forecast(evaluation: Json) -> Rows:
         if told:
             yield f"MAE, {words(vital)}", "; ".join(told) + "."
         beside = [
-            f"{horizon} min {ranged(row['width'])}, {percent(found['width_saved'])} less wide, pinball loss "
-            f"{percent(found['pinball_saved'])} less"
+            f"{horizon} min {ranged(row['width'])}, pinball loss less by {percent(found['pinball_saved'])}"
+            + (f" ({percent(own['pinball_saved'])})" if (own := row.get("persistence_followed")) else "")
             for horizon, row in horizons.items()
             if (found := row.get("persistence_interval"))
         ]
         if beside:
-            text = f"{'; '.join(beside)}, beside persistence with conformal quantiles."
+            text = (
+                f"{'; '.join(beside)} than persistence's with conformal quantiles of others' changes (in brackets: "
+                "than the same followed to the person, as served intervals are)."
+            )
             yield f"Width of the interval, {words(vital)}", text
         if vital == "heart_rate" and (lost := lost_at_starts(horizons)):
             yield "Negative result", lost

@@ -46,8 +46,9 @@ def forecasts(forecast: Json, units: Json) -> Blocks:
         folded = vital != "heart_rate"
         yield as_table(words(vital), names, rows, folded=folded)
         yield as_table(
-            f"{words(vital)}: the interval beside that of persistence with conformal quantiles of others' changes",
-            f"Minutes ahead|Width{unit}|Width saved|Pinball loss{unit}|Its pinball loss{unit}|Loss saved|Its coverage",
+            f"{words(vital)}: the interval beside persistence's, with conformal quantiles of others' changes; what is "
+            "saved beside the followed one is the forecast's alone",
+            f"Minutes ahead|Told by|Width{unit}|Pinball loss{unit}|Width saved|Loss saved|Coverage|Worst person",
             [line for horizon, row in horizons.items() for line in _interval_rows(horizon, row)],
             folded=folded,
         )
@@ -146,18 +147,38 @@ def _start_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
         yield horizon, detector(name), ranged(line["mae"]), ranged(line["skill"]), NONE
 
 
+STAYS = (
+    ("persistence_interval", "as wide as others moved"),
+    ("persistence_followed", "followed to the person as ours is"),
+)
+
+
 def _interval_rows(horizon: str, row: Json) -> Iterator[tuple[str, ...]]:
-    beside = row.get("persistence_interval")
-    if beside:
-        yield (
-            horizon,
-            ranged(row["width"]),
-            percent(beside["width_saved"]),
-            ranged(row["pinball"]),
-            ranged(beside["pinball"]),
-            percent(beside["pinball_saved"]),
-            percent(beside["coverage"]),
-        )
+    if "mae" not in row:
+        return
+    worst = fixed(row.get("coverage_worst_person"), 2)
+    yield (
+        horizon,
+        "this forecast",
+        ranged(row["width"]),
+        ranged(row["pinball"]),
+        NONE,
+        NONE,
+        percent(row["coverage"]),
+        worst,
+    )
+    for name, label in STAYS:
+        if line := row.get(name):
+            yield (
+                horizon,
+                f"persistence, {label}",
+                ranged(line["width"]),
+                ranged(line["pinball"]),
+                percent(line["width_saved"]),
+                percent(line["pinball_saved"]),
+                percent(line["coverage"]),
+                fixed(line.get("coverage_worst_person"), 2),
+            )
 
 
 def expected(table: Json) -> Blocks:

@@ -14,8 +14,8 @@ from vitalwatch.settings import load_settings
 from vitalwatch.stages import detection_tables, evaluate, number_tables
 from vitalwatch.stages.detection_tables import BUDGETS
 from vitalwatch.stages.evaluate import PersonResult, Thresholds, gates_of, tables_of
-from vitalwatch.stages.judging import case_of, world_of
-from vitalwatch.stages.number_tables import learnt_rows, row_figures
+from vitalwatch.stages.judging import case_of, learnt_rows, world_of
+from vitalwatch.stages.number_tables import row_figures
 from vitalwatch.tables import DAY, MINUTE, Alarm, Answers, Event, Grid, Profile
 
 ROOT = Path(__file__).parent.parent.parent
@@ -239,6 +239,14 @@ def at_chance(settings, people, seed: int) -> dict:
     return evaluate._leakage({"no_skill": found, "episodes": len(world.cohort.episodes)})[0]
 
 
+@pytest.mark.parametrize(("moved", "passed"), [(0.18, True), (0.24, True), (0.26, False), (0.33, False)])
+def test_labels_moved_in_time_may_be_found_as_often_as_chance_finds_true_ones_and_no_more(moved, passed):
+    chance = {"value": 0.238, "low": 0.18, "high": 0.285}
+    no_skill = {"permuted_labels": {"event_f1": moved}, "chance_alarms": {"event_f1": chance}}
+
+    assert passed is evaluate._leakage({"no_skill": no_skill, "episodes": 286})[0]["passed"]
+
+
 def test_labels_that_were_not_really_moved_fail(settings, results, monkeypatch):
     monkeypatch.setattr(detection_tables, "_moved", lambda world, rng: world.cohort)
 
@@ -357,6 +365,17 @@ def test_the_interval_stands_beside_that_of_persistence_which_holds_as_promised(
 
         assert 0.8 == pytest.approx(beside["coverage"]["value"], abs=0.05)
         assert 1 - row["width"]["value"] / beside["width"]["value"] == pytest.approx(beside["width_saved"]["value"])
+
+
+def test_the_interval_stands_beside_that_of_persistence_followed_to_each_person(tables):
+    for row in tables["forecast"]["vitals"]["heart_rate"].values():
+        followed = row["persistence_followed"]
+
+        assert 0.8 == pytest.approx(followed["coverage"]["value"], abs=0.02)
+        assert row["pinball"]["value"] / followed["pinball"]["value"] == pytest.approx(
+            1 - followed["pinball_saved"]["value"]
+        )
+        assert followed["coverage_worst_person"] >= row["persistence_interval"]["coverage_worst_person"] - 0.02
 
 
 def test_a_heart_expected_from_the_profile_alone_stands_beside_the_simplest_lines(settings, results):

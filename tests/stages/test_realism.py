@@ -46,6 +46,14 @@ def test_the_week_that_teaches_is_not_the_one_that_is_asked():
     assert realism.of_person(one)["own_days_r2"] > 0.99
 
 
+def test_of_people_together_more_is_told_than_of_each_as_their_levels_are_known():
+    people = [course(14, seed, noise=9.0, level=50.0 + 10 * seed) for seed in range(4)]
+    each = realism.means([realism.of_person(one) for one in people])["own_days_r2"]
+
+    assert each + 0.1 < realism.pooled_r2(people) < 1
+    assert np.isnan(realism.pooled_r2([course(8, 1)]))
+
+
 def test_a_short_recording_tells_nothing_of_own_days():
     assert not {"own_days_mae", "own_days_r2"} & realism.of_person(course(11, 3)).keys()
     assert {"own_days_mae"} <= realism.means([realism.of_person(course(days, 3)) for days in (11, 13)]).keys()

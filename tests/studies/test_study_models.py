@@ -17,7 +17,7 @@ from vitalwatch.studies.costs import microseconds
 from vitalwatch.studies.detectors import extended
 from vitalwatch.studies.forecasters import blocks
 from vitalwatch.studies.shrinking import SHRINKS, eight_bit_weights, fewer_units, sparse, standardised
-from vitalwatch.studies.streaming import MODELS, held, streamed
+from vitalwatch.studies.streaming import MODELS, held, means, streamed
 
 WIDTH = len(features.NAMES)
 
@@ -53,10 +53,41 @@ def test_a_change_is_not_told_across_a_row_that_is_missing():
 
 
 def test_an_answer_holds_until_the_next_one():
-    told = held(np.array([1.0, 2.0]), 7, 3)
+    every_row, means_of_three = (held(np.array([7.0, 7, 1, 7, 7, 2, 7]), 7, 3), held(np.array([1.0, 2]), 7, 3, 3))
 
-    assert np.isnan(told[:2]).all()
-    assert [1, 1, 1, 2, 2] == told[2:].tolist()
+    for told in (every_row, means_of_three):
+        assert np.isnan(told[:2]).all()
+        assert [1, 1, 1, 2, 2] == told[2:].tolist()
+    assert np.isnan(held(np.empty(0), 2, 3, 3)).all()
+
+
+def test_a_half_hour_is_told_as_the_mean_of_what_was_measured_in_it():
+    x = np.array([[1.0, np.nan], [3, np.nan], [np.nan, 5], [9, np.nan], [7, 7]])
+
+    np.testing.assert_array_equal([[2, np.nan], [9, 5]], means(x, 2))
+    np.testing.assert_array_equal(x, means(x, 1))
+
+
+class Hearer:
+    """A detector whose score is how many rows it learnt before."""
+
+    def __init__(self) -> None:
+        self.learnt: list[dict[str, float]] = []
+
+    def score_one(self, row: dict[str, float]) -> float:
+        return len(self.learnt)
+
+    def learn_one(self, row: dict[str, float]) -> None:
+        self.learnt.append(row)
+
+
+def test_a_streaming_detector_learns_every_row_and_is_asked_at_the_last_of_each_six():
+    hearer, x = Hearer(), np.arange(14.0)[:, None]
+    score = streamed(x, hearer, 6)[0]
+
+    assert list(range(14)) == [row["c0"] for row in hearer.learnt]
+    assert [5, 11] == np.flatnonzero(np.isfinite(score)).tolist()
+    assert [5, 11] == score[[5, 11]].tolist()  # of the rows before it: none is scored after it was learnt
 
 
 @pytest.mark.slow
@@ -66,7 +97,7 @@ def test_a_streaming_detector_finds_a_jump_and_is_silent_where_nothing_was_measu
     x = rng.normal(60, 2, (800, 2))
     x[760:770] += 60
     x[100] = np.nan
-    score, seconds, size = streamed(x, MODELS[name], 1)
+    score, seconds, size = streamed(x, MODELS[name](1, 336))
 
     assert np.isnan(score[100])
     assert np.isfinite(np.delete(score, 100)).all()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vitalwatch.tables import DAY, MINUTE, Doubles, Floats, Grid, Times
+from vitalwatch.tables import DAY, MINUTE, Bools, Doubles, Floats, Grid, Times
 
 LAGS = (0, 5, 10, 15, 30, 60)  # minutes
 MEANS = (15, 60, 180)  # minutes
@@ -37,6 +37,12 @@ def measured(grid: Grid, vital: str) -> Floats:
 def target(grid: Grid, vital: str, horizon: int) -> Floats:
     """Return what was measured `horizon` minutes later, NaN where nothing was; shape (n,)."""
     return at(grid, measured(grid, vital), grid.time + horizon * MINUTE)
+
+
+def ends_within(grid: Grid, rows: Bools, horizon: int) -> Bools:
+    """Return the rows whose t + h is itself a row to learn from; those rows are one stretch from the start."""
+    limit = grid.time[rows].max(initial=-(2**62))
+    return np.asarray(grid.time + horizon * MINUTE <= limit, np.bool_)
 
 
 def persistence(grid: Grid, vital: str) -> Floats:

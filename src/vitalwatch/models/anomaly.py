@@ -26,6 +26,7 @@ RARITY_KNOTS = 96
 FURTHER = 1.0  # decades that surprise may lie beyond what calibration people's blocks can tell
 RARE = 0.1  # share of rows whose scores tell how fast rarity rises beyond all of them
 TIED = 1e-6  # scores closer than this are one: they are of float32, and of means of it
+DEPTHS = 100_000  # depths of trees for explanations are kept in whole parts of an edge, so many an edge
 Groups = Mapping[str, Sequence[int]]
 
 
@@ -66,15 +67,16 @@ def trees(found: Sequence[tuple[Any, Sequence[int]]]) -> bytes:
     A group's score is 2 to the power of what its leaves add up to: minus the depth that a leaf credits, over the number
     of trees and the mean depth of a sample. So contributions are to the binary logarithm of the score.
     """
-    heads = []
+    heads, units = [], []
     for forest, columns in found:
-        unit = -1.0 / (len(forest.estimators_) * mean_depth(np.array([forest.max_samples_]))[0])
+        mean = mean_depth(np.array([forest.max_samples_]))[0]
+        units.append(-1.0 / (len(forest.estimators_) * mean * DEPTHS))
         pairs = zip(forest.estimators_, forest.estimators_features_, strict=True)
-        heads.append([_columns(one.tree_, np.asarray(columns)[used], unit) for one, used in pairs])
-    return attribution.packed(heads)
+        heads.append([_columns(one.tree_, np.asarray(columns)[used]) for one, used in pairs])
+    return attribution.packed(heads, units)
 
 
-def _columns(tree: Any, names: NDArray[np.intp], unit: float) -> attribution.Tree:
+def _columns(tree: Any, names: NDArray[np.intp]) -> attribution.Tree:
     """Return a tree, whose nodes scikit-learn keeps in preorder, as `attribution.COLUMNS`."""
     leaf = tree.children_left < 0
     split = ~leaf
@@ -82,7 +84,7 @@ def _columns(tree: Any, names: NDArray[np.intp], unit: float) -> attribution.Tre
         np.where(leaf, -1, names[np.where(leaf, 0, tree.feature)]).tolist(),
         [float(f"{one:.9g}") for one in round_down(tree.threshold[split]).tolist()],
         tree.missing_go_to_left[split].astype(int).tolist(),
-        [float(f"{one * unit:.7g}") for one in leaf_depths(tree)[leaf].tolist()],
+        np.rint(leaf_depths(tree)[leaf] * DEPTHS).astype(int).tolist(),
         tree.n_node_samples[leaf].tolist(),
     ]
 

@@ -17,6 +17,7 @@ from vitalwatch.stages.judging import (
     PersonResult,
     Thresholds,
     case_of,
+    judged_rows,
     world_of,
 )
 from vitalwatch.stages.number_tables import estimates
@@ -26,7 +27,6 @@ __all__ = ["PersonResult", "Thresholds", "gates_of", "tables_of"]
 
 NO_SKILL_ROOM = 1.25  # a detector without skill may reach this times what a constant one does
 LEAST_TARGETS = 1000  # measured values that a forecast of another vital is judged on
-CHANCE_ROOM = 0.05  # of event F1 above the interval of chance alarms, or what one lucky hit is worth if that is more
 
 Gate = dict[str, Any]
 
@@ -83,7 +83,7 @@ def _people(results: Sequence[PersonResult], judged: Sequence[PersonResult], set
     counts = {part: sum(result.split == part for result in results) for part in ("train", "calibration", "test")}
     worn, told = 0, 0
     for result in judged:
-        rows = result.answers.grid.worn & number_tables.judged_rows(result)
+        rows = result.answers.grid.worn & judged_rows(result)
         worn, told = worn + int(rows.sum()), told + int((rows & result.answers.assessable).sum())
     days = worn * settings.schema.step_minutes / 1440
     share = plain(1 - told / worn if worn else None)
@@ -197,8 +197,10 @@ def _leakage(detection: Mapping[str, Any]) -> list[Gate]:
     no_skill = detection.get("no_skill", {})
     permuted = no_skill.get("permuted_labels", {}).get("event_f1")
     chance = estimates(no_skill, "chance_alarms", "event_f1")
-    room = max(CHANCE_ROOM, 2 / (1 + detection.get("episodes", 0)))  # 2: event F1 counts a hit twice
-    limit = None if chance is None or not np.isfinite(chance.high) else chance.high + room
+    # Moved labels stay together as ours do, scattered alarms do not: of 48 people the first find .06 less, give or take
+    # .004 from draw to draw (.02 of 8, .06 of one). So chance itself is the limit, and what one lucky hit is worth.
+    room = 2 / (1 + detection.get("episodes", 0))  # 2: event F1 counts a hit twice
+    limit = None if chance is None or not np.isfinite(chance.value) else chance.value + room
     found = [_at_most("permuted_labels_at_chance", permuted, limit)]
     for figure in ("average_precision", "vus_pr"):
         constant = _value(detection, "no_skill", "constant", figure)

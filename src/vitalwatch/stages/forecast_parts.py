@@ -23,8 +23,8 @@ from vitalwatch.monitor import Monitor
 from vitalwatch.residuals import Learnt
 from vitalwatch.runtime import Model
 from vitalwatch.settings import Settings
-from vitalwatch.stages.judging import PersonResult, not_assessable
-from vitalwatch.stages.number_tables import Sums, judged_rows
+from vitalwatch.stages.judging import PersonResult, judged_rows, not_assessable
+from vitalwatch.stages.number_tables import Sums
 from vitalwatch.tables import Doubles, Floats
 
 EVERY = 12  # rows from one that is judged to the next: neighbours err alike

@@ -40,6 +40,16 @@ class PersonResult:
     cold: Floats | None = None
 
 
+def judged_rows(result: PersonResult) -> Bools:
+    """Return the rows after enrolment, shape (n,)."""
+    return np.asarray(result.answers.time >= result.enrolled_until, np.bool_)
+
+
+def learnt_rows(result: PersonResult) -> Bools:
+    """Return the rows that simple lines may learn from: all of calibration people, enrolment of those judged."""
+    return ~judged_rows(result) if result.split == "test" else np.ones(len(result.answers), np.bool_)
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """Where the channels alarm: a row is over where its score is above the threshold.

@@ -9,14 +9,15 @@ import numpy as np
 
 from vitalwatch.lines import expected, forecast
 from vitalwatch.metrics import regression
-from vitalwatch.metrics.bootstrap import Estimate, Statistic, estimate, plain, ratio, weights
+from vitalwatch.metrics.bootstrap import Estimate, estimate, plain, ratio, weights
 from vitalwatch.models.plain_heart_rate import PlainTrees
 from vitalwatch.settings import Settings
-from vitalwatch.stages.judging import PersonResult, not_assessable
+from vitalwatch.stages import staying
+from vitalwatch.stages.judging import PersonResult, judged_rows, learnt_rows, not_assessable
 from vitalwatch.stages.number_groups import by_group, errors, in_fault
+from vitalwatch.stages.staying import QUANTILES
 from vitalwatch.tables import MINUTE, Answers, Bools, Doubles, Floats, Grid
 
-QUANTILES = np.array([0.1, 0.5, 0.9])
 NOMINAL_COVERAGE = 0.8
 FORECAST_LINES = ("persistence", "seasonal_24h", "person_hour_mean", "ridge")
 LAST_READING = ("last_reading", "ridge_last_reading")  # lines that see what the model alone saw before: heart rate only
@@ -25,16 +26,6 @@ EXPECTED_LINES = ("constant", "person_mean", "reserve_formula", "linear", "plain
 PLAIN_EVERY = 12  # rows from one that plain trees learn from to the next: neighbours say the same
 REST_CADENCE, EXERCISE_CADENCE = 5.0, 60.0  # steps/min, now and at t + h: what counts as going from rest to exercise
 REST_INTENSITY, EXERCISE_INTENSITY = 0.15, 0.45  # shares, where steps say nothing (cycling)
-
-
-def judged_rows(result: PersonResult) -> Bools:
-    """Return the rows after enrolment, shape (n,)."""
-    return np.asarray(result.answers.time >= result.enrolled_until, np.bool_)
-
-
-def learnt_rows(result: PersonResult) -> Bools:
-    """Return the rows that simple lines may learn from: all of calibration people, enrolment of those judged."""
-    return ~judged_rows(result) if result.split == "test" else np.ones(len(result.answers), np.bool_)
 
 
 class Sums:
@@ -72,10 +63,10 @@ def forecasts(
             newest = _fit_ridge(
                 [*told, *learners], vital, first.horizons, settings.schema.step_minutes, forecast.design_with_newest
             )
-        changes = _changes([*told, *learners], vital, first.horizons)
+        stays = staying.intervals(told, [*told, *learners], vital, settings.schema.step_minutes)
         sums = Sums(len(told))
         for i, result in enumerate(told):
-            _add_person(sums, i, result, v, vital, ridge, newest, changes, settings.schema.step_minutes)
+            _add_person(sums, i, result, v, vital, ridge, newest, stays[i], settings.schema.step_minutes)
         tables[vital] = {
             str(horizon): _forecast_row(sums, horizon, draws, settings.params.evaluation.confidence)
             for horizon in first.horizons
@@ -119,35 +110,12 @@ def _fit_ridge(
             continue
         x = design(grid, vital, step_minutes)
         model = model or forecast.Ridge(x.shape[1], len(horizons))
-        model.add(x, [np.where(_ends_within(grid, rows, h), forecast.target(grid, vital, h), np.nan) for h in horizons])
+        model.add(
+            x,
+            [np.where(forecast.ends_within(grid, rows, h), forecast.target(grid, vital, h), np.nan) for h in horizons],
+        )
     assert model is not None, "at least one person has rows"
     return model.coefficients()
-
-
-def _changes(results: Sequence[PersonResult], vital: str, horizons: Sequence[int]) -> Doubles:
-    """Return QUANTILES of how far a vital moves within each horizon, of rows that may be learnt from, (h, 3).
-
-    The outer two are conformal: the ceiling of (n + 1) q of n changes, so that new rows lie between them as promised.
-    """
-    found = np.full((len(horizons), len(QUANTILES)), np.nan)
-    for h, horizon in enumerate(horizons):
-        moved = []
-        for result in results:
-            grid = result.answers.grid
-            learn = _ends_within(grid, learnt_rows(result), horizon)
-            change = forecast.target(grid, vital, horizon) - forecast.persistence(grid, vital)
-            moved.append(change[learn & np.isfinite(change)].astype(np.float64))
-        if n := sum(map(len, moved)):
-            ordered = np.sort(np.concatenate(moved))
-            share = QUANTILES + (QUANTILES - 0.5) / n
-            found[h] = ordered[np.clip(np.round(share * n - 0.5), 0, n - 1).astype(np.intp)]
-    return found
-
-
-def _ends_within(grid: Grid, rows: Bools, horizon: int) -> Bools:
-    """Return the rows whose t + h is itself a row to learn from; those rows are one stretch from the start."""
-    limit = grid.time[rows].max(initial=-(2**62))
-    return np.asarray(grid.time + horizon * MINUTE <= limit, np.bool_)
 
 
 def _add_person(
@@ -158,7 +126,7 @@ def _add_person(
     vital: str,
     ridge: Doubles,
     newest: Doubles | None,
-    changes: Doubles,
+    stays: Mapping[str, Floats],
     step_minutes: int,
 ) -> None:
     answers, grid, rows = result.answers, result.answers.grid, judged_rows(result)
@@ -190,9 +158,9 @@ def _add_person(
                 sums.put(i, (horizon, name, "start"), regression.error_sums(np.where(starts, true, np.nan), values))
         sums.put(i, (horizon, "pinball"), regression.pinball_sums(true, model, QUANTILES))
         sums.put(i, (horizon, "interval"), regression.interval_sums(true, model[:, 0], model[:, 2]))
-        stays = last[:, None] + changes[h]
-        sums.put(i, (horizon, "persistence_pinball"), regression.pinball_sums(true, stays, QUANTILES))
-        sums.put(i, (horizon, "persistence_interval"), regression.interval_sums(true, stays[:, 0], stays[:, 2]))
+        for name, line in stays.items():
+            sums.put(i, (horizon, name, "pinball"), regression.pinball_sums(true, line[:, h], QUANTILES))
+            sums.put(i, (horizon, name, "interval"), regression.interval_sums(true, line[:, h, 0], line[:, h, 2]))
         moving = regression.interval_sums(np.where(starts, true, np.nan), model[:, 0], model[:, 2])
         sums.put(i, (horizon, "interval", "start"), moving)
 
@@ -220,7 +188,7 @@ def _forecast_row(sums: Sums, horizon: int, draws: Doubles, confidence: float) -
         "coverage": estimate(regression.coverage, inside, draws, confidence).table(),
         "coverage_worst_person": plain(regression.worst_coverage(inside)),
         "width": estimate(regression.width, inside, draws, confidence).table(),
-        "persistence_interval": _persistence_interval(sums, horizon, draws, confidence),
+        **{name: _beside(sums, horizon, name, draws, confidence) for name in staying.INTERVALS},
         "lines": {
             name: _against(model, sums.found[horizon, name], draws, confidence)
             for name in (*FORECAST_LINES, *LAST_READING)
@@ -242,25 +210,11 @@ def _forecast_row(sums: Sums, horizon: int, draws: Doubles, confidence: float) -
     }
 
 
-def _persistence_interval(sums: Sums, horizon: int, draws: Doubles, confidence: float) -> dict[str, Any]:
-    """Return how wide and how good the interval of "it stays" is, with the quantiles of how far others moved.
-
-    `width_saved` and `pinball_saved` are the shares of its width and loss that the forecast saves, paired.
-    """
-    inside, loss = (sums.found[horizon, f"persistence_{name}"] for name in ("interval", "pinball"))
-    ours, our_loss = (sums.found[horizon, name] for name in ("interval", "pinball"))
-
-    def saved(figure: Statistic, mine: Doubles, line: Doubles) -> dict[str, float | None]:
-        both, k = np.concatenate((mine, line), axis=1), mine.shape[1]
-        return estimate(lambda t: 1 - ratio(figure(t[..., :k]), figure(t[..., k:])), both, draws, confidence).table()
-
-    return {
-        "coverage": estimate(regression.coverage, inside, draws, confidence).table(),
-        "width": estimate(regression.width, inside, draws, confidence).table(),
-        "pinball": estimate(regression.pinball, loss, draws, confidence).table(),
-        "width_saved": saved(regression.width, ours, inside),
-        "pinball_saved": saved(regression.pinball, our_loss, loss),
-    }
+def _beside(sums: Sums, horizon: int, name: str, draws: Doubles, confidence: float) -> dict[str, Any]:
+    ours, line = (
+        (sums.found[horizon, *who, "interval"], sums.found[horizon, *who, "pinball"]) for who in ((), (name,))
+    )
+    return staying.beside(ours, line, draws, confidence)
 
 
 def _against(model: Doubles, line: Doubles, draws: Doubles, confidence: float) -> dict[str, Any]:

@@ -132,8 +132,8 @@ def wearers(source: Path, settings: Settings, now_ms: int) -> list[Readings]:
 def _rows(made: Sequence[Any], real: Sequence[Any], step: int, by_fever: Mapping[str, float]) -> list[dict[str, Any]]:
     from vitalwatch.synthetic import realism
 
-    found = realism.means([realism.of_person(one) for one in made]) | dict(by_fever)
-    measured = realism.means([realism.of_person(one) for one in real]) if real else {}
+    found, measured = (realism.of_people(some) for some in (made, real))
+    found |= by_fever
     bounds = realism.WEARERS[step]
     rows = []
     for name, value in found.items():

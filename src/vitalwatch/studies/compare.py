@@ -28,8 +28,9 @@ ABOUT = {
     UNLABELLED: "No label is used to learn; the threshold spends the whole budget on calibration people.",
     LABELLED: "Heads learn from labelled episodes; the threshold spends the whole budget on calibration people.",
     IMBALANCE: "Rows are weighed, drawn or made (SMOTE) among training people only. The last line keeps to no budget.",
-    STREAMING: "Each learns one person as it goes, is asked every half hour, and holds its answer; fewer people than "
-    "elsewhere, because they take milliseconds a row. Bytes are those of one person's detector.",
+    STREAMING: "Each learns one person as it goes, every row or the mean of each half hour, is asked every half hour, "
+    "and holds its answer; fewer people than elsewhere, because they take milliseconds a row. Bytes are those of one "
+    "person's detector, time that of what it learns (a row or half an hour).",
     FORECASTER: "Mean absolute error of the median, all horizons together; all on the same windows.",
     SMALLER: "As trained; nothing is trained again. Zeros take as many bytes unless they are packed.",
     SERVED_SMALLER: "The same with lines and trees beside it, whose shares calibration people choose for each size. "

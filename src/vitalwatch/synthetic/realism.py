@@ -70,6 +70,7 @@ WEARERS = {
         "night_drop": Bound(5.34, 3.0, 7.6),
         "own_days_mae": Bound(7.67, 5.6, 8.8),
         "own_days_r2": Bound(0.398, 0.27, 0.47),
+        "own_days_r2_pooled": Bound(0.512, 0.512, 0.512),  # of all four together: `pooled_r2`
     },
     5: {
         "persistence_5": Bound(5.20, 3.4, 7.0),
@@ -87,6 +88,7 @@ WEARERS = {
         "night_drop": Bound(5.36, 2.8, 7.6),
         "own_days_mae": Bound(7.06, 5.2, 8.5),
         "own_days_r2": Bound(0.421, 0.27, 0.50),
+        "own_days_r2_pooled": Bound(0.542, 0.542, 0.542),
     },
 }
 # What others published, where it is the same quantity; the range is theirs.
@@ -228,7 +230,7 @@ def of_person(one: Course) -> dict[str, float]:
     step, still = one.step, one.still
     worn = np.isfinite(one.steps) & np.isfinite(one.heart)  # a device in a drawer walks as little as a desk
     midday = one.within(MIDDAY) & worn
-    heart = np.where(one.within(WAKING) & worn, one.heart, np.nan)
+    heart = waking(one)
     residual, slope, r2 = _to_activity(heart, one.steps / step, step)
     found = {f"persistence_{m}": _change(heart, m // step) for m in AHEAD if m % step == 0}
     found |= {f"autocorrelation_{m}": _correlation(residual, m // step) for m in LAGS if m % step == 0}
@@ -260,20 +262,45 @@ def _quiet_half_hours(one: Course, heart: Doubles, level: float) -> dict[str, fl
     return {f"quiet_half_hours_{share}": float(np.percentile(above, share)) for share in (90, 99) if len(above)}
 
 
+def waking(one: Course) -> Doubles:
+    """Return the heart rate from 8 to 22 o'clock where steps are known too, else NaN, (n,)."""
+    return np.where(one.within(WAKING) & np.isfinite(one.steps), one.heart, np.nan)
+
+
 def _from_own_days(heart: Doubles, one: Course) -> dict[str, float]:
     """Return how well the heart rate is told from activity and clock after a week of the person's own days."""
+    later, error = _after_own_days(heart, one)
+    if not len(later):
+        return {}
+    return {"own_days_mae": float(np.abs(error).mean()), "own_days_r2": float(1 - np.mean(error**2) / np.var(later))}
+
+
+def _after_own_days(heart: Doubles, one: Course) -> tuple[Doubles, Doubles]:
+    """Return the heart rate after the first week and by how much it was missed, bpm (n,); none of short recordings."""
     day = np.arange(len(heart)) * one.step // (24 * 60)
     known, first = np.isfinite(heart), day < LEARN_DAYS
-    if day[-1] + 1 < LEAST_DAYS or not (known & first).any() or not (known & ~first).any():
-        return {}
+    later = known & ~first
+    if day[-1] + 1 < LEAST_DAYS or not (known & first).any() or not later.any():
+        return np.empty(0), np.empty(0)
     x = np.concatenate((np.ones((len(heart), 1)), drivers(one)), axis=1)
     weights, *_ = np.linalg.lstsq(x[known & first], heart[known & first], rcond=None)
-    later = known & ~first
-    error = heart[later] - x[later] @ weights
-    return {
-        "own_days_mae": float(np.abs(error).mean()),
-        "own_days_r2": float(1 - np.mean(error**2) / np.var(heart[later])),
-    }
+    return heart[later], heart[later] - x[later] @ weights
+
+
+def of_people(people: Sequence[Course]) -> dict[str, float]:
+    """Return `means` of everybody's statistics, and `own_days_r2_pooled` where somebody has own days."""
+    found = means([of_person(one) for one in people])
+    return found | ({"own_days_r2_pooled": pooled_r2(people)} if "own_days_r2" in found else {})
+
+
+def pooled_r2(people: Iterable[Course]) -> float:
+    """Return the share of all rows' variance that `own_days` tell, NaN without rows: how people differ counts too.
+
+    A mean over people of each one's R2 is lower: a person's level is known after a week, and is most of what differs.
+    """
+    both = [_after_own_days(waking(one), one) for one in people]
+    later, error = (np.concatenate([pair[i] for pair in both] or [np.empty(0)]) for i in (0, 1))
+    return float(1 - np.mean(error**2) / np.var(later)) if len(later) else float("nan")
 
 
 def drivers(one: Course) -> Doubles:
