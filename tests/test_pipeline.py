@@ -90,7 +90,7 @@ def test_the_first_run_leaves_one_complete_folder(bench):
         "params.yaml",
         "schema.yaml",
     }
-    assert (result.folder / "reports/evaluation.txt").read_text() == "61.0 25 good"
+    assert (result.folder / "reports/evaluation.txt").read_text() == "61.0 50 good"
     assert bench.store.problem(result.run) == ""
     assert bench.store.production() is None
 
@@ -100,7 +100,7 @@ def test_the_manifest_ties_the_run_to_its_code_params_and_data(bench):
 
     assert set(manifest["identity"]) == {"sha256", "schema", "params", "code", "input"}
     assert manifest["stages"]["ingest"]["summary"] == {"rows": 3}
-    assert manifest["stages"]["train"]["summary"] == {"trees": 25, "undefined": None}
+    assert manifest["stages"]["train"]["summary"] == {"trees": 50, "undefined": None}
     assert all(stage["seconds"] >= 0 and stage["peak_rss_mb"] > 1 for stage in manifest["stages"].values())
     assert manifest["libraries"]["numpy"] == np.__version__
     assert manifest["started"] <= manifest["finished"]
@@ -144,7 +144,7 @@ def test_a_changed_parameter_reruns_what_uses_it_and_what_follows(bench):
     assert bench.told("started") == [("train", "changed: params (detector.trees)"), ("evaluate", "changed: input")]
     assert second.run != first.run
     assert (second.folder / "models/unusual/model.txt").read_text() == "61.0 7"
-    assert (first.folder / "models/unusual/model.txt").read_text() == "61.0 25"
+    assert (first.folder / "models/unusual/model.txt").read_text() == "61.0 50"
 
 
 def test_changed_code_reruns_all_and_names_the_file(bench):
@@ -201,7 +201,7 @@ def test_one_stage_alone_uses_the_cache_and_makes_no_run(bench):
     result = bench.run(only="train")
 
     assert (result.run, [stage.name for stage in result.stages]) == (None, ["train"])
-    assert (result.stages[0].folder / "models/unusual/model.txt").read_text() == "61.0 25"
+    assert (result.stages[0].folder / "models/unusual/model.txt").read_text() == "61.0 50"
     assert len(bench.store.runs()) == 1
 
 
@@ -248,7 +248,7 @@ def test_a_rebuilt_result_that_differs_is_read_again(bench):
     second = bench.run(table, start="evaluate")
 
     assert ("train", "changed: an earlier stage gave another result") in bench.told("started")
-    assert (second.folder / "models/unusual/model.txt").read_text() == "71.0 25"
+    assert (second.folder / "models/unusual/model.txt").read_text() == "71.0 50"
 
 
 def ingest_differently(work: Work) -> dict:
