@@ -14,6 +14,7 @@ from vitalwatch.bundle import Bundle, load
 from vitalwatch.monitor import Monitor
 from vitalwatch.tables import Readings
 
+BREATHING = wearing.BREATHING
 EFFORT = ("heart_rate", "steps", "intensity", "sleep")
 RING = (*EFFORT, "heart_rate_variability_rmssd", "body_temperature")
 
@@ -131,3 +132,12 @@ def test_own_levels_count_the_quiet_blocks_of_few_sensors_as_they_do_alone_and_i
 
     assert bulk.tolist() == alone
     assert bulk[-1] > plain.answer(one, forecast=False).own_level[-1, 1]
+
+
+def test_quiet_blocks_of_few_sensors_never_lower_what_an_alarm_needs(tiny_bundle: tuple[Path, Path]):
+    bundle = load(tiny_bundle[0], [tiny_bundle[1]])
+    quiet = leveling_soon(bundle, [0.01, 0.01, 0.01])
+    few, more = (quiet.answer(worn(*EFFORT, *some), forecast=False).own_level for some in ((), BREATHING))
+
+    assert few[:, 1].min() == 1.0
+    assert more[:, 1].min() < 1.0

@@ -376,12 +376,18 @@ class Monitor:
     def _on_own_level(
         self, levels: tuple[Level, ...], scores: Scores, time: Times
     ) -> tuple[tuple[Level, ...], Scores, Floats]:
-        """Return the next levels, scores on them, and the levels of rows, (n, 2)."""
+        """Return the next levels, scores on them, and the levels of rows, (n, 2).
+
+        Of whoever wears few sensors channel B asks for more than usual where they are loud, never for less where they
+        are quiet: what is not measured is quiet, too.
+        """
         limits, plan = self.detector.calibration, self._leveling
         if len(time) == 1:
             return self._one_on_own_level(levels, scores, time.item())
         unusual, a = own_level.advance(levels[0], scores.unusual, time, limits.unusual_blocks, plan)
-        known, b = own_level.advance(levels[1], scores.known * scores.alike, time, limits.known_blocks, plan)
+        few, alike = scores.wearing == wearing.FEW, np.asarray(limits.known_alike).take(scores.wearing)
+        known, b = own_level.advance(levels[1], scores.known * alike, time, limits.known_blocks, plan)
+        b = np.where(few, np.maximum(b, 1.0), b)
         on_both = own_level.on_own_level(scores.unusual, a), own_level.on_own_level(scores.known, b)
         return (
             (unusual, known),
@@ -396,11 +402,13 @@ class Monitor:
         limits, plan = self.detector.calibration, self._leveling
         unusual, known = scores.unusual.item(), scores.known.item()
         a = own_level.advance_one(levels[0], unusual, now, limits.unusual_blocks, plan)
-        b = own_level.advance_one(levels[1], known * scores.alike.item(), now, limits.known_blocks, plan)
-        if a.factor != 1.0 or b.factor != 1.0:
-            told = np.array([[unusual / a.factor], [known / b.factor]], np.float32)
+        worn = scores.wearing.item()
+        b = own_level.advance_one(levels[1], known * limits.known_alike[worn], now, limits.known_blocks, plan)
+        of_known = max(b.factor, 1.0) if worn == wearing.FEW else b.factor
+        if a.factor != 1.0 or of_known != 1.0:
+            told = np.array([[unusual / a.factor], [known / of_known]], np.float32)
             scores = replace(scores, unusual=told[0], known=told[1])
-        return (a, b), scores, np.array([[a.factor, b.factor]], np.float32)
+        return (a, b), scores, np.array([[a.factor, of_known]], np.float32)
 
 
 BY_ROW = (

@@ -153,7 +153,7 @@ class Scores:
         probability: Of any labelled kind, at the prevalence in `card["prevalence"]` (n,); NaN without heads.
         p_value: (1 + normal calibration rows of this context whose rarer channel is as rare or more) / (1 + all) (n,).
         by_kind: Channel B's score of each kind, (n, kinds); (n, 0) without supervised heads.
-        alike: What `known` is multiplied by before own levels learn from it (n,), see `Calibration.known_alike`.
+        wearing: What was measured within the day, an index into `wearing.WEARINGS` (n,).
     """
 
     unusual: Floats
@@ -163,14 +163,14 @@ class Scores:
     probability: Floats
     p_value: Floats
     by_kind: Doubles
-    alike: Doubles
+    wearing: NDArray[np.intp]
 
     @staticmethod
     def unknown(n: int) -> Scores:
         """Return the scores of rows that nobody asked for."""
         nothing = np.full(n, np.nan, np.float32)
-        none = np.full(n, -1, np.int16)
-        return Scores(nothing, np.zeros(n, np.int8), nothing, none, nothing, nothing, np.empty((n, 0)), np.ones(n))
+        group, none, worn = np.zeros(n, np.int8), np.full(n, -1, np.int16), np.zeros(n, np.intp)
+        return Scores(nothing, group, nothing, none, nothing, nothing, np.empty((n, 0)), worn)
 
 
 class Detector:
@@ -187,7 +187,6 @@ class Detector:
         self._level = Scales(calibration.level) if calibration.level else None
         self._rarity = Scales(one_group(calibration.rarity))
         self._chance = tuple(map(Line.of, calibration.chance))
-        self._alike = np.asarray(calibration.known_alike)
         both = calibration.known_rarity, calibration.either_rarity
         self._both = (Scales(one_group(both[0])), Scales(one_group(both[1]))) if both[0] and both[1] else None
 
@@ -228,8 +227,8 @@ class Detector:
         told[3] = 10.0 ** -rarity[:, 0]
         np.copyto(told, np.nan, where=~assessable)
         np.copyto(level, np.nan, where=~assessable[:, None])
-        group, alike = surprise.argmax(axis=1).astype(np.int8), self._alike.take(wearing)
-        return kept, Scores(told[0], group, told[1], kind, told[2], told[3], level, alike)
+        group = surprise.argmax(axis=1).astype(np.int8)
+        return kept, Scores(told[0], group, told[1], kind, told[2], told[3], level, wearing)
 
     def _advance_one(self, kept: Kept, x: Floats, assessable: bool) -> tuple[Kept, Scores]:
         """Return `advance` of one row, in plain numbers."""
@@ -256,7 +255,7 @@ class Detector:
             told.fill(nan)
             by_kind.fill(nan)
         group = np.array([surprise.index(unusual)], np.int8)
-        named, worn = np.array([kind], np.int16), self._alike[wearing : wearing + 1]
+        named, worn = np.array([kind], np.int16), np.array([wearing])
         return kept, Scores(told[0], group, told[1], named, told[2], told[3], by_kind, worn)
 
     def _outputs(self, x: Floats) -> tuple[Floats, ...]:

@@ -69,6 +69,10 @@ class Heads:
     def __init__(self, whole: Asked, few: Asked) -> None:
         self._whole, self._few = whole, few
 
+    def of(self, wearing: int) -> Asked:
+        """Return the model that judges a wearing."""
+        return self._few if wearing == FEW else self._whole
+
     def run(self, *, x: Floats) -> dict[str, Floats]:
         """Return every output for features (n, f); each row by the heads of its wearing."""
         some = wearing_of(x) == FEW

@@ -16,7 +16,7 @@ from vitalwatch.export import lstm_to_onnx
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
-from vitalwatch.own_level import Usual
+from vitalwatch.own_level import Plan, Usual, usual_of
 from vitalwatch.residuals import STATIC
 from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
@@ -245,6 +245,16 @@ def test_whose_quiet_blocks_score_half_as_high_has_them_doubled_for_own_levels(h
 
     assert everything == without
     assert 2.0 * everything == pytest.approx(few)
+
+
+def test_quiet_blocks_are_alike_on_the_scale_that_own_levels_learn_from(held):
+    score = np.random.default_rng(5).exponential(size=len(held.x))
+    other, time, chosen = np.sqrt(score) / 3, [track.time for track in held.tracks], SETTINGS.params
+    plan = Plan.of_params(chosen.alarms, chosen.own_level, chosen.baseline.enrolment_days)
+    blocks = usual_of(score, time, 2.0, plan)
+    _, few = calibrating.alike_of([score, other], Cohort(held.tracks, RULE), blocks, SETTINGS)
+
+    assert blocks.mean == pytest.approx(usual_of(few * other, time, 2.0, plan).mean, rel=0.02)
 
 
 def test_an_interval_is_widened_only_by_what_calibration_people_showed():

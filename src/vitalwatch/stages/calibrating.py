@@ -20,8 +20,9 @@ from vitalwatch.schema import minutes
 from vitalwatch.scoring import ALONE, ASLEEP, Calibration, Detector, Scale, context_of
 from vitalwatch.settings import Settings
 from vitalwatch.tables import MINUTE, Bools, Doubles, Floats, Times
-from vitalwatch.wearing import WEARINGS, WITH_BREATHING, reduced
+from vitalwatch.wearing import FEW, WEARINGS, WITH_BREATHING, Heads, reduced, wearing_of
 
+ROUNDS = 4  # of looking for what makes quiet blocks alike: the last changes it by less than .001
 SURE = 0.1  # of a channel's false alarms: what they would be above the score that makes an alarm a sure one
 
 
@@ -96,9 +97,10 @@ def calibrated(
     cohort = Cohort(held.tracks, Rule.of_params(params.alarms, settings.schema.step_ms))
     level, margins, chance = None, list[Doubles](), tuple[Scale, ...]()
     if known:
+        models = [known.of(wearing) if isinstance(known, Heads) else known for wearing in range(len(WEARINGS))]
         found = [
-            averaging.of_people(_of_heads(known, reduced(held.x, wearing)), held.sure, lengths, rows)
-            for wearing in range(len(WEARINGS))
+            averaging.of_people(_of_heads(model, reduced(held.x, wearing)), held.sure, lengths, rows)
+            for wearing, model in enumerate(models)
         ]
         margins = [np.where(held.sure[:, None], told[:, :-1], np.nan) for told in found]
         level = stacked([episodes.level_scale(told, cohort) for told in margins])
@@ -111,8 +113,9 @@ def calibrated(
     alike = (1.0,) * len(WEARINGS)
     if margins:
         levels = [detector.level(margin, reduced(held.x, wearing)) for wearing, margin in enumerate(margins)]
-        scores, by_kind = [level.max(axis=1) for level in levels], levels[WITH_BREATHING]
-        score = scores[WITH_BREATHING]
+        few = wearing_of(held.x)[:, None] == FEW
+        by_kind = np.where(few, levels[FEW], levels[WITH_BREATHING])  # as served
+        scores, score = [level.max(axis=1) for level in levels], by_kind.max(axis=1)
         known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
         alike = alike_of(scores, cohort, known_blocks, settings)
     spent = params.detector.budget * share
@@ -173,8 +176,15 @@ def alike_of(scores: Sequence[Doubles], cohort: Cohort, blocks: Usual, settings:
         settings: Params.
     """
     time = [track.time for track in cohort.tracks]
-    means = [own_level.usual_of(score, time, blocks.cut, _plan(settings)).mean for score in scores]
-    return tuple(blocks.mean / mean if mean > 0 else 1.0 for mean in means)
+
+    def alike(score: Doubles) -> float:
+        factor = 1.0
+        for _ in range(ROUNDS):  # which blocks are quiet is told on the scale that own levels learn from
+            mean = own_level.usual_of(score * factor, time, blocks.cut, _plan(settings)).mean
+            factor *= blocks.mean / mean if mean > 0 else 1.0
+        return factor
+
+    return tuple(alike(score) for score in scores)
 
 
 def labelled(held: Seen) -> Seen:
