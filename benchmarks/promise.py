@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality import show
-from vitalwatch import own_level
+from vitalwatch import own_level, wearing
 from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import Rule
-from vitalwatch.models import anomaly, episodes
+from vitalwatch.models import anomaly
 from vitalwatch.own_level import Plan, Usual
 from vitalwatch.runtime import Model
 from vitalwatch.scoring import Detector
@@ -36,6 +36,7 @@ from vitalwatch.stages import calibrating, train
 from vitalwatch.stages.calibrating import Seen
 from vitalwatch.studies.people import Roles, Size, members, with_params
 from vitalwatch.tables import Bools, Doubles
+from vitalwatch.wearing import Heads
 
 SEED = 8  # added to the run's
 BUDGETS = (0.1, 0.2)  # false alarms a worn person-day, both channels together
@@ -68,13 +69,14 @@ def main() -> None:
     show({"cpu_s": round(time.process_time() - began, 1)})
 
 
-def models(roles: Roles) -> tuple[bytes, bytes]:
-    """Return the forests and heads that the pipeline would train on the learners."""
+def models(roles: Roles) -> tuple[bytes, Heads]:
+    """Return the forests, and heads by what is worn, that the pipeline would train on the learners."""
     seen, settings = roles.seen("learn"), roles.settings
     params, stride = settings.params, train.stride_of(members(roles.people["learn"], TRAIN), settings)
     forest = anomaly.fit(seen.x[train.even_rows(seen.time, stride, settings)], params.detector, params.seed)
-    kinds = len(roles.kinds)
-    heads = episodes.fit(seen.x, seen.episode, seen.kind, kinds, params.supervised, params.seed, settings.config.jobs)
+    heads = wearing.heads(train._heads(seen, roles.kinds, settings))
+    if heads is None:
+        raise SystemExit("Too few labelled episodes among so few people: give --learn more.")
     return forest, heads
 
 
@@ -94,12 +96,11 @@ def of(everybody: Seen, who: NDArray[np.intp]) -> Seen:
 
 
 def division(
-    held: Seen, judged: Seen, forest: bytes, heads: bytes, kinds: tuple[str, ...], settings: Settings
+    held: Seen, judged: Seen, forest: bytes, heads: Heads, kinds: tuple[str, ...], settings: Settings
 ) -> dict[str, tuple[float, float]]:
     """Return rate met over that promised, and event F1, of each channel."""
-    asked = Model(heads)
-    limits = calibrating.calibrate(held, forest, asked, kinds, settings)
-    detector, scores = Detector(Model(forest), asked, limits), []
+    limits = calibrating.calibrate(held, forest, heads, kinds, settings)
+    detector, scores = Detector(Model(forest), heads, limits), []
     stops = np.cumsum([len(track.time) for track in judged.tracks])[:-1]
     for x, sure in zip(np.split(judged.x, stops), np.split(judged.sure, stops), strict=True):
         scores.append(detector.advance(detector.begin(), x, sure)[1])

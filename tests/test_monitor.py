@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from tiny import small_settings, somebody, write_tiny
+from tiny import resigned, small_settings, somebody, write_tiny
 from vitalwatch import bundle, features
 from vitalwatch.errors import BundleRefused
 from vitalwatch.monitor import BY_ROW, Monitor, State
@@ -281,19 +282,32 @@ def test_the_probe_comes_back_as_it_was_written(tiny_bundle: tuple[Path, Path]) 
     assert (288, 12, 50.0) == (len(readings), rows, profile.age)
 
 
-def resigned(source: tuple[Path, Path], folder: Path, card: dict | None = None, probe: dict | None = None) -> Path:
-    """Write the bundle again, validly signed, with another card or probe."""
-    old = bundle.load(source[0], [source[1]])
-    key = bundle.SigningKey.load_or_create(source[1].with_suffix(".key"))
-    bundle.write(folder, old.files, {**old.card, **(card or {})}, {**old.probe, **(probe or {})}, key)
-    return folder
-
-
 def test_a_bundle_of_other_features_is_refused(tiny_bundle: tuple[Path, Path], tmp_path: Path) -> None:
     names = ["something_else", *features.NAMES[1:]]
     folder = resigned(tiny_bundle, tmp_path / "b", card={"features": names})
     with pytest.raises(BundleRefused, match="features are not those of this version"):
         Monitor.open(folder, [tiny_bundle[1]])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda limits: limits.pop("unusual_sure"), "KeyError: 'unusual_sure'"),
+        (lambda limits: limits.update(rows="many"), "ValueError: invalid literal"),
+        (lambda limits: limits.update(unusual_threshold=None), "TypeError: float"),
+    ],
+)
+def test_a_bundle_whose_files_are_not_what_this_version_reads_is_refused_in_a_sentence(
+    tiny_bundle: tuple[Path, Path], tmp_path: Path, change: Callable[[dict], object], told: str
+) -> None:
+    limits = json.loads((tiny_bundle[0] / "calibration.json").read_text())
+    change(limits)
+    folder = resigned(tiny_bundle, tmp_path / "b", files={"calibration.json": json.dumps(limits).encode()})
+
+    with pytest.raises(BundleRefused, match=rf"not what this version reads \({told}") as error:
+        Monitor.open(folder, [tiny_bundle[1]])
+    assert bundle.RETRAIN == error.value.hint
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["features", "unusual", "known", "expected_heart_rate", "forecast"])

@@ -22,7 +22,7 @@ from vitalwatch.report import Example
 from vitalwatch.stages.assess import examples
 from vitalwatch.stages.people import POPULATION
 from vitalwatch.stages.realism import realism_of
-from vitalwatch.wording import detector
+from vitalwatch.wording import detector, significant
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 INGEST = {
@@ -218,6 +218,26 @@ def test_people_learnt_from_are_no_mixture_with_those_who_were_judged():
     assert "learnt from: train 116" in told
     assert "asked again: train, a few for the row-by-row table 12" in told
     assert "judged here: test 48" in told
+
+
+def test_shares_of_the_rarest_p_values_are_told_with_two_figures_and_no_power_of_ten():
+    def rows(told: float) -> list[dict[str, Any]]:
+        return [{"told": told, "came": {"value": 0.000073, "low": 0.0, "high": 0.00021}}]
+
+    both = {"rows": 90, "unusual": rows(0.00001), "served": rows(0.00001)}
+    text = Page(report.render({"p_values": both | {"by_context": {"asleep": both}}}, FACTS, [])).text
+    rarest = "0.00001 0.000073 (0 to 0.00021) 0.000073 (0 to 0.00021)"
+
+    assert f"both channels {rarest}" in text
+    assert f"asleep 90 {rarest}" in text
+
+
+@pytest.mark.parametrize(
+    ("told", "value", "figures"),
+    [("0.000073", 0.000073, 2), ("0.00001", 1e-5, 1), ("0.30", 0.3, 2), ("0", 0.0, 2), ("12", 12.3, 2), ("–", None, 2)],
+)
+def test_significant_figures_are_written_out(told, value, figures):
+    assert told == significant(value, figures)
 
 
 def test_whoever_was_seen_for_more_than_a_day_is_drawn_whatever_the_step():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -103,6 +105,23 @@ def write_tiny(folder: Path, settings: Settings) -> tuple[Path, Path]:
     key = bundle.SigningKey.load_or_create(folder / "signing.key")
     bundle.write(folder / "models", files, card, probe, key)
     return folder / "models", folder / "signing.pub"
+
+
+def resigned(
+    source: tuple[Path, Path],
+    folder: Path,
+    *,
+    files: Mapping[str, bytes] | None = None,
+    card: Mapping[str, Any] | None = None,
+    probe: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a bundle again, validly signed by the same key, with some of its files, card or probe changed."""
+    old = bundle.load(source[0], [source[1]])
+    key = bundle.SigningKey.load_or_create(source[1].with_suffix(".key"))
+    bundle.write(
+        folder, {**old.files, **(files or {})}, {**old.card, **(card or {})}, {**old.probe, **(probe or {})}, key
+    )
+    return folder
 
 
 def random_forecaster(settings: Settings, seed: int = 5) -> Fitted:

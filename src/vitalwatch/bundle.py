@@ -25,7 +25,7 @@ from vitalwatch.store import building, sweep, write_atomic
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-FORMAT = 7
+FORMAT = 8
 MANIFEST, SIGNATURE, CARD, PROBE = "manifest.json", "manifest.sig", "card.json", "probe.json"
 SUFFIXES = (".onnx", ".json")
 RUNS_CODE = (".pkl", ".pickle", ".joblib", ".h5", ".hdf5", ".keras", ".npy", ".npz", ".pt", ".pth", ".skops")

@@ -155,9 +155,7 @@ class Monitor:
         """Return a monitor of verified bytes after its self-test."""
         if list(bundle.card["features"]) != list(features.NAMES):
             raise BundleRefused(str(folder), "its features are not those of this version", RETRAIN)
-        if not EarlyWarning.fits(bundle.files):
-            raise BundleRefused(str(folder), "its early-warning columns are not those of this version", RETRAIN)
-        monitor = cls(bundle.files, bundle.card)
+        monitor = cls._of_files(bundle, folder)
         expected = bundle.probe["answers"]
         got = monitor.probe(bundle.probe)
         for name, limit in probing.TOLERANCE.items():
@@ -166,6 +164,16 @@ class Monitor:
                 problem = f"its self-test gives other {name} than training saw (by {apart:.3g}, {limit:g} allowed)"
                 raise BundleRefused(str(folder), problem, RETRAIN)
         return monitor
+
+    @classmethod
+    def _of_files(cls, bundle: Bundle, folder: Path) -> Monitor:
+        try:
+            if EarlyWarning.fits(bundle.files):
+                return cls(bundle.files, bundle.card)
+        except (KeyError, TypeError, ValueError) as error:  # signed, but by code that wrote other files
+            what = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            raise BundleRefused(str(folder), f"its files are not what this version reads ({what})", RETRAIN) from error
+        raise BundleRefused(str(folder), "its early-warning columns are not those of this version", RETRAIN)
 
     def begin(self, person: str, profile: Profile | None = None) -> State:
         """Return the state of a person of whom no reading is known; the population's normal holds at first."""

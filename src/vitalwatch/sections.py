@@ -30,6 +30,8 @@ from vitalwatch.wording import (
     pairs,
     percent,
     ranged,
+    ranged_small,
+    significant,
 )
 
 MAX_EXAMPLES = 3
@@ -337,7 +339,7 @@ def _rare(told: Json) -> Blocks:
     )
     yield reliability.p_values(told)
     rows = [
-        (f"{a['told']:g}", ranged(a["came"], 4), ranged(b["came"], 4))
+        (significant(a["told"], 1), ranged_small(a["came"]), ranged_small(b["came"]))
         for a, b in zip(told["unusual"], told["served"], strict=True)
     ]
     names = "P-value at most|Share of rows, channel A alone|As served, the rarer of both channels"
@@ -347,7 +349,7 @@ def _rare(told: Json) -> Blocks:
 
 def _rare_by_context(told: Json) -> Blocks:
     rows = [
-        (context, str(found["rows"]), f"{a['told']:g}", ranged(a["came"], 4), ranged(b["came"], 4))
+        (context, str(found["rows"]), significant(a["told"], 1), ranged_small(a["came"]), ranged_small(b["came"]))
         for context, found in told.items()
         for a, b in zip(found["unusual"], found["served"], strict=True)
         if found["rows"]

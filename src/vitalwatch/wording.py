@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,13 +177,30 @@ def fixed(value: float | None, digits: int) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
 
 
+def significant(value: float | None, figures: int = 2) -> str:
+    """Return a number with so many significant figures, never as a power of ten: 0.000073."""
+    if value is None:
+        return NONE
+    before = math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{max(figures - 1 - before, 0)}f}" if value else "0"
+
+
 def ranged(found: Any, digits: int = 2) -> str:
-    """Return a figure with its interval."""
+    """Return a figure with its interval, with so many decimals."""
+    return _with_interval(found, lambda value: fixed(value, digits))
+
+
+def ranged_small(found: Any) -> str:
+    """Return a figure that may be far below 1 with its interval, with two significant figures each."""
+    return _with_interval(found, significant)
+
+
+def _with_interval(found: Any, write: Callable[[float | None], str]) -> str:
     value = value_of(found)
     if value is None:
         return NONE
     low, high = found.get("low"), found.get("high")
-    return fixed(value, digits) + ("" if low is None else f" ({fixed(low, digits)} to {fixed(high, digits)})")
+    return write(value) + ("" if low is None else f" ({write(low)} to {write(high)})")
 
 
 def percent(found: Any) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
 
+from api_world import Api
 from house_world import built
-from serving_world import messages
-from tiny import somebody
+from serving_world import Ward, messages
+from tiny import resigned, somebody
 from vitalwatch.alerting.alerts import PRIORITIES
 
 READING = {"time": "2026-01-05T08:00:00Z", "heart_rate": 61.0}
@@ -48,20 +53,34 @@ def test_the_protocol_names_its_outputs_where_another_is_asked_for(api):
     assert ["score"] == [one["name"] for one in some]
 
 
-def test_a_small_probability_is_never_told_as_nothing(own):
+@pytest.fixture
+def of_many(tmp_path, tiny_bundle) -> Iterator[Api]:
+    """With the small model, calibrated as by the third power of its rows: its p-values end at 1 / (n + 1)."""
+    limits = json.loads((tiny_bundle[0] / "calibration.json").read_text())
+    for name in ("rarity", "known_rarity", "either_rarity"):  # minus log10 of p-values
+        limits[name]["values"] = (3 * np.asarray(limits[name]["values"])).tolist()
+    files = {"calibration.json": json.dumps(limits).encode()}
+    ward = Ward(tmp_path, (resigned(tiny_bundle, tmp_path / "models", files=files), tiny_bundle[1]))
+    api = Api(ward.settings, ward.engine)
+    yield api
+    api.close()
+    ward.engine.close()
+
+
+def test_a_small_probability_is_never_told_as_nothing(of_many):
     rows = messages(somebody(0).readings.rows(slice(0, 60)), "anna")
     for one in rows[-8:]:
         one |= {"heart_rate": 190.0, "steps": 0.0}
-    own.engine.now.ms = int(somebody(0).readings.time[59]) + 1000
-    own.ask("POST", "/readings", rows)
+    of_many.engine.now.ms = int(somebody(0).readings.time[59]) + 1000
+    of_many.ask("POST", "/readings", rows)
     columns = {name: [one.get(name) for one in rows] for name in ("time", "heart_rate", "steps")}
     inputs = [
         {"name": name, "shape": [60], "datatype": "BYTES" if "time" == name else "FP32", "data": values}
         for name, values in columns.items()
     ]
-    outputs = own.ask("POST", "/v2/models/anomaly/infer", {"inputs": inputs}).json["outputs"]
+    outputs = of_many.ask("POST", "/v2/models/anomaly/infer", {"inputs": inputs}).json["outputs"]
     (told,) = [one["data"] for one in outputs if "p_value" == one["name"]]
-    (seen,) = own.ask("GET", "/people").json["people"]
+    (seen,) = of_many.ask("GET", "/people").json["people"]
 
     assert 0 < min(value for value in told if value is not None) < 1e-6
     assert 0 < seen["p_value"] < 1e-6

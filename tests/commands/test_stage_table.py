@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reaching import blocks_read
 from vitalwatch.commands.stages import stages
 from vitalwatch.params import Params
 from vitalwatch.pipeline import RunResult, run_pipeline
@@ -79,6 +80,24 @@ def test_a_key_reaches_back_as_far_as_it_must_and_no_further(path, first, settin
     before, now = planned(settings), planned(changed(settings, path))
     again = [a.name for a, b in zip(before.stages, now.stages, strict=True) if a.key != b.key]
     assert again[0] == first
+
+
+@pytest.mark.parametrize(
+    ("stage", "module", "function"),
+    [
+        ("ingest", "population", "gather"),
+        ("validate", "validate", "validate"),
+        ("transform", "transform", "transform"),
+        ("train", "train", "train"),
+        ("evaluate", "assess", "evaluate"),
+    ],
+)
+def test_a_stage_names_every_block_that_its_code_reads(stage, module, function):
+    (uses,) = [set(one.uses) for one in TABLE if one.name == stage]
+    read = blocks_read(module, function) & set(Params.model_fields) - {"seed"}  # the seed counts always
+
+    assert len(read) >= 2  # else the way from function to function was lost
+    assert set() == read - uses
 
 
 def test_other_data_is_another_run(settings, planned):

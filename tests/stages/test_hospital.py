@@ -179,6 +179,15 @@ def test_a_question_without_enough_test_patients_is_not_assessable_and_without_a
     assert [] == hospital_tables.gates({"not_assessable": hospital_tables.NOBODY}, settings.params.gates)
 
 
+def test_a_highest_fifth_in_which_nobody_had_it_fails_its_gate_and_the_hours_are_told(settings: Settings):
+    nobody = {"highest_told_over_true": {"value": None, "low": None, "high": None}}
+    verdict = hospital_tables.gates(told(early=nobody), settings.params.gates)[-1]
+
+    assert (None, False) == (verdict["value"], verdict["passed"])
+    assert f"{hospital_tables.NONE_IN_HIGHEST}: hours 1 to 6" == verdict["why"]
+    assert "why" not in hospital_tables.gates(told(), settings.params.gates)[-1]
+
+
 def test_hours_of_which_none_can_be_judged_are_not_assessable(settings: Settings):
     table = told()
     table["sepsis"]["by_hours"] = {"hours 1 to 6": {**size(3), "not_assessable": "few"}}

@@ -81,7 +81,7 @@ def stages(sources: Sequence[Path], format: str | None, now_ms: int) -> tuple[St
                 "ingest.json",
             ),
             writes=("reports",),
-            uses=("evaluation", "gates", "alarms", "baseline", "detector", "synthetic"),
+            uses=("evaluation", "gates", "alarms", "own_level", "baseline", "detector", "synthetic"),
         ),
     )
 

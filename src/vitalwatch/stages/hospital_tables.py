@@ -32,6 +32,7 @@ LEAST_BY_HOURS = (
     20  # patients with and without it at a moment of a stay; of fewer, chance alone is 2 in the highest fifth
 )
 BY = ("sex", "age")  # subgroups, of `detection_tables.GROUPS`
+NONE_IN_HIGHEST = "nobody of the fifth whose risk was told highest had it"
 TOO_FEW = f"fewer than {LEAST_HELD} test patients with or without it"
 ALL = ""  # what the figures of a question as a whole are of, among its moments
 DEALS = 50  # how often outcomes are dealt anew, to see what chance reaches
@@ -251,22 +252,25 @@ def _by_hours(question: str, found: Mapping[str, Any], chosen: Gates) -> dict[st
     """Return the verdict on the moment at which what is told is furthest from what came true.
 
     Both of all patients and of those whose risk is highest: scores that are believed too much are right in the mean.
+    Where nobody in the highest fifth had it there is no such share, and the gate fails: something was told of them.
     """
     apart = [
-        _apart(one["variants"][name][share])
-        for one in found.values()
+        (_apart(one["variants"][name][share]), hours)
+        for hours, one in found.items()
         if min(one["patients_with"], one["patients"] - one["patients_with"]) >= LEAST_BY_HOURS
         for name in SERVED
         for share in ("told_over_true", "highest_told_over_true")
     ]
     why = "" if apart else f"not assessable: at no hour of a stay {LEAST_BY_HOURS} test patients with and without it"
-    return _verdict(
+    verdict = _verdict(
         f"{question}_told_beside_true_by_hours",
-        plain(max(apart, default=None)),
+        plain(max((share for share, _ in apart), default=None)),
         chosen.max_warning_told_beside_true_by_hours,
         "at most",
         why,
     )
+    unbounded = dict.fromkeys(hours for share, hours in apart if not np.isfinite(share))
+    return verdict | ({"why": f"{NONE_IN_HIGHEST}: {', '.join(unbounded)}"} if unbounded else {})
 
 
 def _apart(told_over_true: Mapping[str, float | None]) -> float:
