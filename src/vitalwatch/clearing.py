@@ -24,6 +24,7 @@ from vitalwatch.residuals import Rows
 from vitalwatch.schema import Column, Schema
 from vitalwatch.scoring import ALONE, Detector
 from vitalwatch.tables import Alarm, Doubles, Floats, Grid, Readings, Times
+from vitalwatch.wearing import wearing_of
 
 NOTHING = "No change of a few vitals alone was found that would clear it."
 MOST_SENSORS = 4  # that one answer names
@@ -285,11 +286,14 @@ class _Case:
         return np.unique(np.maximum(asked[:, None] - self._back, 0))
 
     def _score(self, x: Floats, asked: NDArray[np.intp]) -> Doubles:
-        """Return the scores of the rows asked, (k, r), from features of the rows needed, (k, m, f)."""
+        """Return the scores of the rows asked, (k, r), from features of the rows needed, (k, m, f).
+
+        What was measured tells the heads and the scale: a vital held at its usual, 0, is worn all the same.
+        """
         detector, (k, m, columns), needed = self._seeker._detector, x.shape, self._needed(asked)
-        unusual = self._channel == "unusual"
-        flat = np.ascontiguousarray(x).reshape(k * m, columns)
-        said = (detector.by_group if unusual else detector.by_kind)(flat).reshape(k, m, -1)
+        unusual, measured = self._channel == "unusual", self._seeker._rows.features
+        flat, wearing = np.ascontiguousarray(x).reshape(k * m, columns), np.tile(wearing_of(measured[needed]), k)
+        said = (detector.by_group(flat) if unusual else detector.by_kind(flat, wearing)).reshape(k, m, -1)
         window = asked[:, None] - self._back  # (r, w)
         weight = (window >= 0) & self._seeker._rows.assessable[np.maximum(window, 0)]
         place = np.searchsorted(needed, np.maximum(window, 0))
@@ -297,7 +301,7 @@ class _Case:
         here = np.searchsorted(needed, asked)
         if unusual:
             mean[..., list(ALONE)] = said[:, here][..., list(ALONE)]
-        mean, own = mean.reshape(k * len(asked), -1), x[:, here].reshape(k * len(asked), columns)
+        mean, own = mean.reshape(k * len(asked), -1), np.tile(measured[asked], (k, 1))
         found = detector.surprise(mean, own) if unusual else detector.level(mean, own)
         return found.max(axis=1).reshape(k, len(asked))
 

@@ -65,6 +65,8 @@ BAND = 2.0  # own spreads on each side of the centre that are shown as usual
 FAULTS = ("flat_line", "cadence_lock", "detached_sensor", "low_signal_quality", "low_perfusion", "spike")
 
 
+Score = Callable[[Floats, Floats], Doubles]  # versions of rows (n, w, f), the rows as measured (w, f) -> (n, m)
+
 MOVED = ("heart_rate", "respiratory_rate", "heart_rate_variability_rmssd")  # say nothing while a person is active
 FAULT_BITS = np.uint8(sum(ARTEFACTS[name] for name in FAULTS))
 
@@ -240,12 +242,12 @@ class Explainer:
         sentence = f"Check the sensor: {'; '.join(parts) or 'it was unreliable a moment ago'}."
         return Alarm(self._grid.person, start, start, kind, "technical", "low", sentence)
 
-    def _sentence(self, row: int, score: Callable[[Floats], Doubles], which: int) -> str:
+    def _sentence(self, row: int, score: Score, which: int) -> str:
         """Return the one or two vitals that the score rests on most.
 
         Args:
             row: Number of the row.
-            score: Windows of rows (n, w, f) -> scores (n, k); the row is asked alone, whatever came before it.
+            score: The row is asked alone, whatever came before it.
             which: Group or kind that fires.
         """
         z = self._rows.stronger[row].astype(np.float64)
@@ -280,18 +282,18 @@ class Explainer:
         return f"{label} {number(abs(delta))} {column.shown if column else ''} {side} your usual"
 
 
-def shares(window: Floats, score: Callable[[Floats], Doubles], which: int) -> Doubles:
+def shares(window: Floats, score: Score, which: int) -> Doubles:
     """Return how much of a score goes when one sensor after the other is as usual in every window, by SENSORS, (k,).
 
     Args:
         window: Features of the rows that the score is of, (w, f).
-        score: Windows of rows (n, w, f) -> scores (n, m).
+        score: The channel's, by the models and on the scale of what these rows wear, whatever is as usual.
         which: Which of the m scores.
     """
     x = np.repeat(window[None], len(SENSORS) + 1, axis=0)
     for without, columns in zip(x[1:], SENSOR_FEATURES, strict=True):
         without[:, columns] = 0.0  # own spreads from own normal
-    told = score(x)[:, which]
+    told = score(x, window)[:, which]
     left: Doubles = told[0] - told[1:]
     return left
 

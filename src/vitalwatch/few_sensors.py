@@ -32,20 +32,19 @@ ENDING = "_few.onnx"
 class Trees:
     """A model of trees on `features.NAMES`, asked in its smaller form where rows allow it."""
 
-    def __init__(self, whole: Model, few: Model | None = None) -> None:
+    def __init__(self, whole: Model, few: Model) -> None:
         self._whole, self._few = whole, few
 
     def run(self, *, x: Floats) -> dict[str, Floats]:
         """Return every output for features (n, f); of one row, which is quick anyway, the whole trees are asked."""
-        if len(x) > 1 and self._few is not None and not np.count_nonzero(x.take(COLUMNS, axis=1)):
+        if len(x) > 1 and not np.count_nonzero(x.take(COLUMNS, axis=1)):
             return self._few.run(x=x)
         return self._whole.run(x=x)
 
 
 def trees(files: Mapping[str, bytes], name: str) -> Trees:
-    """Return the trees of a bundle's files; bundles of earlier versions have no smaller form."""
-    few = files.get(name + ENDING)
-    return Trees(Model(files[f"{name}.onnx"]), None if few is None else Model(few))
+    """Return the trees of a bundle's files."""
+    return Trees(Model(files[f"{name}.onnx"]), Model(files[name + ENDING]))
 
 
 def files_of(name: str, model: bytes) -> dict[str, bytes]:

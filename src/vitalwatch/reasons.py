@@ -7,14 +7,14 @@ the row alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vitalwatch import features
 from vitalwatch.attribution import FEW_FILE, Attribution
 from vitalwatch.averaging import Kept
 from vitalwatch.baseline import SIGNALS
-from vitalwatch.explaining import SENSORS, shares
+from vitalwatch.explaining import SENSORS, Score, shares
 from vitalwatch.residuals import Rows
 from vitalwatch.scoring import Detector
 from vitalwatch.tables import Doubles, Floats
@@ -104,7 +104,7 @@ def _by_feature(attribution: Attribution | None, x: Floats, which: int) -> tuple
     return _ordered(features.NAMES, adds[0]), base
 
 
-def _by_sensor(window: Floats, score: Callable[[Floats], Doubles], which: int) -> Parts:
+def _by_sensor(window: Floats, score: Score, which: int) -> Parts:
     return _ordered([SIGNALS[sensor[0]] for sensor in SENSORS], shares(window, score, which))
 
 

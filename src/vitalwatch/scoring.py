@@ -33,7 +33,7 @@ from vitalwatch.own_level import NOBODYS, Usual
 from vitalwatch.records import record
 from vitalwatch.runtime import Asked
 from vitalwatch.tables import Bools, Doubles, Floats
-from vitalwatch.wearing import WEARINGS, wearing_of, wearing_of_one
+from vitalwatch.wearing import WEARINGS, Heads, wearing_of, wearing_of_one
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,8 @@ class Detector:
 
     def __init__(self, forest: Asked, known: Asked | None, calibration: Calibration) -> None:
         self._forest, self.calibration = forest, calibration
-        self._known = known if calibration.level else None
+        whoever = known if known is None or isinstance(known, Heads) else Heads(known, known)  # one model judges all
+        self._known = whoever if calibration.level else None
         self._groups = calibration.surprise.knots.shape[1]
         self._columns = self._groups + (
             calibration.level.knots.shape[1] + 1 if self._known and calibration.level else 0
@@ -266,24 +267,24 @@ class Detector:
         found = self._known.run(x=x)
         return by_group, found["margin"], found["probability"]
 
-    def unusual(self, x: Floats) -> Doubles:
-        """Return the surprise of each group, (n, g), of features (n, f), each row for itself."""
-        return self.surprise(self.by_group(x), x)
+    def unusual_of(self, versions: Floats, measured: Floats) -> Doubles:
+        """Return the surprise of each group at the last of some judged rows, in versions of them, (k, g).
 
-    def known(self, x: Floats) -> Doubles:
-        """Return the score of each kind (n, k) of features (n, f), each row for itself; only where there are heads."""
-        return self.level(self.by_kind(x), x)
-
-    def unusual_of(self, window: Floats) -> Doubles:
-        """Return the surprise of each group at the last row of windows of judged rows, (k, w, f) -> (k, g)."""
-        said = self._said(self.by_group, window)
+        Args:
+            versions: Features of the rows, some of them set to usual, (k, w, f).
+            measured: Features of the rows as they were, (w, f). What is worn is theirs to tell in every version: a
+                vital at its usual is 0 there, as one that nobody measures.
+        """
+        said = self._said(self.by_group, versions)
         mean = said.mean(axis=1)
         mean[:, list(ALONE)] = said[:, -1, list(ALONE)]
-        return self.surprise(mean, window[:, -1])
+        return self.surprise(mean, measured[-1:].repeat(len(versions), axis=0))
 
-    def known_of(self, window: Floats) -> Doubles:
-        """Return the score of each kind at the last row of windows of judged rows, (k, w, f) -> (k, kinds)."""
-        return self.level(self._said(self.by_kind, window).mean(axis=1), window[:, -1])
+    def known_of(self, versions: Floats, measured: Floats) -> Doubles:
+        """Return the score of each kind at the last of some judged rows, in versions as above, (k, kinds)."""
+        wearing = np.tile(wearing_of(measured), len(versions))
+        mean = self._said(lambda x: self.by_kind(x, wearing), versions).mean(axis=1)
+        return self.level(mean, measured[-1:].repeat(len(versions), axis=0))
 
     @staticmethod
     def _said(ask: Callable[[Floats], Floats], window: Floats) -> Doubles:
@@ -294,19 +295,22 @@ class Detector:
         """Return what the forests say of features (n, f), high is unusual, (n, g)."""
         return self._forest.run(x=x)["score"]
 
-    def by_kind(self, x: Floats) -> Floats:
-        """Return what the heads say of features (n, f), log-odds (n, k); only where there are heads."""
+    def by_kind(self, x: Floats, wearing: NDArray[np.intp] | None = None) -> Floats:
+        """Return what the heads say of features (n, f), log-odds (n, k); only where there are heads.
+
+        `wearing` is that of each row, (n,), where it is not for the features to tell.
+        """
         assert self._known is not None
-        return self._known.run(x=x)["margin"]
+        return self._known.run(x=x, wearing=wearing)["margin"]
 
     def surprise(self, by_group: NDArray[np.floating], x: Floats) -> Doubles:
-        """Return forest scores (n, g) of features (n, f) on the common scale, (n, g); see the head of the module."""
+        """Return forest scores (n, g) of rows measured as x (n, f) on the common scale, (n, g); see the module."""
         surprise = self._surprise.look_up(by_group, x[:, ASLEEP] > 0)
         surprise += lift_of(x)[:, None]
         return surprise
 
     def level(self, margin: NDArray[np.floating], x: Floats) -> Doubles:
-        """Return log-odds (n, k) of features (n, f) on channel B's scale, (n, k); see the head of the module."""
+        """Return log-odds (n, k) of rows measured as x (n, f) on channel B's scale, (n, k); see the module."""
         assert self._level is not None
         return self._level.look_up(margin, wearing_of(x))
 

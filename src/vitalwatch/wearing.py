@@ -73,9 +73,14 @@ class Heads:
         """Return the model that judges a wearing."""
         return self._few if wearing == FEW else self._whole
 
-    def run(self, *, x: Floats) -> dict[str, Floats]:
-        """Return every output for features (n, f); each row by the heads of its wearing."""
-        some = wearing_of(x) == FEW
+    def run(self, *, x: Floats, wearing: NDArray[np.intp] | None = None) -> dict[str, Floats]:
+        """Return every output for features (n, f); each row by the heads of its wearing.
+
+        Args:
+            x: `features.NAMES` columns.
+            wearing: Of each row, (n,), where features do not tell: a vital set to usual, 0, was worn all the same.
+        """
+        some = (wearing_of(x) if wearing is None else wearing) == FEW
         count = np.count_nonzero(some)
         if count in (0, len(x)):
             return (self._few if count else self._whole).run(x=x)
