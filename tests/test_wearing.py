@@ -11,8 +11,11 @@ import pytest
 from tiny import somebody
 from vitalwatch import features, wearing
 from vitalwatch.bundle import Bundle, load
+from vitalwatch.explaining import SENSOR_FEATURES, SENSORS, SIGNALS, shares
 from vitalwatch.monitor import Monitor
-from vitalwatch.tables import Readings
+from vitalwatch.runtime import Model
+from vitalwatch.scoring import ASLEEP, Scales
+from vitalwatch.tables import Floats, Readings
 
 BREATHING = wearing.BREATHING
 EFFORT = ("heart_rate", "steps", "intensity", "sleep")
@@ -109,6 +112,45 @@ def test_whoever_wears_few_sensors_is_told_reasons_of_the_heads_that_judged(tiny
     assert tiny_monitor.detector.by_kind(x)[0, head] == pytest.approx(told, abs=1e-4)
     unseen = {features.NAMES[i] for i in wearing.UNSEEN[wearing.FEW]}
     assert all(adds == 0.0 for name, adds in found.kind_by_feature if name in unseen)
+
+
+BREATH = SENSORS.index((SIGNALS.index("respiratory_rate"),))
+
+
+def with_and_without_breath() -> tuple[Floats, Floats]:
+    """Return rows of chance of somebody who wears few sensors and breathing, and these with breathing at its usual."""
+    x = 2.0 * rows()
+    x[:, wearing.UNSEEN[wearing.FEW]] = 0.0
+    usual = x.copy()
+    x[:, SENSOR_FEATURES[BREATH]] = np.random.default_rng(4).normal(size=(len(x), len(SENSOR_FEATURES[BREATH])))
+    return x, usual
+
+
+def test_what_breathing_adds_is_the_difference_of_one_head_on_one_scale(
+    tiny_bundle: tuple[Path, Path], tiny_monitor: Monitor
+):
+    whole = Model(load(tiny_bundle[0], [tiny_bundle[1]]).files[wearing.WHOLE_FILE])
+    scale, rows = Scales(tiny_monitor.detector.calibration.level), with_and_without_breath()
+    same = np.full(len(rows[0]), wearing.WITH_BREATHING)
+    there, left = (scale.look_up(whole.run(x=x)["margin"], same) for x in rows)
+    kinds = range(there.shape[1])
+    detector = tiny_monitor.detector
+    told = [[shares(x[None], detector.known_of, kind)[BREATH] for kind in kinds] for x in rows[0]]
+
+    assert (there - left).ravel().tolist() == pytest.approx(np.ravel(told).tolist())
+    elsewhere = detector.level(detector.by_kind(rows[1]), rows[1])
+    assert np.abs(elsewhere - left).max() > 0.1, "few sensors have the same scores, so this test cannot fail"
+
+
+def test_what_breathing_adds_to_surprise_gains_nothing_for_groups_that_are_as_usual(tiny_monitor: Monitor):
+    detector, rows = tiny_monitor.detector, with_and_without_breath()
+    scale, asleep = Scales(detector.calibration.surprise), rows[0][:, ASLEEP] > 0
+    there, left = (scale.look_up(detector.by_group(x), asleep) for x in rows)
+    groups = range(len(features.GROUPS))
+    told = [[shares(x[None], detector.unusual_of, group)[BREATH] for group in groups] for x in rows[0]]
+
+    assert (there - left).ravel().tolist() == pytest.approx(np.ravel(told).tolist(), abs=1e-6)
+    assert (there - left).max() > 0.1
 
 
 def leveling_soon(bundle: Bundle, alike: list[float]) -> Monitor:
