@@ -32,12 +32,12 @@ def quiet(index: int) -> SyntheticPerson:
 
 @pytest.fixture(scope="module")
 def monitor() -> Monitor:
-    """A monitor with forests as in params.yaml and more people to calibrate on: the small bundle is too crude."""
+    """A monitor with forests as in params.yaml and nearly as many people behind it: the small bundle is too crude."""
     real = load_settings(ROOT, environment="base").params.detector
     settings = small_settings()
     detector = settings.params.detector.model_copy(update={"trees": real.trees, "sample": real.sample})
     params = settings.params.model_copy(update={"detector": detector})
-    files, card = train_tiny(replace(settings, params=params), learners=28, calibrators=30)
+    files, card = train_tiny(replace(settings, params=params), learners=84, calibrators=30)
     return Monitor(files, card)
 
 
