@@ -24,6 +24,7 @@ from vitalwatch.alerting.watchdog import (
     PULSE,
     REFUSED,
     SILENCE,
+    SILENT,
     SYSTEM,
     Limits,
     Pulse,
@@ -307,6 +308,39 @@ def test_a_reading_ends_a_silence(watched):
     watched.clock.ms += 1000
     watched.send(messages(replace(feverish(1), time=np.asarray([watched.clock.ms - 1000]))))
     watched.passes(0)
+    assert [] == watched.alarms(SILENCE)
+
+
+def test_who_is_heard_after_the_watchdog_looked_is_not_silent(watched, monkeypatch):
+    """It looks once a second, and what it saw is told up to a second later."""
+    watched.passes(0)
+    watched.passes(181)
+    assert watched.fever["end"] is not None
+    looked = watched.engine.vigil._seen
+    assert {NOT_WORN} == set(looked.wear.values())
+    monkeypatch.setattr(watched.engine.vigil.guarding, "beat", lambda pulse: looked)
+
+    watched.clock.ms += 90 * MINUTE
+    hot = feverish(48).rows(slice(30, 48))
+    watched.send(messages(replace(hot, time=hot.time - hot.time[-1] + watched.clock.ms - 1000)))
+    assert watched.fever["end"] is None
+    watched.passes(0)
+    assert watched.fever["end"] is None
+
+
+def test_who_is_heard_after_the_watchdog_looked_has_no_alarm_of_silence(watched, monkeypatch):
+    watched.passes(0)
+    watched.passes(29)
+    look = watched.engine.vigil.guarding.beat
+
+    def heard_meanwhile(pulse: Pulse) -> Seen:
+        looked = look(pulse)
+        watched.send(messages(replace(feverish(1), time=np.asarray([watched.clock.ms - 1000]))))
+        return looked
+
+    monkeypatch.setattr(watched.engine.vigil.guarding, "beat", heard_meanwhile)
+    watched.passes(2)
+    assert {SILENT} == set(watched.engine.vigil._seen.wear.values())
     assert [] == watched.alarms(SILENCE)
 
 

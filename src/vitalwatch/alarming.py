@@ -133,12 +133,18 @@ class Alarming:
         done = step(alerts, observed, (), now, self.signals)
         return observed if done.alerts else None
 
-    def tick(self, connection: Connection, observed: Sequence[Observed], now: int) -> None:
-        """Let time pass: pauses end, acknowledged alarms come back, the unanswered escalate, silences are told."""
+    def tick(self, connection: Connection, observed: Sequence[Observed], now: int, seen: Seen | None = None) -> None:
+        """Let time pass: pauses end, acknowledged alarms come back, the unanswered escalate, silences are told.
+
+        Whoever was heard since the watchdog looked (`seen`) is not silent: what a reading began just now goes on.
+        """
         names = {alert.person for alert in self._open(connection)} | {one.person for one in observed}
         persons = [*people.named(connection, names).values(), NOBODY_IN_PARTICULAR]
-        known = {person.pseudonym for person in persons}
-        self._step(connection, persons, [one for one in observed if one.person in known], (), now)
+        known = {person.pseudonym: person.stored for person in persons}
+        told = [one for one in observed if one.person in known]
+        if seen is not None:
+            told = [one for one in told if not seen.outdated(one, known[one.person])]
+        self._step(connection, persons, told, (), now)
 
     def wearing(self, connection: Connection, persons: Sequence[Person]) -> dict[str, tuple[float, float]]:
         """Return own times of silence and of not worn in seconds, by pseudonym, of those who have them."""

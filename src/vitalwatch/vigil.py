@@ -130,7 +130,7 @@ class Vigil:
             observed = self._alarming.due(connection, now, self._seen, found)
         if observed is not None:
             with self._writer() as (connection, _):
-                self._alarming.tick(connection, observed, now)
+                self._alarming.tick(connection, observed, now, self._seen)
 
     def _lately_refused(self, connection: Connection, now: int) -> dict[str, str]:
         """Return the code of the newest refused reading of people of whom one came within the time of a silence."""

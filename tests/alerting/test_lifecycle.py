@@ -596,6 +596,17 @@ def test_a_condition_that_came_and_went_again_is_counted():
     assert 2 == ward.only.occurrences
 
 
+def test_a_condition_that_went_on_while_nobody_was_heard_ends_where_the_readings_say():
+    ward = Ward()
+    ward.sees(0, condition())
+    ward.sees(5)
+    ward.sees(9, condition(start=0, end=8))
+    assert (8 * MINUTE, 1) == (ward.only.end, ward.only.occurrences)
+
+    ward.sees(10, condition(start=0, end=7))  # told again
+    assert 8 * MINUTE == ward.only.end
+
+
 def test_what_ended_before_anybody_could_see_it_is_still_told():
     ward = Ward()
     ward.sees(9, condition(start=1, end=8))

@@ -326,6 +326,9 @@ class _Turn:
                 again_by_itself = alert.repeats + (not spoken)
                 return self._move(alert, RECURRED, end=None, summary=spoken, repeats=again_by_itself, **told)
             if not again:
+                if condition.end is not None and condition.end > alert.end:  # it went on while nobody was heard
+                    alert = replace(alert, end=condition.end)
+                    self._keep(alert)
                 return alert
             if worse:
                 told["summary"] = self._spoken_for(replace(alert, **told))

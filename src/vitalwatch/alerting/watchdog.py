@@ -118,7 +118,7 @@ class Watch:
             silent = max(self.scorer.at, since.at) - since.at if stalled else now - since.at
             wear[person], observed = self._person(person, silent, pulse, now_ms)
             found.append(observed)
-        return Seen(tuple(found), wear, stalled)
+        return Seen(tuple(found), wear, stalled, {person: since.number for person, since in self.people.items()})
 
     def _begun(self, person: str, pulse: Pulse, now: float, now_ms: int) -> float:
         """Return since when somebody who is seen for the first time is silent, s on the monotonic clock.
@@ -176,15 +176,27 @@ class Seen:
         observed: Technical conditions of everybody, and of the system.
         wear: WORN, SILENT or NOT_WORN of each person.
         stalled: Whether the scorer gives no sign of life.
+        numbers: Of the newest reading of each person that was scored by then, as in `Pulse.people`.
     """
 
     observed: tuple[Observed, ...]
     wear: Mapping[str, str]
     stalled: bool
+    numbers: Mapping[str, int] = field(default_factory=dict)
+
+    def outdated(self, one: Observed, number: int) -> bool:
+        """Return whether a person whose newest reading has this number is told to be silent and was heard since."""
+        silent = bool(one.conditions) or one.source != SOURCE
+        return silent and self.numbers.get(one.person, number) != number
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"observed": [asdict(one) for one in self.observed], "wear": dict(self.wear), "stalled": self.stalled}
+        return {
+            "observed": [asdict(one) for one in self.observed],
+            "wear": dict(self.wear),
+            "stalled": self.stalled,
+            "numbers": dict(self.numbers),
+        }
 
     @staticmethod
     def from_json(told: Mapping[str, Any]) -> Seen:
@@ -193,7 +205,7 @@ class Seen:
             Observed(**one | {"conditions": tuple(Condition(**condition) for condition in one["conditions"])})
             for one in told["observed"]
         )
-        return Seen(observed, told["wear"], told["stalled"])
+        return Seen(observed, told["wear"], told["stalled"], told["numbers"])
 
 
 def missed_in(seen: Seen | None) -> frozenset[str]:
