@@ -65,7 +65,7 @@ LEARN, CALIBRATE, JUDGE = 31, 32, 33  # added to the run's seed
 CONFIDENCE = 0.95
 BUDGETS = (0.03, 0.045, 0.065, 0.1)  # promised for a channel alone
 HIDDEN_AT = (0.12, 0.20)
-LARGER_SHARE = 0.6  # of those for channel A, beside the share that is served: the user's choice
+SHARES = (0.35, 0.6)  # of those for channel A, beside the share that is served
 RECALL_AT_HOME = 0.65
 LINES = ("chance", "always_on", "max_abs_z", "max_abs_z_served")
 PARTS = ("known", "unusual", "hidden", "unlabelled", "shifted", "natural")
@@ -277,7 +277,7 @@ class Desk:
         mine, theirs = self._held.levels(without), judged.levels(without)
         told = dict[tuple[float, float], Bools]()
         for total in HIDDEN_AT:
-            for share in (self._settings.params.detector.share_unusual, LARGER_SHARE):
+            for share in sorted({*SHARES, self._served(total)}):
                 shares = {"unusual": share, "known": 1 - share}
                 limits = {name: self.threshold(mine[name], total * part) for name, part in shares.items()}
                 over: Bools = np.logical_or.reduce([theirs[name] > limit for name, limit in limits.items()])
@@ -290,8 +290,20 @@ class Desk:
         for key in next(iter(found.values())):
             scores = [of[key] for of in found.values()]
             counts = {kind: of[key].of_kind(kind).counts for kind, of in found.items()}
-            told.append({"promised": key[0], "share_unusual": key[1], **self._hidden(scores, counts, judged, key[0])})
+            served = key[1] == self._served(key[0])
+            told.append(
+                {
+                    "promised": key[0],
+                    "share_of_a": key[1],
+                    "as_served": served,
+                    **self._hidden(scores, counts, judged, key[0]),
+                }
+            )
         return told
+
+    def _served(self, budget: float) -> float:
+        """Return channel A's share of a budget, as params.yaml has it."""
+        return round(self._settings.params.detector.model_copy(update={"budget": budget}).share, 3)
 
     def _hidden(
         self, scores: Sequence[EventScore], counts: Mapping[str, Doubles], judged: Scored, budget: float

@@ -110,7 +110,7 @@ def judged(name: str, cases: Sequence[Case], untouched: Sequence[Case], monitor:
 
 def at_budget_of_others(cases: Sequence[Case], untouched: Sequence[Case], settings: Settings) -> Bools:
     """Return the rows over a threshold of channel A that spends its budget on the other wearers' untouched days."""
-    budget = settings.params.detector.budget * settings.params.detector.share_unusual
+    budget = settings.params.detector.promised(known=True)["unusual"]
     return over_others(lambda case: case.result.answers.unusual[case.judged], cases, untouched, budget, settings)
 
 
@@ -145,9 +145,9 @@ def lines(cases: Sequence[Case], untouched: Sequence[Case], world: World) -> dic
     always = np.concatenate([score("always_on")(case) > 0 for case in cases])
     found = {"always_on": world.cohort.score(always)}
     for name in ("chance", "max_abs_z"):
-        for share in (chosen.share_unusual, 1.0):
-            over = over_others(score(name), cases, untouched, chosen.budget * share, settings)
-            found[f"{name}_at_{chosen.budget * share:.3f}"] = world.cohort.score(over)
+        for budget in (chosen.promised(known=True)["unusual"], chosen.budget):
+            over = over_others(score(name), cases, untouched, budget, settings)
+            found[f"{name}_at_{budget:.3f}"] = world.cohort.score(over)
     return found
 
 

@@ -65,7 +65,13 @@ def main() -> None:
             found.append(division(held, judged, forest, heads, roles.kinds, chosen))
         for channel in found[0]:
             told = np.asarray([one[channel] for one in found])
-            show({"channel": channel, "promised": round(promised(channel, chosen), 3), **summary(told)})
+            show(
+                {
+                    "channel": channel,
+                    "promised": round(chosen.params.detector.promised(known=True)[channel], 3),
+                    **summary(told),
+                }
+            )
     show({"cpu_s": round(time.process_time() - began, 1)})
 
 
@@ -112,7 +118,7 @@ def division(
     found = {}
     for channel, rows in told.items():
         score = cohort.score(rows)
-        found[channel] = (score.false_alarms_per_day / promised(channel, settings), score.f1)
+        found[channel] = (score.false_alarms_per_day / settings.params.detector.promised(known=True)[channel], score.f1)
     return found
 
 
@@ -123,12 +129,6 @@ def over(cohort: Cohort, score: NDArray[np.floating], blocks: Usual, threshold: 
     on_own = score / own_level.factors_of(score.astype(np.float64), times, blocks, plan)
     found: Bools = cohort.levels(np.split(on_own, np.cumsum([len(one) for one in times])[:-1])) > threshold
     return found
-
-
-def promised(channel: str, settings: Settings) -> float:
-    detector = settings.params.detector
-    share = {"unusual": detector.share_unusual, "known": 1 - detector.share_unusual, "both": 1.0}
-    return detector.budget * share[channel]
 
 
 def summary(told: Doubles) -> dict[str, Any]:

@@ -730,7 +730,7 @@ def as_chosen(fitted: str) -> Any:
 
 def test_f23_no_key_of_a_model_is_left_out_here():
     steering = {
-        "detector": {"budget", "share_unusual", "block", "average"},  # of the calibration: see F24
+        "detector": {"budget", "share_unusual", "known_most", "block", "average"},  # of the calibration: see F24
         "supervised": {
             "rows_an_episode",
             "rounds_few",
@@ -757,7 +757,7 @@ def test_f24_thresholds_follow_from_calibration_people_and_the_budget():
     known = Model(episodes.fit(held.x, held.episode, held.kind, 2, many, 1, 1))
 
     def limits(budget: float, people: Any = held) -> tuple[float, float]:
-        chosen = PARAMS.detector.model_copy(update={"budget": budget})
+        chosen = PARAMS.detector.model_copy(update={"budget": budget, "known_most": budget})
         settings = replace(SETTINGS, params=PARAMS.model_copy(update={"detector": chosen}))
         found = calibrating.calibrate(people, forest, known, (), settings)
         return found.unusual_threshold, found.known_threshold

@@ -35,6 +35,7 @@ SMALLER = (
     "detector.trees=6",
     "detector.sample=64",
     "detector.budget=3.0",
+    "detector.known_most=3.0",
     "supervised.rounds=8",
     "supervised.rounds_few=6",
     "supervised.leaves=4",

@@ -248,7 +248,7 @@ def _shares(told: Json) -> Blocks:
     yield Note(
         "Channel B finds kinds that somebody labelled, channel A alone looks for whatever else is unusual: more of the "
         "budget for one is less for the other. The share is the user's to choose (detector.share_unusual in "
-        f"params.yaml; {told['served']:g} is served). Thresholds of each share are those of calibration people, judged "
+        f"params.yaml, with known_most; {told['served']:.2g} is served). Thresholds of each share are those of calibration people, judged "
         f"on {told['people']} test people with {told['episodes']} episodes. A kind is hidden by leaving its head out; "
         "the forests saw its episodes among all rows, unlabelled. Choose by what you fear to miss."
     )

@@ -30,7 +30,7 @@ def taught() -> Calibrated:
 
 
 def asking():
-    chosen = SETTINGS.params.detector.model_copy(update={"budget": BUDGET, "share_unusual": 0.4})
+    chosen = SETTINGS.params.detector.model_copy(update={"budget": BUDGET, "share_unusual": 0.4, "known_most": BUDGET})
     return replace(SETTINGS, params=SETTINGS.params.model_copy(update={"detector": chosen}))
 
 

@@ -34,7 +34,7 @@ RULE = Rule.of_params(SETTINGS.params.alarms, SETTINGS.schema.step_ms)
 
 
 def asking(**detector: float | str) -> Settings:
-    chosen = SETTINGS.params.detector.model_copy(update={"budget": 0.5, **detector})
+    chosen = SETTINGS.params.detector.model_copy(update={"budget": 0.5, "known_most": 0.5, **detector})
     return replace(SETTINGS, params=SETTINGS.params.model_copy(update={"detector": chosen}))
 
 
@@ -103,6 +103,24 @@ def test_simulated_people_under_stress_are_served_at_natural_prevalence_and_reco
     assert {"calibration": share, "served": SETTINGS.params.synthetic.natural_share * share} == made
     assert {"calibration": share, "served": share} == recorded
     assert {} == train.prevalence_of(replace(held, episode=np.full(len(held.x), -1)), people, ("a", "b"), SETTINGS)
+
+
+def test_what_a_larger_budget_has_more_goes_to_channel_a_from_where_channel_b_may_have_no_more():
+    small, large = (asking(budget=one, share_unusual=0.35, known_most=0.08).params.detector for one in (0.1, 0.2))
+
+    assert {"unusual": 0.035, "known": 0.065, "both": 0.1} == pytest.approx(small.promised(known=True))
+    assert {"unusual": 0.12, "known": 0.08, "both": 0.2} == pytest.approx(large.promised(known=True))
+    assert {"unusual": 0.2, "both": 0.2} == large.promised(known=False)
+
+
+def test_a_channel_b_that_may_have_no_more_is_stricter(held, forest, known):
+    free, capped = (
+        calibrating.calibrate(held, forest, known, ("kind_0", "kind_1"), asking(share_unusual=0.4, known_most=most))
+        for most in (0.5, 0.1)
+    )
+
+    assert free.known_threshold < capped.known_threshold
+    assert capped.unusual_threshold < free.unusual_threshold
 
 
 def test_with_labels_the_channels_share_the_budget(held, forest, known):

@@ -108,7 +108,7 @@ def calibrated(
         chance = tuple(episodes.chance_scale(told[held.sure, -1], inside, whose) for told in found)
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
-    share = params.detector.share_unusual if known else 1.0
+    promised = params.detector.promised(known=bool(known))
     by_kind, score, known_threshold, known_blocks = None, None, float("inf"), own_level.NOBODYS
     alike = (1.0,) * len(WEARINGS)
     if margins:
@@ -116,9 +116,9 @@ def calibrated(
         few = wearing_of(held.x)[:, None] == FEW
         by_kind = np.where(few, levels[FEW], levels[WITH_BREATHING])  # as served
         scores, score = [level.max(axis=1) for level in levels], by_kind.max(axis=1)
-        known_threshold, known_blocks = on_own_level(cohort, score, params.detector.budget * (1 - share), settings)
+        known_threshold, known_blocks = on_own_level(cohort, score, promised["known"], settings)
         alike = alike_of(scores, cohort, known_blocks, settings)
-    spent = params.detector.budget * share
+    spent = promised["unusual"]
     unusual_threshold, unusual_blocks = on_own_level(cohort, unusual, spent, settings)
     rarity, known_rarity, either_rarity = anomaly.rarity_scales(
         unusual[quiet], None if score is None else score[quiet], context_of(held.x[quiet])

@@ -398,11 +398,7 @@ def promised(world: World, thresholds: Thresholds) -> dict[str, float]:
     Without a supervised model the unusual channel has the whole budget.
     """
     chosen = world.settings.params.detector
-    return {
-        "unusual": chosen.budget * (1.0 if thresholds.known is None else chosen.share_unusual),
-        "known": chosen.budget * (1 - chosen.share_unusual),
-        "both": chosen.budget,
-    } | dict(thresholds.nominal)
+    return chosen.promised(known=thresholds.known is not None) | dict(thresholds.nominal)
 
 
 def nominal(promises: Mapping[str, float], world: World, scores: Mapping[str, EventScore]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def thresholds(found: Calibrated, kinds: Sequence[str], settings: Settings) -> L
     def factors(score: Doubles, blocks: Usual) -> Doubles:
         return own_level.factors_of(score, time, blocks, plan)
 
-    shares = sorted({*SHARES, params.detector.share_unusual})
+    shares = sorted({*SHARES, params.detector.share})
     spent = [params.detector.budget * share for share in shares]
     left = [params.detector.budget * (1 - share) for share in shares]
     unusual = found.unusual / factors(found.unusual, found.calibration.unusual_blocks)
@@ -91,7 +91,7 @@ def tables(
         if kind in met and kind in limits[0]["without"]
     }
     return {
-        "served": settings.params.detector.share_unusual,
+        "served": settings.params.detector.share,
         "people": len(world.cases),
         "episodes": len(world.cohort.episodes),
         "hidden": sorted(without),

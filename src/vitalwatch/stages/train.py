@@ -353,7 +353,9 @@ def _card(
         "kinds": list(calibration.kinds),
         "step_minutes": settings.schema.step_minutes,
         "people": {name: int(count) for name, count in people.items()},
-        "promised_false_alarms": _promised(settings, known=np.isfinite(calibration.known_threshold)),
+        "promised_false_alarms": settings.params.detector.promised(
+            known=bool(np.isfinite(calibration.known_threshold))
+        ),
         "calibrated_on_labels": bool(held.told.any()),
         "horizons_minutes": list(sequences.horizons(settings.params.forecaster, settings.schema)),
         "horizons_dropped_minutes": list(sequences.dropped_horizons(settings.params.forecaster, settings.schema)),
@@ -361,14 +363,6 @@ def _card(
         "models": cards.told_of_training(known=bool(np.isfinite(calibration.known_threshold))),
         "trained_on": sorted(member.grid.person for member in members),
     }
-
-
-def _promised(settings: Settings, *, known: np.bool_ | bool) -> dict[str, float]:
-    """Return false alarms per worn person-day that each channel's threshold was chosen for."""
-    detector = settings.params.detector
-    share = detector.share_unusual if known else 1.0
-    promised = {"unusual": detector.budget * share, "both": detector.budget}
-    return promised | ({"known": detector.budget * (1 - share)} if known else {})
 
 
 def _notes(

@@ -107,10 +107,9 @@ class Detectors:
         return {role: (surprise[role] + level[role]) / 2 for role in HELD}, total(a, b)
 
     def _both(self) -> tuple[Doubles, Cost]:
-        roles, chosen = self._roles, self._roles.settings.params.detector
+        roles, promised = self._roles, self._roles.settings.params.detector.promised(known=True)
         (surprise, a), (level, b) = strongest(self.surprise("groups")), strongest(self.level("heads"))
-        unusual, known = chosen.budget * chosen.share_unusual, chosen.budget * (1 - chosen.share_unusual)
-        over = judging.over(roles, surprise, unusual) | judging.over(roles, level, known)
+        over = judging.over(roles, surprise, promised["unusual"]) | judging.over(roles, level, promised["known"])
         return roles.cohort("judge").score(over).counts, total(a, b)
 
     def surprise(self, name: str) -> tuple[Scores, Cost]:

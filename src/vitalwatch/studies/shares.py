@@ -33,7 +33,7 @@ class Shares:
 
     def alternatives(self) -> list[Alternative]:
         """Return what stands in the tables; the first of each is what params.yaml has."""
-        today = self._roles.settings.params.detector.share_unusual
+        today = self._roles.settings.params.detector.share
         shares = [today, *(share for share in SHARES if share != today)]
         judges = {KNOWN_KINDS: ("event_f1", self._known), HIDDEN_KINDS: ("recall", self._hidden)}
         return [
