@@ -488,10 +488,9 @@ class Engine:
         while not self._stop.wait(0.5):
             try:
                 self.transactions.follow()
-                if not self._is_known:
+                if self.vigil.stand() or not self._is_known:
                     self._is_known = True
                     self.ordering.everybody()
-                self.vigil.stand()
                 self.catch_up()
                 self.ordering.run(self.production.answering())
                 self._look_after()

@@ -53,7 +53,7 @@ class Transactions:
         """Yield the writer, and what takes states to put at hand once everything is committed."""
         staged: dict[int, Held] = {}
         with self.turn:
-            self.intake.late = 0
+            self.intake.begin()
             try:
                 with self.database.writing() as connection:
                     self._compare(generation.word(connection))
@@ -62,6 +62,7 @@ class Transactions:
                 self.layouts.forget()  # some may have been made by what did not happen
                 raise
             self.recall.keep(staged)
+            self.intake.committed()
             if self.intake.late:
                 self.came_late(self.intake.late)
 
