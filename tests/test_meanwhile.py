@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +15,9 @@ from vitalwatch import intake
 from vitalwatch.database import connection as database_connection
 from vitalwatch.database import judgements
 from vitalwatch.database.connection import PRAGMAS, Database
+from vitalwatch.database.erasure import erase
+from vitalwatch.tables import MINUTE
+from vitalwatch.timestamps import rfc3339
 
 FOREVER = 1 << 60
 ROWS = 400
@@ -140,3 +143,83 @@ def test_what_is_set_for_somebody_while_their_late_readings_are_looked_at_holds_
         assert 4 == put_in_order(each)
         each.send(rows()[-1:])
     assert (told(calm), remembered(calm)) == (told(ward), remembered(ward))
+
+
+def test_rules_remember_what_was_set_though_the_first_readings_after_it_could_not_be_written(ward, calm, monkeypatch):
+    def full(place: str) -> None:
+        if place == "before-commit":
+            raise OSError
+
+    for each in (calm, ward):
+        each.send(rows()[:-1])
+        each.engine.set_limits("anna", MEAN, "nurse")
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "failpoint", full)
+        with pytest.raises(OSError):
+            ward.send(rows()[-1:])
+    for each in (calm, ward):
+        each.send(rows()[-1:])
+
+    assert remembered(calm) == remembered(ward)
+
+
+def test_changed_rules_know_the_rows_that_were_scored_while_they_were_tried(ward, calm, monkeypatch):
+    calm.send(rows()[:-1])
+    calm.engine.set_limits("anna", MEAN, "nurse")
+    ward.send(rows()[:-13])
+    tried = ward.engine.try_limits
+
+    def slowly(*asked):
+        found = tried(*asked)
+        ward.send(rows()[-13:-1])
+        return found
+
+    monkeypatch.setattr(ward.engine, "try_limits", slowly)
+    ward.engine.set_limits("anna", MEAN, "nurse")
+    for each in (calm, ward):
+        each.send(rows()[-1:])
+
+    assert remembered(calm) == remembered(ward)
+
+
+def between(ward: Ward, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Have something happen once before the engine's next transaction begins."""
+    due, transactions = [happens], ward.engine.transactions
+
+    def writer() -> AbstractContextManager[object]:
+        if due:
+            due.pop()()
+        return transactions()
+
+    monkeypatch.setattr(ward.engine, "transactions", writer)
+
+
+def ahead(ward: Ward) -> dict[str, object]:
+    """Return a reading that is refused now and passes in an hour."""
+    return {"person": "anna", "time": rfc3339(ward.clock() + 60 * MINUTE), "heart_rate": 70}
+
+
+def test_who_is_erased_while_refused_readings_are_run_again_does_not_come_back_with_them(ward, monkeypatch):
+    def erased() -> None:
+        with ward.engine.database.writing() as connection:
+            erase(connection, ward.engine.person("anna"))
+
+    ward.send([*rows()[:5], ahead(ward)])
+    ward.clock.ms += 120 * MINUTE
+    between(ward, monkeypatch, erased)
+
+    assert {"read": 0, "accepted": 0, "duplicate": 0} == ward.engine.replay("nurse").counts
+    assert [] == ward.engine.people()
+
+
+def test_two_who_run_refused_readings_again_at_once_take_each_once_and_keep_each_once(ward, monkeypatch):
+    one = {"person": "anna", "time": rfc3339(ward.clock()), "heart_rate": 70, "event_id": "a"}
+    ward.send([one, one | {"heart_rate": 71}, ahead(ward)])
+    ward.clock.ms += 120 * MINUTE
+    found = []
+    between(ward, monkeypatch, lambda: found.append(ward.engine.replay("colleague").counts))
+    found.append(ward.engine.replay("nurse").counts)
+
+    assert {"read": 2, "accepted": 1, "duplicate": 0, "event_id_conflict": 1} == found[0]
+    assert {"read": 0, "accepted": 0, "duplicate": 0} == found[1]
+    assert {"event_id_conflict": 1} == ward.engine.quarantine().counts

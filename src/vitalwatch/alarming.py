@@ -122,7 +122,10 @@ class Alarming:
         outbox.add(connection, now, [(outbox.PERSON, person, {"time": now, "changed": DISCHARGED})])
 
     def forget(self) -> None:
-        """Let go of what is known of people: the database is another."""
+        """Let go of the judges at hand: the database is another, or what one of them saw was not committed.
+
+        Who is judged next has what rules remember read from the database.
+        """
         self._judges.clear()
 
     def due(self, connection: Connection, now: int, seen: Seen | None, found: Found) -> list[Observed] | None:

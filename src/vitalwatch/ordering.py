@@ -56,8 +56,10 @@ class Ordering:
 
     def run(self, served: Served | None) -> int:
         """Put late readings in order, of one person after the other, and return how many readings there were."""
+        if served is None:
+            return 0
         done = 0
-        for no in sorted(self.intake.disorder) if served is not None else ():
+        for no in sorted(self.intake.disorder):
             first = self.intake.disorder.pop(no, None)  # before anything is read: what comes meanwhile is due again
             if first is None:  # of a database that is another now
                 continue
