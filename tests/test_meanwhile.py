@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from serving_world import Ward, messages
+from serving_world import OTHER, RUN, Ward, messages
 from tiny import somebody
 from vitalwatch import intake
 from vitalwatch.database import connection as database_connection
@@ -223,3 +223,55 @@ def test_two_who_run_refused_readings_again_at_once_take_each_once_and_keep_each
     assert {"read": 2, "accepted": 1, "duplicate": 0, "event_id_conflict": 1} == found[0]
     assert {"read": 0, "accepted": 0, "duplicate": 0} == found[1]
     assert {"event_id_conflict": 1} == ward.engine.quarantine().counts
+
+
+def test_a_process_without_the_watch_leaves_people_with_the_run_that_the_other_serves(ward, tiny_bundle):
+    other = ward.open()
+    other.run()
+    ward.place.add_run(OTHER, tiny_bundle)
+    ward.send(rows()[:20])
+    assert OTHER == ward.engine.person("anna").run
+    former = replace(other.catching_up, now=ward.clock)
+    serves = other.production.loaded(RUN)
+
+    assert 0 == former.run(serves, has_watch=False)
+    assert OTHER == ward.engine.person("anna").run
+    other.close()
+
+
+def test_who_is_left_waiting_by_the_process_with_the_watch_is_moved_by_any_other(ward, tiny_bundle):
+    ward.send(rows()[:20])
+    ward.place.add_run(OTHER, tiny_bundle)
+    ward.again()  # it knows nothing of the run before
+    ward.send(rows()[20:21])
+    assert ward.engine.person("anna").behind
+    assert 0 == ward.engine.catch_up(has_watch=False)
+
+    ward.clock.ms += 31_000
+    assert 1 == ward.engine.catch_up(has_watch=False)
+    assert (OTHER, False) == (ward.engine.person("anna").run, ward.engine.person("anna").behind)
+
+
+def test_who_is_moved_to_another_run_has_what_was_put_in_order_meanwhile(ward, calm, tiny_bundle):
+    for each in (calm, ward):
+        each.send(without_late()[:-1])
+        each.send(rows()[LATE])
+    assert 4 == put_in_order(calm)
+    former = ward.engine.production.answering()
+    for each in (calm, ward):
+        each.place.add_run(OTHER, tiny_bundle)
+    calm.engine.catch_up()
+    due, transactions = [lambda: ward.engine.ordering.run(former)], ward.engine.transactions
+
+    def writer() -> AbstractContextManager[object]:
+        if due:
+            due.pop()()
+        return transactions()
+
+    replace(ward.engine.catching_up, writing=writer).run(ward.engine.production.answering())
+    ward.engine.catch_up()
+    for each in (calm, ward):
+        assert OTHER == each.engine.person("anna").run
+        each.send(rows()[-1:])
+
+    assert told(calm) == told(ward)

@@ -200,9 +200,9 @@ class Engine:
                 became.append(error)
         return became
 
-    def catch_up(self) -> int:
+    def catch_up(self, *, has_watch: bool = True) -> int:
         """Score readings that wait, as `catching_up.CatchingUp.run`."""
-        return self.catching_up.run(self.production.answering())
+        return self.catching_up.run(self.production.answering(), has_watch=has_watch)
 
     # what is known
 
@@ -489,7 +489,7 @@ class Engine:
                 if self.vigil.stand() or not self._is_known:
                     self._is_known = True
                     self.ordering.everybody()
-                self.catch_up()
+                self.catch_up(has_watch=self.vigil.guarding is not None)
                 self.ordering.run(self.production.answering())
                 self._look_after()
                 self.tally.write()
