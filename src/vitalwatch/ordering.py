@@ -6,7 +6,6 @@ again from its step on, in one transaction with the mark that it is late no more
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,8 +21,6 @@ from vitalwatch.production import Served
 from vitalwatch.recall import Recall
 from vitalwatch.replaying import Writing
 from vitalwatch.store import failpoint
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,10 +52,14 @@ class Ordering:
                     self.intake.due(one.no, first)
 
     def run(self, served: Served | None) -> int:
-        """Put late readings in order, of one person after the other, and return how many readings there were."""
+        """Put late readings in order, of one person after the other, and return how many readings there were.
+
+        Raises:
+            DatabaseError: Those of somebody could not be, and are due as before; the others' are in order.
+        """
         if served is None:
             return 0
-        done = 0
+        done, failed = 0, None
         for no in sorted(self.intake.disorder):
             first = self.intake.disorder.pop(no, None)  # before anything is read: what comes meanwhile is due again
             if first is None:  # of a database that is another now
@@ -67,8 +68,10 @@ class Ordering:
                 done += self._one(no, first, served)
             except DatabaseError as error:  # busy or full, for a while
                 self.intake.due(no, first)
-                log.warning("late readings of one person wait to be put in order: %s", error)
+                failed = error
             self.look_after()
+        if failed is not None:
+            raise failed
         return done
 
     def _one(self, no: int, first: int, served: Served) -> int:
