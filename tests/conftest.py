@@ -22,7 +22,14 @@ SERVING = (  # a circle of their own
     *("alerting", "api", "database", "ui"),
     *("test_alarming.py", "test_alike.py", "test_changes.py", "test_clearing.py", "test_closed.py", "test_devices.py"),
     *("test_discharged.py", "test_engine.py"),
-    *("test_guarding.py", "test_impossible_pairs.py", "test_ordering.py", "test_production.py", "test_promotion.py"),
+    *(
+        "test_guarding.py",
+        "test_impossible_pairs.py",
+        "test_meanwhile.py",
+        "test_ordering.py",
+        "test_production.py",
+        "test_promotion.py",
+    ),
     *("test_rehearsal.py", "test_replaying.py", "test_slow_ramps.py"),
     *("test_same_numbers.py", "test_system_alarms.py", "test_undelivered.py", "test_unit_swaps.py"),
 )

@@ -34,6 +34,23 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that waits to be buried does not."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # the second where it ends while it is read
+        return False
+
+
+def children(pid: int) -> list[int]:
+    """Return the process ids of a process's children, whichever thread began them."""
+    found: list[int] = []
+    for told in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+            found += map(int, told.read_text().split())
+    return found
+
+
 class Server:
     """One server.
 

@@ -391,6 +391,18 @@ def test_who_is_discharged_is_not_missed_until_a_reading_comes(watched):
     assert 1 == len(watched.alarms(SILENCE))
 
 
+def test_who_is_discharged_after_the_watchdog_looked_is_not_missed_again(watched, monkeypatch):
+    watched.passes(0)
+    watched.passes(31)
+    looked = watched.engine.vigil._seen
+    assert {SILENT} == set(looked.wear.values())
+    monkeypatch.setattr(watched.engine.vigil.guarding, "beat", lambda pulse: looked)
+
+    watched.engine.discharge("anna", "clerk")
+    watched.passes(0)
+    assert [] == watched.alarms(SILENCE)
+
+
 def test_readings_that_wait_too_long_are_an_alarm_about_no_person(watched):
     watched.engine.catch_up()
     with watched.engine.database.writing() as connection:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from vitalwatch.alarms import intervals, merge_and_cut, persisted, persistent
@@ -36,6 +37,7 @@ def test_what_comes_later_changes_no_earlier_alarm(need, of):
     assert all(whole[: n + 1].tolist() == persistent(over[: n + 1], need, of).tolist() for n in range(60))
 
 
+@examples(deadline=None)
 @given(
     st.lists(st.one_of(st.floats(-5, 5), st.just(float("nan"))), max_size=40),
     st.sampled_from([(1, 1), (2, 3), (3, 5)]),

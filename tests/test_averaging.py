@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from vitalwatch import averaging
@@ -24,6 +25,7 @@ def in_chunks(outputs: np.ndarray, judged: np.ndarray, rows: int, cuts: list[int
     return np.concatenate(found)
 
 
+@examples(deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     rows=st.integers(1, 12),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from vitalwatch.tables import MINUTE, Alarm
@@ -67,6 +68,7 @@ def test_an_alarm_is_told_when_it_grows_and_never_again():
     assert channel.open is None  # the hour in which another could have joined it is over
 
 
+@examples(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=150), st.sets(st.integers(1, 149), max_size=20))
 def test_any_chunks_give_the_same_alarms(over: list[bool], cuts: set[int]) -> None:
     inside = tuple(sorted(cut for cut in cuts if cut < len(over)))
@@ -74,6 +76,7 @@ def test_any_chunks_give_the_same_alarms(over: list[bool], cuts: set[int]) -> No
     assert watched(over) == watched(over, inside)
 
 
+@examples(deadline=None)
 @given(st.lists(st.booleans(), max_size=200))
 def test_a_calm_channel_is_left_as_it_is_by_a_row_that_is_not_over(over: list[bool]):
     time = np.arange(len(over) + 1, dtype=np.int64) * STEP

@@ -122,7 +122,10 @@ class Alarming:
         outbox.add(connection, now, [(outbox.PERSON, person, {"time": now, "changed": DISCHARGED})])
 
     def forget(self) -> None:
-        """Let go of what is known of people: the database is another."""
+        """Let go of the judges at hand: the database is another, or what one of them saw was not committed.
+
+        Who is judged next has what rules remember read from the database.
+        """
         self._judges.clear()
 
     def due(self, connection: Connection, now: int, seen: Seen | None, found: Found) -> list[Observed] | None:
@@ -136,11 +139,13 @@ class Alarming:
     def tick(self, connection: Connection, observed: Sequence[Observed], now: int, seen: Seen | None = None) -> None:
         """Let time pass: pauses end, acknowledged alarms come back, the unanswered escalate, silences are told.
 
-        Whoever was heard since the watchdog looked (`seen`) is not silent: what a reading began just now goes on.
+        Whoever was heard since the watchdog looked (`seen`) is not silent: what a reading began just now goes on. Who
+        was discharged since then is not missed: the watchdog will say no more of them, so nothing would end the alarm.
         """
         names = {alert.person for alert in self._open(connection)} | {one.person for one in observed}
         persons = [*people.named(connection, names).values(), NOBODY_IN_PARTICULAR]
-        known = {person.pseudonym: person.stored for person in persons}
+        gone = judgements.discharged(connection)
+        known = {person.pseudonym: person.stored for person in persons if person.no not in gone}
         told = [one for one in observed if one.person in known]
         if seen is not None:
             told = [one for one in told if not seen.outdated(one, known[one.person])]

@@ -91,22 +91,20 @@ class Engine:
         self.promotion = Promotion(settings.artifacts, trusted, self.production, self.audit)
         self._secret, self._layouts = secret, Layouts()
         within_ms = minutes(settings.config.database.late_within) * MINUTE
-        self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand, within_ms)
+        recall = self._recall = Recall(self._layouts, secret, settings.config.database.people_at_hand, within_ms)
         self.rules = read_rules(settings.path(settings.config.alarms.rules), settings.schema)
         self.receivers = names_of(settings)
-        self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
-        self.intake = Intake(secret, self._layouts, self._recall, self._alarming.alarm, within_ms)
+        alarming = self._alarming = Alarming(self.rules, settings.schema, self.production, secret, self.receivers)
+        self.intake = Intake(secret, self._layouts, recall, alarming.alarm, within_ms)
         self._ahead_ms = minutes(settings.params.ingest.max_clock_ahead) * MINUTE
         self._stop, self._is_known = threading.Event(), True
-        self.transactions = Transactions(database, self._layouts, self._recall, self.intake, self._forget)
+        self.transactions = Transactions(database, self._layouts, recall, self.intake, self._forget, alarming.forget)
         self.vigil = Vigil(
-            settings, database, self.rules, self._alarming, self.production,
+            settings, database, self.rules, alarming, self.production,
             writer=self.transactions, turn=self.transactions.turn, now=now,
         )  # fmt: skip
-        self.ordering = Ordering(
-            database, self._recall, self.intake, self._alarming, self.transactions, now, self._look_after
-        )  # fmt: skip
-        self.catching_up = CatchingUp(database, self._recall, self.intake, self.transactions, now, self._look_after)
+        self.ordering = Ordering(database, recall, self.intake, alarming, self.transactions, now, self._look_after)
+        self.catching_up = CatchingUp(database, recall, self.intake, self.transactions, now, self._look_after)
         self._worker: threading.Thread | None = None
 
     @classmethod
@@ -202,9 +200,9 @@ class Engine:
                 became.append(error)
         return became
 
-    def catch_up(self) -> int:
+    def catch_up(self, *, has_watch: bool = True) -> int:
         """Score readings that wait, as `catching_up.CatchingUp.run`."""
-        return self.catching_up.run(self.production.answering())
+        return self.catching_up.run(self.production.answering(), has_watch=has_watch)
 
     # what is known
 
@@ -389,7 +387,7 @@ class Engine:
                 raise ChangedMeanwhile("What was set for this person")
             change = {"before": before, "after": told}
             people.set_limits(connection, self._secret, found, told)
-            self._alarming.adopt(connection, found, tried)
+            self._alarming.adopt(connection, found, tried and tried.now(connection, self._recall, found))
             detail = audit.sealed(connection, self._secret, found.pseudonym, change)
             self.audit.write(connection, actor, "limits.set", found.pseudonym, detail)
         return tried
@@ -488,11 +486,10 @@ class Engine:
         while not self._stop.wait(0.5):
             try:
                 self.transactions.follow()
-                if not self._is_known:
+                if self.vigil.stand() or not self._is_known:
                     self._is_known = True
                     self.ordering.everybody()
-                self.vigil.stand()
-                self.catch_up()
+                self.catch_up(has_watch=self.vigil.guarding is not None)
                 self.ordering.run(self.production.answering())
                 self._look_after()
                 self.tally.write()

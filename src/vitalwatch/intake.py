@@ -6,6 +6,7 @@ Called by `engine`, under the one writer of the database. Nothing here is rememb
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -82,9 +83,9 @@ class Intake:
 
     Attributes:
         took: Is told the seconds that models needed for what came of one person.
-        late: Readings of the transaction under way that came too late to be scored; who begins one sets it to 0.
+        late: Readings of the transaction under way that came too late to be scored; who begins one says so by `begin`.
         disorder: By the person's number, the earliest time (UTC ms) of readings that are to be put in order: they came
-            late, by `within_ms` at most. Whoever does so takes them out.
+            late, by `within_ms` at most, and are committed. Whoever does so takes them out.
     """
 
     def __init__(self, secret: Secret, layouts: Layouts, recall: Recall, alarming: Alarming, within_ms: int) -> None:
@@ -94,6 +95,8 @@ class Intake:
         self.took: Callable[[float], None] = nobody_asks
         self.late, self.within_ms = 0, within_ms
         self.disorder: dict[int, int] = {}
+        self._near: dict[int, int] = {}  # the same of the transaction under way: nobody else sees its readings yet
+        self._turn = threading.Lock()
 
     def take(
         self, connection: Connection, deliveries: Sequence[Judged], now: int, served: Callable[[str], Served | None]
@@ -127,6 +130,20 @@ class Intake:
         failpoint("quarantine-written")
         failpoint("before-commit")
         return [batch.receipt() for batch in batches], held
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self.late, self._near = 0, {}
+
+    def committed(self) -> None:
+        """Have what came late in the transaction be put in order: it can be seen now."""
+        for no, first in self._near.items():
+            self.due(no, first)
+
+    def due(self, no: int, first: int) -> None:
+        """Have a person's late readings from a time on (UTC ms) be put in order."""
+        with self._turn:
+            self.disorder[no] = min(first, self.disorder.get(no, first))
 
     def forget(self) -> None:
         """Forget who waits to be put in order, and how events are named: the database is another."""
@@ -299,7 +316,7 @@ class Intake:
             self.late += len(times)
             near = [time for time in times if time >= newest - self.within_ms]
             if near:
-                self.disorder[person.no] = min(*near, self.disorder.get(person.no, near[0]))
+                self._near[person.no] = min(*near, self._near.get(person.no, near[0]))
 
     def _readings(self, connection: Connection, person: Person, mine: Sequence[New]) -> Readings:
         values = (

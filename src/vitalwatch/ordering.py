@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from vitalwatch.alarming import Alarming
-from vitalwatch.database import changes, landmarks, outbox, people, readings, snapshots
+from vitalwatch.database import changes, judgements, landmarks, outbox, people, readings, snapshots
 from vitalwatch.database.connection import Database
 from vitalwatch.database.people import Person
+from vitalwatch.errors import DatabaseError
 from vitalwatch.intake import Intake
 from vitalwatch.production import Served
 from vitalwatch.recall import Recall
@@ -43,41 +44,56 @@ class Ordering:
     look_after: Callable[[], None]
 
     def everybody(self) -> None:
-        """Look at all people, before new readings come: what a process that starts anew must do."""
+        """Look at all people: what a process must do that starts anew, or takes the watch from one that died."""
         with self.database.reading() as connection:
             for one in people.everyone(connection):
                 first = readings.disorder(connection, one, one.newest - self.intake.within_ms)
                 if first is not None:
-                    self.intake.disorder[one.no] = first
+                    self.intake.due(one.no, first)
 
     def run(self, served: Served | None) -> int:
-        """Put late readings in order, of one person after the other, and return how many readings there were."""
-        done = 0
-        for no, first in sorted(self.intake.disorder.items()):
-            if served is not None:
+        """Put late readings in order, of one person after the other, and return how many readings there were.
+
+        Raises:
+            DatabaseError: Those of somebody could not be, and are due as before; the others' are in order.
+        """
+        if served is None:
+            return 0
+        done, failed = 0, None
+        for no in sorted(self.intake.disorder):
+            first = self.intake.disorder.pop(no, None)  # before anything is read: what comes meanwhile is due again
+            if first is None:  # of a database that is another now
+                continue
+            try:
                 done += self._one(no, first, served)
-                self.look_after()
+            except DatabaseError as error:  # busy or full, for a while
+                self.intake.due(no, first)
+                failed = error
+            self.look_after()
+        if failed is not None:
+            raise failed
         return done
 
     def _one(self, no: int, first: int, served: Served) -> int:
-        first = min(first, self.intake.disorder.pop(no, first))
         with self.database.reading() as connection:
             person = people.numbered(connection, no)
             if person is None:
                 return 0
             if person.behind or person.run not in ("", served.run):
-                self._later(no, first)
+                self.intake.due(no, first)
                 return 0
             since = self._since(connection, person, first, served)
             if since is None:
                 return 0
+            basis = _basis(connection, person)
             before = self.recall.before(connection, person, served, since, self.look_after)
         with self.writing() as (connection, keep):
             person = people.numbered(connection, no)
             if person is None:  # erased meanwhile
                 return 0
-            if person.behind or person.run != served.run or self._since(connection, person, first, served) != since:
-                self._later(no, first)
+            same = basis == _basis(connection, person) and not person.behind
+            if not same or self._since(connection, person, first, served) != since:
+                self.intake.due(no, first)
                 return 0
             failpoint("order-begun")
             count, now = readings.mark_in_order(connection, person, since), self.now()
@@ -93,10 +109,6 @@ class Ordering:
         failpoint("order-committed")
         return count
 
-    def _later(self, no: int, first: int) -> None:
-        """Leave a person to the next time."""
-        self.intake.disorder[no] = min(first, self.intake.disorder.get(no, first))
-
     def _since(self, connection: Connection, person: Person, floor: int, served: Served) -> int | None:
         """Return the start of the step of a person's earliest late reading from a time on, None where none is.
 
@@ -108,3 +120,8 @@ class Ordering:
             floor = max(floor, (readings.newest_until(connection, person, begun[-1].no) // step_ms + 1) * step_ms)
         first = readings.disorder(connection, person, floor)
         return None if first is None else first // step_ms * step_ms
+
+
+def _basis(connection: Connection, person: Person) -> tuple[str, bytes | None, bytes | None]:
+    """Return what a state and what rules remember are made under: run, profile and own rules, sealed."""
+    return person.run, person.profile, judgements.limits(connection, [person]).get(person.no)

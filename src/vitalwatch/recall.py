@@ -123,7 +123,13 @@ class Recall:
         """Yield what is held and said of a person's scored readings from a time on (UTC ms), from nothing known."""
         profile = changes.profile_after(connection, self._secret, person, 0)
         held = Held(served.run, 0, served.monitor.begin(person.pseudonym, profile))
-        for one in changes.of_person(connection, person, after=0, through=person.scored):
+        return self.going_on(connection, person, served, held, since)
+
+    def going_on(
+        self, connection: Connection, person: Person, served: Served, held: Held, since: int
+    ) -> Iterator[tuple[Held, Answers]]:
+        """Yield what is held and said of a person's scored readings (none before `since`, UTC ms) after a state."""
+        for one in changes.of_person(connection, person, after=held.through, through=person.scored):
             for newer, answers in self._stretches(connection, person, served, held, since, one.no):
                 held = newer
                 yield held, answers

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,9 +17,8 @@ from vitalwatch.alerting.reliving import recalled
 from vitalwatch.alerting.rules import Personal, Rules
 from vitalwatch.database import readings
 from vitalwatch.database.people import Person
-from vitalwatch.monitor import State
 from vitalwatch.production import Served
-from vitalwatch.recall import DAYS_MORE, Recall
+from vitalwatch.recall import DAYS_MORE, Held, Recall
 from vitalwatch.tables import DAY, Answers
 
 DAYS = 14  # of history that are told
@@ -35,6 +34,7 @@ class Rehearsal:
         alarms, before: By rule: alarms with the new settings, and with those in force.
         changed: Rules that are asked otherwise than before.
         memory: What the new rules remember after the newest row.
+        served, judge, held: Who said so, by which rules, and the state after that row; None without a row.
     """
 
     days: float
@@ -42,6 +42,18 @@ class Rehearsal:
     before: Mapping[str, int]
     changed: frozenset[str]
     memory: Memory
+    served: Served
+    judge: Judge
+    held: Held | None
+
+    def now(self, connection: Connection, recall: Recall, person: Person) -> Rehearsal:
+        """Return it with what the new rules remember after rows that were scored since it was made."""
+        held, memory = self.held, self.memory
+        if held is None:
+            return self
+        for newer, answers in recall.going_on(connection, person, self.served, held, held.state.newest):
+            held, memory = newer, self.judge.look(memory, answers)[0]
+        return replace(self, held=held, memory=memory)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; rules that raised nothing are told where they are new or changed."""
@@ -74,17 +86,17 @@ def rehearse(
     """
     schema = served.monitor.schema
     new, old = Judge(rules, schema, wanted), Judge(rules, schema, own)
-    state, parts = _history(connection, recall, person, served)
+    held, parts = _history(connection, recall, person, served)
     changed = frozenset(
         name for name in {*new.in_force, *old.in_force} if _asked(new).get(name) != _asked(old).get(name)
     )
-    if state is None:
-        return Rehearsal(0.0, {}, {}, changed, Memory())
+    if held is None:
+        return Rehearsal(0.0, {}, {}, changed, Memory(), served, new, None)
     end = int(parts[-1].time[-1]) + schema.step_ms
     since = max(end - DAYS * DAY, int(parts[0].time[0]))
-    (lived, memory), (before, _) = (recalled(judge, state, parts) for judge in (new, old))
+    (lived, memory), (before, _) = (recalled(judge, held.state, parts) for judge in (new, old))
     now, was = (Counter(one.alert.rule for one in told if one.start >= since) for told in (lived, before))
-    return Rehearsal((end - since) / DAY, now, was, changed, memory)
+    return Rehearsal((end - since) / DAY, now, was, changed, memory, served, new, held)
 
 
 def _asked(judge: Judge) -> dict[str, Any]:
@@ -93,13 +105,13 @@ def _asked(judge: Judge) -> dict[str, Any]:
 
 def _history(
     connection: Connection, recall: Recall, person: Person, served: Served
-) -> tuple[State | None, Sequence[Answers]]:
-    """Return the monitor's state after a person's newest days and its answers, from days before those that are told."""
+) -> tuple[Held | None, Sequence[Answers]]:
+    """Return what is held after a person's newest days and its answers, from days before those that are told."""
     days = DAYS + served.monitor.chosen.baseline.days_back + DAYS_MORE
     since = max(person.newest - days * DAY, readings.time_of_newest(connection, person, MOST_READINGS))
-    state, parts = None, []
-    for held, answers in recall.lived(connection, person, served, since):
-        state = held.state
+    held, parts = None, []
+    for newer, answers in recall.lived(connection, person, served, since):
+        held = newer
         if len(answers):
             parts.append(answers)
-    return (state, parts) if parts else (None, ())
+    return (held, parts) if parts else (None, ())

@@ -95,6 +95,10 @@ class Replaying:
         for (source, ward), those in good.items():
             sender = Sender(source, actor, frozenset({ward}) if ward else wards)
             with self.writing() as (connection, keep):
+                there = quarantine.wards_of(connection, [no for no, _ in those])
+                counts["read"] -= len(those)
+                those = [one for one in those if there.get(one[0]) == ward]  # else erased, moved or taken meanwhile
+                counts["read"] += len(those)
                 delivery = Judged([one for _, one in those], sender)
                 (receipt,), held = self.intake.take(connection, [delivery], now, self.serving)
                 quarantine.remove(connection, [no for no, _ in those])

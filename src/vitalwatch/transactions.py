@@ -30,6 +30,7 @@ class Transactions:
         database: Written to.
         layouts, recall, intake: Of the engine: what a process remembers of a database.
         forget: Forgets the rest.
+        undone: Lets go of what was made in a transaction that failed.
         turn: Held by whoever writes.
         came_late: Is told how many readings of a committed transaction came too late to be scored.
         word: The life of the database that is known (`generation.word`).
@@ -40,6 +41,7 @@ class Transactions:
     recall: Recall
     intake: Intake
     forget: Callable[[], None]
+    undone: Callable[[], None]
     turn: threading.RLock = field(default_factory=threading.RLock)
     came_late: Callable[[int], None] = nobody_asks
     word: str = field(init=False)
@@ -53,15 +55,17 @@ class Transactions:
         """Yield the writer, and what takes states to put at hand once everything is committed."""
         staged: dict[int, Held] = {}
         with self.turn:
-            self.intake.late = 0
+            self.intake.begin()
             try:
                 with self.database.writing() as connection:
                     self._compare(generation.word(connection))
                     yield connection, staged.update
             except BaseException:
                 self.layouts.forget()  # some may have been made by what did not happen
+                self.undone()
                 raise
             self.recall.keep(staged)
+            self.intake.committed()
             if self.intake.late:
                 self.came_late(self.intake.late)
 

@@ -66,8 +66,11 @@ class Vigil:
         self._looked_at = 0  # newest refused reading by number
         self._seen: Seen | None = None
 
-    def stand(self) -> None:
+    def stand(self) -> bool:
         """Take the watch, unless another process has it; let go of it where one took it meanwhile.
+
+        Returns:
+            Whether it was taken now: what another process had under way may have been left undone.
 
         Raises:
             DatabaseError: The database cannot be reached. Who had the watch goes on: the watchdog tells of the silence.
@@ -82,6 +85,8 @@ class Vigil:
                 notices.drop_others(connection, names_of(self._settings))
             self.guarding = Guarding(self._settings, self._rules, notices.Outgoing(self._database))
             self.guarding.start()
+            return True
+        return False
 
     def leave(self) -> None:
         """Let another have it."""

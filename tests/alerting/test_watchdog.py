@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from real_server import alive
 from receiving_world import Got, http_receiver
 from vitalwatch.alerting.pulse import Pulse, beat, read_pulse
 from vitalwatch.alerting.watchdog import (
@@ -259,18 +260,9 @@ def test_the_watchdog_ends_with_the_server_however_that_dies(tmp_path):
     server.wait()
     server.stdout.close()
 
-    while running(pid) and time.monotonic() - began < 30:
+    while alive(pid) and time.monotonic() - began < 30:
         time.sleep(0.05)
-    assert not running(pid)
-
-
-def running(pid: int) -> bool:
-    """Whether a process runs; one that waits to be buried does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    assert not alive(pid)
 
 
 def test_a_watchdog_that_is_stopped_is_gone(tmp_path):

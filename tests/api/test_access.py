@@ -168,7 +168,9 @@ def test_more_than_may_wait_is_sent_away_and_the_others_are_answered(own, monkey
         monkeypatch.setattr(own.app.state.desk, "compute", Turns(3))
         await own.app.state.desk.compute._lock.acquire()
         asked = [asyncio.ensure_future(own.asked("POST", "/predict", {})) for _ in range(8)]
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(30):
+            while sum(one.done() for one in asked) < 5:  # all have come, and these were sent away
+                await asyncio.sleep(0.01)
         own.app.state.desk.compute._lock.release()
         answers = await asyncio.gather(*asked)
         assert {"1"} == {one.headers["retry-after"] for one in answers if one.status == 503}

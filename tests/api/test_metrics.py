@@ -155,7 +155,9 @@ def test_requests_that_wait_with_readings_are_told(house: Api) -> None:
         import asyncio
 
         sending = [asyncio.ensure_future(house.asked("POST", "/readings", house.rows[i])) for i in range(3)]
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(20):
+            while house.app.state.desk.readings.backlog < 3:
+                await asyncio.sleep(0.01)
         told = (await house.asked("GET", "/metrics")).body
         done.set()
         assert {202} == {one.status for one in await asyncio.gather(*sending)}

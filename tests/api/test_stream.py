@@ -51,6 +51,13 @@ class Stream:
                 await asyncio.sleep(0.01)
         return events_of(self.chunks)
 
+    async def begun(self) -> Stream:
+        """Return the stream once it has begun: what happens from then on is told."""
+        async with asyncio.timeout(30):
+            while b"retry: " not in b"".join(self.chunks):
+                await asyncio.sleep(0.01)
+        return self
+
     async def leave(self) -> None:
         self.gone.set()
         await asyncio.wait_for(self.task, 10)
@@ -64,8 +71,7 @@ def test_a_stream_tells_what_happens_from_now_on_and_goes_on_behind_any_event(ow
     sent(own, 0, 50)
 
     async def listen() -> tuple[list[dict], list[dict], list[dict]]:
-        first = Stream(own)
-        await asyncio.sleep(0.1)
+        first = await Stream(own).begun()
         await asyncio.to_thread(sent, own, 50, 50)
         here = await first.until(2)
         await first.leave()
@@ -88,8 +94,7 @@ def test_a_stream_tells_what_happens_from_now_on_and_goes_on_behind_any_event(ow
 
 def test_a_reading_that_is_sent_over_rest_is_on_the_stream_at_once(own):
     async def listen() -> float:
-        stream = Stream(own)
-        await asyncio.sleep(0.1)
+        stream = await Stream(own).begun()
         start = own.loop.time()
         reading = {"person": "anna", "time": "2026-01-05T08:00:00Z", "heart_rate": 200}
         assert 202 == (await own.asked("POST", "/readings", reading)).status
@@ -126,8 +131,7 @@ def test_a_stream_ends_when_its_key_ends_and_when_the_server_stops(own, monkeypa
     key, other = own.key(["read"]), own.key(["read"])
 
     async def listen() -> tuple[bool, bool]:
-        stream, lasting = Stream(own, key=key), Stream(own, key=other)
-        await asyncio.sleep(0.2)
+        stream, lasting = await Stream(own, key=key).begun(), await Stream(own, key=other).begun()
         with own.engine.database.writing() as connection:
             access.end(connection, key.split("_")[1], own.engine.now() - 1)
         own.forget()
@@ -145,8 +149,7 @@ def test_streams_are_counted_and_limited(own, monkeypatch):
     monkeypatch.setattr(desk, "chosen", desk.chosen.model_copy(update={"streams": 1}))
 
     async def listen() -> int:
-        stream = Stream(own)
-        await asyncio.sleep(0.1)
+        stream = await Stream(own).begun()
         status = (await own.asked("GET", "/events")).status
         assert b"vitals_event_streams 1.0" in (await own.asked("GET", "/metrics")).body
         await stream.leave()
@@ -161,8 +164,7 @@ def test_one_key_holds_no_more_than_its_share_of_streams(own, monkeypatch):
     monkeypatch.setattr(desk, "chosen", desk.chosen.model_copy(update={"streams_a_key": 1}))
 
     async def listen() -> tuple[int, str]:
-        stream = Stream(own)
-        await asyncio.sleep(0.1)
+        stream = await Stream(own).begun()
         answer = await own.asked("GET", "/events")
         await stream.leave()
         return answer.status, answer.code
@@ -247,8 +249,7 @@ def test_who_listens_while_the_database_is_restored_is_told_at_once_and_gets_wha
     before = engine.events_kept()[1]
 
     async def listen() -> tuple[list[dict], dict]:
-        stream = Stream(own)
-        await asyncio.sleep(0.1)
+        stream = await Stream(own).begun()
         await asyncio.to_thread(backup.restore, engine.database, path, replace=True)
         await asyncio.to_thread(engine.transactions.follow)  # as the engine's thread does twice a second
         await stream.until(1)
@@ -266,13 +267,31 @@ def test_who_listens_while_the_database_is_restored_is_told_at_once_and_gets_wha
     assert "reset" == again["kind"]
 
 
+def test_who_begins_while_the_database_is_restored_is_told_too(own, tmp_path, monkeypatch):
+    sent(own, 0, 10)
+    path, engine, kept = tmp_path / "monday.gz", own.engine, own.engine.events_kept
+    backup.backup(engine.database, path, engine._secret.id, 5)
+    sent(own, 10, 40)
+    before, due = kept()[1], [True]
+
+    def restored_meanwhile() -> tuple[int, int]:
+        told = kept()
+        if due:
+            due.clear()
+            backup.restore(engine.database, path, replace=True)
+            engine.transactions.follow()  # as the engine's thread does twice a second
+        return told
+
+    monkeypatch.setattr(engine, "events_kept", restored_meanwhile)
+    assert {"no": before, "kind": "reset", "newest": before} == resumed(own, 1)[0]
+
+
 def test_who_begins_now_or_has_seen_the_newest_is_told_of_neither(retained):
     api, _ = retained
     newest = api.engine.events_kept()[1]
 
     async def listen() -> list[dict]:
-        streams = [Stream(api), Stream(api, last=str(newest))]
-        await asyncio.sleep(0.1)
+        streams = [await Stream(api).begun(), await Stream(api, last=str(newest)).begun()]
         await asyncio.to_thread(sent, api, 40, 1)
         found = [(await stream.until(1))[0] for stream in streams]
         for stream in streams:

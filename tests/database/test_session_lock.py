@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from command_world import Place
-from real_server import LOADED
+from real_server import LOADED, children
 from serving_world import Ward
 from tiny import ROOT
 from vitalwatch.database.connection import Database
@@ -126,9 +126,8 @@ class Host:
         return time.monotonic() - began
 
     def watchdogs(self) -> list[int]:
-        """Return the process ids of its children, whichever thread began them."""
-        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(one) for children in threads for one in children.read_text().split()]
+        """Return the process ids of its children."""
+        return children(self.process.pid)
 
     def end(self) -> None:
         if self.process.poll() is None:

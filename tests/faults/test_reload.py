@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from real_server import free_port
+from real_server import alive, children, free_port
 from tiny import ROOT
 
 COPIED = ("app.py", "Makefile", "pyproject.toml", "requirements.txt", "schema.yaml", "params.yaml", "rules.yaml")
@@ -31,20 +31,9 @@ def until(what: Callable[[], bool], seconds: float = 90.0) -> None:
         time.sleep(0.1)
 
 
-def alive(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
-
-
 def below(pid: int) -> list[int]:
     """Return the children of a process, and theirs."""
-    found = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for one in map(int, children.read_text().split()):
-            found += [one, *below(one)]
-    return found
+    return [each for one in children(pid) for each in (one, *below(one))]
 
 
 @pytest.fixture

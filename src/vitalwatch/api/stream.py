@@ -26,8 +26,9 @@ MOST = 500  # events in one look
 
 async def events(call: Call) -> Reply | None:
     """Send what happens until the other side or the server ends it."""
-    after, first = await _start(call)
     desk = call.desk
+    known = desk.engine.transactions.word  # before anything is read: a restore from here on is told
+    after, first = await _start(call)
     actor = call.caller.actor
     if desk.streams_of.total() >= desk.chosen.streams:
         raise busy("busy", "Too many streams are open.", 10)
@@ -44,7 +45,7 @@ async def events(call: Call) -> Reply | None:
         await call.send({"type": "http.response.body", "body": b"retry: 1000\n\n" + first, "more_body": True})
         gone = asyncio.ensure_future(_gone(call))
         try:
-            await _flow(call, after, gone)
+            await _flow(call, after, known, gone)
         finally:
             gone.cancel()
         await call.send({"type": "http.response.body", "body": b""})
@@ -79,9 +80,8 @@ def _resumed(call: Call) -> int | None:
     return int(told)
 
 
-async def _flow(call: Call, after: int, gone: asyncio.Future[None]) -> None:
+async def _flow(call: Call, after: int, known: str, gone: asyncio.Future[None]) -> None:
     desk, said, looked = call.desk, time.monotonic(), time.monotonic()
-    known = desk.engine.transactions.word
     while not gone.done() and not desk.ending.is_set():
         news = desk.news
         if known != desk.engine.transactions.word:  # restored: what was told is not so any more

@@ -123,6 +123,15 @@ def opened(connection: Connection, secret: Secret, numbers: Sequence[int]) -> di
     return found
 
 
+def wards_of(connection: Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """Return the wards of refused readings that are there, by number."""
+    c, found = quarantine.c, {}
+    for start in range(0, len(numbers), AT_ONCE):
+        rows = connection.execute(select(c.no, c.ward).where(c.no.in_(numbers[start : start + AT_ONCE])))
+        found.update({int(no): str(ward) for no, ward in rows})
+    return found
+
+
 def newest_of_people(connection: Connection, after: int, since: int) -> dict[str, tuple[int, str]]:
     """Return time of coming (UTC ms) and reason of each person's newest refused reading behind a number.
 

@@ -180,6 +180,13 @@ def disorder(connection: Connection, person: Person, since: int) -> int | None:
     return None if found is None else int(found)
 
 
+def late_through(connection: Connection, person: Person, no: int) -> int:
+    """Return how many of a person's readings up to a number came too late to be scored; fewer once put in order."""
+    c = readings.c
+    which = select(func.count()).where(c.person == person.no, c.no <= no, c.late.is_(True))
+    return int(connection.execute(which).scalar_one())
+
+
 def newest_until(connection: Connection, person: Person, no: int) -> int:
     """Return the time (UTC ms) of a person's newest reading up to a number, -1 before the first."""
     c = readings.c
