@@ -123,6 +123,17 @@ def test_late_readings_of_a_process_that_died_are_put_in_order_by_the_one_that_t
     other.close()
 
 
+def test_who_starts_anew_puts_in_order_what_came_late_with_hours_of_newer_readings(ward):
+    whole, late = rows()[:80], slice(26, 28)
+    ward.clock.ms = 1_900_000_000_000
+    ward.send([*whole[: late.start], *whole[late.stop : 30]])
+    ward.clock.ms += 60_000
+    assert 2 == len(ward.send([*whole[late], *whole[30:]]).late)
+    ward.again().ordering.everybody()
+
+    assert 2 == put_in_order(ward)
+
+
 @pytest.mark.parametrize("what", ["rules", "profile"])
 def test_what_is_set_for_somebody_while_their_late_readings_are_looked_at_holds_for_them(ward, calm, what):
     def is_set(each: Ward) -> None:

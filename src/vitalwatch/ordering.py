@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from vitalwatch.alarming import Alarming
-from vitalwatch.database import changes, judgements, landmarks, outbox, people, readings, snapshots
+from vitalwatch.database import changes, judgements, landmarks, outbox, people, readings, scores, snapshots
 from vitalwatch.database.connection import Database
 from vitalwatch.database.people import Person
 from vitalwatch.errors import DatabaseError
@@ -44,10 +44,15 @@ class Ordering:
     look_after: Callable[[], None]
 
     def everybody(self) -> None:
-        """Look at all people: what a process must do that starts anew, or takes the watch from one that died."""
+        """Look at all people: what a process must do that starts anew, or takes the watch from one that died.
+
+        What came late with a person's last load was behind the row that was the newest before it, as when it came.
+        """
         with self.database.reading() as connection:
             for one in people.everyone(connection):
-                first = readings.disorder(connection, one, one.newest - self.intake.within_ms)
+                before = scores.newest_until(connection, one, readings.newest_before(connection, one))
+                newest = before if before >= 0 else one.newest
+                first = readings.disorder(connection, one, newest - self.intake.within_ms)
                 if first is not None:
                     self.intake.due(one.no, first)
 

@@ -180,6 +180,14 @@ def disorder(connection: Connection, person: Person, since: int) -> int | None:
     return None if found is None else int(found)
 
 
+def newest_before(connection: Connection, person: Person) -> int:
+    """Return the time (UTC ms) of a person's newest reading that came before their last load, -1 for none."""
+    c = readings.c
+    which = select(c.time).where(c.person == person.no, c.received < person.heard, c.late.is_(False))
+    found = connection.execute(which.order_by(c.time.desc()).limit(1)).scalar()
+    return -1 if found is None else int(found)
+
+
 def late_through(connection: Connection, person: Person, no: int) -> int:
     """Return how many of a person's readings up to a number came too late to be scored; fewer once put in order."""
     c = readings.c

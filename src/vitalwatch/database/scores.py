@@ -141,6 +141,13 @@ def timeline(
     )
 
 
+def newest_until(connection: Connection, person: Person, time: int) -> int:
+    """Return the start of a person's newest row up to a time, UTC ms; -1 before the first."""
+    which = select(func.max(scores.c.time)).where(scores.c.person == person.no, scores.c.time <= time)
+    found = connection.execute(which).scalar()
+    return -1 if found is None else int(found)
+
+
 def rows_since(connection: Connection, wards: Wards, since: int) -> int:
     """Return how many grid rows of the people of some wards were scored from a time on, UTC ms."""
     joined = scores.join(people, people.c.no == scores.c.person)
