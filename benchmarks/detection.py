@@ -40,7 +40,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from quality import MOST_FALSE_ALARMS, OTHER_RATE, ROOT, SHIFTED, rounded, show
-from vitalwatch import averaging, cleaning, learning, own_level, synthetic, wearing
+from vitalwatch import averaging, cleaning, learning, own_level, promises, synthetic, wearing
 from vitalwatch.baseline import VITALS
 from vitalwatch.lines.detection import Watched, detection_lines
 from vitalwatch.metrics import bootstrap, events
@@ -303,7 +303,7 @@ class Desk:
 
     def _served(self, budget: float) -> float:
         """Return channel A's share of a budget, as params.yaml has it."""
-        return round(self._settings.params.detector.model_copy(update={"budget": budget}).share, 3)
+        return round(promises.share(self._settings.params.detector.model_copy(update={"budget": budget})), 3)
 
     def _hidden(
         self, scores: Sequence[EventScore], counts: Mapping[str, Doubles], judged: Scored, budget: float

@@ -34,6 +34,7 @@ from vitalwatch.lines.detection import Watched, detection_lines
 from vitalwatch.metrics.budget import threshold_for_budget
 from vitalwatch.metrics.events import EventScore, Rule, f1_difference
 from vitalwatch.monitor import Monitor
+from vitalwatch.promises import promised
 from vitalwatch.schema import minutes
 from vitalwatch.settings import Settings
 from vitalwatch.stages import detection_tables
@@ -110,7 +111,7 @@ def judged(name: str, cases: Sequence[Case], untouched: Sequence[Case], monitor:
 
 def at_budget_of_others(cases: Sequence[Case], untouched: Sequence[Case], settings: Settings) -> Bools:
     """Return the rows over a threshold of channel A that spends its budget on the other wearers' untouched days."""
-    budget = settings.params.detector.promised(known=True)["unusual"]
+    budget = promised(settings.params.detector, known=True)["unusual"]
     return over_others(lambda case: case.result.answers.unusual[case.judged], cases, untouched, budget, settings)
 
 
@@ -145,7 +146,7 @@ def lines(cases: Sequence[Case], untouched: Sequence[Case], world: World) -> dic
     always = np.concatenate([score("always_on")(case) > 0 for case in cases])
     found = {"always_on": world.cohort.score(always)}
     for name in ("chance", "max_abs_z"):
-        for budget in (chosen.promised(known=True)["unusual"], chosen.budget):
+        for budget in (promised(chosen, known=True)["unusual"], chosen.budget):
             over = over_others(score(name), cases, untouched, budget, settings)
             found[f"{name}_at_{budget:.3f}"] = world.cohort.score(over)
     return found

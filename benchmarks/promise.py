@@ -28,6 +28,7 @@ from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly
 from vitalwatch.own_level import Plan, Usual
+from vitalwatch.promises import promised
 from vitalwatch.runtime import Model
 from vitalwatch.scoring import Detector
 from vitalwatch.settings import Settings, load_settings
@@ -68,7 +69,7 @@ def main() -> None:
             show(
                 {
                     "channel": channel,
-                    "promised": round(chosen.params.detector.promised(known=True)[channel], 3),
+                    "promised": round(promised(chosen.params.detector, known=True)[channel], 3),
                     **summary(told),
                 }
             )
@@ -116,9 +117,10 @@ def division(
     over_b = over(cohort, known, limits.known_blocks, limits.known_threshold, settings)
     told = {"unusual": over_a, "known": over_b, "both": over_a | over_b}
     found = {}
+    promises = promised(settings.params.detector, known=True)
     for channel, rows in told.items():
         score = cohort.score(rows)
-        found[channel] = (score.false_alarms_per_day / settings.params.detector.promised(known=True)[channel], score.f1)
+        found[channel] = (score.false_alarms_per_day / promises[channel], score.f1)
     return found
 
 

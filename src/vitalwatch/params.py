@@ -103,22 +103,6 @@ class Detector(Closed):
     block: Duration
     average: Duration
 
-    @property
-    def share(self) -> float:
-        """Channel A's share of the budget: `share_unusual`, and all that channel B may not have."""
-        return max(self.share_unusual, 1 - self.known_most / self.budget)
-
-    def promised(self, *, known: bool) -> dict[str, float]:
-        """Return false alarms per worn person-day by channel; channel A has the whole budget where there are no heads.
-
-        Args:
-            known: Whether there are heads.
-        """
-        if not known:
-            return {"unusual": self.budget, "both": self.budget}
-        share = self.share
-        return {"unusual": self.budget * share, "known": self.budget * (1 - share), "both": self.budget}
-
 
 class Supervised(Closed):
     """Channel B: boosted heads on labelled episodes, one a kind."""

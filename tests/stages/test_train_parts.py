@@ -17,6 +17,7 @@ from vitalwatch.metrics.budget import Cohort
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.own_level import Plan, Usual, usual_of
+from vitalwatch.promises import promised
 from vitalwatch.residuals import STATIC
 from vitalwatch.runtime import Model
 from vitalwatch.schema import minutes
@@ -108,9 +109,9 @@ def test_simulated_people_under_stress_are_served_at_natural_prevalence_and_reco
 def test_what_a_larger_budget_has_more_goes_to_channel_a_from_where_channel_b_may_have_no_more():
     small, large = (asking(budget=one, share_unusual=0.35, known_most=0.08).params.detector for one in (0.1, 0.2))
 
-    assert {"unusual": 0.035, "known": 0.065, "both": 0.1} == pytest.approx(small.promised(known=True))
-    assert {"unusual": 0.12, "known": 0.08, "both": 0.2} == pytest.approx(large.promised(known=True))
-    assert {"unusual": 0.2, "both": 0.2} == large.promised(known=False)
+    assert {"unusual": 0.035, "known": 0.065, "both": 0.1} == pytest.approx(promised(small, known=True))
+    assert {"unusual": 0.12, "known": 0.08, "both": 0.2} == pytest.approx(promised(large, known=True))
+    assert {"unusual": 0.2, "both": 0.2} == promised(large, known=False)
 
 
 def test_a_channel_b_that_may_have_no_more_is_stricter(held, forest, known):

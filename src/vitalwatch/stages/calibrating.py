@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import averaging, features, own_level
+from vitalwatch import averaging, features, own_level, promises
 from vitalwatch.metrics.budget import Cohort, Track
 from vitalwatch.metrics.events import Rule
 from vitalwatch.models import anomaly, episodes
@@ -108,7 +108,7 @@ def calibrated(
         chance = tuple(episodes.chance_scale(told[held.sure, -1], inside, whose) for told in found)
     detector = Detector(Model(forest), None, anomaly.uncalibrated(scale, level))
     unusual = np.where(held.sure, detector.surprise(by_group, held.x).max(axis=1), np.nan)
-    promised = params.detector.promised(known=bool(known))
+    promised = promises.promised(params.detector, known=bool(known))
     by_kind, score, known_threshold, known_blocks = None, None, float("inf"), own_level.NOBODYS
     alike = (1.0,) * len(WEARINGS)
     if margins:

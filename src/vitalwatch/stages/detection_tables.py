@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import features
+from vitalwatch import features, promises
 from vitalwatch.alarms import Intervals, pieces, runs
 from vitalwatch.lines.detection import Line, Watched, detection_lines
 from vitalwatch.metrics import ranking
@@ -397,8 +397,8 @@ def promised(world: World, thresholds: Thresholds) -> dict[str, float]:
 
     Without a supervised model the unusual channel has the whole budget.
     """
-    chosen = world.settings.params.detector
-    return chosen.promised(known=thresholds.known is not None) | dict(thresholds.nominal)
+    detector = world.settings.params.detector
+    return promises.promised(detector, known=thresholds.known is not None) | dict(thresholds.nominal)
 
 
 def nominal(promises: Mapping[str, float], world: World, scores: Mapping[str, EventScore]) -> dict[str, Any]:

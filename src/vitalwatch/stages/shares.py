@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import own_level
+from vitalwatch import own_level, promises
 from vitalwatch.metrics.bootstrap import estimate, plain
 from vitalwatch.metrics.events import EventScore, recall
 from vitalwatch.own_level import Usual
@@ -43,7 +43,7 @@ def thresholds(found: Calibrated, kinds: Sequence[str], settings: Settings) -> L
     def factors(score: Doubles, blocks: Usual) -> Doubles:
         return own_level.factors_of(score, time, blocks, plan)
 
-    shares = sorted({*SHARES, params.detector.share})
+    shares = sorted({*SHARES, promises.share(params.detector)})
     spent = [params.detector.budget * share for share in shares]
     left = [params.detector.budget * (1 - share) for share in shares]
     unusual = found.unusual / factors(found.unusual, found.calibration.unusual_blocks)
@@ -91,7 +91,7 @@ def tables(
         if kind in met and kind in limits[0]["without"]
     }
     return {
-        "served": settings.params.detector.share,
+        "served": promises.share(settings.params.detector),
         "people": len(world.cases),
         "episodes": len(world.cohort.episodes),
         "hidden": sorted(without),

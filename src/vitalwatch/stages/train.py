@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import attribution, bundle, cards, features, few_sensors, learning, sequences, wearing
+from vitalwatch import attribution, bundle, cards, features, few_sensors, learning, promises, sequences, wearing
 from vitalwatch.errors import NotEnoughData
 from vitalwatch.export import forests_to_onnx, one_against_rest_to_onnx
 from vitalwatch.metrics.budget import Track
@@ -353,8 +353,8 @@ def _card(
         "kinds": list(calibration.kinds),
         "step_minutes": settings.schema.step_minutes,
         "people": {name: int(count) for name, count in people.items()},
-        "promised_false_alarms": settings.params.detector.promised(
-            known=bool(np.isfinite(calibration.known_threshold))
+        "promised_false_alarms": promises.promised(
+            settings.params.detector, known=bool(np.isfinite(calibration.known_threshold))
         ),
         "calibrated_on_labels": bool(held.told.any()),
         "horizons_minutes": list(sequences.horizons(settings.params.forecaster, settings.schema)),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vitalwatch import features
+from vitalwatch import features, promises
 from vitalwatch.lines import detection as lines
 from vitalwatch.models import anomaly, episodes
 from vitalwatch.models.anomaly import Groups
@@ -107,7 +107,8 @@ class Detectors:
         return {role: (surprise[role] + level[role]) / 2 for role in HELD}, total(a, b)
 
     def _both(self) -> tuple[Doubles, Cost]:
-        roles, promised = self._roles, self._roles.settings.params.detector.promised(known=True)
+        roles = self._roles
+        promised = promises.promised(roles.settings.params.detector, known=True)
         (surprise, a), (level, b) = strongest(self.surprise("groups")), strongest(self.level("heads"))
         over = judging.over(roles, surprise, promised["unusual"]) | judging.over(roles, level, promised["known"])
         return roles.cohort("judge").score(over).counts, total(a, b)

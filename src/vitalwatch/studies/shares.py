@@ -11,6 +11,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
+from vitalwatch import promises
 from vitalwatch.drawing import Picture
 from vitalwatch.studies import judging
 from vitalwatch.studies.costs import Cost
@@ -33,7 +34,7 @@ class Shares:
 
     def alternatives(self) -> list[Alternative]:
         """Return what stands in the tables; the first of each is what params.yaml has."""
-        today = self._roles.settings.params.detector.share
+        today = promises.share(self._roles.settings.params.detector)
         shares = [today, *(share for share in SHARES if share != today)]
         judges = {KNOWN_KINDS: ("event_f1", self._known), HIDDEN_KINDS: ("recall", self._hidden)}
         return [
