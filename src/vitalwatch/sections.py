@@ -249,8 +249,9 @@ def _shares(told: Json) -> Blocks:
         "Channel B finds kinds that somebody labelled, channel A alone looks for whatever else is unusual: more of the "
         "budget for one is less for the other. The share is the user's to choose (detector.share_unusual and "
         f"known_most in params.yaml; {told['served']:.2g} is served). Thresholds of each share are those of "
-        f"calibration people, judged on {told['people']} test people with {told['episodes']} episodes. A kind is hidden by "
-        "leaving its head out; the forests saw its episodes among all rows, unlabelled. Choose by what you fear to miss."
+        f"calibration people, judged on {told['people']} test people with {told['episodes']} episodes. A kind is "
+        "hidden by leaving its head out; the forests saw its episodes among all rows, unlabelled. Choose by what you "
+        "fear to miss."
     )
     yield tradeoffs.shares(told)
     rows = [
