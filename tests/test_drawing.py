@@ -13,7 +13,12 @@ from vitalwatch import drawing, reliability, tradeoffs
 from vitalwatch.drawing import Example
 
 DETECTION = {
-    "channels": {"both": {"event_f1": {"value": 0.6, "low": 0.5, "high": 0.7}}},
+    "channels": {
+        "both": {
+            "event_f1": {"value": 0.6, "low": 0.5, "high": 0.7},
+            "false_alarms_per_day": {"value": 0.08, "low": 0.06, "high": 0.1},
+        }
+    },
     "lines": {"chance": {"event_f1": {"value": 0.1, "low": 0.0, "high": 0.2}}, "news2": {"event_f1": {"value": None}}},
     "curve": {"both": [{"budget": 0.1, "recall": 0.5, "precision": None}, {"budget": 0.2, "recall": None}]},
 }
@@ -47,6 +52,7 @@ def test_event_f1_names_the_best_first_and_leaves_out_what_has_no_figure():
 
     assert "Bars of event F1: both channels (either alarms) 0.60, chance 0.10." == picture.alt
     assert "NEWS2 of 5 or more" not in texts(picture.svg)
+    assert {"both channels (either alarms), 0.08 a day", "chance"} <= set(texts(picture.svg))
 
 
 def test_a_figure_is_bare_svg_that_follows_the_page():

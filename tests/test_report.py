@@ -70,7 +70,11 @@ FACTS = {
         "people": {"train": 116},
     },
     "people": {"labelled": 4},
-    "realism": {"statistics": {"sd_bpm": 14.2, "r2": 0.91}, "failures": {"r2": "above 0.80: too clean"}},
+    "realism": {
+        "statistics": {"sd_bpm": 14.2, "r2": 0.91},
+        "real": {"r2": [0.5, 0.4, 0.6]},
+        "failures": {"r2": "above 0.80: too clean"},
+    },
 }
 
 
@@ -199,8 +203,8 @@ def test_facts_of_the_run_are_told(parsed):
         "ward.csv: 3 columns are unknown",
         "heart rate bpm 93.4% – 71.2",
         "artefact spike 17",
-        "sd bpm 14.200 no",
-        "r2 0.910 above 0.80: too clean",
+        "sd bpm 14.200 – no bound",
+        "r2 0.910 0.500 (0.400 to 0.600) above 0.80: too clean",
         "seconds.forests 3.21",
         "Shows what is unusual.",
         "params.detector.budget 0.1",
@@ -265,8 +269,16 @@ def test_realism_of_simulated_people_is_told_as_it_was_measured():
     page = Page(report.render({}, {"realism": json.loads(json.dumps(found, allow_nan=False))}, [])).text
     told = page.split("Realism of the simulation")[1]
 
+    free = set(found["statistics"]) - set(found["real"])
+    assert {"quiet_half_hours_90", "quiet_half_hours_99"} <= free
     for name, value in found["statistics"].items():
-        assert f"{name.replace('_', ' ')} {value:.3f} {found['failures'].get(name, 'no')}" in told
+        assert f"{name.replace('_', ' ')} {value:.3f}" in told
+        if name in free:
+            assert f"{name.replace('_', ' ')} {value:.3f} – no bound" in told
+        else:
+            mean, low, high = found["real"][name]
+            verdict = found["failures"].get(name, "no")
+            assert f"{value:.3f} {mean:.3f} ({low:.3f} to {high:.3f}) {verdict}" in told
 
 
 def test_what_is_not_realistic_says_so_and_people_without_activity_are_left_out():

@@ -69,13 +69,22 @@ def _quality(quality: Json, units: Json) -> Blocks:
 def _realism(realism: Json) -> Blocks:
     if not realism:
         return
-    failures = realism.get("failures", {})
-    yield Note("Figures on simulated people count as far as the simulation is like life. It is held against these:")
+    failures, real = realism.get("failures", {}), realism.get("real", {})
+    yield Note(
+        "Figures on simulated people count as far as the simulation is like life. Each statistic is held against the "
+        "mean of real people, four wearers or what was published: 15 % from it is out of bounds, also inside their "
+        "range. Where there is no bound nothing is judged; report --realism shows what wearers have there."
+    )
     rows = [
-        (words(name), fixed(value, 3), str(failures.get(name, "no")))
+        (
+            words(name),
+            fixed(value, 3),
+            "{} ({} to {})".format(*(fixed(one, 3) for one in real[name])) if name in real else NONE,
+            str(failures.get(name, "no")) if name in real else "no bound",
+        )
         for name, value in realism.get("statistics", {}).items()
     ]
-    yield as_table("Realism of the simulation", "Statistic|Value|Out of bounds", rows)
+    yield as_table("Realism of the simulation", "Statistic|Simulated|Real, mean (range)|Out of bounds", rows)
 
 
 COUNTED = {

@@ -35,8 +35,9 @@ def realism_of(readings: Iterable[Readings], step_minutes: int) -> dict[str, Any
         step_minutes: Grid step; bounds are known for 1 and 5 minutes.
 
     Returns:
-        people (how many counted), statistics (name -> figure, None where there is none), judged (how many of them have
-        bounds) and failures (name -> what was wanted); empty where nobody can be judged.
+        people (how many counted), statistics (name -> figure, None where there is none), real (name -> mean, low and
+        high of real people, for those that have bounds), judged (how many these are) and failures (name -> what was
+        wanted); empty where nobody can be judged.
     """
     from vitalwatch.synthetic import realism
 
@@ -50,9 +51,12 @@ def realism_of(readings: Iterable[Readings], step_minutes: int) -> dict[str, Any
         return {}
     found = realism.statistics(chosen, step_minutes)
     statistics = {name: plain(value) for name, value in found.items()}
-    judged = len(found.keys() & (realism.WEARERS.get(step_minutes, {}) | realism.PUBLISHED).keys())
+    bounds = realism.WEARERS.get(step_minutes, {}) | realism.PUBLISHED
+    real = {name: [bound.mean, bound.low, bound.high] for name, bound in bounds.items() if name in found}
     failures = realism.failures(found, step_minutes)
-    return {"people": len(chosen), "statistics": statistics, "judged": judged, "failures": failures}
+    return {
+        "people": len(chosen), "statistics": statistics, "real": real, "judged": len(real), "failures": failures,
+    }  # fmt: skip
 
 
 def realism_gate(found: Mapping[str, Any], chosen: Gates) -> dict[str, Any] | None:
