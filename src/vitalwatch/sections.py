@@ -360,7 +360,8 @@ def _rare_by_context(told: Json) -> Blocks:
     yield Note(
         "A p-value means the same whatever somebody does only where these shares agree. A context in which small ones "
         "come more often than told has more than its part of the false alarms, and one in which they come less often "
-        "hides what is unusual there: forests are calibrated asleep and awake apart, not at rest and active."
+        "hides what is unusual there. P-values have a scale for each of the three; what forests find surprising is put "
+        "on scales asleep and awake before that."
     )
     names = "Context|Normal rows|P-value at most|Share of rows, channel A alone|As served, the rarer of both channels"
     yield as_table("How often p-values are so small, by context", names, rows)
