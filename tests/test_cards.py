@@ -105,5 +105,15 @@ def test_features_read_as_words() -> None:
     assert "oxygen saturation, mean of 10 min" == told["oxygen_saturation_mean_10min"]
     assert "steps, of 24 h against the person's usual day" == told["steps_z_1440min"]
     assert "share asleep" == told["asleep_60min"]
+    assert "heart rate while active, 60 min against the rise expected of them" == told["heart_rate_shortfall_60min"]
     assert len(told) == len(set(told.values()))
     assert not any("_" in text for text in told.values())
+
+
+def test_the_name_of_a_difference_claims_no_direction() -> None:
+    signed = [feature for feature in features.FEATURES if feature.unit == "z" or feature.statistic == "shortfall"]
+    claims = re.compile(r"\b(above|below|over|under|missing|higher|lower|more|less)\b")
+
+    assert {"above", "shortfall", "steps_z", "mean"} <= {feature.statistic for feature in signed}
+    assert [] == [told for told in map(feature_words, signed) if claims.search(told)]
+    assert "heart rate, mean of 60 min against that of 24 h" in map(feature_words, signed)

@@ -27,10 +27,10 @@ from vitalwatch.wording import (
     value_of,
 )
 
-STATISTICS = {
+STATISTICS = {  # the name of a difference claims no direction: read beside what it adds, a low one would be told backwards
     "mean": "mean of {window}",
-    "above": "mean of {window} above that of {than}",
-    "shortfall": "share of the expected rise that is missing over {window}",
+    "above": "mean of {window} against that of {than}",
+    "shortfall": "{window} against the rise expected of them",
     "spread": "spread within {window}",
     "lowest": "lowest of {window}",
     "steps_z": "of {window} against the person's usual day",

@@ -394,7 +394,7 @@ def _worst(cases: Mapping[str, Sequence[Case]]) -> Blocks:
     made = any(case.cause for case in alarms)
     names += "|What the simulator knows of it" if made else ""
     taken_apart = any(case.rests for case in alarms)
-    names += "|What the head rests on, in log-odds" if taken_apart else ""
+    names += "|What the head rests on, in log-odds (+ speaks for the kind)" if taken_apart else ""
     yield as_table("The worst false alarms", names, [
         (str(i), f"{case.channel} {words(case.kind)}".strip(), fixed(case.score, 2), case.told, case.clearing,
          *([_cause(case.cause) or NONE] if made else []), *([case.rests or NONE] if taken_apart else []))
