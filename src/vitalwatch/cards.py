@@ -1,7 +1,7 @@
 """Model cards: what each model is for, what it learnt from, how good it is, for whom, and what it cannot do.
 
-What is known when a model is trained travels in the bundle's card.json under `models`; figures come from the evaluation
-of the same run. `cards` puts both together for the page and the terminal.
+What is known when a model is trained travels in the bundle's card.json under `models`; figures, and what they say against
+the model (`shortcomings`), come from the evaluation of the same run. `cards` puts both together for page and terminal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vitalwatch import features
+from vitalwatch import features, shortcomings
 from vitalwatch.drawing import words
 from vitalwatch.wording import (
     GROUPS,
@@ -27,7 +27,8 @@ from vitalwatch.wording import (
     value_of,
 )
 
-STATISTICS = {  # the name of a difference claims no direction: read beside what it adds, a low one would be told backwards
+# The name of a difference claims no direction: read beside what it adds, a low one would be told backwards
+STATISTICS = {
     "mean": "mean of {window}",
     "above": "mean of {window} against that of {than}",
     "shortfall": "{window} against the rise expected of them",
@@ -60,7 +61,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
             "Where fewer than a quarter of the last hour's heart rates were measured nothing is judged.",
         ],
         "negative_results": [
-            "Simple rules on the same residuals come close: what they reach stands beside its figures.",
+            "Without gain beyond chance when tried: twice the trees, extended features, a blend with one forest on all "
+            "features (docs/comparison.md).",
         ],
     },
     "known": {
@@ -185,10 +187,14 @@ def _channel(name: str, evaluation: Json) -> Rows:
     kinds = detection.get("by_kind", {}).get(name, {})
     if kinds:
         order = sorted(kinds, key=lambda kind: value_of(kinds[kind]["recall"]) or 0.0)
-        yield "Recall by kind", "; ".join(f"{words(kind)} {ranged(kinds[kind]['recall'])}" for kind in order) + "."
-    for group, values in detection.get("by_group", {}).get(name, {}).items():
-        told = "; ".join(f"{words(value)} {ranged(one.get('event_f1'))}" for value, one in values.items())
-        yield f"Event F1 by {words(group)}", f"{told}."
+        found = (f"{words(kind)} {ranged(kinds[kind]['recall'])} of {kinds[kind]['episodes']}" for kind in order)
+        yield "Recall by kind", f"{'; '.join(found)}."
+    groups = detection.get("by_group", {}).get(name, {})
+    yield from _by_group("Event F1", "event_f1", groups)
+    yield from _told("Limits", shortcomings.found_least(kinds))
+    worst = shortcomings.worst_off(groups, "event_f1", "event F1", row["event_f1"], least=True)
+    yield from _told("Limits", worst)
+    yield from _told("Negative result", *shortcomings.outdone(detection, name))
     if promise := detection.get("nominal", {}).get(name):
         kept = "kept" if promise["kept"] else "not kept"
         sides = "within" if promise.get("met_both_sides") else "outside of"
@@ -215,13 +221,22 @@ def _expected(evaluation: Json) -> Rows:
         if even:
             told = ", ".join(map(detector, even))
             yield "Negative result", f"With nothing known but the profile it does not beat {told} beyond chance."
-    yield from _by_group("bpm", row.get("by_group", {}))
+    groups = row.get("by_group", {})
+    yield from _by_group("MAE", "mae", groups, ", bpm")
+    yield from _told("Limits", shortcomings.worst_off(groups, "mae", "MAE in bpm", row["mae"], least=False))
 
 
-def _by_group(what: str, groups: Json) -> Rows:
+def _told(what: str, *texts: str) -> Rows:
+    yield from ((what, text) for text in texts if text)
+
+
+def _by_group(title: str, figure: str, groups: Json, what: str = "", digits: int = 2) -> Rows:
     for group, values in groups.items():
-        told = "; ".join(f"{words(value)} {ranged(row.get('mae'))}" for value, row in values.items())
-        yield f"MAE by {GROUPS.get(group, words(group))}, {what}", f"{told}."
+        told = "; ".join(
+            f"{words(value)} {ranged(row.get(figure), digits)} ({shortcomings.size(row)})"
+            for value, row in values.items()
+        )
+        yield f"{title} by {GROUPS.get(group, words(group))}{what}", f"{told}."
 
 
 def _parts(told: Json) -> Rows:
@@ -244,6 +259,7 @@ def _forecast(evaluation: Json) -> Rows:
         yield "Figures", missing(table) or "Not judged."
         return
     yield from _parts(table.get("parts", {}))
+    yield from _told("Negative result", shortcomings.astray(table))
     for vital, horizons in table["vitals"].items():
         told = [
             f"{horizon} min {ranged(row['mae'])} (persistence {ranged(row['lines']['persistence']['mae'])}, interval "
@@ -269,7 +285,7 @@ def _forecast(evaluation: Json) -> Rows:
         if vital == "heart_rate" and (lost := lost_at_starts(horizons)):
             yield "Negative result", lost
         for horizon, row in horizons.items():
-            yield from _by_group(f"{words(vital)} in {horizon} min", row.get("by_group", {}))
+            yield from _by_group("MAE", "mae", row.get("by_group", {}), f", {words(vital)} in {horizon} min")
 
 
 FIGURES: Mapping[str, Any] = {
@@ -321,9 +337,7 @@ def _warning_rows(table: Json) -> Rows:
         ]
         text = f"AUROC {ranged(row['auroc'], 3)}, average precision {ranged(row['average_precision'], 3)}"
         yield f"{question}, from {words(name)}", f"{'; '.join([text, *gains])}."
-        for group, values in row.get("by_group", {}).items():
-            told = "; ".join(f"{words(value)} {ranged(one.get('auroc'), 3)}" for value, one in values.items())
-            yield f"AUROC by {GROUPS.get(group, words(group))}, from {words(name)}", f"{told}."
+        yield from _by_group("AUROC", "auroc", row.get("by_group", {}), f", from {words(name)}", 3)
         for moment, one in table.get("by_hours", {}).items():
             if at := one.get("variants", {}).get(name):
                 text = (
@@ -331,3 +345,4 @@ def _warning_rows(table: Json) -> Rows:
                     f"fifth {ranged(at['highest_told_over_true'])}"
                 )
                 yield f"{question}, from {words(name)}, {moment}", f"{text}."
+    yield from _told("Negative result", *shortcomings.not_beaten(table))
