@@ -1,7 +1,8 @@
 """Model cards: what each model is for, what it learnt from, how good it is, for whom, and what it cannot do.
 
-What is known when a model is trained travels in the bundle's card.json under `models`; figures, and what they say against
-the model (`shortcomings`), come from the evaluation of the same run. `cards` puts both together for page and terminal.
+What is known when a model is trained travels in the bundle's card.json under `models`; figures, and what they say
+against the model (`shortcomings`), come from the evaluation of the same run. `cards` puts both together for the page
+and the terminal.
 """
 
 from __future__ import annotations

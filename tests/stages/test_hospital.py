@@ -298,3 +298,13 @@ def test_limits_of_one_question_are_not_told_of_another(learnt: tuple[Any, ...])
     assert set(QUESTIONS) == set(HORIZON_HOURS)
     assert set(of_sepsis) <= set(learnt[2]["limits"])
     assert "sepsis" not in " ".join(deterioration.LIMITS).lower()
+
+
+def test_negative_results_of_one_question_are_not_told_of_another(learnt: tuple[Any, ...]):
+    card, told = learnt[2], deterioration.NEGATIVE_RESULTS_OF
+
+    assert set(QUESTIONS) == set(told)
+    assert [text for question in card["questions"] for text in told[question]] == card["negative_results"]
+    assert all(text.startswith("Sepsis: ") and "death" not in text.lower() for text in told["sepsis"])
+    assert all(text.startswith("Death: ") and "sepsis" not in text.lower() for text in told["death_in_hospital"])
+    assert not any("hours in hospital" in text for text in told["death_in_hospital"])  # one stay is as long as another

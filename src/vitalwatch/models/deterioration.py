@@ -30,11 +30,17 @@ LIMITS = (
     "Learnt from intensive-care patients of one hospital group; other wards and hospitals need their own calibration.",
     "When and how often something is measured says what staff feared: a model that sees it learns their habits too.",
 )
-NEGATIVE_RESULTS = (
-    "From vitals alone it ranks about as well as hours in hospital do by themselves; above them it is with laboratory "
-    "values and those hours (docs/figures.md).",
-    "Other sizes of trees and shares of columns were within .01 and were not taken.",
-)
+NEGATIVE_RESULTS_OF = {
+    "death_in_hospital": (
+        "Death: after the first hour of a stay laboratory values and the like add little to vitals (docs/figures.md).",
+        "Death: other sizes of trees and shares of columns gained next to nothing (docs/figures.md).",
+    ),
+    "sepsis": (
+        "Sepsis: from vitals alone it ranks about as well as hours in hospital do by themselves; above them it is with "
+        "laboratory values and those hours (docs/figures.md).",
+        "Sepsis: other sizes of trees and shares of columns gained next to nothing (docs/figures.md).",
+    ),
+}
 LIMITS_OF = {
     "death_in_hospital": (
         "Early in a stay little is known: it ranks much less well in the first hours, and tells risks nearer the usual "

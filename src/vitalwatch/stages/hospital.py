@@ -161,7 +161,7 @@ def learn(
     card = {
         "purpose": deterioration.PURPOSE,
         "limits": [*deterioration.LIMITS, *(x for q in told for x in deterioration.LIMITS_OF.get(q, ()))],
-        "negative_results": list(deterioration.NEGATIVE_RESULTS),
+        "negative_results": [x for q in told for x in deterioration.NEGATIVE_RESULTS_OF.get(q, ())],
         "questions": {question: QUESTIONS[question] for question in told},
         "variants": {variant: list(seen) for variant, seen in VARIANTS.items()},
         "columns": len(columns),
