@@ -69,7 +69,7 @@ def test_a_miss_is_an_episode_without_alarm_and_says_what_the_vitals_did(cases) 
 
     assert ("person-2", KINDS[0]) == (case.person, case.kind)
     assert case.score < 0
-    assert case.told.startswith("Heart rate: ")
+    assert case.told.startswith("Body temperature: ")  # what a fever is named after
     assert "own spreads in the mean of its rows" in case.told
 
 
@@ -81,11 +81,49 @@ def moved(change: float, *, jolt: float = 0.0, blind: int = 0) -> str:
     residual[105, 0] += jolt
     assessable[100 : 100 + blind] = False
     told = replace(answers, residual=residual, assessable=assessable)
-    return worst._moved(told, slice(100, 112), ("heart_rate",), small_settings())
+    return worst._moved(told, slice(100, 112), KINDS[1], ("heart_rate",), small_settings())
 
 
 def test_a_heart_that_was_too_slow_is_told_to_be_below_usual_whatever_one_row_said() -> None:
     assert "Heart rate: -1.2 own spreads in the mean of its rows, -1.5 in the furthest." == moved(-1.5, jolt=4.0)
+
+
+def missed(kind: str, vitals: tuple[str, ...], **z: float) -> str:
+    """What is told of a missed episode of a kind that moved vitals by so many own spreads, NaN: not measured."""
+    answers = result("one", "test").answers
+    residual = np.zeros_like(answers.residual)
+    for vital, moved_by in z.items():
+        residual[100:112, answers.vitals.index(vital)] = moved_by
+    return worst._moved(replace(answers, residual=residual), slice(100, 112), kind, vitals, small_settings())
+
+
+def test_a_missed_bradycardia_tells_the_slow_heart_before_what_moved_further() -> None:
+    both = ("heart_rate", "heart_rate_variability_rmssd")
+    told = missed("bradycardia", both, heart_rate=-0.4, heart_rate_variability_rmssd=0.7)
+
+    assert told.startswith("Heart rate: -0.4 own spreads in the mean of its rows, -0.4 in the furthest. ")
+    assert "Heart rate variability (RMSSD): +0.7 own spreads" in told
+    assert 1 == missed("bradycardia", both, heart_rate=-0.9, heart_rate_variability_rmssd=0.7).count("own spreads")
+
+
+def test_of_a_vital_that_was_not_measured_a_miss_tells_nothing() -> None:
+    told = missed("fever", ("body_temperature", "heart_rate"), body_temperature=np.nan, heart_rate=0.5)
+
+    assert told.startswith("Heart rate: +0.5")
+    assert "Body temperature" not in told
+
+
+def test_of_a_kind_that_nobody_wrote_down_the_vital_moved_most_is_told() -> None:
+    assert missed("fainting", ("heart_rate", "oxygen_saturation"), heart_rate=-2, oxygen_saturation=1).startswith(
+        "Heart rate: -2.0"
+    )
+
+
+def test_every_kind_of_the_schema_has_vitals_that_it_is_named_after() -> None:
+    schema = small_settings().schema
+
+    assert set(schema.events.kinds) == set(worst.NAMED_AFTER)
+    assert set(VITALS) >= {vital for vitals in worst.NAMED_AFTER.values() for vital in vitals}
 
 
 def test_a_miss_in_which_too_little_was_measured_says_so() -> None:

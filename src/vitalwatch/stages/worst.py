@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vitalwatch import features
 from vitalwatch.alarms import persisted
@@ -25,6 +26,20 @@ RESTS = 3  # features that are told of a head
 WORDS = {feature.name: feature_words(feature) for feature in features.FEATURES}
 LEAST_ROWS = 36  # of a vital in a day, for that day's median to count: three hours at 5 minutes
 LEAST_PEOPLE = 3
+# What a kind is named after, told of a miss before whatever else moved further; of infections and decline as SIRS and
+# NEWS2 see them first
+NAMED_AFTER = {
+    "resting_tachycardia": ("heart_rate",),
+    "bradycardia": ("heart_rate",),
+    "irregular_rhythm": ("heart_rate_variability_rmssd",),
+    "night_hypoxia": ("oxygen_saturation",),
+    "fever": ("body_temperature",),
+    "mild_infection": ("body_temperature", "heart_rate"),
+    "hypertensive": ("blood_pressure_systolic", "blood_pressure_diastolic"),
+    "chronotropic_incompetence": ("heart_rate",),
+    "deterioration": ("respiratory_rate", "oxygen_saturation", "heart_rate"),
+    "sepsis": ("body_temperature", "heart_rate", "respiratory_rate"),
+}
 
 
 def judged_by_hand(results: Sequence[PersonResult], monitor: Monitor, settings: Settings) -> dict[str, list[Case]]:
@@ -102,30 +117,43 @@ def _missed(result: PersonResult, margin: Mapping[str, np.ndarray], grace: int, 
             labelled = next(e for e in result.events or () if (e.start, e.kind) == (start, kind))
             vitals = tuple(vital for vital in answers.vitals if vital in labelled.channels)
             inside = slice(*np.searchsorted(answers.time, (start - settings.schema.step_ms + 1, end)))
-            told = _moved(answers, inside, vitals or answers.vitals, settings)
+            told = _moved(answers, inside, kind, vitals or answers.vitals, settings)
             found.append(replace(_case(result, start, end, kind, "", best, told), vitals=vitals))
     return found
 
 
-def _moved(answers: Answers, rows: slice, vitals: Sequence[str], settings: Settings) -> str:
-    """Return which way, and how far, an episode moved a vital: of those its label names, or of all, the one moved most.
+def _moved(answers: Answers, rows: slice, kind: str, vitals: Sequence[str], settings: Settings) -> str:
+    """Return which way, and how far, an episode moved the vitals it is named after, and the one it moved most.
 
-    The mean over its rows has the sign that the episode gave it, which the largest single deviation need not have.
+    Args:
+        answers: Of its person.
+        rows: Of the episode.
+        kind: Of the episode; of one that `NAMED_AFTER` does not know the vital moved most stands alone.
+        vitals: Those that its label names, or all: the one moved most is among them.
+        settings: Schema.
     """
-    places = [answers.vitals.index(vital) for vital in vitals]
     judged = answers.assessable[rows]
     blind = f"Not assessable in {np.mean(~judged):.0%} of it." if not judged.all() else ""
-    z = answers.residual[rows][judged][:, places].astype(np.float64)
+    z = answers.residual[rows][judged].astype(np.float64)
     known = np.isfinite(z)
-    if not known.any():
-        return blind or "None of the vitals that it moves was measured."
+    # The mean over its rows has the sign that the episode gave it, which the largest single deviation need not have
     mean = ratio(np.where(known, z, 0.0).sum(axis=0), known.sum(axis=0))
-    vital = int(np.nan_to_num(np.abs(mean)).argmax())
-    way = -1.0 if mean[vital] < 0 else 1.0
-    furthest = way * float(np.nanmax(way * z[:, vital]))
-    label = settings.schema.columns[vitals[vital]].label
-    told = f"{label}: {mean[vital]:+.1f} own spreads in the mean of its rows, {furthest:+.1f} in the furthest."
-    return f"{told} {blind}".strip()
+    places = {vital: place for place, vital in enumerate(answers.vitals) if known[:, place].any()}
+    moved = sorted((vital for vital in vitals if vital in places), key=lambda vital: -abs(mean[places[vital]]))
+    after = [vital for vital in NAMED_AFTER.get(kind, ()) if vital in places]
+    if not (after or moved):
+        return blind or "None of the vitals that it moves was measured."
+    told = [
+        _how_far(settings.schema.columns[vital].label, float(mean[places[vital]]), z[:, places[vital]])
+        for vital in dict.fromkeys((*after, *moved[:1]))
+    ]
+    return f"{' '.join(told)} {blind}".strip()
+
+
+def _how_far(label: str, mean: float, z: NDArray[np.float64]) -> str:
+    way = -1.0 if mean < 0 else 1.0
+    furthest = way * float(np.nanmax(way * z))
+    return f"{label}: {mean:+.1f} own spreads in the mean of its rows, {furthest:+.1f} in the furthest."
 
 
 def _case(result: PersonResult, start: int, end: int, kind: str, channel: str, score: float, told: str) -> Case:
