@@ -77,8 +77,8 @@ def test_subgroups_on_a_card_say_of_how_many_people_and_episodes_they_are() -> N
     (text,) = told("Detector, channel B", "Event F1 by sex")
     (error,) = told("Expected heart rate", "MAE by sex, bpm")
 
-    assert "female 0.80 (0.80 to 0.80) (1 people, 2 episodes)" in text
-    assert "(1 people)" in error
+    assert "female 0.80 (0.80 to 0.80) (1 person, 2 episodes)" in text
+    assert "(1 person)" in error
 
 
 def ranks(ours: float, rule: float) -> dict[str, Any]:

@@ -13,13 +13,18 @@ from vitalwatch.wording import GROUPS, Json, best_line, line, missing, percent, 
 
 HALF = 0.5  # recall of a kind up to which it is told as found least: as many are missed as found
 ASTRAY = 0.06  # how far from what is promised an interval may hold for the worst person: .74 to .86 of .80 are asked
-SIZES = {"people": "people", "patients": "patients", "episodes": "episodes", "patients_with": "with it"}
+SIZES = {  # in words, of several and of one
+    "people": ("people", "person"),
+    "patients": ("patients", "patient"),
+    "episodes": ("episodes", "episode"),
+    "patients_with": ("with it", "with it"),
+}
 RANKS = {"average_precision": "average precision", "vus_pr": "VUS-PR"}
 
 
 def size(row: Json) -> str:
     """Return on how much a figure of a subgroup stands: `5 people, 27 episodes`."""
-    return ", ".join(f"{row[name]} {what}" for name, what in SIZES.items() if name in row)
+    return ", ".join(f"{row[name]} {what[row[name] == 1]}" for name, what in SIZES.items() if name in row)
 
 
 def found_least(kinds: Json) -> str:
