@@ -59,8 +59,8 @@ def event_f1(detection: Mapping[str, Any]) -> Picture | None:
     best = ", ".join(f"{detector(name)} {found[name][0]:.2f}" for name in reversed(names))
     caption = (
         "Event F1 of our channels as served and the lines to beat, with the false alarms a day of each: a channel "
-        "has its share of the budget, lines with a threshold have all of it, and rules of their own have none. Compare "
-        "at the same budget in the next table."
+        "has its share of the budget, lines with a threshold have all of it, and rules of their own have none. The "
+        "report compares them at the same budget, too."
     )
     return as_picture(figure, "event-f1", f"Bars of event F1: {best}.", caption)
 
